@@ -1,0 +1,29 @@
+/* identity.h - (kind, value) of one customer: normalisation, matching, masking. Pure. Thread: any. */
+#ifndef CORE_CUSTOMER_IDENTITY_H
+#define CORE_CUSTOMER_IDENTITY_H
+#include "core/base/digest.h"
+#include "core/base/id.h"
+#include "core/base/problem.h"
+
+#define IDENTITY_KIND_BYTES_MAX 32
+#define IDENTITY_VALUE_BYTES_MAX 320 /* an e-mail address: 64 + 1 + 255 */
+#define IDENTITY_VARIANTS_MAX 3
+
+struct identity {
+  parley_text kind;  /* email phone external telegram whatsapp webchat push ...: [a-z][a-z0-9_]{0,31} */
+  parley_text value; /* normalised: what is compared */
+  parley_text raw;   /* as it was given */
+  uint32_t assurance; /* PARLEY_CLAIMED, _OBSERVED, _VERIFIED */
+};
+/* email: one addr-spec (RFC 5321 4.1.2, no comments, no groups), domain in lower case and as A-label (IDNA 2008), local part
+ * kept; phone: E.164 with '+', separators " -.()" dropped, 8-15 digits; external and others: trimmed, 1-255 bytes, no control
+ * bytes. Problem codes: bad_email, bad_phone, bad_identity. Linear in the input. The result lives in the arena. */
+bool identity_normalise(parley_text kind, parley_text raw, struct arena *arena, parley_text pointer, struct problems *problems,
+                        struct identity *ret);
+/* The forms under which the same person may be known, itself first: AR 54/549, MX 52/521, BR with and without the mobile 9. */
+size_t identity_variants(const struct identity *identity, struct arena *arena, parley_text to[IDENTITY_VARIANTS_MAX]);
+/* Key of the identity in the store; e-mail local parts count in lower case here. Never 0. */
+uint64_t identity_hash(const struct hash_key *key, parley_text kind, parley_text value);
+/* "a***@example.org", "+34***22", "s***": for answers and logs of decisions. */
+void buf_identity_masked(struct buf *buf, parley_text kind, parley_text value);
+#endif

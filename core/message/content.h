@@ -1,0 +1,45 @@
+/* content.h - what a message says, whatever the channel: subject, text, html, media, buttons, location, and overrides for
+ * one channel kind or channel. Values only. Everything lives in the arena it was read into. Thread: any. */
+#ifndef CORE_MESSAGE_CONTENT_H
+#define CORE_MESSAGE_CONTENT_H
+#include "core/base/id.h"
+#include "json.h"
+
+#define CONTENT_SUBJECT_BYTES_MAX 998 /* RFC 5322 section 2.1.1 */
+#define CONTENT_INLINE_BYTES_MAX ((size_t)1 << 20) /* text and html together; more is 413 content_too_large */
+#define CONTENT_MEDIA_MAX 32
+#define CONTENT_BUTTONS_MAX 10
+#define CONTENT_LABEL_BYTES_MAX 256
+#define CONTENT_OVERRIDES_MAX 16
+
+struct content_media {
+  id64 id;          /* med_... of POST /v1/media; else url: */
+  parley_text url;  /* https, fetched by the provider, never by us */
+  parley_text type, name, caption;
+  bool inline_cid;  /* shown within the html as cid:name */
+};
+struct content_button {
+  uint32_t action; /* PARLEY_BUTTON_* */
+  parley_text id, label, target;
+};
+struct content {
+  parley_text subject, text, html;
+  size_t n_media, n_buttons, n_overrides;
+  struct content_media *media;
+  struct content_button *buttons;
+  bool has_location;
+  double latitude, longitude;
+  parley_text location_name, location_address;
+  struct content_override { parley_text name; struct content *content; } *overrides; /* "sms", or a channel's name */
+};
+
+/* JSON: {"text","html","subject","media":[{"id"|"url","type","name","caption","inline"}],"buttons":[{"label","id"|"url"|"phone"}],
+ * "location":{"latitude","longitude","name","address"},"channels":{NAME:{...the same, no further channels}}}.
+ * At least one of text, html, media, location, or an override with one: else empty_content. Subject: no CR LF NUL
+ * (header_injection). Texts point into `json`: keep it with the arena. false: problems say why. */
+bool content_read(const struct json_in *in, struct content *ret);
+/* The content for one channel: the override by channel name, else by channel kind, laid over the rest member by member. */
+struct content content_for(const struct content *content, parley_text channel, const char *channel_kind);
+/* Back to JSON, as it is shown in API and feed. text_bytes_max cuts text and html at whole code points (0: no cut). */
+void buf_content(struct buf *buf, const struct content *content, size_t text_bytes_max);
+#endif

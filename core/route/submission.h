@@ -1,0 +1,28 @@
+/* submission.h - one outbound message as somebody asked for it, checked and complete, before it is decided. Built by core/api
+ * (later by campaigns and rules too), immutable afterwards, handed from the loop to the store and, once committed, on to
+ * core/deliver, which frees it. One owner at a time. */
+#ifndef CORE_ROUTE_SUBMISSION_H
+#define CORE_ROUTE_SUBMISSION_H
+#include "core/customer/resolve.h"
+#include "core/message/content.h"
+#include "policy.h"
+
+struct submission {
+  struct arena *arena;   /* this struct and all it points at */
+  json_t *json;          /* content's texts point into it; may be NULL */
+  struct policy *policy; /* a reference */
+  struct recipient to;
+  const struct policy_topic *topic;
+  size_t n_steps;
+  struct policy_step steps[PLAN_STEPS_MAX];
+  struct content content;
+  parley_bytes body;        /* the message's JSON as it was sent; kept in the store */
+  parley_text key;          /* business key; empty: none */
+  parley_text campaign;
+  int64_t now_ms, not_before_ms, expires_ms; /* not_before: 0 = at once */
+  id64 api_key;             /* whose request; 0: our own */
+  id64 conversation;        /* a reply within it; 0: the open one, if any */
+  bool test;
+};
+void submission_free(struct submission **submission);
+#endif
