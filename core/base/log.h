@@ -12,11 +12,14 @@ struct log {
   bool json;
   const struct env *env;
 };
-/* line: "event=... key=value key=\"two words\"", made by printf rules. Values from outside go through %.*s only after
+/* line: "event=... key=value key=\"two words\"", made by printf rules. Values from outside go through %s only after
  * log_safe(). CR, LF and control bytes are escaped in any case. log may be NULL: nothing is written. */
 void log_line(const struct log *log, uint32_t level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* One line handed in by a plugin, under its channel's name; at most LOG_PLUGIN_LINE_MAX bytes of it. */
 #define LOG_PLUGIN_LINE_MAX 1024
 void log_plugin(const struct log *log, uint32_t level, const char *channel, parley_text line);
+/* A value from outside made fit for a line: control bytes escaped, quoted when it holds spaces, '=' or quotes or is empty, cut
+ * to room bytes (with the NUL; room >= 8). Returns to. */
+const char *log_safe(char *to, size_t room, parley_text value);
 bool log_level_parse(parley_text word, uint32_t *ret); /* debug info warn error */
 #endif

@@ -1,0 +1,101 @@
+#include "arena.h"
+#include "alloc.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_CHUNK_FIRST 1024   /* bytes, of the first chunk: most messages need no second one */
+#define ARENA_CHUNK_MAX 65536    /* each chunk doubles the last up to this */
+#define ARENA_ALIGN _Alignof(max_align_t)
+
+struct chunk {
+  struct chunk *next;
+  size_t room, used;
+  _Alignas(max_align_t) char bytes[];
+};
+
+struct arena {
+  struct chunk *chunks; /* the one in use first */
+  size_t bytes;
+};
+
+static struct chunk *arena_grow(struct arena *arena, size_t room)
+{
+  struct chunk *chunk = xcalloc(1, sizeof(*chunk) + room);
+
+  chunk->room = room;
+  arena->bytes += sizeof(*chunk) + room;
+  return chunk;
+}
+
+struct arena *arena_new(void)
+{
+  struct arena *arena = xcalloc(1, sizeof(*arena));
+
+  arena->bytes = sizeof(*arena);
+  arena->chunks = arena_grow(arena, ARENA_CHUNK_FIRST);
+  return arena;
+}
+
+void arena_free(struct arena **arena)
+{
+  if (*arena == NULL)
+    return;
+  for (struct chunk *chunk = (*arena)->chunks, *next; chunk != NULL; chunk = next) {
+    next = chunk->next;
+    free(chunk);
+  }
+  free(*arena);
+  *arena = NULL;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+  struct chunk *chunk = arena->chunks;
+  size_t need;
+  void *at;
+
+  if (bytes > SIZE_MAX / 2)
+    abort(); /* no limit was applied to it: our own bug */
+  need = (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+  if (need > chunk->room - chunk->used && need > ARENA_CHUNK_MAX / 2) { /* a chunk of its own, behind the one in use */
+    struct chunk *own = arena_grow(arena, need);
+
+    own->used = need;
+    own->next = chunk->next;
+    chunk->next = own;
+    return own->bytes;
+  }
+  if (need > chunk->room - chunk->used) {
+    size_t room = chunk->room * 2 < ARENA_CHUNK_MAX ? chunk->room * 2 : ARENA_CHUNK_MAX;
+
+    arena->chunks = arena_grow(arena, room > need ? room : need);
+    arena->chunks->next = chunk;
+    chunk = arena->chunks;
+  }
+  at = chunk->bytes + chunk->used;
+  chunk->used += need;
+  return at;
+}
+
+parley_text arena_text(struct arena *arena, parley_text text)
+{
+  char *copy = arena_alloc(arena, text.len + 1);
+
+  if (text.len > 0)
+    memcpy(copy, text.at, text.len);
+  return (parley_text){copy, text.len};
+}
+
+char *arena_str(struct arena *arena, const char *text)
+{
+  size_t len = strlen(text);
+  char *copy = arena_alloc(arena, len + 1);
+
+  memcpy(copy, text, len);
+  return copy;
+}
+
+size_t arena_bytes(const struct arena *arena)
+{
+  return arena->bytes;
+}

@@ -1,0 +1,212 @@
+#include "buf.h"
+#include "alloc.h"
+#include "text.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUF_ROOM_FIRST 64 /* bytes */
+
+static size_t buf_limit(const struct buf *buf)
+{
+  return buf->max > 0 ? buf->max : BUF_MAX_DEFAULT;
+}
+
+/* Makes room for len bytes and a NUL; false when they would pass the ceiling. */
+static bool buf_reserve(struct buf *buf, size_t len)
+{
+  size_t room = buf->room > 0 ? buf->room : BUF_ROOM_FIRST;
+
+  if (buf->overflow || len > buf_limit(buf) - buf->len) {
+    buf->overflow = true;
+    return false;
+  }
+  if (buf->len + len < buf->room)
+    return true;
+  while (room <= buf->len + len)
+    room *= 2;
+  buf->at = xrealloc(buf->at, room);
+  buf->room = room;
+  return true;
+}
+
+void buf_done(struct buf *buf)
+{
+  free(buf->at);
+  *buf = BUF_INIT(buf->max);
+}
+
+void buf_clear(struct buf *buf)
+{
+  buf->len = 0;
+  buf->overflow = false;
+  if (buf->at != NULL)
+    buf->at[0] = '\0';
+}
+
+void buf_add(struct buf *buf, const void *bytes, size_t len)
+{
+  if (!buf_reserve(buf, len))
+    return;
+  if (len > 0)
+    memcpy(buf->at + buf->len, bytes, len);
+  buf->len += len;
+  buf->at[buf->len] = '\0';
+}
+
+void buf_text(struct buf *buf, parley_text text)
+{
+  buf_add(buf, text.at, text.len);
+}
+
+void buf_str(struct buf *buf, const char *text)
+{
+  buf_add(buf, text, strlen(text));
+}
+
+void buf_char(struct buf *buf, char byte)
+{
+  buf_add(buf, &byte, 1);
+}
+
+void buf_vprintf(struct buf *buf, const char *format, va_list args)
+{
+  va_list again;
+  int len;
+
+  va_copy(again, args);
+  len = vsnprintf(NULL, 0, format, args);
+  if (len >= 0 && buf_reserve(buf, (size_t)len)) {
+    vsnprintf(buf->at + buf->len, (size_t)len + 1, format, again);
+    buf->len += (size_t)len;
+  }
+  va_end(again);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+  va_list args;
+
+  va_start(args, format);
+  buf_vprintf(buf, format, args);
+  va_end(args);
+}
+
+void buf_uint(struct buf *buf, uint64_t value)
+{
+  char digits[20];
+  size_t at = sizeof(digits);
+
+  do {
+    digits[--at] = (char)('0' + value % 10);
+    value /= 10;
+  } while (value > 0);
+  buf_add(buf, digits + at, sizeof(digits) - at);
+}
+
+void buf_int(struct buf *buf, int64_t value)
+{
+  if (value < 0)
+    buf_char(buf, '-');
+  buf_uint(buf, value < 0 ? UINT64_C(0) - (uint64_t)value : (uint64_t)value);
+}
+
+void buf_drop(struct buf *buf, size_t len)
+{
+  if (len >= buf->len) {
+    bool overflow = buf->overflow;
+
+    buf_clear(buf);
+    buf->overflow = overflow;
+    return;
+  }
+  memmove(buf->at, buf->at + len, buf->len - len + 1);
+  buf->len -= len;
+}
+
+parley_text buf_as_text(const struct buf *buf)
+{
+  return buf->at != NULL ? (parley_text){buf->at, buf->len} : TEXT_EMPTY;
+}
+
+char *buf_steal(struct buf *buf, size_t *ret_len)
+{
+  char *at = buf->at != NULL ? buf->at : xmemdup("", 0);
+
+  if (ret_len != NULL)
+    *ret_len = buf->len;
+  *buf = BUF_INIT(buf->max);
+  return at;
+}
+
+static void json_escape(struct buf *buf, unsigned char byte)
+{
+  switch (byte) {
+  case '"':
+    buf_add(buf, "\\\"", 2);
+    break;
+  case '\\':
+    buf_add(buf, "\\\\", 2);
+    break;
+  case '\n':
+    buf_add(buf, "\\n", 2);
+    break;
+  case '\r':
+    buf_add(buf, "\\r", 2);
+    break;
+  case '\t':
+    buf_add(buf, "\\t", 2);
+    break;
+  default:
+    buf_printf(buf, "\\u%04x", byte);
+  }
+}
+
+static bool json_plain(unsigned char byte)
+{
+  return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+void buf_json_text(struct buf *buf, parley_text text)
+{
+  buf_char(buf, '"');
+  for (size_t pos = 0; pos < text.len;) {
+    size_t from = pos;
+
+    while (pos < text.len && json_plain((unsigned char)text.at[pos]))
+      pos++;
+    if (pos > from) {
+      buf_add(buf, text.at + from, pos - from);
+    } else if ((unsigned char)text.at[pos] < 0x80) {
+      json_escape(buf, (unsigned char)text.at[pos++]);
+    } else {
+      text_utf8_next(text, &pos);
+      if (pos - from > 1)
+        buf_add(buf, text.at + from, pos - from);
+      else
+        buf_add(buf, "\xef\xbf\xbd", 3); /* U+FFFD: a single byte above 0x7f is never well-formed */
+    }
+  }
+  buf_char(buf, '"');
+}
+
+void buf_json_str(struct buf *buf, const char *text)
+{
+  buf_json_text(buf, parley_text_of(text));
+}
+
+void buf_json_comma(struct buf *buf)
+{
+  char last = buf->len > 0 ? buf->at[buf->len - 1] : '{';
+
+  if (last != '{' && last != '[' && last != ',' && last != ':')
+    buf_char(buf, ',');
+}
+
+void buf_json_key(struct buf *buf, const char *key)
+{
+  buf_json_comma(buf);
+  buf_json_str(buf, key);
+  buf_char(buf, ':');
+}
