@@ -1,0 +1,80 @@
+/* channel.h - one configured instance of a plugin, and the host that the plugin sees (`parley_host`).
+ *
+ * Owns      the plugin's instance, its options, timers, watches, work, streams, HTTP calls and everything it has open.
+ * Thread    loop; of the host only log, metric, now_ms, mono_ms, random and post may be called on other threads.
+ * Re-entry  none: what a plugin reports inside a call of ours is carried out when that call has returned; our callbacks to the
+ *           owner below come in that order, never inside a plugin's call.
+ * Life      channel_new -> channel_start -> ... -> channel_stop -> closed(). A plugin that misbehaves (settles twice, unknown
+ *           token, call on a stopped channel) is counted and logged, never fatal. */
+#ifndef CORE_CHANNEL_CHANNEL_H
+#define CORE_CHANNEL_CHANNEL_H
+#include "core/channel/option.h"
+#include "core/channel/plugin.h"
+#include "core/net/http_client.h"
+#include "core/net/http_server.h"
+#include "core/net/stream.h"
+#include "core/store/store.h"
+
+enum channel_state { CHANNEL_NEW = 1, CHANNEL_UP, CHANNEL_DEGRADED, CHANNEL_DOWN, CHANNEL_STOPPING, CHANNEL_FAILED };
+const char *channel_state_name(enum channel_state state);
+
+struct channel;
+/* What the floors above want to hear. All on the loop; texts end with the call. */
+struct channel_owner {
+  void (*settled)(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg);
+  void (*roomier)(struct channel *channel, void *arg); /* window opened, health is up again: offer again */
+  /* done(result, done_arg) exactly once, after the commit. */
+  void (*inbound)(struct channel *channel, const parley_inbound *in, parley_done *done, void *done_arg, void *arg);
+  void (*receipt)(struct channel *channel, const parley_receipt *receipt, parley_done *done, void *done_arg, void *arg);
+  void (*touchpoint)(struct channel *channel, const parley_touchpoint *event, parley_done *done, void *done_arg, void *arg);
+  void (*timeline)(struct channel *channel, const parley_query *query, parley_page_done *done, void *done_arg, void *arg);
+  void (*health)(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy, void *arg);
+  void *arg;
+};
+/* What all channels of a daemon share; borrowed, outlives them. */
+struct channel_shared {
+  uv_loop_t *loop;
+  const struct env *env;
+  const struct log *log;
+  struct store *store;
+  struct http_client *http;
+  struct stream_host *streams;
+  struct metrics *metrics; /* NULL allowed */
+};
+/* Makes the instance (plugin->create); nothing runs yet. as_name, as_caps: a test-mode sink that stands in for another channel
+ * (NULL, NULL: itself). PARLEY_INVALID: *reterr_why says which option and why. */
+parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
+                          const struct conf_channel *wanted, struct plugin *plugin, struct channel **ret, struct buf *reterr_why);
+parley_status channel_start(struct channel *channel, struct buf *reterr_why);
+/* Nothing more is submitted; what is open has within_ms to settle, then is settled UNKNOWN; streams, timers, calls end.
+ * closed(arg) once, on the loop, when all memory is gone. Sets *channel to NULL at once. */
+void channel_stop(struct channel **channel, uint32_t within_ms, void (*closed)(void *arg), void *arg);
+
+const char *channel_name(const struct channel *channel);
+const struct plugin *channel_plugin(const struct channel *channel);
+const parley_capabilities *channel_caps(const struct channel *channel); /* as narrowed by its options */
+enum channel_state channel_state(const struct channel *channel);
+parley_text channel_cause(const struct channel *channel);  /* of DOWN and DEGRADED; may be empty */
+parley_text channel_remedy(const struct channel *channel);
+
+/* Free places right now: min(window(), in_flight) less what is open; 0 unless UP or DEGRADED. */
+uint32_t channel_free(const struct channel *channel);
+/* PARLEY_OK: taken, settled() follows within deadline_ms at the latest (then as UNKNOWN). The message lives until settled().
+ * PARLEY_BUSY: not taken. Anything else: PARLEY_RETRY. Tokens are the caller's, never 0, never reused. */
+parley_status channel_submit(struct channel *channel, uint64_t token, const parley_message *message, uint32_t deadline_ms);
+bool channel_can_query(const struct channel *channel);
+parley_status channel_query(struct channel *channel, uint64_t token, const parley_message *message, uint32_t deadline_ms);
+bool channel_can_probe(const struct channel *channel);
+parley_status channel_probe(struct channel *channel, uint64_t token, uint32_t deadline_ms);
+
+/* A request to /in/<channel>/...: answered through http_answer(), now or later; 503 when not started or draining, 404 when the
+ * plugin takes no callbacks. public_url: the configured one with path and query of this request. */
+void channel_http_in(struct channel *channel, struct http_request *request);
+
+/* What a mailbox plugin holds (ext/mailbox.h); NULL when it offers none. */
+const void *channel_offer(const struct channel *channel, const char *extension);
+parley_channel *channel_instance(struct channel *channel);
+
+struct channel_counters { uint64_t submitted, settled, late, misbehaved, inbound, receipts, slow_calls; uint32_t open; };
+void channel_counters(const struct channel *channel, struct channel_counters *ret);
+#endif

@@ -1,0 +1,57 @@
+/* deliver.h - takes claimed deliveries to their channels: lanes, rates, order, breakers, retries, deadlines, outcomes.
+ * Owns the lanes of every channel and what is in flight. Thread: loop. Memory is bounded: at most LANE_HELD_MAX claims of a
+ * lane are held, the rest stays in the store and is read back when there is room. */
+#ifndef CORE_DELIVER_DELIVER_H
+#define CORE_DELIVER_DELIVER_H
+#include "core/channel/channel.h"
+
+#define LANE_HELD_MAX 1024          /* claims in memory for each channel and lane */
+#define DELIVER_SUBMIT_DEADLINE_MS 660000 /* a token not settled by then is UNKNOWN: RFC 5321 4.5.3.2.6's 10 min and one more */
+
+struct deliver;
+struct deliver_shared {
+  uv_loop_t *loop;
+  const struct env *env;
+  const struct log *log;
+  struct store *store;
+  parley_text public_url;
+};
+struct deliver *deliver_new(const struct deliver_shared *shared);
+/* Stops claiming, gives back what was not handed over, waits for outcomes until drain_ms, leaves the rest as unknown by policy. */
+void deliver_close(struct deliver **deliver, uint32_t drain_ms, void (*closed)(void *arg), void *arg);
+
+/* The rules in force from now on; takes a reference. Channels named in it must have been added. */
+void deliver_set_policy(struct deliver *deliver, struct policy *policy);
+/* A channel, or a newer instance under the same name (the older one gets no more and may be stopped once its tokens settled).
+ * rate_per_s: 0 = none. test_sink: carries the messages of test keys under this channel's name. Both borrowed. */
+void deliver_add_channel(struct deliver *deliver, struct channel *channel, struct channel *test_sink, double rate_per_s);
+void deliver_remove_channel(struct deliver *deliver, const char *name);
+struct lane_room *deliver_lane_room(struct deliver *deliver, const char *name); /* for policy_channel.room */
+/* Paused by an operator: nothing is claimed or sent until resumed; accepting goes on. */
+void deliver_pause(struct deliver *deliver, const char *name, bool paused);
+bool deliver_paused(const struct deliver *deliver, const char *name);
+/* Reads due work from the store: at start, after a reload. */
+void deliver_start(struct deliver *deliver);
+
+/* A claim that came out of an accept, a settle, a receipt or a sweep. Takes what the claim owns (its submission; arena: the op's
+ * arena that it lives in, taken over too). */
+void deliver_take(struct deliver *deliver, struct claim *claim, struct arena *arena);
+/* Something became due on this channel sooner than deliver knows (a resolve, a cancel's successor, a message with room 0). */
+void deliver_poke(struct deliver *deliver, parley_text channel);
+
+/* For struct channel_owner. */
+void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t token, const parley_outcome *outcome);
+void deliver_roomier(struct deliver *deliver, struct channel *channel);
+void deliver_receipt(struct deliver *deliver, struct channel *channel, const parley_receipt *receipt, parley_done *done, void *arg);
+
+/* Log-linear milliseconds; le[] bounds in DELIVER_BUCKETS_MS. */
+#define DELIVER_BUCKETS 12
+extern const uint32_t deliver_bucket_ms[DELIVER_BUCKETS];
+struct deliver_counters {
+  uint64_t attempts, by_outcome[9 /* PARLEY_OUTCOME_* */], possible_duplicates, stale_results;
+  uint64_t latency[DELIVER_BUCKETS + 1]; /* accepted -> settled ACCEPTED or DELIVERED */
+  uint64_t latency_sum_ms;
+  uint32_t held, in_flight, breakers_open;
+};
+void deliver_counters(const struct deliver *deliver, const char *channel, struct deliver_counters *ret);
+#endif
