@@ -38,8 +38,9 @@ struct channel_shared {
   const struct log *log;
   struct store *store;
   struct http_client *http;
-  struct stream_host *streams;
-  struct metrics *metrics; /* NULL allowed */
+  struct dns *dns;
+  const struct egress *egress;
+  parley_text public_url, version;
 };
 /* Makes the instance (plugin->create); nothing runs yet. as_name, as_caps: a test-mode sink that stands in for another channel
  * (NULL, NULL: itself). PARLEY_INVALID: *reterr_why says which option and why. */

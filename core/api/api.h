@@ -1,0 +1,39 @@
+/* api.h - the HTTP API: one route table (routes.c), one file a resource. Checks keys and scopes, reads requests, hands them to
+ * the floors below, writes answers. Thread: loop. */
+#ifndef CORE_API_API_H
+#define CORE_API_API_H
+#include "core/deliver/deliver.h"
+#include "core/feed/feed.h"
+#include "core/inbound/inbound.h"
+
+struct api;
+/* What the daemon has made; borrowed, outlives the api. */
+struct api_shared {
+  uv_loop_t *loop;
+  const struct env *env;
+  const struct log *log;
+  struct store *store;
+  struct deliver *deliver;
+  struct feed *feed;
+  struct inbound *inbound;
+  struct http_client *http;
+  const struct egress *egress;
+  const char *version;
+  /* The channel by name, or NULL. Its test sink likewise. */
+  struct channel *(*channel)(parley_text name, void *arg);
+  struct channel *(*test_sink)(parley_text name, void *arg);
+  size_t (*channels)(struct channel **to, size_t room, void *arg); /* all, sorted by name; returns how many there are */
+  bool (*ready)(const char **why_not, void *arg);
+  void *arg;
+};
+struct api *api_new(const struct api_shared *shared);
+/* The rules and keys in force from now on: takes a reference of each. */
+void api_configure(struct api *api, struct conf *conf, struct policy *policy);
+extern const struct http_handler api_handler; /* for http_server_new(..., api) */
+void api_set_server(struct api *api, struct http_server *server); /* for its counters; borrowed */
+/* Loads keys and subscriptions that were made by API from the store; loaded(status, arg) when done. */
+void api_start(struct api *api, void (*loaded)(parley_status status, void *arg), void *arg);
+void api_close(struct api **api, void (*closed)(void *arg), void *arg);
+/* The route table as OpenAPI 3.1. */
+void buf_openapi(struct buf *buf, const char *version);
+#endif

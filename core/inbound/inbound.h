@@ -1,0 +1,24 @@
+/* inbound.h - from a plugin's report to a committed message: checks it, turns it into what the store keeps, resolves the
+ * customer, threads it into the conversation (in the store's transaction) and only then answers the plugin's `done`.
+ * Thread: loop. Bounded: INBOUND_OPEN_MAX reports wait for their commit, beyond that the plugin hears BUSY. */
+#ifndef CORE_INBOUND_INBOUND_H
+#define CORE_INBOUND_INBOUND_H
+#include "core/channel/channel.h"
+
+#define INBOUND_OPEN_MAX 4096
+#define INBOUND_BODY_BYTES_MAX ((size_t)1 << 20) /* of the stored JSON; larger content is media */
+
+struct inbound;
+struct inbound_counters { uint64_t received, duplicates, other_body, refused, busy, touchpoints; };
+struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct log *log, struct store *store);
+void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *arg); /* after the last open one is answered */
+/* done: PARLEY_OK with value = msg_ id and count = 1 for a repeated event_id; INVALID (reason says what); BUSY, RETRY. Several
+ * `to` get the same verdict. Never within the call. */
+void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done, void *arg);
+void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event, parley_done *done,
+                        void *arg);
+/* The plugin's view of a customer's timeline. */
+void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query, parley_page_done *done,
+                      void *arg);
+const struct inbound_counters *inbound_counters(const struct inbound *inbound);
+#endif
