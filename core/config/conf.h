@@ -1,0 +1,130 @@
+/* conf.h - the configuration, checked as a whole: what parley.yaml says, with every default filled in.
+ *
+ * Immutable after conf_load() and shared by reference count: whoever keeps a pointer into it holds a reference. A reload makes
+ * a new one. Thread: any. Ownership: all texts and arrays belong to the conf; every text has a NUL behind it. Secrets are wiped
+ * when the last reference goes. Times in ms, sizes in bytes. "Not given" is an empty text, 0 or NULL where no default is named. */
+#ifndef CORE_CONFIG_CONF_H
+#define CORE_CONFIG_CONF_H
+#include "scope.h"
+#include "secret.h"
+#include "yaml.h"
+
+#define CONF_ERRORS_MAX 20 /* shown of one load; then it gives up */
+#define CONF_NAME_MAX 64   /* bytes of a channel, topic, plan, subscription or key: [a-z0-9_.-] */
+#define CONF_STEPS_MAX 8   /* of one plan */
+#define CONF_ITEMS_MAX 1000 /* entries of any one list or section */
+
+/* The values are those of core/route/policy.h and core/customer/consent.h, which stand above this floor. */
+enum conf_class { CONF_CRITICAL = 1, CONF_CONVERSATION, CONF_TRANSACTIONAL, CONF_MARKETING };
+enum conf_on_unknown { CONF_UNKNOWN_DEFAULT, CONF_UNKNOWN_RESEND, CONF_UNKNOWN_QUERY, CONF_UNKNOWN_HOLD };
+enum conf_until { CONF_UNTIL_SENT = 1, CONF_UNTIL_DELIVERED, CONF_UNTIL_READ, CONF_UNTIL_REPLIED };
+enum conf_driver { CONF_SQLITE = 1 };
+enum conf_isolation { CONF_INLINE = 1 };
+
+struct conf_key {
+  parley_text name, secret;
+  uint32_t scopes; /* SCOPE_* */
+  bool test;       /* mode: test */
+};
+struct conf_limits {
+  uint64_t body_bytes;                                     /* 10M */
+  uint32_t header_bytes, headers;                          /* 16K, 100 */
+  uint32_t connections, in_flight;                         /* 10000; 32 requests of one connection */
+  uint32_t header_timeout_ms, body_timeout_ms, idle_timeout_ms; /* 10s, 60s, 75s */
+};
+struct conf_server {
+  parley_text listen;      /* as written: "127.0.0.1:8080", "[::1]:8080" */
+  parley_text listen_host; /* an IP address, without brackets */
+  uint16_t listen_port;    /* 0: the kernel picks one */
+  parley_text tls_cert_path, tls_cert_pem, tls_key_pem; /* empty: plain HTTP */
+  parley_text public_url;  /* no slash at its end; by default http(s)://listen */
+  size_t n_keys, n_egress_allow, n_egress_ports, n_origins;
+  const struct conf_key *keys;
+  const parley_text *egress_allow; /* CIDRs */
+  const parley_text *egress_ports; /* "443", "8000-9999" */
+  const parley_text *origins;      /* "https://desk.example": CORS */
+  uint32_t drain_ms;               /* 10s */
+  struct conf_limits limits;
+};
+struct conf_store {
+  enum conf_driver driver;
+  parley_text path; /* absolute or from the working directory: "relative to the file" is already applied */
+};
+struct conf_rate {
+  uint32_t count, span_ms; /* 50/s: 50 in 1000; count 0: no limit */
+};
+struct conf_channel {
+  parley_text name, plugin;
+  struct conf_rate rate;
+  enum conf_isolation isolation;
+  enum conf_on_unknown on_unknown;
+  uint32_t in_flight;                /* 0: as the plugin says */
+  const struct yaml_node *options;   /* a mapping, or NULL: none given. core/channel checks it */
+  uint32_t line, col;                /* of its name, for messages */
+};
+struct conf_topic {
+  parley_text name;
+  enum conf_class class;
+  enum conf_on_unknown on_unknown;
+  int64_t expires_in_ms; /* 0: the class's default */
+};
+struct conf_step {
+  const struct conf_channel *channel;
+  enum conf_until until; /* sent */
+  int64_t within_ms;     /* 0: as long as the message lives */
+  uint32_t line, col;    /* so that "until beyond what the channel can tell" can show the place */
+};
+struct conf_plan {
+  parley_text name;
+  size_t n_steps;
+  const struct conf_step *steps;
+};
+struct conf_subscription {
+  parley_text name, url;
+  parley_text secret; /* "whsec_..." as it was given */
+  size_t n_types;
+  const parley_text *types;      /* "message.received", "message.*"; none: all */
+  const struct yaml_node *filter; /* NULL: none */
+  uint32_t line, col;
+};
+struct conf_log {
+  uint32_t level; /* PARLEY_DEBUG .. PARLEY_ERROR */
+  bool json;
+};
+
+struct conf {
+  struct conf_server server;
+  struct conf_store store;
+  size_t n_plugin_dirs, n_channels, n_topics, n_plans, n_subscriptions;
+  const parley_text *plugin_dirs;
+  parley_text timezone, locale; /* "UTC", "en" */
+  const struct conf_channel *channels;
+  const struct conf_topic *topics;
+  const struct conf_plan *plans; /* "default" is there when the file has one */
+  const struct conf_subscription *subscriptions;
+  struct conf_log log;
+  const struct yaml_file *file; /* for errors found later: yaml_error() */
+  struct conf_private *private;
+};
+
+/* PARLEY_INVALID: reterr_why has up to CONF_ERRORS_MAX errors with file, line, column, caret and suggestion; *ret as it was.
+ * Blocking: at start and reload. *ret holds one reference. */
+parley_status conf_load(const char *path, struct conf **ret, struct buf *reterr_why);
+/* The same from memory (tests, `parley config check -`). path: for messages and what is relative to it. */
+parley_status conf_parse(const char *path, parley_text source, yaml_variable *variable, struct conf **ret,
+                         struct buf *reterr_why);
+struct conf *conf_ref(struct conf *conf);
+void conf_unref(struct conf **conf); /* sets it to NULL; NULL inside is fine */
+
+const struct conf_channel *conf_channel_find(const struct conf *conf, parley_text name); /* NULL: none */
+const struct conf_topic *conf_topic_find(const struct conf *conf, parley_text name);
+const struct conf_plan *conf_plan_find(const struct conf *conf, parley_text name);
+const struct conf_subscription *conf_subscription_find(const struct conf *conf, parley_text name);
+const struct conf_key *conf_key_find(const struct conf *conf, parley_text name);
+
+/* Values as the file writes them; core/channel reads plugins' options with the same. false leaves *ret. */
+bool conf_size_parse(parley_text text, uint64_t *ret_bytes);     /* "10M", "16K", "1G" (powers of 1024) or plain bytes */
+bool conf_rate_parse(parley_text text, struct conf_rate *ret);   /* "50/s" "600/m" "1000/h" */
+bool conf_bool_parse(const struct yaml_node *node, bool *ret);   /* plain true and false, nothing else */
+bool conf_name_ok(parley_text name);                             /* [a-z0-9_.-]{1,64} */
+#endif
