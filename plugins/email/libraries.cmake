@@ -1,0 +1,1 @@
+set(PLUGIN_LIBRARIES PkgConfig::GMIME PkgConfig::IDN)

@@ -1,0 +1,312 @@
+// sources: plugins/email/mail_compose.c plugins/email/mail_address.c
+// libraries: PkgConfig::GMIME PkgConfig::IDN
+#include "email/mail_compose.h"
+#include <check.h>
+#include <gmime/gmime.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static struct mail_composer *composer;
+static struct mail_mailbox from;
+static struct mail_address to;
+
+static void begin(void)
+{
+  composer = mail_composer_new();
+  ck_assert_int_eq(mail_mailbox_read(PARLEY_LIT("Tíenda, S.A. <orders@shop.example>"), &from), PARLEY_OK);
+  ck_assert_int_eq(mail_address_read(PARLEY_LIT("ana@example.org"), &to), PARLEY_OK);
+}
+
+static void end(void)
+{
+  mail_composer_free(&composer);
+}
+
+#define PART(...) PARLEY_REF(parley_part, __VA_ARGS__)
+static const parley_part text_part = {.size = sizeof text_part, .kind = PARLEY_PART_TEXT, .text = {"Hello Ana", 9}};
+static const parley_part html_part = {.size = sizeof html_part, .kind = PARLEY_PART_HTML, .text = {"<p>Hello</p>", 12}};
+
+static parley_message message_of(const parley_part *const *parts, uint32_t n)
+{
+  return (parley_message){.size = sizeof(parley_message), .kind = PARLEY_KIND_CONTENT, .id = PARLEY_LIT("msg_01KAM2Z8Q3XWA"),
+                          .subject = PARLEY_LIT("Order 1042"), .accepted_ms = INT64_C(1700000000123), .n_parts = n, .parts = parts};
+}
+
+static parley_status compose(const parley_message *message, struct mail *mail)
+{
+  const struct mail_source source = {.from = &from, .to = &to, .message = message};
+  const char *why = NULL;
+  parley_status st = mail_compose(composer, &source, mail, &why);
+
+  ck_assert(st == PARLEY_OK || why != NULL);
+  return st;
+}
+
+static bool has(const struct mail *mail, const char *words)
+{
+  return memmem(mail->at, mail->len, words, strlen(words)) != NULL;
+}
+
+/* Read back by a parser: the mail's structure as "mixed(alternative(plain html) octet-stream)". */
+static void shape(GMimeObject *object, char *to_text, size_t room)
+{
+  size_t n = strlen(to_text);
+
+  snprintf(to_text + n, room - n, "%s%s", n > 0 && to_text[n - 1] != '(' ? " " : "",
+           g_mime_content_type_get_media_subtype(g_mime_object_get_content_type(object)));
+  if (!GMIME_IS_MULTIPART(object))
+    return;
+  n = strlen(to_text);
+  snprintf(to_text + n, room - n, "(");
+  for (int i = 0; i < g_mime_multipart_get_count(GMIME_MULTIPART(object)); i++)
+    shape(g_mime_multipart_get_part(GMIME_MULTIPART(object), i), to_text, room);
+  n = strlen(to_text);
+  snprintf(to_text + n, room - n, ")");
+}
+
+static GMimeMessage *read_back(const struct mail *mail)
+{
+  GMimeStream *stream = g_mime_stream_mem_new_with_buffer(mail->at, mail->len);
+  GMimeParser *parser = g_mime_parser_new_with_stream(stream);
+  GMimeMessage *read = g_mime_parser_construct_message(parser, NULL);
+
+  g_object_unref(parser);
+  g_object_unref(stream);
+  ck_assert_ptr_nonnull(read);
+  return read;
+}
+
+static void assert_shape(const struct mail *mail, const char *want)
+{
+  GMimeMessage *read = read_back(mail);
+  char got[256] = "";
+
+  shape(g_mime_message_get_mime_part(read), got, sizeof got);
+  ck_assert_str_eq(got, want);
+  g_object_unref(read);
+}
+
+START_TEST(text_alone_is_one_plain_part)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  assert_shape(&mail, "plain");
+  ck_assert(has(&mail, "\r\nContent-Transfer-Encoding: 7bit\r\n\r\nHello Ana"));
+  ck_assert(has(&mail, "\r\nSubject: Order 1042\r\n"));
+  ck_assert(has(&mail, "\r\nTo: ana@example.org\r\n"));
+  ck_assert(has(&mail, "\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n"));
+  ck_assert(has(&mail, "\r\nMessage-Id: <msg_01KAM2Z8Q3XWA@shop.example>\r\n"));
+  ck_assert_str_eq(mail.id, "msg_01KAM2Z8Q3XWA@shop.example");
+  ck_assert(!mail.eightbit);
+  mail_done(&mail);
+}
+END_TEST
+
+START_TEST(the_parts_stand_in_the_tree_where_readers_expect_them)
+{
+  const parley_part *logo = PART(.kind = PARLEY_PART_MEDIA, .flags = PARLEY_PART_INLINE, .type = PARLEY_LIT("image/png"),
+                                 .name = PARLEY_LIT("logo.png"), .data = PARLEY_LIT("PNG"));
+  const parley_part *bill = PART(.kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("application/pdf"),
+                                 .name = PARLEY_LIT("factura nº 1.pdf"), .data = PARLEY_LIT("%PDF"));
+  const parley_part *mail_in = PART(.kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("message/rfc822"), .data = PARLEY_LIT("x"));
+  const struct {
+    const parley_part *parts[4];
+    uint32_t n;
+    const char *want;
+  } cases[] = {
+      {{&text_part, &html_part}, 2, "alternative(plain html)"},
+      {{&html_part}, 1, "html"},
+      {{&html_part, logo}, 2, "related(html png)"},
+      {{&text_part, bill}, 2, "mixed(plain pdf)"},
+      {{bill}, 1, "mixed(pdf)"},
+      {{&text_part, logo}, 2, "mixed(plain png)"},
+      {{mail_in}, 1, "mixed(octet-stream)"},
+      {{&text_part, &html_part, logo, bill}, 4, "mixed(alternative(plain related(html png)) pdf)"},
+  };
+
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    parley_message message = message_of(cases[i].parts, cases[i].n);
+    struct mail mail;
+
+    ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+    assert_shape(&mail, cases[i].want);
+    if (i + 1 == COUNT(cases)) {
+      ck_assert(has(&mail, "Content-Id: <logo.png>\r\n"));
+      ck_assert(has(&mail, "filename*=")); /* RFC 2231 */
+    }
+    mail_done(&mail);
+  }
+}
+END_TEST
+
+START_TEST(two_attempts_have_the_same_bytes)
+{
+  const parley_part *parts[] = {&text_part, &html_part};
+  parley_message message = message_of(parts, 2);
+  struct mail first, second;
+
+  ck_assert_int_eq(compose(&message, &first), PARLEY_OK);
+  message.attempt = 2;
+  message.resent = 1;
+  ck_assert_int_eq(compose(&message, &second), PARLEY_OK);
+  ck_assert_uint_eq(first.len, second.len);
+  ck_assert_mem_eq(first.at, second.at, first.len);
+  mail_done(&first);
+  mail_done(&second);
+}
+END_TEST
+
+static const char *const bodies[] = {
+    "plain", "lone\nlf", "lone\rcr", "both\r\n\n\r", "año ñandú\n.\n", "привет мир", "tab\t\x01 control", ".\r\n.\r\n",
+    "--=_msg_01KAM2Z8Q3XWA_1--\n", "From me",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"};
+
+/* The words come back as they were, but for their line ends; lines end by CRLF and stay short; nothing is 8-bit. */
+START_TEST(any_text_comes_back_whole)
+{
+  char text[2048] = "";
+  const parley_part *parts[] = {PART(.kind = PARLEY_PART_TEXT, .text = {text, 0}), &html_part};
+  parley_part body = *parts[0];
+  struct mail mail;
+  size_t line = 0;
+
+  for (int repeat = _i + 1 == COUNT(bodies) ? 15 : 1; repeat > 0; repeat--)
+    strncat(text, bodies[_i], sizeof text - strlen(text) - 1);
+  body.text.len = strlen(text);
+  parts[0] = &body;
+  for (uint32_t n = 1; n <= 2; n++) {
+    parley_message message = message_of(parts, n);
+
+    ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+    ck_assert(!mail.eightbit);
+    for (size_t i = 0; i < mail.len; i++) {
+      ck_assert(mail.at[i] != '\n' || mail.at[i - 1] == '\r');
+      ck_assert(mail.at[i] != '\r' || (i + 1 < mail.len && mail.at[i + 1] == '\n'));
+      line = mail.at[i] == '\n' ? 0 : line + 1;
+      ck_assert_uint_le(line, 999);
+    }
+    if (n == 2)
+      assert_shape(&mail, "alternative(plain html)");
+    mail_done(&mail);
+  }
+}
+END_TEST
+
+static const struct {
+  const char *subject;
+  parley_status want;
+} subjects[] = {
+    {"Hi\r\nBcc: x@y", PARLEY_INVALID}, {"Hi\nthere", PARLEY_INVALID}, {"bad utf8 \xff", PARLEY_INVALID},
+    {"plain", PARLEY_OK},               {"", PARLEY_OK},               {"Pedido – confirmación 📦", PARLEY_OK},
+    {"=?utf-8?q?Bcc:=0A?=", PARLEY_OK},
+};
+
+START_TEST(a_subject_is_one_header)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  GMimeMessage *read;
+  struct mail mail;
+
+  message.subject = parley_text_of(subjects[_i].subject);
+  ck_assert_int_eq(compose(&message, &mail), subjects[_i].want);
+  if (subjects[_i].want != PARLEY_OK)
+    return;
+  ck_assert(!has(&mail, "\nBcc:"));
+  read = read_back(&mail);
+  if (strchr(subjects[_i].subject, '=') == NULL && message.subject.len > 0)
+    ck_assert_str_eq(g_mime_message_get_subject(read), subjects[_i].subject);
+  g_object_unref(read);
+  mail_done(&mail);
+}
+END_TEST
+
+START_TEST(a_name_that_no_header_can_carry_is_left_out)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  const parley_identity who = {.size = sizeof who, .name = PARLEY_LIT("Ana\r\nBcc: x@y")};
+  struct mail mail;
+
+  message.to = &who;
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(!has(&mail, "Bcc"));
+  mail_done(&mail);
+}
+END_TEST
+
+START_TEST(unsubscribe_and_thread_headers_are_exact)
+{
+  const parley_text thread[] = {PARLEY_LIT("a@b"), PARLEY_LIT("no id"), PARLEY_LIT("c@d")};
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.unsubscribe_url = PARLEY_LIT("https://shop.example/u/0123456789012345678901234567890123456789012345678901234567890123456789");
+  message.thread = thread;
+  message.n_thread = 3;
+  message.reply_to = PARLEY_LIT("c@d");
+  message.reply_address = PARLEY_LIT("reply+x@shop.example");
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "\r\nList-Unsubscribe: <https://shop.example/u/01234567890123456789012345678901234567890123456789012345678"
+                       "90123456789>\r\n"));
+  ck_assert(has(&mail, "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
+  ck_assert(has(&mail, "\r\nIn-Reply-To: <c@d>\r\nReferences: <a@b> <c@d>\r\n"));
+  ck_assert(has(&mail, "\r\nReply-To: reply+x@shop.example\r\n"));
+  mail_done(&mail);
+  message.unsubscribe_url = PARLEY_LIT("https://shop.example/\r\nBcc: x");
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_INVALID);
+}
+END_TEST
+
+START_TEST(a_utf8_address_makes_eightbit_headers)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  ck_assert_int_eq(mail_address_read(PARLEY_LIT("用户@例子.测试"), &to), PARLEY_OK);
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(mail.eightbit && has(&mail, "用户@xn--fsqu00a.xn--0zwm56d"));
+  mail_done(&mail);
+}
+END_TEST
+
+START_TEST(nothing_to_say_is_refused)
+{
+  parley_message message = message_of(NULL, 0);
+  struct mail mail;
+
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_INVALID);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("email: composing");
+  TCase *tcase = tcase_create("all");
+  SRunner *runner;
+  int failed;
+
+  tcase_add_checked_fixture(tcase, begin, end);
+  tcase_add_test(tcase, text_alone_is_one_plain_part);
+  tcase_add_test(tcase, the_parts_stand_in_the_tree_where_readers_expect_them);
+  tcase_add_test(tcase, two_attempts_have_the_same_bytes);
+  tcase_add_loop_test(tcase, any_text_comes_back_whole, 0, COUNT(bodies));
+  tcase_add_loop_test(tcase, a_subject_is_one_header, 0, COUNT(subjects));
+  tcase_add_test(tcase, a_name_that_no_header_can_carry_is_left_out);
+  tcase_add_test(tcase, unsubscribe_and_thread_headers_are_exact);
+  tcase_add_test(tcase, a_utf8_address_makes_eightbit_headers);
+  tcase_add_test(tcase, nothing_to_say_is_refused);
+  suite_add_tcase(suite, tcase);
+  runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed > 0;
+}
