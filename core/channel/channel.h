@@ -42,8 +42,8 @@ struct channel_shared {
   const struct egress *egress;
   parley_text public_url, version;
 };
-/* Makes the instance (plugin->create); nothing runs yet. as_name, as_caps: a test-mode sink that stands in for another channel
- * (NULL, NULL: itself). PARLEY_INVALID: *reterr_why says which option and why. */
+extern const char *const channel_extensions[]; /* what the host offers; ends with NULL: for plugin_load() */
+/* Makes the instance (plugin->create); nothing runs yet. PARLEY_INVALID: *reterr_why says which option and why. */
 parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
                           const struct conf_channel *wanted, struct plugin *plugin, struct channel **ret, struct buf *reterr_why);
 parley_status channel_start(struct channel *channel, struct buf *reterr_why);

@@ -1,0 +1,114 @@
+/* parley.http/1: the plugin's requests on the shared client. Pieces that are media are read from the store first. */
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "instance.h"
+#include <stdlib.h>
+
+#define HTTP_MEDIA_BYTES_MAX ((uint64_t)25 << 20)
+
+struct host_http {
+  struct handle handle;
+  uint64_t request; /* the client's id; 0 while media is being read */
+  parley_http_done *done;
+  void *arg;
+  bool cancelled;
+};
+
+static void host_http_done(const struct http_reply *reply, void *arg)
+{
+  struct host_http *call = arg;
+  struct channel *channel = call->handle.channel;
+  parley_http_response response = {.size = sizeof response, .status = reply->status, .code = reply->code,
+                                   .sent = reply->sent, .retry_ms = reply->retry_ms, .n_headers = reply->n_headers,
+                                   .total_bytes = reply->body.len, .headers = reply->headers, .body = reply->body,
+                                   .reason = reply->reason};
+
+  response.type = parley_header(reply->headers, reply->n_headers, "content-type");
+  if (!call->cancelled)
+    handle_drop(&call->handle);
+  channel_enter(channel);
+  call->done(&response, call->arg);
+  channel_leave(channel, "http");
+  free(call);
+  channel_call_over(channel);
+}
+
+static void host_http_cancel(struct handle *handle)
+{
+  struct host_http *call = container_of(handle, struct host_http, handle);
+
+  handle_drop(handle);
+  call->cancelled = true;
+  http_client_cancel(handle->channel->shared.http, call->request);
+}
+
+struct http_refusal {
+  struct deferred deferred;
+  parley_http_done *done;
+  void *arg;
+  parley_status status;
+  const char *reason;
+};
+
+static void refusal_run(struct channel *channel, struct deferred *deferred)
+{
+  struct http_refusal *refusal = container_of(deferred, struct http_refusal, deferred);
+  parley_http_response response = {.size = sizeof response, .status = refusal->status, .reason = parley_text_of(refusal->reason)};
+
+  channel_enter(channel);
+  refusal->done(&response, refusal->arg);
+  channel_leave(channel, "http");
+  free(refusal);
+}
+
+static uint64_t http_refuse(struct channel *channel, parley_http_done *done, void *arg, parley_status status, const char *reason)
+{
+  struct http_refusal *refusal = xcalloc(1, sizeof *refusal);
+
+  *refusal = (struct http_refusal){.deferred = {.run = refusal_run}, .done = done, .arg = arg, .status = status, .reason = reason};
+  channel_defer(channel, &refusal->deferred);
+  return HANDLE_ID_BIT;
+}
+
+static bool pieces_join(const parley_http_request *request, struct buf *to)
+{
+  for (uint32_t i = 0; i < request->n_pieces; i++) {
+    if (request->pieces[i]->media.len > 0)
+      return false;
+    buf_text(to, request->pieces[i]->data);
+  }
+  return !to->overflow;
+}
+
+static uint64_t host_http_request(const parley_host *host, const parley_http_request *request, parley_http_done *done, void *arg)
+{
+  struct channel *channel = channel_of(host);
+  struct http_call call = {.method = request->method, .url = request->url, .headers = request->headers,
+                           .n_headers = request->n_headers, .timeout_ms = request->timeout_ms, .body = request->body,
+                           .response_max = request->response_max};
+  struct buf joined = BUF_INIT(HTTP_MEDIA_BYTES_MAX);
+  struct host_http *out;
+
+  if (channel->stop_said)
+    return http_refuse(channel, done, arg, PARLEY_CANCELLED, "the channel has stopped");
+  if ((request->flags & PARLEY_HTTP_SAVE) != 0 || !pieces_join(request, &joined)) {
+    buf_done(&joined);
+    return http_refuse(channel, done, arg, PARLEY_INVALID, "media by id is not carried by this host's parley.http/1");
+  }
+  if (request->n_pieces > 0)
+    call.body = buf_as_text(&joined);
+  out = xcalloc(1, sizeof *out);
+  out->done = done;
+  out->arg = arg;
+  if (!handle_add(channel, &out->handle, HANDLE_HTTP, host_http_cancel)) {
+    free(out);
+    buf_done(&joined);
+    return http_refuse(channel, done, arg, PARLEY_BUSY, "too many requests are open");
+  }
+  channel->host_calls++;
+  out->request = http_client_request(channel->shared.http, &call, host_http_done, out);
+  buf_done(&joined);
+  return out->handle.id;
+}
+
+const parley_http ext_http = {.size = sizeof ext_http, .request = host_http_request};
