@@ -212,7 +212,8 @@ struct parley_host {
   void (*window)(const parley_host *, uint32_t in_flight); /* [loop] tokens it can hold from now on; 0: none until more */
   void (*trace)(const parley_host *, uint64_t token, parley_text line); /* [loop] talk with the provider, kept for 7 days */
   /* [loop] The message is committed when `done` says PARLEY_OK: acknowledge it then, not before. value: its msg_ id; for a
-   * repeated event_id that of the first. BUSY and RETRY: let the provider come again; REJECTED: refuse it for good. */
+   * repeated event_id that of the first, and count: 1 = repeated event_id, nothing new was stored (without several `to`).
+   * BUSY and RETRY: let the provider come again; REJECTED: refuse it for good. */
   void (*inbound)(const parley_host *, const parley_inbound *, parley_done *done, void *arg);
   void (*receipt)(const parley_host *, const parley_receipt *, parley_done *done, void *arg);  /* [loop] as inbound */
   void (*event)(const parley_host *, const parley_touchpoint *, parley_done *done, void *arg); /* [loop] as inbound; value: evt_ id */
