@@ -5,8 +5,16 @@
 #define CORE_DELIVER_DELIVER_H
 #include "core/channel/channel.h"
 
-#define LANE_HELD_MAX 1024          /* claims in memory for each channel and lane */
+#define LANE_HELD_MIN 64   /* claims in memory for each channel and lane: twice the channel's window, ... */
+#define LANE_HELD_MAX 1024 /* ... between these */
+#define LANE_CLAIM_MAX 256 /* read back from the store at once */
 #define DELIVER_SUBMIT_DEADLINE_MS 660000 /* a token not settled by then is UNKNOWN: RFC 5321 4.5.3.2.6's 10 min and one more */
+#define DELIVER_PROBE_DEADLINE_MS 30000
+#define DELIVER_THROTTLE_MS 30000 /* a provider's "slow down" without a time */
+#define DELIVER_DOWN_MS 60000     /* CHANNEL_DOWN: looked at again so much later, or when the channel says that it is up */
+#define DELIVER_SWEEP_MS 1000     /* how often expiry and lapsed `within` are looked at */
+#define DELIVER_RESTORE_MS 1000   /* an outcome that the store could not take is offered again so much later */
+#define DELIVER_HOLDS_MAX 4096    /* destinations of one channel with a breaker or a hold */
 
 struct deliver;
 struct deliver_shared {
@@ -14,28 +22,28 @@ struct deliver_shared {
   const struct env *env;
   const struct log *log;
   struct store *store;
-  parley_text public_url;
 };
 struct deliver *deliver_new(const struct deliver_shared *shared);
-/* Stops claiming, gives back what was not handed over, waits for outcomes until drain_ms, leaves the rest as unknown by policy. */
-void deliver_close(struct deliver **deliver, uint32_t drain_ms, void (*closed)(void *arg), void *arg);
+/* From now on nothing is claimed or handed over; what is held goes back to the store unharmed. Outcomes are still taken. */
+void deliver_drain(struct deliver *deliver);
+/* Once nothing is in flight (the channels have been stopped) and every outcome is stored, frees all. closed(arg) on the loop. */
+void deliver_close(struct deliver **deliver, void (*closed)(void *arg), void *arg);
 
 /* The rules in force from now on; takes a reference. Channels named in it must have been added. */
 void deliver_set_policy(struct deliver *deliver, struct policy *policy);
-/* A channel, or a newer instance under the same name (the older one gets no more and may be stopped once its tokens settled).
+/* A channel, or a newer instance under the same name (the older one gets no more; its tokens are still taken when they settle).
  * rate_per_s: 0 = none. test_sink: carries the messages of test keys under this channel's name. Both borrowed. */
 void deliver_add_channel(struct deliver *deliver, struct channel *channel, struct channel *test_sink, double rate_per_s);
 void deliver_remove_channel(struct deliver *deliver, const char *name);
 struct lane_room *deliver_lane_room(struct deliver *deliver, const char *name); /* for policy_channel.room */
 /* Paused by an operator: nothing is claimed or sent until resumed; accepting goes on. */
-void deliver_pause(struct deliver *deliver, const char *name, bool paused);
-bool deliver_paused(const struct deliver *deliver, const char *name);
+void deliver_pause(struct deliver *deliver, parley_text name, bool paused);
+bool deliver_paused(const struct deliver *deliver, parley_text name);
 /* Reads due work from the store: at start, after a reload. */
 void deliver_start(struct deliver *deliver);
 
-/* A claim that came out of an accept, a settle, a receipt or a sweep. Takes what the claim owns (its submission; arena: the op's
- * arena that it lives in, taken over too). */
-void deliver_take(struct deliver *deliver, struct claim *claim, struct arena *arena);
+/* A claim that came out of an accept, a settle, a receipt or a sweep. Copies it; takes over its submission. */
+void deliver_take(struct deliver *deliver, const struct claim *claim);
 /* Something became due on this channel sooner than deliver knows (a resolve, a cancel's successor, a message with room 0). */
 void deliver_poke(struct deliver *deliver, parley_text channel);
 
@@ -53,5 +61,5 @@ struct deliver_counters {
   uint64_t latency_sum_ms;
   uint32_t held, in_flight, breakers_open;
 };
-void deliver_counters(const struct deliver *deliver, const char *channel, struct deliver_counters *ret);
+void deliver_counters(const struct deliver *deliver, parley_text channel, struct deliver_counters *ret);
 #endif

@@ -1,0 +1,195 @@
+#include "line.h"
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include <stdlib.h>
+
+static void line_on_timer(uv_timer_t *timer)
+{
+  struct line *line = timer->data;
+  int64_t now = line->deliver->shared.env->now_ms(line->deliver->shared.env);
+
+  for (int lane = 0; lane < LANES; lane++)
+    if (line->lanes[lane].due_ms > 0 && line->lanes[lane].due_ms <= now)
+      line_claim(line, (enum lane)lane);
+  line_pump(line);
+}
+
+struct line *line_new(struct deliver *deliver, parley_text name)
+{
+  struct line *line = xcalloc(1, sizeof *line);
+
+  line->deliver = deliver;
+  line->name = xmemdup(name.at, name.len);
+  for (int lane = 0; lane < LANES; lane++) {
+    list_init(&line->lanes[lane].held);
+    line->lanes[lane].closed = true; /* until a claim has found the store empty */
+  }
+  uv_timer_init(deliver->shared.loop, &line->timer);
+  line->timer.data = line;
+  uv_unref((uv_handle_t *)&line->timer);
+  deliver->open_handles++;
+  list_push(&deliver->lines, &line->node);
+  return line;
+}
+
+static void line_on_closed(uv_handle_t *handle)
+{
+  struct line *line = handle->data;
+  struct deliver *deliver = line->deliver;
+  uint64_t key;
+  void *value;
+
+  for (size_t pos = 0; map_next(&line->holds, &pos, &key, &value);)
+    free(value);
+  map_done(&line->holds);
+  free(line->name);
+  free(line);
+  deliver_handle_over(deliver);
+}
+
+void line_free(struct line *line)
+{
+  list_remove(&line->node);
+  uv_close((uv_handle_t *)&line->timer, line_on_closed);
+}
+
+struct line *line_find(const struct deliver *deliver, parley_text name)
+{
+  for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next) {
+    struct line *line = LIST_ITEM(node, struct line, node);
+
+    if (parley_text_is(name, line->name))
+      return line;
+  }
+  return NULL;
+}
+
+uint32_t line_capacity(const struct line *line)
+{
+  uint32_t window = line->channel != NULL ? channel_caps(line->channel)->in_flight : 0;
+
+  if (window * 2 < LANE_HELD_MIN)
+    return LANE_HELD_MIN;
+  return window * 2 > LANE_HELD_MAX ? LANE_HELD_MAX : window * 2;
+}
+
+bool line_may_go(const struct line *line)
+{
+  return !line->paused && !line->down && !line->removed && line->channel != NULL && line->deliver->started &&
+         !line->deliver->draining;
+}
+
+struct hold *line_hold(struct line *line, parley_text destination, bool make)
+{
+  uint64_t key = hash64(&line->deliver->hash_key, destination);
+  struct hold *hold = map_get(&line->holds, key ? key : 1);
+
+  if (hold == NULL && make && line->holds.count < DELIVER_HOLDS_MAX) {
+    hold = xcalloc(1, sizeof *hold);
+    map_put(&line->holds, key ? key : 1, hold);
+  }
+  return hold;
+}
+
+static int64_t hold_until(struct hold *hold, int64_t mono_ms)
+{
+  if (hold == NULL)
+    return 0;
+  if (hold->until_ms > mono_ms)
+    return hold->until_ms;
+  if (breaker_allows(&hold->breaker, mono_ms))
+    return 0;
+  return hold->breaker.open_until_ms > mono_ms ? hold->breaker.open_until_ms : mono_ms + BREAKER_GAP_MIN_MS;
+}
+
+int64_t line_blocked_until(struct line *line, parley_text destination)
+{
+  int64_t mono_ms = line->deliver->shared.env->mono_ms(line->deliver->shared.env);
+  int64_t until = line->holds.count == 0 ? 0 : hold_until(line_hold(line, TEXT_EMPTY, false), mono_ms);
+
+  if (until != 0 || line->holds.count == 0 || destination.len == 0)
+    return until;
+  until = hold_until(line_hold(line, destination, false), mono_ms);
+  if (until != 0)
+    line_untried(line, TEXT_EMPTY);
+  return until;
+}
+
+static void hold_untried(struct hold *hold)
+{
+  if (hold != NULL)
+    breaker_untried(&hold->breaker);
+}
+
+void line_untried(struct line *line, parley_text destination)
+{
+  if (line->holds.count == 0)
+    return;
+  hold_untried(line_hold(line, TEXT_EMPTY, false));
+  if (destination.len > 0)
+    hold_untried(line_hold(line, destination, false));
+}
+
+bool line_rate_take(struct line *line, int64_t mono_ms, int64_t *ret_ms)
+{
+  double most = line->rate_per_s < 1 ? 1 : line->rate_per_s; /* a second's worth at once */
+
+  if (line->rate_per_s <= 0)
+    return true;
+  line->bucket += (double)(mono_ms - line->bucket_ms) / 1000 * line->rate_per_s;
+  line->bucket_ms = mono_ms;
+  if (line->bucket > most)
+    line->bucket = most;
+  if (line->bucket >= 1) {
+    line->bucket -= 1;
+    return true;
+  }
+  *ret_ms = mono_ms + 1 + (int64_t)((1 - line->bucket) / line->rate_per_s * 1000);
+  return false;
+}
+
+void line_wake_at(struct line *line, int64_t mono_ms)
+{
+  int64_t wait = mono_ms - line->deliver->shared.env->mono_ms(line->deliver->shared.env);
+  uint64_t wait_ms = wait > 0 ? (uint64_t)wait : 0;
+
+  if (line->removed)
+    return;
+  if (!uv_is_active((uv_handle_t *)&line->timer) || uv_timer_get_due_in(&line->timer) > wait_ms)
+    uv_timer_start(&line->timer, line_on_timer, wait_ms, 0);
+}
+
+void line_close_lane(struct line *line, enum lane lane)
+{
+  line->lanes[lane].closed = true;
+  atomic_store(&line->room.room[lane], 0);
+}
+
+void line_open_lane(struct line *line, enum lane lane)
+{
+  struct lane_line *state = &line->lanes[lane];
+  uint32_t capacity = line_capacity(line);
+
+  if (!state->closed || !line_may_go(line) || state->n_held >= capacity)
+    return;
+  state->closed = false;
+  atomic_store(&line->room.room[lane], (int)(capacity - state->n_held));
+}
+
+void line_place_free(struct line *line, enum lane lane)
+{
+  struct lane_line *state = &line->lanes[lane];
+
+  state->n_held--;
+  if (state->closed) {
+    if (state->n_held <= line_capacity(line) / 2)
+      line_claim(line, lane);
+    return;
+  }
+  if (atomic_load(&line->room.room[lane]) <= 0) {
+    line_close_lane(line, lane); /* the store may have queued some meanwhile */
+    line_claim(line, lane);
+  } else if (line_may_go(line)) {
+    atomic_fetch_add(&line->room.room[lane], 1);
+  }
+}

@@ -1,0 +1,108 @@
+/* line.h - one channel's lanes: what is held for it, when the next may go, and how much the store may hand over directly.
+ * Owns the held claims, the rate's bucket, breakers and holds by destination. Thread: loop. Private to core/deliver. */
+#ifndef CORE_DELIVER_LINE_H
+#define CORE_DELIVER_LINE_H
+#include "breaker.h"
+#include "core/base/map.h"
+#include "deliver.h"
+
+/* One claimed delivery, from the claim to its stored outcome. Lives in its own arena. */
+struct outbound {
+  struct list node;      /* of the lane while held; of deliver->unsettled while its outcome waits for the store */
+  struct arena *arena;
+  struct deliver *deliver;
+  struct line *line;
+  struct claim claim;
+  struct channel *carrier; /* who has it in hand; NULL while held */
+  uint64_t token;
+  int64_t started_ms;
+  parley_text destination; /* "" or the mail domain: what breakers and holds apply to */
+  parley_message message;
+  parley_identity to;
+  parley_customer customer;
+  const char *const *degraded;
+  size_t n_degraded;
+  json_t *json;
+  struct store_settle settle;
+  struct policy *policy; /* the settle's reference */
+};
+
+/* What is known of a destination: "" is the whole channel. */
+struct hold {
+  struct breaker breaker;
+  int64_t until_ms; /* monotonic: THROTTLED; 0: none */
+};
+
+struct lane_line {
+  struct list held;   /* struct outbound */
+  uint32_t n_held;    /* held and in flight */
+  bool claiming;      /* a STORE_CLAIM is under way */
+  bool closed;        /* older ones may wait in the store: nothing may be handed over directly */
+  bool again;         /* claim once more when the one under way is done */
+  int64_t due_ms;     /* wall clock: when the store's next is due; 0: none known */
+};
+
+struct line {
+  struct list node;
+  struct deliver *deliver;
+  char *name;
+  struct channel *channel, *test_sink;
+  double rate_per_s, bucket;
+  int64_t bucket_ms;
+  bool paused, down, removed, probing;
+  int64_t down_until_ms;
+  struct lane_room room;
+  struct lane_line lanes[LANES];
+  struct map holds; /* hash of destination -> struct hold */
+  uv_timer_t timer; /* next thing to look at */
+  bool timer_open;
+  struct deliver_counters counters;
+};
+
+struct deliver {
+  struct deliver_shared shared;
+  struct policy *policy;
+  struct list lines;
+  struct map in_flight; /* token -> struct outbound */
+  struct list unsettled; /* outcomes the store could not take yet */
+  uint64_t last_token;
+  struct hash_key hash_key;
+  uv_timer_t sweep;
+  bool started, draining, sweeping, orphans_done;
+  uint32_t ops; /* store requests under way */
+  uint32_t open_handles;
+  void (*closed)(void *arg);
+  void *closed_arg;
+};
+
+struct line *line_new(struct deliver *deliver, parley_text name);
+void line_free(struct line *line); /* nothing is held any more */
+struct line *line_find(const struct deliver *deliver, parley_text name);
+uint32_t line_capacity(const struct line *line); /* of each lane */
+bool line_may_go(const struct line *line);       /* not paused, down, removed, draining */
+/* The hold of a destination; NULL when there is none and `make` is false or the table is full. */
+struct hold *line_hold(struct line *line, parley_text destination, bool make);
+/* 0: may go now (takes a half-open breaker's place); else the monotonic time to look again. */
+int64_t line_blocked_until(struct line *line, parley_text destination);
+/* It did not go after all: a half-open breaker's place is free again. */
+void line_untried(struct line *line, parley_text destination);
+/* Takes one from the rate's bucket; else false and *ret_ms is when to look again (monotonic). */
+bool line_rate_take(struct line *line, int64_t mono_ms, int64_t *ret_ms);
+/* Looks again not later than this (monotonic). */
+void line_wake_at(struct line *line, int64_t mono_ms);
+/* A place of the lane has become free: gives it to the store, or closes the lane when the store has run out. */
+void line_place_free(struct line *line, enum lane lane);
+void line_close_lane(struct line *line, enum lane lane);
+void line_open_lane(struct line *line, enum lane lane);
+
+/* deliver.c */
+void deliver_handle_over(struct deliver *deliver); /* one of open_handles is closed */
+void line_pump(struct line *line);  /* hands over what may go */
+void line_claim(struct line *line, enum lane lane); /* reads back from the store, if there is room */
+void outbound_settle(struct outbound *out, const parley_outcome *outcome);
+void outbound_take_back(struct outbound *out, int64_t due_ms); /* due_ms: wall clock */
+/* outbound.c: makes the plugin's message out of the claim; PARLEY_REJECTED with a code when it cannot be carried. */
+parley_status outbound_build(struct outbound *out, const parley_capabilities *caps, const char **ret_code);
+struct outbound *outbound_new(struct line *line, const struct claim *claim);
+void outbound_free(struct outbound *out);
+#endif

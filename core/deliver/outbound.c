@@ -1,0 +1,132 @@
+/* A claim as the plugin will see it: content fitted to the channel, all texts in one arena. */
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "core/message/fit.h"
+#include "line.h"
+#include <stdlib.h>
+
+static void claim_copy(struct arena *arena, const struct claim *from, struct claim *to)
+{
+  parley_text *ids;
+
+  *to = *from;
+  to->topic = arena_text(arena, from->topic);
+  to->channel = arena_text(arena, from->channel);
+  to->address_kind = arena_text(arena, from->address_kind);
+  to->address = arena_text(arena, from->address);
+  to->customer_name = arena_text(arena, from->customer_name);
+  to->locale = arena_text(arena, from->locale);
+  to->timezone = arena_text(arena, from->timezone);
+  to->body = from->submission != NULL ? TEXT_EMPTY : arena_text(arena, from->body);
+  ids = arena_alloc(arena, (from->n_provider_ids + 1) * sizeof *ids);
+  for (size_t i = 0; i < from->n_provider_ids; i++)
+    ids[i] = arena_text(arena, from->provider_ids[i]);
+  to->provider_ids = ids;
+}
+
+struct outbound *outbound_new(struct line *line, const struct claim *claim)
+{
+  struct arena *arena = arena_new();
+  struct outbound *out = arena_alloc(arena, sizeof *out);
+
+  out->arena = arena;
+  out->deliver = line->deliver;
+  out->line = line;
+  list_init(&out->node);
+  claim_copy(arena, claim, &out->claim);
+  if (parley_text_is(out->claim.address_kind, "email")) {
+    parley_text domain = out->claim.address;
+
+    text_cut(&domain, '@');
+    out->destination = domain;
+  }
+  return out;
+}
+
+void outbound_free(struct outbound *out)
+{
+  struct arena *arena = out->arena;
+
+  submission_free(&out->claim.submission);
+  policy_unref(&out->policy);
+  json_decref(out->json);
+  arena_free(&arena);
+}
+
+static bool outbound_content(struct outbound *out, struct content *ret)
+{
+  struct problems problems;
+  struct json_in root, in;
+
+  if (out->claim.submission != NULL) {
+    *ret = out->claim.submission->content;
+    return true;
+  }
+  problems_init(&problems, out->arena);
+  out->json = json_read(out->claim.body, &problems);
+  if (out->json == NULL)
+    return false;
+  root = (struct json_in){.object = out->json, .pointer = TEXT_EMPTY, .arena = out->arena, .problems = &problems};
+  return json_in_object(&root, "content", &in) && in.object != NULL && content_read(&in, ret);
+}
+
+static parley_text outbound_id(struct outbound *out, const char *prefix, id64 id)
+{
+  char text[ID_TEXT_MAX];
+
+  if (id == 0)
+    return TEXT_EMPTY;
+  id_format(prefix, id, text);
+  return arena_text(out->arena, parley_text_of(text));
+}
+
+/* Parts that went out in an earlier attempt carry their provider id, so that a resumed message sends the rest only. */
+static const parley_part *const *outbound_parts(struct outbound *out, const struct fitted *fitted)
+{
+  const parley_part **parts = arena_alloc(out->arena, (fitted->n_parts + 1) * sizeof *parts);
+
+  for (size_t i = 0; i < fitted->n_parts; i++) {
+    parley_part *part = arena_alloc(out->arena, sizeof *part);
+
+    *part = *fitted->parts[i];
+    if (i < out->claim.n_provider_ids)
+      part->provider_id = out->claim.provider_ids[i];
+    parts[i] = part;
+  }
+  return parts;
+}
+
+parley_status outbound_build(struct outbound *out, const parley_capabilities *caps, const char **ret_code)
+{
+  const struct claim *claim = &out->claim;
+  struct content content;
+  struct fitted fitted;
+  parley_status st;
+
+  *ret_code = "content_unreadable";
+  if (!outbound_content(out, &content))
+    return PARLEY_REJECTED;
+  content = content_for(&content, claim->channel, caps->channel_kind);
+  st = fit_content(&content, caps, out->arena, NULL, NULL, &fitted, ret_code);
+  if (st != PARLEY_OK)
+    return PARLEY_REJECTED;
+  out->n_degraded = fitted.n_degraded;
+  if (fitted.n_degraded > 0) {
+    const char **words = arena_alloc(out->arena, fitted.n_degraded * sizeof *words);
+
+    for (size_t i = 0; i < fitted.n_degraded; i++)
+      words[i] = fitted.degraded[i];
+    out->degraded = words;
+  }
+  out->to = (parley_identity){.size = sizeof out->to, .kind = claim->address_kind, .value = claim->address,
+                              .name = claim->customer_name};
+  out->customer = (parley_customer){.size = sizeof out->customer, .id = outbound_id(out, "cus", claim->customer),
+                                    .name = claim->customer_name, .locale = claim->locale, .timezone = claim->timezone};
+  out->message = (parley_message){
+      .size = sizeof out->message, .kind = PARLEY_KIND_CONTENT, .attempt = claim->attempt, .resent = claim->resent,
+      .n_parts = (uint32_t)fitted.n_parts, .accepted_ms = claim->accepted_ms, .expires_ms = claim->expires_ms,
+      .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
+      .topic = claim->topic, .subject = fitted.subject, .to = &out->to, .customer = &out->customer,
+      .parts = outbound_parts(out, &fitted)};
+  return PARLEY_OK;
+}
