@@ -41,7 +41,7 @@ struct conf_server {
   size_t n_keys, n_egress_allow, n_egress_ports, n_origins;
   const struct conf_key *keys;
   const parley_text *egress_allow; /* CIDRs */
-  const parley_text *egress_ports; /* "443", "8000-9999" */
+  const parley_text *egress_ports; /* "443", "8000-9999"; none: 80, 443, 8443 */
   const parley_text *origins;      /* "https://desk.example": CORS */
   uint32_t drain_ms;               /* 10s */
   struct conf_limits limits;

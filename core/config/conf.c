@@ -1,0 +1,319 @@
+#include "conf.h"
+#include "conf_read.h"
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ZONES "/usr/share/zoneinfo"
+
+struct conf_private {
+  atomic_int refs;
+  struct arena *arena; /* holds the conf itself */
+  struct yaml_file *file;
+  struct secrets secrets;
+};
+
+/* --- Small sections -------------------------------------------------------------------------------------------------------- */
+
+static void read_version(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  (void)field;
+  (void)to;
+  if (node->kind != YAML_IS_TEXT || node->quoted || !parley_text_is(node->text, "1"))
+    conf_error(r, node, "%s is no version this program reads; it reads 1", conf_shown(r, node));
+}
+
+static void read_driver(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  int driver = 0;
+
+  conf_read_choice(r, node, field, &driver);
+  if (driver > CONF_SQLITE)
+    conf_error(r, node, "'postgres' is not built in yet: use sqlite");
+  else if (driver != 0)
+    *(enum conf_driver *)to = CONF_SQLITE;
+}
+
+/* Only postgres has it, and postgres is refused at `driver`. */
+static void read_store_url(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  const struct yaml_node *driver = yaml_find(yaml_find(r->file->root, "store"), "driver");
+
+  (void)field;
+  (void)to;
+  if (driver == NULL || !parley_text_is(driver->text, "postgres"))
+    conf_error(r, node, "is for the driver postgres; sqlite has a path");
+}
+
+static void read_store(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  static const char *const drivers[] = {"sqlite", "postgres", NULL};
+  static const struct conf_field fields[] = {
+      {.name = "driver", .read = read_driver, .offset = offsetof(struct conf_store, driver), .words = drivers,
+       .first = CONF_SQLITE},
+      {.name = "path", .read = conf_read_path, .offset = offsetof(struct conf_store, path)},
+      {.name = "url", .read = read_store_url},
+      {.name = NULL}};
+
+  (void)field;
+  conf_read_mapping(r, node, fields, to);
+}
+
+static bool is_path(parley_text text)
+{
+  return text.len > 0 && text.len < 4096 && !text_has_control(text);
+}
+
+static void read_dirs(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  struct conf *conf = to;
+  parley_text *dirs;
+  const parley_text *read;
+
+  (void)field;
+  conf->n_plugin_dirs = 0;
+  read = conf_read_texts(r, node, is_path, "folder", &conf->n_plugin_dirs);
+  dirs = arena_alloc(r->arena, conf->n_plugin_dirs * sizeof(*dirs));
+  for (size_t i = 0; i < conf->n_plugin_dirs; i++)
+    dirs[i] = parley_text_of(yaml_path(r->file, r->arena, read[i]));
+  conf->plugin_dirs = dirs;
+}
+
+static void read_plugins(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  static const struct conf_field fields[] = {{.name = "dirs", .read = read_dirs}, {.name = NULL}};
+
+  (void)field;
+  conf_read_mapping(r, node, fields, to);
+}
+
+static bool is_timezone(parley_text text)
+{
+  char path[sizeof(ZONES) + 66] = ZONES "/";
+  bool plain = text.len > 0 && text.len <= 64 && text.at[0] != '/' && text_find_text(text, PARLEY_LIT("..")) == SIZE_MAX;
+
+  for (size_t i = 0; i < text.len && plain; i++)
+    plain = (text.at[i] >= 'A' && text.at[i] <= 'Z') || (text.at[i] >= 'a' && text.at[i] <= 'z') ||
+            (text.at[i] >= '0' && text.at[i] <= '9') || memchr("_+-/", text.at[i], 4) != NULL;
+  if (!plain || parley_text_is(text, "UTC") || access(ZONES, F_OK) != 0) /* without tzdata nobody can tell */
+    return plain;
+  memcpy(path + sizeof(ZONES), text.at, text.len);
+  return access(path, R_OK) == 0;
+}
+
+static void read_timezone(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  (void)field;
+  if (node->kind == YAML_IS_TEXT && is_timezone(node->text))
+    *(parley_text *)to = node->text;
+  else
+    conf_error(r, node, "%s is no time zone such as Europe/Madrid or UTC", conf_shown(r, node));
+}
+
+/* "es", "pt-BR", "zh-Hant-TW": 2 or 3 letters, then groups of 2 to 8 letters or digits. */
+static bool is_locale(parley_text text)
+{
+  parley_text rest = text;
+
+  for (bool first = true; rest.len > 0 || first; first = false) {
+    parley_text group = text_cut(&rest, '-');
+
+    if (group.len < 2 || group.len > (first ? 3u : 8u))
+      return false;
+    for (size_t i = 0; i < group.len; i++) {
+      bool letter = (group.at[i] >= 'a' && group.at[i] <= 'z') || (group.at[i] >= 'A' && group.at[i] <= 'Z');
+
+      if (!letter && (first || group.at[i] < '0' || group.at[i] > '9'))
+        return false;
+    }
+  }
+  return text.len <= 35 && !text_ends(text, "-");
+}
+
+static void read_locale(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  (void)field;
+  if (node->kind == YAML_IS_TEXT && is_locale(node->text))
+    *(parley_text *)to = node->text;
+  else
+    conf_error(r, node, "%s is no locale such as es or pt-BR", conf_shown(r, node));
+}
+
+static void read_defaults(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  static const struct conf_field fields[] = {
+      {.name = "timezone", .read = read_timezone, .offset = offsetof(struct conf, timezone)},
+      {.name = "locale", .read = read_locale, .offset = offsetof(struct conf, locale)},
+      {.name = NULL}};
+
+  (void)field;
+  conf_read_mapping(r, node, fields, to);
+}
+
+static void read_format(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  int format = 0;
+
+  conf_read_choice(r, node, field, &format);
+  *(bool *)to = format == 1;
+}
+
+static void read_log(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+  static const char *const formats[] = {"text", "json", NULL};
+  static const struct conf_field fields[] = {
+      {.name = "level", .read = conf_read_choice, .offset = offsetof(struct conf_log, level), .words = levels,
+       .first = PARLEY_DEBUG},
+      {.name = "format", .read = read_format, .offset = offsetof(struct conf_log, json), .words = formats},
+      {.name = NULL}};
+
+  (void)field;
+  conf_read_mapping(r, node, fields, to);
+}
+
+/* --- The whole --------------------------------------------------------------------------------------------------------------- */
+
+/* Plans name channels, so they are read when all channels are there, wherever they stand in the file. */
+static void read_later(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  (void)r;
+  (void)node;
+  (void)field;
+  (void)to;
+}
+
+static void conf_fill(struct conf_reader *r)
+{
+  static const struct conf_field fields[] = {
+      {.name = "version", .read = read_version, .required = true, .example = "version: 1"},
+      {.name = "server", .read = conf_read_server, .offset = offsetof(struct conf, server)},
+      {.name = "store", .read = read_store, .offset = offsetof(struct conf, store)},
+      {.name = "plugins", .read = read_plugins},
+      {.name = "defaults", .read = read_defaults},
+      {.name = "channels", .read = conf_read_channels},
+      {.name = "topics", .read = conf_read_topics},
+      {.name = "plans", .read = read_later},
+      {.name = "subscriptions", .read = conf_read_subscriptions},
+      {.name = "log", .read = read_log, .offset = offsetof(struct conf, log)},
+      {.name = NULL}};
+  const struct yaml_node *plans = yaml_find(r->file->root, "plans");
+
+  conf_read_mapping(r, r->file->root, fields, r->conf);
+  if (plans != NULL) {
+    size_t mark = conf_path_push(r, PARLEY_LIT("plans"));
+
+    conf_read_plans(r, plans, NULL, r->conf);
+    conf_path_pop(r, mark);
+  }
+  conf_server_finish(r);
+}
+
+/* Takes the file. */
+static struct conf *conf_new(struct yaml_file *file)
+{
+  static const parley_text dirs[] = {{"/usr/lib/parley/plugins", 23}};
+  struct arena *arena = arena_new();
+  struct conf *conf = arena_alloc(arena, sizeof(*conf));
+
+  conf->private = xcalloc(1, sizeof(*conf->private));
+  *conf->private = (struct conf_private){.refs = 1, .arena = arena, .file = file};
+  conf->file = file;
+  conf_server_default(&conf->server);
+  conf->store = (struct conf_store){.driver = CONF_SQLITE, .path = parley_text_of(yaml_path(file, arena, PARLEY_LIT("parley.db")))};
+  conf->n_plugin_dirs = COUNT_OF(dirs);
+  conf->plugin_dirs = dirs;
+  conf->timezone = PARLEY_LIT("UTC");
+  conf->locale = PARLEY_LIT("en");
+  conf->log.level = PARLEY_INFO;
+  return conf;
+}
+
+/* Takes the file, whatever comes of it. */
+static parley_status conf_make(struct yaml_file *file, struct conf **ret, struct buf *why)
+{
+  struct conf *conf = conf_new(file);
+  struct conf_reader reader = {.conf = conf, .file = file, .arena = conf->private->arena, .secrets = &conf->private->secrets,
+                               .why = why};
+
+  conf_fill(&reader);
+  buf_done(&reader.path);
+  if (reader.errors > 0) {
+    if (reader.errors > CONF_ERRORS_MAX)
+      buf_printf(why, "%s: %zu errors more are not shown\n", file->path, reader.errors - CONF_ERRORS_MAX);
+    conf_unref(&conf);
+    return PARLEY_INVALID;
+  }
+  *ret = conf;
+  return PARLEY_OK;
+}
+
+parley_status conf_load(const char *path, struct conf **ret, struct buf *reterr_why)
+{
+  struct yaml_file *file;
+  parley_status st = yaml_load(path, &file, reterr_why);
+
+  return st == PARLEY_OK ? conf_make(file, ret, reterr_why) : st;
+}
+
+parley_status conf_parse(const char *path, parley_text source, yaml_variable *variable, struct conf **ret,
+                         struct buf *reterr_why)
+{
+  struct yaml_file *file;
+  parley_status st = yaml_parse(path, source, variable, &file, reterr_why);
+
+  return st == PARLEY_OK ? conf_make(file, ret, reterr_why) : st;
+}
+
+struct conf *conf_ref(struct conf *conf)
+{
+  atomic_fetch_add_explicit(&conf->private->refs, 1, memory_order_relaxed);
+  return conf;
+}
+
+void conf_unref(struct conf **conf)
+{
+  struct conf_private *private = *conf != NULL ? (*conf)->private : NULL;
+
+  *conf = NULL;
+  if (private == NULL || atomic_fetch_sub_explicit(&private->refs, 1, memory_order_acq_rel) > 1)
+    return;
+  secrets_done(&private->secrets);
+  yaml_file_free(&private->file);
+  arena_free(&private->arena);
+  free(private);
+}
+
+#define FIND(items, count, wanted)                                                                                        \
+  for (size_t i = 0; i < (count); i++)                                                                                    \
+    if (text_eq((items)[i].name, (wanted)))                                                                               \
+      return &(items)[i];                                                                                                 \
+  return NULL
+
+const struct conf_channel *conf_channel_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->channels, conf->n_channels, name);
+}
+
+const struct conf_topic *conf_topic_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->topics, conf->n_topics, name);
+}
+
+const struct conf_plan *conf_plan_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->plans, conf->n_plans, name);
+}
+
+const struct conf_subscription *conf_subscription_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->subscriptions, conf->n_subscriptions, name);
+}
+
+const struct conf_key *conf_key_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->server.keys, conf->server.n_keys, name);
+}
