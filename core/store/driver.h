@@ -1,0 +1,25 @@
+/* driver.h - the border between store.c (queue limits, completion on the loop) and one driver (sqlite.h).
+ * Private to core/store. A driver never calls done(op) itself: it hands finished ops back with store_finish(). */
+#ifndef CORE_STORE_DRIVER_H
+#define CORE_STORE_DRIVER_H
+#include "store.h"
+
+struct store_driver {
+  const char *name;
+  parley_status (*open)(const struct store_config *config, const struct env *env, const struct log *log, struct store *front,
+                        void **ret, struct buf *reterr_why); /* blocking */
+  void (*write)(void *impl, struct store_op *op); /* [loop] queues; the front has checked the limits */
+  void (*read)(void *impl, struct store_op *op);  /* [loop] queues */
+  void (*close)(void *impl); /* [loop] finish what is queued, then store_closed() once, from any thread */
+  void (*free)(void *impl);  /* [loop] after store_closed(); joins threads, gives everything back */
+  const uint8_t *(*secret)(const void *impl);
+};
+extern const struct store_driver store_driver_sqlite; /* const: its functions */
+
+/* [any] Ops that are done, status set; the list is emptied. */
+void store_finish(struct store *front, struct list *ops);
+/* [any] A round has ended: counters for store_gauges(), and the newest event seq of the commit (0: none was added). */
+void store_round_ended(struct store *front, const struct store_gauges *gauges, uint64_t last_seq);
+/* [any] The last call of a driver that was asked to close. */
+void store_closed(struct store *front);
+#endif

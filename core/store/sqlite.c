@@ -1,0 +1,234 @@
+/* sqlite.c - opening and closing the store: the lock against a second daemon, connections, threads. */
+#include "sqlite.h"
+#include "core/base/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A side file, so that no descriptor of the database itself is ever opened twice: closing one would drop SQLite's locks. */
+static parley_status store_lock(struct sqlite_store *store, struct buf *reterr_why)
+{
+  struct buf path = BUF_INIT(4096);
+
+  buf_printf(&path, "%s.lock", store->path);
+  store->lock_fd = open(path.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (store->lock_fd < 0)
+    buf_printf(reterr_why, "store: %s: %s", path.at, strerror(errno));
+  else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    buf_printf(reterr_why, "store: %s is used by another parleyd (%s is locked)", store->path, path.at);
+    close(store->lock_fd);
+    store->lock_fd = -1;
+  }
+  buf_done(&path);
+  return store->lock_fd >= 0 ? PARLEY_OK : PARLEY_FAILED;
+}
+
+static parley_status meta_read(struct sqlite_store *store, struct buf *reterr_why)
+{
+  struct db *db = &store->writer;
+  sqlite3_stmt *get = db_sql(db, "SELECT value FROM meta WHERE name=?");
+  parley_bytes value;
+
+  bind_str(get, 1, "secret");
+  if (db_step(db, get)) {
+    value = col_peek(get, 0);
+    if (value.len == sizeof(store->secret))
+      memcpy(store->secret, value.at, value.len);
+  }
+  db_reset(get);
+  bind_str(get, 1, "hash_key");
+  if (db_step(db, get)) {
+    value = col_peek(get, 0);
+    if (value.len == sizeof(store->hash_key))
+      memcpy(&store->hash_key, value.at, value.len);
+  }
+  db_reset(get);
+  if (db->error == 0 && (store->hash_key.a | store->hash_key.b) != 0)
+    return PARLEY_OK;
+  buf_printf(reterr_why, "store: %s: table meta is damaged", store->path);
+  return PARLEY_FAILED;
+}
+
+/* Newest of all ids: the writer's source must start above it, wherever the clock stands. */
+static id64 newest_id(struct db *db)
+{
+  return (id64)db_int_of(db, "SELECT max(v) FROM (SELECT last_id v FROM counter UNION ALL SELECT max(id) FROM message"
+                             " UNION ALL SELECT max(seq) FROM event UNION ALL SELECT max(id) FROM customer"
+                             " UNION ALL SELECT max(id) FROM answer)");
+}
+
+static parley_status session_begin(struct sqlite_store *store, struct buf *reterr_why)
+{
+  struct db *db = &store->writer;
+
+  db_exec(db, "BEGIN IMMEDIATE; UPDATE meta SET value=value+1 WHERE name='session'; COMMIT");
+  store->session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
+  store->n_suppressions = (uint64_t)db_int_of(db, "SELECT count(*) FROM suppression WHERE removed=0");
+  id_source_init(&store->ids, store->env, store->config.node, newest_id(db));
+  if (db->error == 0 && tails_open(store) == PARLEY_OK)
+    return PARLEY_OK;
+  buf_printf(reterr_why, "store: %s: %s", store->path, db->why);
+  return PARLEY_FAILED;
+}
+
+static parley_status connections_open(struct sqlite_store *store, struct buf *reterr_why)
+{
+  const int flags = SQLITE_OPEN_READWRITE;
+  parley_status st = db_open(&store->checkpointer, store->path, flags, reterr_why);
+
+  if (st == PARLEY_OK)
+    db_tune(&store->checkpointer, READER_CACHE_KIB);
+  for (size_t i = 0; i < SQLITE_READERS && st == PARLEY_OK; i++) {
+    st = db_open(&store->readers[i], store->path, flags, reterr_why);
+    if (st == PARLEY_OK) {
+      db_tune(&store->readers[i], READER_CACHE_KIB);
+      db_exec(&store->readers[i], "PRAGMA query_only=ON");
+    }
+  }
+  return st;
+}
+
+static int on_wal(void *arg, sqlite3 *handle, const char *schema, int frames)
+{
+  struct sqlite_store *store = arg;
+
+  (void)handle;
+  (void)schema;
+  store->wal_frames = frames;
+  return SQLITE_OK;
+}
+
+static void sqlite_free(void *impl)
+{
+  struct sqlite_store *store = impl;
+
+  if (store->writer_started)
+    uv_thread_join(&store->writer_thread);
+  tails_close(store);
+  for (size_t i = 0; i < SQLITE_READERS; i++)
+    db_close(&store->readers[i]);
+  db_close(&store->checkpointer);
+  db_close(&store->writer); /* the last connection: SQLite checkpoints and removes the WAL */
+  uv_mutex_destroy(&store->write_lock);
+  uv_cond_destroy(&store->write_wake);
+  uv_mutex_destroy(&store->read_lock);
+  uv_cond_destroy(&store->read_wake);
+  uv_mutex_destroy(&store->checkpoint_lock);
+  uv_cond_destroy(&store->checkpoint_wake);
+  if (store->lock_fd >= 0)
+    close(store->lock_fd);
+  free(store->path);
+  free(store);
+}
+
+static struct sqlite_store *store_new(const struct store_config *config, const struct env *env, const struct log *log,
+                                      struct store *front)
+{
+  struct sqlite_store *store = xcalloc(1, sizeof(*store));
+
+  store->front = front;
+  store->env = env;
+  store->log = log;
+  store->config = *config;
+  store->path = xstrdup(config->path);
+  store->lock_fd = -1;
+  store->gauges.accepting = true;
+  list_init(&store->waiting);
+  list_init(&store->reading);
+  uv_mutex_init(&store->write_lock);
+  uv_cond_init(&store->write_wake);
+  uv_mutex_init(&store->read_lock);
+  uv_cond_init(&store->read_wake);
+  uv_mutex_init(&store->checkpoint_lock);
+  uv_cond_init(&store->checkpoint_wake);
+  return store;
+}
+
+static void threads_start(struct sqlite_store *store)
+{
+  for (size_t i = 0; i < SQLITE_READERS; i++) {
+    store->reader[i] = (struct reader){store, &store->readers[i]};
+    uv_thread_create(&store->reader_threads[i], sqlite_reader_main, &store->reader[i]);
+  }
+  uv_thread_create(&store->checkpoint_thread, sqlite_checkpoint_main, store);
+  uv_thread_create(&store->writer_thread, sqlite_writer_main, store);
+  store->writer_started = true;
+}
+
+static parley_status sqlite_open(const struct store_config *config, const struct env *env, const struct log *log,
+                                 struct store *front, void **ret, struct buf *reterr_why)
+{
+  struct sqlite_store *store = store_new(config, env, log, front);
+  parley_status st = store_lock(store, reterr_why);
+
+  if (st == PARLEY_OK)
+    st = db_open(&store->writer, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, reterr_why);
+  if (st == PARLEY_OK)
+    st = schema_open(&store->writer, env, reterr_why);
+  if (st == PARLEY_OK)
+    st = meta_read(store, reterr_why);
+  if (st == PARLEY_OK)
+    st = session_begin(store, reterr_why);
+  if (st == PARLEY_OK)
+    st = connections_open(store, reterr_why);
+  if (st != PARLEY_OK) {
+    sqlite_free(store);
+    return st;
+  }
+  sqlite3_wal_hook(store->writer.handle, on_wal, store);
+  threads_start(store);
+  *ret = store;
+  return PARLEY_OK;
+}
+
+static void sqlite_write(void *impl, struct store_op *op)
+{
+  struct sqlite_store *store = impl;
+  bool idle;
+
+  uv_mutex_lock(&store->write_lock);
+  idle = list_empty(&store->waiting);
+  list_push(&store->waiting, &op->link);
+  if (idle)
+    uv_cond_signal(&store->write_wake);
+  uv_mutex_unlock(&store->write_lock);
+}
+
+static void sqlite_read(void *impl, struct store_op *op)
+{
+  struct sqlite_store *store = impl;
+
+  uv_mutex_lock(&store->read_lock);
+  list_push(&store->reading, &op->link);
+  uv_cond_signal(&store->read_wake);
+  uv_mutex_unlock(&store->read_lock);
+}
+
+static void sqlite_close(void *impl)
+{
+  struct sqlite_store *store = impl;
+
+  uv_mutex_lock(&store->write_lock);
+  store->closing = true;
+  uv_cond_signal(&store->write_wake);
+  uv_mutex_unlock(&store->write_lock);
+}
+
+static const uint8_t *sqlite_secret(const void *impl)
+{
+  return ((const struct sqlite_store *)impl)->secret;
+}
+
+const struct store_driver store_driver_sqlite = {
+    .name = "sqlite",
+    .open = sqlite_open,
+    .write = sqlite_write,
+    .read = sqlite_read,
+    .close = sqlite_close,
+    .free = sqlite_free,
+    .secret = sqlite_secret,
+};

@@ -1,0 +1,115 @@
+/* store_fixture.h - a store on a file of its own, a loop and a clock that tests move. */
+#ifndef TESTS_STORE_FIXTURE_H
+#define TESTS_STORE_FIXTURE_H
+#include "core/base/arena.h"
+#include "core/base/env.h"
+#include "core/base/text.h"
+#include "core/store/store.h"
+#include <check.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_MS INT64_C(1790000000000)
+
+struct fixture {
+  uv_loop_t loop;
+  struct env_fake fake;
+  char dir[64], path[96];
+  struct store *store;
+  uint64_t committed;
+  int n_committed;
+};
+
+static inline void fixture_committed(uint64_t last_seq, void *arg)
+{
+  struct fixture *f = arg;
+
+  f->committed = last_seq;
+  f->n_committed++;
+}
+
+static inline parley_status fixture_try_open(struct fixture *f, struct store **ret, struct buf *why)
+{
+  struct store_config config = {"sqlite", f->path, 1, INT64_C(7) * 86400000, fixture_committed, f};
+
+  return store_open(&config, &f->loop, &f->fake.env, NULL, ret, why);
+}
+
+static inline void fixture_open(struct fixture *f)
+{
+  struct buf why = BUF_INIT(1024);
+
+  ck_assert_msg(fixture_try_open(f, &f->store, &why) == PARLEY_OK, "%s", why.at != NULL ? why.at : "");
+  buf_done(&why);
+}
+
+static inline void fixture_init(struct fixture *f)
+{
+  memset(f, 0, sizeof(*f));
+  uv_loop_init(&f->loop);
+  env_fake_init(&f->fake, START_MS);
+  snprintf(f->dir, sizeof(f->dir), "/tmp/parley-store-XXXXXX");
+  ck_assert_ptr_nonnull(mkdtemp(f->dir));
+  snprintf(f->path, sizeof(f->path), "%s/parley.db", f->dir);
+}
+
+static inline void fixture_close(struct fixture *f)
+{
+  if (f->store != NULL)
+    store_close(&f->store, NULL, NULL);
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
+static inline void fixture_done(struct fixture *f)
+{
+  char command[128];
+
+  fixture_close(f);
+  ck_assert_int_eq(uv_loop_close(&f->loop), 0);
+  snprintf(command, sizeof(command), "rm -r '%s'", f->dir);
+  ck_assert_int_eq(system(command), 0);
+}
+
+static inline void fixture_op_done(struct store_op *op)
+{
+  (void)op;
+}
+
+/* Submits one op and runs the loop until nothing is open. */
+static inline parley_status fixture_run(struct fixture *f, struct store_op *op, enum store_kind kind)
+{
+  op->kind = kind;
+  op->done = fixture_op_done;
+  store_submit(f->store, op);
+  uv_run(&f->loop, UV_RUN_DEFAULT);
+  return op->status;
+}
+
+/* A number straight from the file, through a connection of the test's own. */
+static inline int64_t fixture_sql(struct fixture *f, const char *sql)
+{
+  sqlite3 *db = NULL;
+  sqlite3_stmt *stmt = NULL;
+  int64_t value = -1;
+
+  ck_assert_int_eq(sqlite3_open(f->path, &db), SQLITE_OK);
+  ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(db));
+  if (sqlite3_step(stmt) == SQLITE_ROW)
+    value = sqlite3_column_int64(stmt, 0);
+  sqlite3_finalize(stmt);
+  sqlite3_close(db);
+  return value;
+}
+
+static inline void fixture_exec(struct fixture *f, const char *sql)
+{
+  sqlite3 *db = NULL;
+
+  ck_assert_int_eq(sqlite3_open(f->path, &db), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(db);
+}
+#endif
