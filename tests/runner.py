@@ -261,6 +261,15 @@ def kill_group(pid):
         pass
 
 
+def unmount_below(folder):
+    """What a killed test left mounted."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        points = [line.split()[1] for line in mounts]
+    for point in sorted(points, reverse=True):
+        if point.startswith(folder + "/"):
+            subprocess.run(["umount", "-l", point], check=False)
+
+
 # --- which steps there are ---
 
 def clang_name():
@@ -486,6 +495,7 @@ def main():
             results.add("skip", f"no test has the label or name asked for ({args.only or args.step})")
         runner.run_all()
     finally:
+        unmount_below(tmp)
         shutil.rmtree(tmp, ignore_errors=True)
     if runner.stopping:
         results.add("not ok", "interrupted")

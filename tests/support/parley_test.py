@@ -48,6 +48,7 @@ WAIT_S = 20
 POLL_S = 0.02
 KEY = "test-key-3f6c0a7e5b1d4928a6c0e1f2d3b4a596"
 SECRET = "whsec_" + base64.b64encode(b"parley tests sign with 32 bytes.").decode()
+MARKER = re.compile(r"~([a-z0-9]+-\d+)~")  # what a test puts into a message's text to know it again
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 
 
@@ -313,9 +314,12 @@ class Daemon:
         return self
 
     def __exit__(self, kind, value, trace):
+        ended = self.process is not None and self.process.poll()
         if self.process is not None:
             self.kill()
         self.check_sanitizers(quiet=kind is not None)
+        if kind is None and ended not in (False, None):
+            raise Failure(f"parleyd ended by itself with {ended}:\n{self.log_end()}")
 
     def write_config(self):
         with open(self.config_path, "w", encoding="utf-8") as file:
@@ -378,8 +382,10 @@ class Daemon:
         self.drop_client()
 
     def restart(self):
-        if self.process is not None:
-            self.kill()
+        """kill -9 and a new start; a daemon that had ended by itself is a failure."""
+        if self.process.poll() is not None:
+            raise Failure(f"parleyd ended by itself with {self.process.returncode}:\n{self.log_end()}")
+        self.kill()
         self.start()
 
     def log(self):
@@ -546,6 +552,7 @@ class Recorder:
         self.answer = answer or Reply()
         self.script = queue.Queue()
         self.requests = []
+        self.markers = {}  # marker: the requests that bear it
         self.arrived = threading.Condition()
         self.ending = threading.Event()
         self.server = None
@@ -588,6 +595,8 @@ class Recorder:
     def add(self, request):
         with self.arrived:
             self.requests.append(request)
+            for marker in set(MARKER.findall(request.text)):
+                self.markers.setdefault(marker, []).append(request)
             self.arrived.notify_all()
 
     def next_reply(self, request):
@@ -706,9 +715,6 @@ class RecorderHandler(http.server.BaseHTTPRequestHandler):
 
 # --- the ledger outside the router ---
 
-MARKER = re.compile(r"~([a-z0-9]+-\d+)~")
-
-
 class Ledger:
     """What the outside world knows: which messages were acknowledged, and which arrived where. Thread: any.
     A marker ~run-number~ in the text ties the two together whatever the router does with ids."""
@@ -750,21 +756,21 @@ class Ledger:
 
 def arrivals(recorder):
     """marker: how often it arrived."""
-    counts = {}
-    for request in recorder.matching(lambda request: True):
-        for marker in set(MARKER.findall(request.text)):
-            counts[marker] = counts.get(marker, 0) + 1
-    return counts
+    with recorder.arrived:
+        return {marker: len(requests) for marker, requests in recorder.markers.items()}
 
 
 class Load:
-    """Threads that send as fast as answers come, into a ledger, until stop(). A dead daemon is tried again at once
-    after a short pause; the unanswered message is filed as offered and its Idempotency-Key is not used again."""
+    """Threads that send one after the other, into a ledger, until stop() or for `count` messages a thread. A dead
+    daemon is tried again after a short pause; an unanswered message is filed as offered and never sent again."""
 
     PAUSE_S = 0.01
 
-    def __init__(self, daemon, ledger, threads=4, make_body=None):
+    def __init__(self, daemon, ledger, threads=4, make_body=None, count=None, pace_s=0, end_on_death=False):
         self.daemon = daemon
+        self.count = count
+        self.pace_s = pace_s
+        self.end_on_death = end_on_death
         self.ledger = ledger
         self.make_body = make_body or self.default_body
         self.ending = threading.Event()
@@ -776,17 +782,19 @@ class Load:
 
     def send_all(self, number):
         client = Client(self.daemon.port, timeout_s=15)
-        count = number
-        while not self.ending.is_set():
+        sent = 0
+        while not self.ending.is_set() and (self.count is None or sent < self.count):
             marker = self.ledger.new_marker()
-            count += len(self.threads)
+            sent += 1
             try:
-                answer = client.post("/v1/messages", self.make_body(marker, count), idempotency_key=f"key-{marker}")
+                body = self.make_body(marker, sent * len(self.threads) + number)
+                answer = client.post("/v1/messages", body, idempotency_key=f"key-{marker}")
             except (OSError, http.client.HTTPException):
                 answer = None
             self.ledger.note(marker, answer)
-            if answer is None or answer.status != 202:
-                self.ending.wait(self.PAUSE_S)
+            if answer is None and self.end_on_death:
+                break
+            self.ending.wait(self.pace_s if answer is not None and answer.status == 202 else self.PAUSE_S)
         client.close()
 
     def __enter__(self):
@@ -799,8 +807,11 @@ class Load:
 
     def stop(self):
         self.ending.set()
+        self.join()
+
+    def join(self, timeout_s=60):
         for thread in self.threads:
-            thread.join(timeout=30)
+            thread.join(timeout=timeout_s)
 
 
 def message_of(body):
@@ -809,33 +820,38 @@ def message_of(body):
     return message["id"] if isinstance(message, dict) else message
 
 
-def judge(daemon, recorder, ledger, timeout_s=60):
+def duplicates_not_marked(daemon, recorder):
+    """What arrived twice while the router says nothing of a possible duplicate."""
+    with recorder.arrived:
+        repeated = {marker: list(requests) for marker, requests in recorder.markers.items() if len(requests) > 1}
+    unmarked = []
+    for marker, requests in repeated.items():
+        message_id = message_of(requests[0].json)
+        if not daemon.message_state(message_id).get("possible_duplicate"):
+            unmarked.append((marker, message_id, len(requests)))
+    return unmarked, len(repeated)
+
+
+def judge(daemon, recorder, ledger, accepted=None, timeout_s=120):
     """The oracle: waits until every acknowledged message arrived, then holds what arrived against what the router says.
     Returns the counts. Raises Failure on a loss, on an arrival nobody offered, on a duplicate that isn't marked, and on
-    a message that the router hasn't settled."""
-    accepted = ledger.accepted_ids()
-    missing = set()
+    a message that the router hasn't settled. accepted: the acknowledgements that count, all of them by default."""
+    everything = ledger.accepted_ids()
+    accepted = everything if accepted is None else accepted
+    missing = []
 
     def all_arrived():
         counts = arrivals(recorder)
-        missing.clear()
-        missing.update(marker for marker in accepted if marker not in counts)
+        missing[:] = [marker for marker in accepted if marker not in counts]
         return not missing
 
     wait_until(all_arrived, lambda: f"every acknowledged message arrived: {len(missing)} of {len(accepted)} lost, "
-               f"such as {sorted(missing)[:5]}", timeout_s)
-    counts = arrivals(recorder)
-    strangers = [marker for marker in counts if marker not in accepted and marker not in ledger.offered]
-    expect(strangers, [], "messages that were refused and sent all the same")
-    duplicates = [marker for marker, count in counts.items() if count > 1]
-    unmarked = []
-    for marker in duplicates:
-        message_id = accepted.get(marker) or message_of(
-            recorder.matching(lambda request: f"~{marker}~" in request.text)[0].json)
-        if not daemon.message_state(message_id).get("possible_duplicate"):
-            unmarked.append((marker, message_id, counts[marker]))
-    expect(unmarked[:5], [], f"{len(unmarked)} duplicates that are not marked possible_duplicate")
+               f"such as {[(marker, accepted[marker]) for marker in sorted(missing)[:3]]}", timeout_s)
+    strangers = [marker for marker in arrivals(recorder) if marker not in everything and marker not in ledger.offered]
+    expect(strangers[:5], [], f"{len(strangers)} messages that were refused and sent all the same")
     for message_id in accepted.values():
         daemon.wait_status(message_id, "sent", "delivered", "read", timeout_s=timeout_s)
-    return {"accepted": len(accepted), "arrived": len(counts), "duplicates": len(duplicates),
+    unmarked, repeated = duplicates_not_marked(daemon, recorder)
+    expect(unmarked[:5], [], f"{len(unmarked)} duplicates that are not marked possible_duplicate")
+    return {"accepted": len(accepted), "arrived": len(arrivals(recorder)), "duplicates": repeated,
             "unanswered": len(ledger.offered), "refused": len(ledger.refused)}

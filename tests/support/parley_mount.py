@@ -1,0 +1,85 @@
+"""Small file systems of a test's own: they can be filled, and their power can be cut. Root only, else the test is
+skipped. Python's standard library alone."""
+
+import contextlib
+import fcntl
+import os
+import struct
+import subprocess
+
+from parley_test import Failure, Skip, need_tool
+
+EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
+SHUTDOWN_NOLOGFLUSH = 2  # nothing is written any more, the journal neither: what a cut of power leaves
+MIB = 1 << 20
+
+
+def command(*words, check=True):
+    done = subprocess.run(words, capture_output=True, text=True)
+    if check and done.returncode != 0:
+        raise Failure(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done
+
+
+class Ext4:
+    """An ext4 file system in an image file, mounted on a folder."""
+
+    def __init__(self, folder, size_mib=64):
+        if os.geteuid() != 0:
+            raise Skip("needs root, to mount")
+        self.image = os.path.join(folder, "disk.img")
+        self.path = os.path.join(folder, "disk")
+        os.makedirs(self.path, exist_ok=True)
+        with open(self.image, "wb") as image:
+            image.truncate(size_mib * MIB)
+        command(need_tool("mkfs.ext4"), "-q", "-F", self.image)
+
+    def __enter__(self):
+        self.mount()
+        return self
+
+    def __exit__(self, *_):
+        self.unmount(check=False)
+
+    def mount(self):
+        done = command("mount", "-o", "loop", self.image, self.path, check=False)
+        if done.returncode != 0:
+            raise Skip(f"no loop mounts here ({done.stderr.strip()})")
+
+    def unmount(self, check=True):
+        command("umount", self.path, check=check)
+
+    def cut_power(self):
+        disk = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack("I", SHUTDOWN_NOLOGFLUSH))
+        finally:
+            os.close(disk)
+
+    def power_on(self):
+        """As a machine comes up again: the journal is replayed by the check or by the mount."""
+        self.unmount()
+        done = command(need_tool("e2fsck"), "-fp", self.image, check=False)
+        if done.returncode > 1:
+            raise Failure(f"e2fsck: {done.stdout}{done.stderr}")
+        self.mount()
+
+    @contextlib.contextmanager
+    def full(self):
+        """Not a block is free while the block runs."""
+        filler = os.path.join(self.path, "filler")
+        try:
+            self.fill(filler)
+            yield filler
+        finally:
+            if os.path.exists(filler):
+                os.remove(filler)
+
+    def fill(self, filler):
+        with open(filler, "ab", buffering=0) as file:
+            for size in (MIB, 4096, 512, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"x" * size)
+            with contextlib.suppress(OSError):
+                os.fsync(file.fileno())
