@@ -14,8 +14,9 @@ bool message_state_parse(parley_text word, enum message_state *ret);
 bool message_state_final(enum message_state state); /* nothing more is sent: read failed expired cancelled suppressed, and
                                                        sent, delivered (later receipts may still raise them) */
 
-/* Facts of receipts, one bit each; a delivery that has any folds as read > delivered > failed > sent. */
-enum { FACT_SENT = 1, FACT_DELIVERED = 2, FACT_READ = 4, FACT_FAILED = 8 };
+/* Facts of receipts and outcomes, one bit each; a delivery that has any folds as read > delivered > failed > sent. REPLIED (the
+ * customer answered this message) changes no state: it reaches every `until`. */
+enum { FACT_SENT = 1, FACT_DELIVERED = 2, FACT_READ = 4, FACT_FAILED = 8, FACT_REPLIED = 16 };
 
 struct delivery_facts { /* one begun delivery, as stored */
   uint32_t step, state, facts, attempt; /* state: enum delivery_state; facts: FACT_* */
@@ -23,7 +24,7 @@ struct delivery_facts { /* one begun delivery, as stored */
   bool held;           /* unknown, and an operator must decide */
   bool maybe_twice;    /* possible_duplicate */
   int64_t handed_ms;   /* first hand-over; 0: none yet */
-  int64_t started_ms;  /* when the step began */
+  int64_t started_ms;  /* when the step began; of a scheduled message its not_before */
   int64_t due_ms;      /* QUEUED: not before */
 };
 struct step_facts { enum until until; int64_t within_ms; bool go; enum on_unknown on_unknown; bool can_query; };
@@ -47,14 +48,14 @@ enum happening {
 struct happened {
   enum happening what;
   size_t delivery;        /* index in deliveries; CANCEL, EXPIRE: all of them */
-  uint32_t outcome;       /* PARLEY_OUTCOME_* */
+  uint32_t outcome;       /* PARLEY_OUTCOME_*; 0: taken back, it was not handed over after all */
   uint64_t token;         /* of OUTCOME; another than the delivery's: only a late success counts, on a queued one */
   uint32_t fact;          /* of RECEIPT */
-  int64_t retry_at_ms;    /* RETRY, THROTTLED, CHANNEL_DOWN: when it is due again (the caller knows schedule and hint) */
+  int64_t retry_at_ms;    /* not a success: when it is due again or asked about (the caller knows schedule and hint) */
 };
 #define ADVANCE_CHANGES_MAX 8
 struct advanced {
-  bool ignored;                     /* nothing changes: stale token, final already */
+  bool ignored;                     /* nothing changes: stale token, final already. A CANCEL that isn't is to be remembered */
   bool too_late;                    /* CANCEL after sent: steps not begun are dropped all the same */
   size_t n_changes;
   struct { size_t delivery; struct delivery_facts to; } changes[ADVANCE_CHANGES_MAX]; /* rows as they are now; token raised where

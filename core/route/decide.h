@@ -46,6 +46,7 @@ struct decision {
   struct { const char *code; parley_text detail; } warnings[DECISION_WARNINGS_MAX]; /* identity_conflict ... */
   const char *consent_rule; /* for explain: how the consent rule came out: "class critical passes", ... static */
 };
+/* ret's texts are borrowed from the submission and the facts; warnings lie in the arena. */
 typedef void decide_fn(const struct submission *submission, const struct facts *facts, struct arena *arena, struct decision *ret);
 decide_fn decide;
 

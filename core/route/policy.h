@@ -47,6 +47,7 @@ struct policy {
   struct policy_topic *topics;
   struct policy_plan *plans; /* "default" is taken where neither plan nor channels is said and no plan has the topic's name */
 };
+struct policy *policy_new(void); /* one reference; an empty policy in an arena of its own, to be filled by its maker */
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy **policy);
 const struct policy_channel *policy_find_channel(const struct policy *policy, parley_text name); /* NULL: none */
