@@ -84,7 +84,7 @@ static bool depth_good(parley_bytes bytes)
 
 static const char *load_code(const json_error_t *error)
 {
-  int code = json_error_code(error);
+  enum json_error_code code = json_error_code(error);
 
   return code == json_error_duplicate_key ? "duplicate_key" : code == json_error_invalid_utf8 ? "bad_encoding" : "bad_json";
 }
