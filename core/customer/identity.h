@@ -15,11 +15,14 @@ struct identity {
   parley_text raw;   /* as it was given */
   uint32_t assurance; /* PARLEY_CLAIMED, _OBSERVED, _VERIFIED */
 };
-/* email: one addr-spec (RFC 5321 4.1.2, no comments, no groups), domain in lower case and as A-label (IDNA 2008), local part
- * kept; phone: E.164 with '+', separators " -.()" dropped, 8-15 digits; external and others: trimmed, 1-255 bytes, no control
- * bytes. Problem codes: bad_email, bad_phone, bad_identity. Linear in the input. The result lives in the arena. */
-bool identity_normalise(parley_text kind, parley_text raw, struct arena *arena, parley_text pointer, struct problems *problems,
-                        struct identity *ret);
+bool identity_kind_ok(parley_text kind);
+/* email: one addr-spec (core/customer/email.h); phone: E.164 (core/message/target.h); whatsapp: the same when it is a number,
+ * the '+' given or not; external and others: trimmed, 1-255 bytes, no control bytes. Problem codes: bad_email, bad_phone,
+ * bad_identity. Linear; a normalised value stays as it is. The result lives in the arena; assurance is CLAIMED. */
+bool identity_normalise(parley_text kind, parley_text raw, struct arena *arena, parley_text pointer,
+                        struct problems *problems, struct identity *ret);
+/* The same identity? What the store asks of rows that share a hash: e-mail local parts without regard to case. */
+bool identity_eq(parley_text kind, parley_text a, parley_text b);
 /* The forms under which the same person may be known, itself first: AR 54/549, MX 52/521, BR with and without the mobile 9. */
 size_t identity_variants(const struct identity *identity, struct arena *arena, parley_text to[IDENTITY_VARIANTS_MAX]);
 /* Key of the identity in the store; e-mail local parts count in lower case here. Never 0. */

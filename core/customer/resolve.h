@@ -12,7 +12,9 @@ struct recipient {
   size_t n_identities;  /* without external */
   struct identity identities[RECIPIENT_IDENTITIES_MAX];
 };
-/* JSON "to": {"customer"} | {"external"} | any identities together. false: problems (missing_recipient, unknown_field...). */
+/* JSON "to": {"customer"} | {"external"} | any identities together (recipient.c). Any well-formed kind is taken, since a plugin
+ * may bring its own; one that looks like a slip of a kind we know ("emial") is an unknown_field with a hint. false: problems
+ * (missing_recipient, unknown_field, bad_id, too_many_items, and those of identity_normalise). */
 struct json_in;
 bool recipient_read(const struct json_in *in, struct recipient *ret);
 
@@ -33,6 +35,7 @@ struct resolution {
   enum resolve_verdict verdict;
   id64 customer;                           /* of FOUND */
   bool link_external;                      /* to the customer, found or new */
+  bool foreign_external;                   /* with `customer` given: somebody else's; warn, event customer.identity_conflict */
   bool link[RECIPIENT_IDENTITIES_MAX];     /* nobody owned it: link as claimed (inbound: observed) */
   bool foreign[RECIPIENT_IDENTITIES_MAX];  /* somebody else's: use as address, warn, event customer.identity_conflict */
 };

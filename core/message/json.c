@@ -165,8 +165,8 @@ bool json_in_array(const struct json_in *in, const char *name, size_t count_max,
   if (!json_is_array(value))
     return json_in_wrong(in, name, "an array");
   if (json_array_size(value) > count_max)
-    return json_in_problem(in, name, "too_many_items", "%s has %zu items; %zu are allowed", name, json_array_size(value),
-                           count_max);
+    return json_in_problem(in, name, "too_many_items", "%s has %zu items; %zu are allowed", name,
+                           json_array_size(value), count_max);
   *ret = value;
   return true;
 }
@@ -185,7 +185,8 @@ bool json_in_only(const struct json_in *in, const char *const *names)
   json_t *value;
   bool good = true;
 
-  json_object_foreach(in->object, name, value) {
+  json_object_foreach(in->object, name, value)
+  {
     const char *nearest;
     parley_text shown = parley_text_of(name);
 
@@ -194,8 +195,8 @@ bool json_in_only(const struct json_in *in, const char *const *names)
     good = false;
     nearest = text_nearest(shown, names);
     shown.len = text_utf8_cut(shown, NAME_SHOWN_BYTES_MAX);
-    problem_add(in->problems, pointer_member(in->arena, in->pointer, shown), "unknown_field", "'%.*s' is not known here",
-                TEXT_ARG(shown));
+    problem_add(in->problems, pointer_member(in->arena, in->pointer, shown), "unknown_field",
+                "'%.*s' is not known here", TEXT_ARG(shown));
     if (nearest != NULL)
       problem_hint(in->problems, "did you mean '%s'?", nearest);
   }

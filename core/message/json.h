@@ -1,6 +1,6 @@
-/* json.h - reading JSON that strangers send: strict load, typed members, problems with pointers. The values are jansson's; the
- * reader is our own (json_read.c): one pass, five times as fast, and it tells what jansson's would not (encoding, depth and
- * counts before any memory is spent on them). Thread: any. json_t values are borrowed unless said. */
+/* json.h - reading JSON that strangers send: strict load, typed members, problems with pointers. The values are jansson's;
+ * the reader is our own (json_read.c): one pass, five times as fast, and it tells what jansson's would not (encoding, depth
+ * and counts before any memory is spent on them). Thread: any. json_t values are borrowed unless said. */
 #ifndef CORE_MESSAGE_JSON_H
 #define CORE_MESSAGE_JSON_H
 #include "core/base/problem.h"

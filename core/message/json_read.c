@@ -1,5 +1,5 @@
-/* The reader behind json_read(): one pass over the bytes, building jansson's values. Depth, counts and number lengths are
- * checked before memory is spent, so that the worst body costs what an honest one of its size does. */
+/* The reader behind json_read(): one pass over the bytes, building jansson's values. Depth, counts and number lengths
+ * are checked before memory is spent, so that the worst body costs what an honest one of its size does. */
 #include "core/base/text.h"
 #include "json.h"
 
@@ -418,8 +418,21 @@ static json_t *value_read(struct reader *reader)
     return word_read(reader, "false") ? json_false() : NULL;
   case 'n':
     return word_read(reader, "null") ? json_null() : NULL;
-  case '-': case '+': case '.': case 'N': case 'I':
-  case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+  case '-':
+  case '+':
+  case '.':
+  case 'N':
+  case 'I':
+  case '0':
+  case '1':
+  case '2':
+  case '3':
+  case '4':
+  case '5':
+  case '6':
+  case '7':
+  case '8':
+  case '9':
     return number_read(reader);
   default:
     reader_fail_here(reader, "a value is expected");
@@ -457,8 +470,8 @@ static bool encoding_check(struct reader *reader)
 json_t *json_read(parley_bytes body, struct problems *problems)
 {
   const char *start = body.at != NULL ? body.at : "";
-  struct reader reader = {.start = start, .at = start, .end = start + body.len, .arena = problems->arena,
-                          .text = BUF_INIT(body.len + 1)};
+  struct reader reader = {
+      .start = start, .at = start, .end = start + body.len, .arena = problems->arena, .text = BUF_INIT(body.len + 1)};
   json_t *root = NULL;
 
   if (encoding_check(&reader)) {

@@ -1,5 +1,5 @@
-/* json_read() against jansson's own reader: what we take, jansson takes too and reads the same; what jansson takes and we do
- * not is one of the things that json.h says we refuse. */
+/* json_read() against jansson's own reader: what we take, jansson takes too and reads the same; what jansson takes and
+ * we do not is one of the things that json.h says we refuse. */
 #include "core/base/text.h"
 #include "core/message/json.h"
 #include <stdlib.h>

@@ -22,8 +22,14 @@ static void tear_down(void)
 
 #define ck_text_eq(text, want) ck_assert_msg(parley_text_is(text, want), "'%.*s' is not '%s'", TEXT_ARG(text), want)
 
-#define BYTES(s) {s, sizeof(s) - 1}
-static const struct { parley_bytes body; const char *code, *where; } refused[] = {
+#define BYTES(s)     \
+  {                  \
+    s, sizeof(s) - 1 \
+  }
+static const struct {
+  parley_bytes body;
+  const char *code, *where;
+} refused[] = {
     {BYTES("{\"to\":1,\"to\":2}"), "duplicate_key", "line 1, column 9: the key 'to' stands twice"},
     {BYTES("{\"a\":{\"b\":1,\"\\u0062\":2}}"), "duplicate_key", "the key 'b' stands twice"},
     {BYTES("{\"a\":\"\xff\"}"), "bad_encoding", "line 1, column 7: "},
@@ -37,7 +43,9 @@ static const struct { parley_bytes body; const char *code, *where; } refused[] =
     {BYTES("{\"a\":\"\\u0000\"}"), "bad_encoding", "\\u0000"},
     {BYTES("{\"a\":\"x\0y\"}"), "bad_encoding", ""},
     {BYTES("\xef\xbb\xbf{}"), "bad_encoding", "byte order mark"},
-    {BYTES("{\0\"\0a\0\"\0:\0" "1\0}\0"), "bad_encoding", "UTF-16"},
+    {BYTES("{\0\"\0a\0\"\0:\0"
+           "1\0}\0"),
+     "bad_encoding", "UTF-16"},
     {BYTES("\0{\0}"), "bad_encoding", "UTF-16"},
     {BYTES("\xff\xfe{\0}\0"), "bad_encoding", "UTF-16"},
     {BYTES("{\"a\":1} \xff"), "bad_encoding", "column 9"},
@@ -95,20 +103,23 @@ START_TEST(a_bad_document_is_refused_with_code_and_place)
   ck_assert_ptr_null(root);
   ck_assert_uint_eq(problems.count, 1);
   ck_assert_str_eq(problems.rows[0].code, refused[_i].code);
-  ck_assert_msg(text_find_text(problems.rows[0].detail, parley_text_of(refused[_i].where)) != SIZE_MAX, "'%.*s' lacks '%s'",
-                TEXT_ARG(problems.rows[0].detail), refused[_i].where);
+  ck_assert_msg(text_find_text(problems.rows[0].detail, parley_text_of(refused[_i].where)) != SIZE_MAX,
+                "'%.*s' lacks '%s'", TEXT_ARG(problems.rows[0].detail), refused[_i].where);
   free((char *)body.at);
 }
 END_TEST
 
-static const struct { const char *body, *want; } taken[] = {
+static const struct {
+  const char *body, *want;
+} taken[] = {
     {"{}", "{}"},
     {" \r\n\t[ ] ", "[]"},
     {"{\"a\":[true,false,null,\"\"]}", "{\"a\":[true,false,null,\"\"]}"},
     {"{\"z\":1,\"a\":2}", "{\"z\":1,\"a\":2}"},
     {"[0,-1,9007199254740992,-9007199254740992]", "[0,-1,9007199254740992,-9007199254740992]"},
     {"[0.5,-0.25,1e3,2E-2]", "[0.5,-0.25,1000.0,0.02]"},
-    {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20ac\\ud83d\\ude00\"", "\"\\\"\\\\/\\b\\f\\n\\r\\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
+    {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20ac\\ud83d\\ude00\"",
+     "\"\\\"\\\\/\\b\\f\\n\\r\\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
     {"{\"\\u0061b\":\"x\\ny\",\"ac\":\"\\u0062\"}", "{\"ab\":\"x\\ny\",\"ac\":\"b\"}"},
     {"\"\xf0\x9f\x98\x80\xe2\x82\xac\xc3\xa9z\"", "\"\xf0\x9f\x98\x80\xe2\x82\xac\xc3\xa9z\""},
     {"{\"\":1}", "{\"\":1}"},
@@ -137,13 +148,17 @@ static int64_t cpu_ms(void)
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What a stranger may cost us with a body of a megabyte: the head, then `unit` (%d counts up) again and again, then the tail. */
+/* What a stranger may cost us with a body of a megabyte: the head, then `unit` (%d counts up) again and again, then the
+ * tail. */
 #ifdef __SANITIZE_ADDRESS__
 #define COST_MS_MAX 500
 #else
 #define COST_MS_MAX 50
 #endif
-static const struct { const char *head, *unit, *tail, *code; int times; } costly[] = {
+static const struct {
+  const char *head, *unit, *tail, *code;
+  int times;
+} costly[] = {
     {"", "[", "", "too_deep", 1000000},
     {"", "{\"a\":", "", "too_deep", 200000},
     {"[", "[],", "[]]", "too_many_values", 3000000},
@@ -195,7 +210,8 @@ START_TEST(an_object_may_have_many_members_but_not_any_number)
 }
 END_TEST
 
-/* --- members ------------------------------------------------------------------------------------------------------- */
+/* --- members -------------------------------------------------------------------------------------------------------
+ */
 
 static struct json_in in_of(const char *body)
 {
@@ -224,7 +240,8 @@ START_TEST(members_are_read_by_their_type)
   struct json_in object;
   json_t *list = NULL;
 
-  ck_assert(json_in_text(&in, "t", 5, &text) && json_in_bool(&in, "b", &flag) && json_in_int(&in, "i", -7, 7, &integer));
+  ck_assert(json_in_text(&in, "t", 5, &text) && json_in_bool(&in, "b", &flag) &&
+            json_in_int(&in, "i", -7, 7, &integer));
   ck_assert(json_in_number(&in, "n", 0, 2, &number) && json_in_time(&in, "at", &at_ms));
   ck_assert(json_in_span(&in, "in", 0, 600000, &in_ms));
   ck_assert(json_in_object(&in, "o", &object) && json_in_array(&in, "l", 2, &list));
@@ -247,7 +264,8 @@ START_TEST(what_is_absent_or_null_leaves_the_value_as_it_was)
   struct json_in object;
   json_t *list = NULL;
 
-  ck_assert(json_in_text(&in, "t", 5, &text) && json_in_int(&in, "none", 0, 1, &integer) && json_in_bool(&in, "b", &flag));
+  ck_assert(json_in_text(&in, "t", 5, &text) && json_in_int(&in, "none", 0, 1, &integer) &&
+            json_in_bool(&in, "b", &flag));
   ck_assert(json_in_object(&in, "o", &object) && json_in_array(&in, "none", 2, &list));
   ck_text_eq(text, "before");
   ck_assert(integer == 3 && flag && list == NULL && object.object == NULL);
@@ -256,25 +274,19 @@ START_TEST(what_is_absent_or_null_leaves_the_value_as_it_was)
 END_TEST
 
 enum member { TEXT, BOOL, INT, NUMBER, TIME, SPAN, OBJECT, ARRAY };
-static const struct { enum member type; const char *body, *code; } wrong[] = {
-    {TEXT, "{\"m\":1}", "wrong_type"},
-    {TEXT, "{\"m\":\"123456\"}", "too_long"},
-    {BOOL, "{\"m\":1}", "wrong_type"},
-    {BOOL, "{\"m\":\"true\"}", "wrong_type"},
-    {INT, "{\"m\":1.0}", "wrong_type"},
-    {INT, "{\"m\":\"1\"}", "wrong_type"},
-    {INT, "{\"m\":11}", "out_of_range"},
-    {INT, "{\"m\":-1}", "out_of_range"},
-    {NUMBER, "{\"m\":\"1\"}", "wrong_type"},
-    {NUMBER, "{\"m\":10.5}", "out_of_range"},
-    {TIME, "{\"m\":0}", "wrong_type"},
-    {TIME, "{\"m\":\"tomorrow\"}", "bad_time"},
-    {SPAN, "{\"m\":10}", "wrong_type"},
-    {SPAN, "{\"m\":\"10\"}", "bad_span"},
-    {SPAN, "{\"m\":\"2h\"}", "out_of_range"},
-    {OBJECT, "{\"m\":[]}", "wrong_type"},
-    {ARRAY, "{\"m\":{}}", "wrong_type"},
-    {ARRAY, "{\"m\":[1,2,3]}", "too_many_items"},
+static const struct {
+  enum member type;
+  const char *body, *code;
+} wrong[] = {
+    {TEXT, "{\"m\":1}", "wrong_type"},        {TEXT, "{\"m\":\"123456\"}", "too_long"},
+    {BOOL, "{\"m\":1}", "wrong_type"},        {BOOL, "{\"m\":\"true\"}", "wrong_type"},
+    {INT, "{\"m\":1.0}", "wrong_type"},       {INT, "{\"m\":\"1\"}", "wrong_type"},
+    {INT, "{\"m\":11}", "out_of_range"},      {INT, "{\"m\":-1}", "out_of_range"},
+    {NUMBER, "{\"m\":\"1\"}", "wrong_type"},  {NUMBER, "{\"m\":10.5}", "out_of_range"},
+    {TIME, "{\"m\":0}", "wrong_type"},        {TIME, "{\"m\":\"tomorrow\"}", "bad_time"},
+    {SPAN, "{\"m\":10}", "wrong_type"},       {SPAN, "{\"m\":\"10\"}", "bad_span"},
+    {SPAN, "{\"m\":\"2h\"}", "out_of_range"}, {OBJECT, "{\"m\":[]}", "wrong_type"},
+    {ARRAY, "{\"m\":{}}", "wrong_type"},      {ARRAY, "{\"m\":[1,2,3]}", "too_many_items"},
 };
 
 static bool member_read(const struct json_in *in, enum member type)
