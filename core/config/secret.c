@@ -134,7 +134,7 @@ static parley_status reference_check(struct reference *ref, struct buf *why)
 {
   static const char *const ways[] = {"file", "env", "credential", NULL};
   const struct yaml_node *node = ref->node;
-  const struct yaml_member *member = node->count > 0 ? &node->members[0] : NULL;
+  const struct yaml_member *member = node->kind == YAML_IS_MAPPING && node->count > 0 ? &node->members[0] : NULL;
   const char *nearest;
   bool known = false;
 

@@ -105,7 +105,7 @@ static void bytes_around(parley_text source, size_t index, char *ret_before, cha
   *ret_at = pos < source.len ? source.at[pos] : '\0';
 }
 
-/* libyaml's words say little; the slips that people make most get better ones. */
+/* libyaml's words say little; the slip that people make most gets better. */
 static parley_status parser_complain(struct reader *reader)
 {
   const yaml_parser_t *parser = &reader->parser;
@@ -119,9 +119,7 @@ static parley_status parser_complain(struct reader *reader)
   if (parser->error == YAML_MEMORY_ERROR)
     abort();
   bytes_around(file->source, mark.index, &before, &at);
-  if (before == '$' && at == '{')
-    yaml_error(file, mark_line(mark), mark_col(mark) - 1, reader->why, "put quotes around \"${...}\" inside of { } and [ ]");
-  else if (at == '\t')
+  if (at == '\t')
     yaml_error(file, mark_line(mark), mark_col(mark), reader->why, "a tab cannot indent; use spaces");
   else if (parser->context != NULL)
     yaml_error(file, mark_line(mark), mark_col(mark), reader->why, "%s (%s that began in line %u)", problem, parser->context,
@@ -172,12 +170,31 @@ static parley_status event_check(struct reader *reader, const yaml_event_t *even
   return PARLEY_OK;
 }
 
+/* Inside of { } and [ ] a plain `${NAME}` ends behind its dollar sign. */
+static bool variable_is_cut(const struct reader *reader, const yaml_event_t *event)
+{
+  size_t dollars = 0, len = event->data.scalar.length;
+  char before, at;
+
+  while (dollars < len && event->data.scalar.value[len - 1 - dollars] == '$')
+    dollars++;
+  if (dollars % 2 == 0 || event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) /* $$ is a dollar */
+    return false;
+  bytes_around(reader->file->source, event->end_mark.index, &before, &at);
+  return before == '$' && at == '{';
+}
+
 static parley_status scalar_fill(struct reader *reader, const yaml_event_t *event, struct yaml_node *node)
 {
   parley_text raw = {(const char *)event->data.scalar.value, event->data.scalar.length};
   struct buf text = BUF_INIT(YAML_VARIABLE_BYTES_MAX > raw.len ? YAML_VARIABLE_BYTES_MAX : raw.len), why = BUF_INIT(0);
   parley_status st;
 
+  if (variable_is_cut(reader, event)) {
+    yaml_error(reader->file, mark_line(event->end_mark), mark_col(event->end_mark) - 1, reader->why,
+               "put quotes around \"${...}\" inside of { } and [ ]");
+    return PARLEY_INVALID;
+  }
   node->kind = YAML_IS_TEXT;
   node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
   node->raw = arena_text(reader->file->arena, raw);

@@ -158,16 +158,29 @@ static bool line_is_blank(parley_text line)
   return trimmed.len == 0 || trimmed.at[0] == '#';
 }
 
-/* Does this line go on with the value of a secretive key above it? */
-static bool line_continues_secret(parley_text source, uint32_t number, parley_text line)
+/* The line before the one that starts at *at, which moves to its start. *at > 0. */
+static parley_text line_above(parley_text source, size_t *at)
 {
-  size_t indent = skip_spaces(line, 0), start, value;
+  size_t end = *at - 1, start;
+
+  if (end > 0 && source.at[end] == '\n' && source.at[end - 1] == '\r')
+    end--;
+  for (start = end; start > 0 && !at_line_end(source, start - 1); start--)
+    ;
+  *at = start;
+  return text_sub(source, start, end - start);
+}
+
+/* Does this line go on with the value of a secretive key above it? */
+static bool line_continues_secret(parley_text source, parley_text line)
+{
+  size_t indent = skip_spaces(line, 0), start, value, at = (size_t)(line.at - source.at);
   parley_text name;
 
   if (key_at(line, indent, &name, &value) && key_is_reference(name))
     return false;
-  while (indent > 0 && --number > 0) {
-    parley_text above = source_line(source, number);
+  while (indent > 0 && at > 0) {
+    parley_text above = line_above(source, &at);
 
     start = skip_spaces(above, 0);
     if (line_is_blank(above) || start >= indent)
@@ -184,7 +197,7 @@ static void line_show(const struct yaml_file *file, uint32_t number, uint32_t co
   parley_text line = source_line(file->source, number);
   struct buf hide = BUF_INIT(0), caret = BUF_INIT(0);
   size_t from = col > LINE_CHARS_MAX * 3 / 4 ? col - LINE_CHARS_MAX / 2 : 1; /* the first character shown */
-  bool all = line_continues_secret(file->source, number, line);
+  bool all = line.len > 0 && line_continues_secret(file->source, line);
   uint32_t at = 1;
 
   for (size_t i = 0; i <= line.len; i++)
