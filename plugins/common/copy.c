@@ -128,7 +128,8 @@ static const parley_text *texts_copy(struct copy *copy, const parley_text *texts
   return to;
 }
 
-static const parley_identity *const *identities_copy(struct copy *copy, const parley_identity *const *list, uint32_t count)
+static const parley_identity *const *identities_copy(struct copy *copy, const parley_identity *const *list,
+                                                     uint32_t count)
 {
   const parley_identity **to = count > 0 ? copy_room(copy, count * sizeof *to) : NULL;
 

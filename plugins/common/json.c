@@ -6,7 +6,7 @@
 
 enum { WRITER_ROOM_FIRST = 1024, NUMBER_ROOM = 40 };
 
-/* --- Faults ---------------------------------------------------------------------------------------------------------- */
+/* --- Faults ------------------------------------------------------------------------------------------------------ */
 
 /* Copies what fits, whole UTF-8 characters only, and ends it with NUL. */
 static void text_copy(char *to, size_t room, const char *from)
@@ -54,7 +54,7 @@ void json_fault_add(struct json_faults *faults, const char *at, const char *name
   text_copy(fault->detail, sizeof fault->detail, detail);
 }
 
-/* --- Reading --------------------------------------------------------------------------------------------------------- */
+/* --- Reading ----------------------------------------------------------------------------------------------------- */
 
 /* jansson's own limit is far above ours, so the brackets outside of strings are counted first. */
 static bool depth_good(parley_bytes bytes)
@@ -86,7 +86,9 @@ static const char *load_code(const json_error_t *error)
 {
   enum json_error_code code = json_error_code(error);
 
-  return code == json_error_duplicate_key ? "duplicate_key" : code == json_error_invalid_utf8 ? "bad_encoding" : "bad_json";
+  return code == json_error_duplicate_key  ? "duplicate_key"
+         : code == json_error_invalid_utf8 ? "bad_encoding"
+                                           : "bad_json";
 }
 
 json_t *json_strict_load(parley_bytes bytes, struct json_faults *faults)
@@ -101,7 +103,8 @@ json_t *json_strict_load(parley_bytes bytes, struct json_faults *faults)
   }
   root = json_loadb(bytes.len > 0 ? bytes.at : "", bytes.len, JSON_REJECT_DUPLICATES, &error);
   if (root == NULL) {
-    snprintf(detail, sizeof detail, "line %d, column %d: this is not a JSON document we can read", error.line, error.column);
+    snprintf(detail, sizeof detail, "line %d, column %d: this is not a JSON document we can read", error.line,
+             error.column);
     json_fault_add(faults, "", NULL, load_code(&error), detail);
   }
   return root;
@@ -125,7 +128,8 @@ void json_names_check(const json_t *object, const char *at, const char *const *n
 }
 
 /* The member, or NULL when it is absent or null, which is a fault if it is required. */
-static const json_t *member_get(const json_t *object, const char *at, const char *name, bool required, struct json_faults *faults)
+static const json_t *member_get(const json_t *object, const char *at, const char *name, bool required,
+                                struct json_faults *faults)
 {
   const json_t *value = json_object_get(object, name);
 
@@ -162,8 +166,8 @@ parley_text json_text_get(const json_t *object, const char *at, const char *name
   return text;
 }
 
-bool json_number_get(const json_t *object, const char *at, const char *name, bool required, double min, double max, double *ret,
-                     struct json_faults *faults)
+bool json_number_get(const json_t *object, const char *at, const char *name, bool required, double min, double max,
+                     double *ret, struct json_faults *faults)
 {
   const json_t *value = member_get(object, at, name, required, faults);
   char detail[JSON_DETAIL_ROOM];
@@ -199,7 +203,7 @@ int64_t json_time_get(const json_t *object, const char *at, const char *name, bo
   return ms;
 }
 
-/* --- Writing --------------------------------------------------------------------------------------------------------- */
+/* --- Writing ----------------------------------------------------------------------------------------------------- */
 
 void json_writer_done(struct json_writer *writer)
 {
@@ -258,7 +262,8 @@ void json_write_lit(struct json_writer *writer, const char *json)
 static size_t escape_write(char *to, unsigned char c)
 {
   static const char hex[] = "0123456789abcdef";
-  static const char names[][2] = {{'"', '"'}, {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\b', 'b'}, {'\f', 'f'}};
+  static const char names[][2] = {{'"', '"'},  {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'},
+                                  {'\t', 't'}, {'\b', 'b'},  {'\f', 'f'}};
 
   to[0] = '\\';
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)

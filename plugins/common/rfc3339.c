@@ -98,9 +98,10 @@ void rfc3339_write(int64_t ms, char to[RFC3339_ROOM])
   int64_t shifted = days + 719468, era = shifted / 146097, of_era = shifted % 146097;
   int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
   int64_t of_year = of_era - (365 * year + year / 4 - year / 100), march = (5 * of_year + 2) / 153;
-  unsigned month = (unsigned)(march < 10 ? march + 3 : march - 9), day = (unsigned)(of_year - (153 * march + 2) / 5 + 1);
+  unsigned month = (unsigned)(march < 10 ? march + 3 : march - 9),
+           day = (unsigned)(of_year - (153 * march + 2) / 5 + 1);
   unsigned full_year = (unsigned)(year + era * 400 + (month <= 2)) % 10000, second = (unsigned)(of_day / 1000);
 
-  snprintf(to, RFC3339_ROOM, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", full_year, month % 100, day % 100, second / 3600 % 100,
-           second / 60 % 60, second % 60, (unsigned)(of_day % 1000));
+  snprintf(to, RFC3339_ROOM, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", full_year, month % 100, day % 100,
+           second / 3600 % 100, second / 60 % 60, second % 60, (unsigned)(of_day % 1000));
 }

@@ -8,8 +8,8 @@ enum { MAC_BYTES = 32, MAC_TEXT = 44, KEY_TEXT_MAX = 88, TIMESTAMP_ROOM = 24 };
 static const char secret_prefix[] = "whsec_";
 static const char version_prefix[] = "v1,";
 
-/* Strict base64 with padding: EVP_DecodeBlock alone would take blanks and stray bits. Returns the bytes written, -1 if wrong.
- * room at `to`: 3 bytes for every 4 of text. */
+/* Strict base64 with padding: EVP_DecodeBlock alone would take blanks and stray bits. Returns the bytes written, -1 if
+ * wrong. room at `to`: 3 bytes for every 4 of text. */
 static int base64_decode(parley_text text, uint8_t *to)
 {
   char again[KEY_TEXT_MAX + 1];
@@ -84,7 +84,8 @@ static bool mac_make(EVP_MAC_CTX *mac, const struct standard_webhooks_key *key, 
                      parley_bytes body, uint8_t to[MAC_BYTES])
 {
   char digest[] = "SHA256";
-  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                               OSSL_PARAM_construct_end()};
   size_t len = 0;
 
   return EVP_MAC_init(mac, key->bytes, key->len, params) == 1 &&
@@ -97,8 +98,8 @@ static bool mac_make(EVP_MAC_CTX *mac, const struct standard_webhooks_key *key, 
 }
 
 /* The base64 of the MAC by each key, in their order. */
-static bool macs_make(const struct standard_webhooks_keys *keys, parley_text id, parley_text timestamp, parley_bytes body,
-                      char to[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1])
+static bool macs_make(const struct standard_webhooks_keys *keys, parley_text id, parley_text timestamp,
+                      parley_bytes body, char to[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1])
 {
   EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
   EVP_MAC_CTX *mac = hmac != NULL ? EVP_MAC_CTX_new(hmac) : NULL;
@@ -115,8 +116,8 @@ static bool macs_make(const struct standard_webhooks_keys *keys, parley_text id,
   return good;
 }
 
-size_t standard_webhooks_sign(const struct standard_webhooks_keys *keys, parley_text id, int64_t timestamp_s, parley_bytes body,
-                              char to[STANDARD_WEBHOOKS_HEADER_ROOM])
+size_t standard_webhooks_sign(const struct standard_webhooks_keys *keys, parley_text id, int64_t timestamp_s,
+                              parley_bytes body, char to[STANDARD_WEBHOOKS_HEADER_ROOM])
 {
   char macs[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1], timestamp[TIMESTAMP_ROOM];
   int digits = snprintf(timestamp, sizeof timestamp, "%lld", (long long)timestamp_s);
@@ -197,9 +198,9 @@ static enum standard_webhooks_verdict signatures_check(parley_text header, size_
   return entries == 0 ? STANDARD_WEBHOOKS_MISSING : good ? STANDARD_WEBHOOKS_GOOD : STANDARD_WEBHOOKS_MISMATCH;
 }
 
-enum standard_webhooks_verdict standard_webhooks_verify(const struct standard_webhooks_keys *keys, const parley_pair *headers,
-                                                        uint32_t n_headers, parley_bytes body, int64_t now_ms,
-                                                        int64_t tolerance_ms)
+enum standard_webhooks_verdict standard_webhooks_verify(const struct standard_webhooks_keys *keys,
+                                                        const parley_pair *headers, uint32_t n_headers,
+                                                        parley_bytes body, int64_t now_ms, int64_t tolerance_ms)
 {
   char macs[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1];
   parley_text id, timestamp, signature;
@@ -208,9 +209,11 @@ enum standard_webhooks_verdict standard_webhooks_verify(const struct standard_we
 
   verdict = header_one(headers, n_headers, STANDARD_WEBHOOKS_ID, STANDARD_WEBHOOKS_ID_BYTES_MAX, &id);
   if (verdict == STANDARD_WEBHOOKS_GOOD)
-    verdict = header_one(headers, n_headers, STANDARD_WEBHOOKS_TIMESTAMP, STANDARD_WEBHOOKS_TIMESTAMP_DIGITS_MAX, &timestamp);
+    verdict =
+        header_one(headers, n_headers, STANDARD_WEBHOOKS_TIMESTAMP, STANDARD_WEBHOOKS_TIMESTAMP_DIGITS_MAX, &timestamp);
   if (verdict == STANDARD_WEBHOOKS_GOOD)
-    verdict = header_one(headers, n_headers, STANDARD_WEBHOOKS_SIGNATURE, STANDARD_WEBHOOKS_SIGNATURE_BYTES_MAX, &signature);
+    verdict =
+        header_one(headers, n_headers, STANDARD_WEBHOOKS_SIGNATURE, STANDARD_WEBHOOKS_SIGNATURE_BYTES_MAX, &signature);
   if (verdict != STANDARD_WEBHOOKS_GOOD)
     return verdict;
   if (!id_good(id) || !timestamp_read(timestamp, &sent_s))

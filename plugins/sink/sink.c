@@ -1,6 +1,6 @@
-/* sink.c - a mailbox for development and test keys: takes every message of every kind, keeps what "went out", and can be told to
- * fail, to take its time and to give receipts. Stands in for any other channel, so it takes any address kind. Owns its pending
- * messages and receipts until their timers are due, or destroy. Thread: loop. */
+/* sink.c - a mailbox for development and test keys: takes every message of every kind, keeps what "went out", and can
+ * be told to fail, to take its time and to give receipts. Stands in for any other channel, so it takes any address
+ * kind. Owns its pending messages and receipts until their timers are due, or destroy. Thread: loop. */
 #include "sink_box.h"
 #include <stdlib.h>
 
@@ -52,7 +52,7 @@ static void pending_free(struct pending *pending)
   free(pending);
 }
 
-/* --- Receipts -------------------------------------------------------------------------------------------------------- */
+/* --- Receipts ---------------------------------------------------------------------------------------------------- */
 
 static void receipt_due(void *arg)
 {
@@ -71,7 +71,7 @@ static void receipt_due(void *arg)
     pending_free(pending);
 }
 
-/* --- Out ------------------------------------------------------------------------------------------------------------- */
+/* --- Out --------------------------------------------------------------------------------------------------------- */
 
 /* What becomes of this one: by lot, when some are to fail. */
 static uint32_t outcome_draw(const parley_channel *ch)
@@ -104,7 +104,8 @@ static void pending_settle(struct pending *pending)
     code = parley_text_of(outcome_names[result - 1]);
     detail = PARLEY_LIT("the sink was told to, by its option fail");
   }
-  ch->host->settle(ch->host, pending->token, PARLEY_REF(parley_outcome, .result = result, .code = code, .detail = detail));
+  ch->host->settle(ch->host, pending->token,
+                   PARLEY_REF(parley_outcome, .result = result, .code = code, .detail = detail));
   pending->message = NULL;
   if (outcome_keeps(result) && ch->n_receipts > 0)
     ch->host->timer(ch->host, ch->receipt_delay_ms, 0, receipt_due, pending);
@@ -139,7 +140,7 @@ static parley_status sink_probe(parley_channel *ch, uint64_t token)
   return PARLEY_OK;
 }
 
-/* --- The mailbox ----------------------------------------------------------------------------------------------------- */
+/* --- The mailbox ------------------------------------------------------------------------------------------------- */
 
 static void sink_list(parley_channel *ch, const parley_mail_query *query, parley_mail_done *done, void *arg)
 {
@@ -155,7 +156,7 @@ static void sink_clear(parley_channel *ch)
   sink_box_clear(ch->box);
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------ */
+/* --- Life -------------------------------------------------------------------------------------------------------- */
 
 /* The unit of consent that goes with an address kind. */
 static const char *channel_kind_of(const char *address_kind)
@@ -237,24 +238,27 @@ static const parley_capabilities *sink_capable(parley_channel *ch)
 static const parley_option *const fail_fields[] = {
     PARLEY_REF(parley_option, .name = "share", .type = PARLEY_OPTION_INT, .min = 0, .max = PERCENT, .default_text = "0",
                .doc = "how many of a hundred messages fail"),
-    PARLEY_REF(parley_option, .name = "outcome", .type = PARLEY_OPTION_CHOICE, .choices = outcome_names, .default_text = "retry",
-               .doc = "how they fail"),
+    PARLEY_REF(parley_option, .name = "outcome", .type = PARLEY_OPTION_CHOICE, .choices = outcome_names,
+               .default_text = "retry", .doc = "how they fail"),
     NULL,
 };
 static const parley_option *const receipt_fields[] = {
-    PARLEY_REF(parley_option, .name = "kind", .type = PARLEY_OPTION_CHOICE, .choices = receipt_names, .doc = "kind of receipt"),
+    PARLEY_REF(parley_option, .name = "kind", .type = PARLEY_OPTION_CHOICE, .choices = receipt_names,
+               .doc = "kind of receipt"),
     NULL,
 };
 static const parley_option *const sink_options[] = {
     PARLEY_REF(parley_option, .name = "address_kind", .type = PARLEY_OPTION_TEXT, .min = 1, .max = KIND_ROOM - 1,
-               .default_text = "email", .doc = "the kind of identity it sends to; none: to everyone", .example = "phone"),
-    PARLEY_REF(parley_option, .name = "keep", .type = PARLEY_OPTION_INT, .min = 1, .max = 1000000, .default_text = "10000",
-               .doc = "messages kept, and 64 MiB of them; older ones are forgotten"),
-    PARLEY_REF(parley_option, .name = "fail", .type = PARLEY_OPTION_GROUP, .fields = fail_fields, .doc = "lets some of them fail"),
-    PARLEY_REF(parley_option, .name = "delay", .type = PARLEY_OPTION_DURATION, .min = 0, .max = 3600000, .default_text = "0s",
-               .doc = "how long each message takes"),
-    PARLEY_REF(parley_option, .name = "receipts", .type = PARLEY_OPTION_LIST, .max = RECEIPTS_MAX, .fields = receipt_fields,
-               .doc = "receipts given for each message that went out, in this order"),
+               .default_text = "email", .doc = "the kind of identity it sends to; none: to everyone",
+               .example = "phone"),
+    PARLEY_REF(parley_option, .name = "keep", .type = PARLEY_OPTION_INT, .min = 1, .max = 1000000,
+               .default_text = "10000", .doc = "messages kept, and 64 MiB of them; older ones are forgotten"),
+    PARLEY_REF(parley_option, .name = "fail", .type = PARLEY_OPTION_GROUP, .fields = fail_fields,
+               .doc = "lets some of them fail"),
+    PARLEY_REF(parley_option, .name = "delay", .type = PARLEY_OPTION_DURATION, .min = 0, .max = 3600000,
+               .default_text = "0s", .doc = "how long each message takes"),
+    PARLEY_REF(parley_option, .name = "receipts", .type = PARLEY_OPTION_LIST, .max = RECEIPTS_MAX,
+               .fields = receipt_fields, .doc = "receipts given for each message that went out, in this order"),
     PARLEY_REF(parley_option, .name = "receipt_delay", .type = PARLEY_OPTION_DURATION, .min = 0, .max = 3600000,
                .default_text = "0s", .doc = "how long before each of them"),
     NULL,
@@ -281,8 +285,9 @@ static const parley_feature *const sink_features[] = {
 static const parley_capabilities sink_capabilities = {
     .size = sizeof sink_capabilities,
     .in_flight = 1000,
-    .receipts = PARLEY_BIT(PARLEY_RECEIPT_SENT) | PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | PARLEY_BIT(PARLEY_RECEIPT_READ) |
-                PARLEY_BIT(PARLEY_RECEIPT_FAILED) | PARLEY_BIT(PARLEY_RECEIPT_OPENED) | PARLEY_BIT(PARLEY_RECEIPT_CLICKED) |
+    .receipts = PARLEY_BIT(PARLEY_RECEIPT_SENT) | PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) |
+                PARLEY_BIT(PARLEY_RECEIPT_READ) | PARLEY_BIT(PARLEY_RECEIPT_FAILED) |
+                PARLEY_BIT(PARLEY_RECEIPT_OPENED) | PARLEY_BIT(PARLEY_RECEIPT_CLICKED) |
                 PARLEY_BIT(PARLEY_RECEIPT_UNSUBSCRIBED) | PARLEY_BIT(PARLEY_RECEIPT_COMPLAINED),
     .address_kind = "email",
     .channel_kind = "email",
@@ -299,7 +304,8 @@ const parley_plugin parley_plugin_v1 = {
     .summary = "a mailbox for development and tests: keeps what it is given, fails and answers as told",
     .options = sink_options,
     .capabilities = &sink_capabilities,
-    .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_MAILBOX, .table = &sink_mailbox), NULL),
+    .offers =
+        PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_MAILBOX, .table = &sink_mailbox), NULL),
     .create = sink_create,
     .start = sink_start,
     .submit = sink_submit,

@@ -80,9 +80,12 @@ parley_status sink_box_add(struct sink_box *box, const parley_message *message, 
     oldest_drop(box);
     box->forgotten++;
   }
-  *place(box, box->count++) = (struct kept){
-      .mail = {.size = sizeof(parley_mail), .outcome = outcome, .number = ++box->last_number, .at_ms = at_ms, .message = own},
-      .copy = copy};
+  *place(box, box->count++) = (struct kept){.mail = {.size = sizeof(parley_mail),
+                                                     .outcome = outcome,
+                                                     .number = ++box->last_number,
+                                                     .at_ms = at_ms,
+                                                     .message = own},
+                                            .copy = copy};
   box->bytes += copy_bytes(copy);
   return PARLEY_OK;
 }
@@ -109,8 +112,8 @@ static bool wanted(const parley_mail *mail, const parley_mail_query *query)
   return query->address.len == 0 || (to != NULL && same(to->value, query->address));
 }
 
-void sink_box_list(const struct sink_box *box, const parley_mail_query *query, const parley_mail *mails[SINK_BOX_PAGE_MAX],
-                   parley_mail_page *page)
+void sink_box_list(const struct sink_box *box, const parley_mail_query *query,
+                   const parley_mail *mails[SINK_BOX_PAGE_MAX], parley_mail_page *page)
 {
   uint32_t limit = query->limit < SINK_BOX_PAGE_MAX ? query->limit : SINK_BOX_PAGE_MAX;
 

@@ -1,5 +1,5 @@
-/* webhook.c - the channel that posts each message to a URL and takes messages and receipts back at /in/<channel>, both signed
- * by Standard Webhooks. Owns its requests and calls until their `done`. Thread: loop. */
+/* webhook.c - the channel that posts each message to a URL and takes messages and receipts back at /in/<channel>, both
+ * signed by Standard Webhooks. Owns its requests and calls until their `done`. Thread: loop. */
 #include "common/standard_webhooks.h"
 #include "webhook_wire.h"
 #include <parley/ext/http-in.h>
@@ -23,9 +23,13 @@ struct parley_channel {
 
 static const parley_capabilities webhook_capabilities;
 
-/* --- Out ------------------------------------------------------------------------------------------------------------- */
+/* --- Out --------------------------------------------------------------------------------------------------------- */
 
-struct attempt { parley_channel *ch; uint64_t token; parley_text message_id; /* of the message: until it has settled */ };
+struct attempt {
+  parley_channel *ch;
+  uint64_t token;
+  parley_text message_id; /* of the message: until it has settled */
+};
 
 static void settle_code(parley_channel *ch, uint64_t token, uint32_t result, parley_text code, parley_text detail)
 {
@@ -51,8 +55,8 @@ static void attempt_answered(const parley_http_response *response, void *arg)
 }
 
 /* Signs and sends one request; method "HEAD" has no body. */
-static void request_send(parley_channel *ch, parley_text method, parley_text id, parley_text traceparent, uint64_t token,
-                         parley_bytes body, parley_http_done *done, void *arg)
+static void request_send(parley_channel *ch, parley_text method, parley_text id, parley_text traceparent,
+                         uint64_t token, parley_bytes body, parley_http_done *done, void *arg)
 {
   int64_t now_s = ch->host->now_ms(ch->host) / 1000;
   char seconds[SECONDS_ROOM], signature[STANDARD_WEBHOOKS_HEADER_ROOM];
@@ -86,12 +90,13 @@ static parley_status webhook_submit(parley_channel *ch, uint64_t token, const pa
   if (attempt == NULL)
     return PARLEY_BUSY;
   *attempt = (struct attempt){ch, token, msg->id};
-  request_send(ch, PARLEY_LIT("POST"), msg->id, msg->traceparent, token, json_writer_text(&ch->writer), attempt_answered, attempt);
+  request_send(ch, PARLEY_LIT("POST"), msg->id, msg->traceparent, token, json_writer_text(&ch->writer),
+               attempt_answered, attempt);
   return PARLEY_OK;
 }
 
-/* A HEAD says whether name, port, TLS and egress rules let us through to something that speaks HTTP. Whether the receiver
- * shares our secret shows with the first message only: many answer 401 or 405 to any HEAD. */
+/* A HEAD says whether name, port, TLS and egress rules let us through to something that speaks HTTP. Whether the
+ * receiver shares our secret shows with the first message only: many answer 401 or 405 to any HEAD. */
 static void probe_answered(const parley_http_response *response, void *arg)
 {
   struct attempt *attempt = arg;
@@ -121,7 +126,7 @@ static parley_status webhook_probe(parley_channel *ch, uint64_t token)
   return PARLEY_OK;
 }
 
-/* --- In -------------------------------------------------------------------------------------------------------------- */
+/* --- In ---------------------------------------------------------------------------------------------------------- */
 
 /* One request whose message or receipt the host is committing. */
 struct call {
@@ -139,7 +144,8 @@ static void call_answer(parley_channel *ch, uint64_t call, uint32_t code, uint32
 
   ch->answers->answer(ch->host, call,
                       PARLEY_REF(parley_http_answer, .code = code, .retry_ms = retry_ms, .type = parley_text_of(type),
-                                 .headers = header, .n_headers = header != NULL, .body = json_writer_text(&ch->writer)));
+                                 .headers = header, .n_headers = header != NULL,
+                                 .body = json_writer_text(&ch->writer)));
 }
 
 static void call_refuse(parley_channel *ch, uint64_t call, uint32_t status, const char *code, parley_text detail,
@@ -162,7 +168,8 @@ static void call_refused_by_host(struct call *call, const parley_result *result)
   parley_channel *ch = call->ch;
 
   if (parley_again(result->status)) {
-    webhook_problem_write(&ch->writer, 503, "Service Unavailable", "busy", PARLEY_LIT("nothing was stored: send it again"), NULL);
+    webhook_problem_write(&ch->writer, 503, "Service Unavailable", "busy",
+                          PARLEY_LIT("nothing was stored: send it again"), NULL);
     call_answer(ch, call->id, 503, result->retry_ms > 0 ? result->retry_ms : AGAIN_MS, "application/problem+json");
   } else if (result->status == PARLEY_FAILED) {
     call_refuse(ch, call->id, 500, "failed", PARLEY_LIT("nothing was stored"), NULL);
@@ -177,7 +184,8 @@ static void call_done(const parley_result *result, void *arg)
   parley_channel *ch = call->ch;
 
   if (result->status == PARLEY_OK) {
-    webhook_answer_write(&ch->writer, call->is_receipt ? parley_text_of(call->message) : result->value, result->count == 1);
+    webhook_answer_write(&ch->writer, call->is_receipt ? parley_text_of(call->message) : result->value,
+                         result->count == 1);
     call_answer(ch, call->id, 200, 0, "application/json");
   } else {
     call_refused_by_host(call, result);
@@ -221,22 +229,24 @@ static void webhook_called(parley_channel *ch, uint64_t id, const parley_http_ca
   enum standard_webhooks_verdict verdict;
 
   if (!parley_text_is(call->path, "/")) {
-    call_refuse(ch, id, 404, "not_found", PARLEY_LIT("messages and receipts are posted to the channel's own address"), NULL);
+    call_refuse(ch, id, 404, "not_found", PARLEY_LIT("messages and receipts are posted to the channel's own address"),
+                NULL);
   } else if (!parley_text_is(call->method, "POST")) {
     call_refuse(ch, id, 405, "method_not_allowed", PARLEY_LIT("only POST"), NULL);
   } else if (call->body.len > ch->host->inline_max) {
     call_refuse(ch, id, 413, "too_large", PARLEY_LIT("send media by url rather than as data"), NULL);
   } else {
-    verdict = standard_webhooks_verify(&ch->keys, call->headers, call->n_headers, call->body, ch->host->now_ms(ch->host),
-                                       ch->tolerance_ms);
+    verdict = standard_webhooks_verify(&ch->keys, call->headers, call->n_headers, call->body,
+                                       ch->host->now_ms(ch->host), ch->tolerance_ms);
     if (verdict != STANDARD_WEBHOOKS_GOOD)
-      call_refuse(ch, id, 401, standard_webhooks_code(verdict), PARLEY_LIT("the Standard Webhooks signature does not hold"), NULL);
+      call_refuse(ch, id, 401, standard_webhooks_code(verdict),
+                  PARLEY_LIT("the Standard Webhooks signature does not hold"), NULL);
     else
       body_take(ch, id, call->body);
   }
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------ */
+/* --- Life -------------------------------------------------------------------------------------------------------- */
 
 static parley_status webhook_create(const parley_host *host, const parley_value *options, parley_channel **ret)
 {
@@ -290,12 +300,13 @@ static const parley_option *const webhook_options[] = {
     PARLEY_REF(parley_option, .name = "url", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
                .doc = "where messages are posted", .example = "https://shop.example/parley"),
     PARLEY_REF(parley_option, .name = "secret", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED | PARLEY_SECRET,
-               .max = 512, .doc = "shared with the other side: whsec_ and base64 of 24-64 bytes; two, newest first, to rotate",
+               .max = 512,
+               .doc = "shared with the other side: whsec_ and base64 of 24-64 bytes; two, newest first, to rotate",
                .example = "whsec_cGFybGV5LWV4YW1wbGUtc2VjcmV0LW9mLTMyLWI="),
-    PARLEY_REF(parley_option, .name = "in_flight", .type = PARLEY_OPTION_INT, .min = 1, .max = 1024, .default_text = "64",
-               .doc = "requests open at once"),
-    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = 100, .max = 300000, .default_text = "15s",
-               .doc = "for one request, answer included"),
+    PARLEY_REF(parley_option, .name = "in_flight", .type = PARLEY_OPTION_INT, .min = 1, .max = 1024,
+               .default_text = "64", .doc = "requests open at once"),
+    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = 100, .max = 300000,
+               .default_text = "15s", .doc = "for one request, answer included"),
     PARLEY_REF(parley_option, .name = "tolerance", .type = PARLEY_OPTION_DURATION, .min = 1000, .max = 86400000,
                .default_text = "5m", .doc = "how far webhook-timestamp may be from our clock, either way"),
     NULL,
@@ -316,7 +327,8 @@ static const parley_capabilities webhook_capabilities = {
     .size = sizeof webhook_capabilities,
     .flags = PARLEY_INBOUND | PARLEY_RESEND_SAFE, /* the same webhook-id twice is one message to the receiver */
     .in_flight = 64,
-    .receipts = PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | PARLEY_BIT(PARLEY_RECEIPT_READ) | PARLEY_BIT(PARLEY_RECEIPT_FAILED),
+    .receipts =
+        PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | PARLEY_BIT(PARLEY_RECEIPT_READ) | PARLEY_BIT(PARLEY_RECEIPT_FAILED),
     .address_kind = "none",
     .channel_kind = "webhook",
     .features = webhook_features,
@@ -333,7 +345,8 @@ const parley_plugin parley_plugin_v1 = {
     .options = webhook_options,
     .capabilities = &webhook_capabilities,
     .requires_ids = (const char *const[]){PARLEY_HTTP, PARLEY_HTTP_IN, NULL},
-    .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &webhook_http_in), NULL),
+    .offers = PARLEY_LIST(parley_extension,
+                          PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &webhook_http_in), NULL),
     .create = webhook_create,
     .start = webhook_start,
     .submit = webhook_submit,

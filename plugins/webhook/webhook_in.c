@@ -21,7 +21,7 @@ static parley_part *part_add(struct reader *r, uint32_t kind)
   return part;
 }
 
-/* --- from ------------------------------------------------------------------------------------------------------------ */
+/* --- from -------------------------------------------------------------------------------------------------------- */
 
 static bool kind_good(const char *kind)
 {
@@ -45,7 +45,8 @@ static void identity_read(struct reader *r, const json_t *from, const char *kind
     return;
   }
   value = json_text_get(from, "/from", kind, true, WEBHOOK_VALUE_BYTES_MAX, r->faults);
-  *identity = (parley_identity){.size = sizeof *identity, .assurance = PARLEY_CLAIMED, .kind = parley_text_of(kind), .value = value};
+  *identity = (parley_identity){
+      .size = sizeof *identity, .assurance = PARLEY_CLAIMED, .kind = parley_text_of(kind), .value = value};
   r->in->from[inbound->n_from++] = identity;
 }
 
@@ -56,7 +57,8 @@ static void from_read(struct reader *r, const json_t *root)
   parley_text name;
 
   if (!json_is_object(from)) {
-    json_fault_add(r->faults, "", "from", from == NULL ? "required" : "wrong_type", "who wrote: {\"email\": \"ana@example.org\"}");
+    json_fault_add(r->faults, "", "from", from == NULL ? "required" : "wrong_type",
+                   "who wrote: {\"email\": \"ana@example.org\"}");
     return;
   }
   name = json_text_get(from, "/from", "name", false, WEBHOOK_VALUE_BYTES_MAX, r->faults);
@@ -69,7 +71,7 @@ static void from_read(struct reader *r, const json_t *root)
     r->in->identities[0].name = name;
 }
 
-/* --- content --------------------------------------------------------------------------------------------------------- */
+/* --- content ----------------------------------------------------------------------------------------------------- */
 
 static void text_read(struct reader *r, const json_t *object, const char *at, const char *name, uint32_t kind)
 {
@@ -94,7 +96,8 @@ static void data_read(struct reader *r, parley_part *part, const char *at, parle
     return;
   }
   r->in->blobs[place] = blob;
-  len = base64.len % 4 == 0 ? EVP_DecodeBlock((unsigned char *)blob, (const unsigned char *)base64.at, (int)base64.len) : -1;
+  len = base64.len % 4 == 0 ? EVP_DecodeBlock((unsigned char *)blob, (const unsigned char *)base64.at, (int)base64.len)
+                            : -1;
   if (len < 0 || (size_t)len != base64.len / 4 * 3) /* shorter: there were blanks in it */
     json_fault_add(r->faults, at, "data", "bad_base64", "base64 with padding is expected");
   else
@@ -148,7 +151,8 @@ static void media_list_read(struct reader *r, const json_t *content)
   if (list == NULL || json_is_null(list))
     return;
   if (!json_is_array(list) || json_array_size(list) > WEBHOOK_MEDIA_MAX) {
-    json_fault_add(r->faults, "/content", "media", json_is_array(list) ? "too_many" : "wrong_type", "a list of at most 10");
+    json_fault_add(r->faults, "/content", "media", json_is_array(list) ? "too_many" : "wrong_type",
+                   "a list of at most 10");
     return;
   }
   for (size_t i = 0; i < json_array_size(list); i++) {
@@ -202,14 +206,15 @@ static void content_read(struct reader *r, const json_t *root)
   location_read(r, content);
 }
 
-/* --- The two types --------------------------------------------------------------------------------------------------- */
+/* --- The two types ----------------------------------------------------------------------------------------------- */
 
 static void message_read(struct reader *r, const json_t *root)
 {
   static const char *const names[] = {"type", "id", "from", "text", "content", "in_reply_to", "postback", "at", NULL};
   parley_inbound *inbound = &r->in->inbound;
 
-  *inbound = (parley_inbound){.size = sizeof *inbound, .kind = PARLEY_KIND_CONTENT, .from = r->in->from, .parts = r->in->part_list};
+  *inbound = (parley_inbound){
+      .size = sizeof *inbound, .kind = PARLEY_KIND_CONTENT, .from = r->in->from, .parts = r->in->part_list};
   json_names_check(root, "", names, r->faults);
   inbound->event_id = inbound->provider_id = json_text_get(root, "", "id", true, WEBHOOK_ID_BYTES_MAX, r->faults);
   inbound->reply_to = json_text_get(root, "", "in_reply_to", false, WEBHOOK_ID_BYTES_MAX, r->faults);
@@ -319,7 +324,7 @@ void webhook_in_free(struct webhook_in *in)
   free(in);
 }
 
-/* --- Answers --------------------------------------------------------------------------------------------------------- */
+/* --- Answers ----------------------------------------------------------------------------------------------------- */
 
 static void faults_write(struct json_writer *w, const struct json_faults *faults)
 {
@@ -338,8 +343,8 @@ static void faults_write(struct json_writer *w, const struct json_faults *faults
   json_write_lit(w, "]");
 }
 
-void webhook_problem_write(struct json_writer *w, uint32_t status, const char *title, const char *code, parley_text detail,
-                           const struct json_faults *faults)
+void webhook_problem_write(struct json_writer *w, uint32_t status, const char *title, const char *code,
+                           parley_text detail, const struct json_faults *faults)
 {
   json_writer_clear(w);
   json_write_lit(w, "{\"type\":\"about:blank\"");

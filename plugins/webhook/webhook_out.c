@@ -2,7 +2,7 @@
 #include "webhook_wire.h"
 #include <stdio.h>
 
-/* --- The body -------------------------------------------------------------------------------------------------------- */
+/* --- The body ---------------------------------------------------------------------------------------------------- */
 
 static void message_write(struct json_writer *w, const parley_message *msg)
 {
@@ -97,7 +97,8 @@ static parley_status media_write(struct json_writer *w, const parley_part *part)
 /* {"label","id"|"url"|"phone"}, as the API takes them. */
 static void buttons_write(struct json_writer *w, const parley_part *part)
 {
-  static const char *const targets[] = {[PARLEY_BUTTON_REPLY] = "id", [PARLEY_BUTTON_URL] = "url", [PARLEY_BUTTON_CALL] = "phone"};
+  static const char *const targets[] = {
+      [PARLEY_BUTTON_REPLY] = "id", [PARLEY_BUTTON_URL] = "url", [PARLEY_BUTTON_CALL] = "phone"};
 
   for (uint32_t i = 0; i < part->n_buttons; i++) {
     const parley_button *button = part->buttons[i];
@@ -197,7 +198,7 @@ parley_status webhook_body_write(struct json_writer *w, const parley_message *ms
   return w->failed ? PARLEY_BUSY : st;
 }
 
-/* --- What the answer means ------------------------------------------------------------------------------------------- */
+/* --- What the answer means --------------------------------------------------------------------------------------- */
 
 /* The receiver has spoken: its code decides. Only what may succeed later is tried again. */
 static uint32_t result_of_code(uint32_t code)

@@ -1,6 +1,6 @@
 // sources: plugins/webhook/webhook_in.c plugins/webhook/webhook_out.c
-/* A body whose signature held. What is read stays within its bounds; what is refused says why in an answer that is JSON; what
- * was read can be posted on as JSON. */
+/* A body whose signature held. What is read stays within its bounds; what is refused says why in an answer that is
+ * JSON; what was read can be posted on as JSON. */
 #include "webhook/webhook_wire.h"
 #include <stdlib.h>
 
@@ -26,7 +26,8 @@ static void refused_check(const struct json_faults *faults, struct json_writer *
   for (size_t i = 0; i < faults->count && i < JSON_FAULTS_MAX; i++)
     require(memchr(faults->faults[i].pointer, '\0', JSON_POINTER_ROOM) != NULL &&
             (faults->faults[i].pointer[0] == '/' || faults->faults[i].pointer[0] == '\0'));
-  webhook_problem_write(writer, 422, "Unprocessable Content", "invalid", parley_text_of(faults->faults[0].detail), faults);
+  webhook_problem_write(writer, 422, "Unprocessable Content", "invalid", parley_text_of(faults->faults[0].detail),
+                        faults);
   json_check(writer);
 }
 
@@ -41,7 +42,8 @@ static void message_check(const parley_inbound *in, struct json_writer *writer)
   for (uint32_t i = 0; i < in->n_from; i++)
     require(in->from[i]->kind.len <= WEBHOOK_KIND_BYTES_MAX && in->from[i]->value.len > 0);
   for (uint32_t i = 0; i < in->n_parts; i++)
-    require(in->parts[i]->kind != PARLEY_PART_MEDIA || in->parts[i]->url.len > 0 || in->parts[i]->total_bytes == in->parts[i]->data.len);
+    require(in->parts[i]->kind != PARLEY_PART_MEDIA || in->parts[i]->url.len > 0 ||
+            in->parts[i]->total_bytes == in->parts[i]->data.len);
   if (webhook_body_write(writer, &msg) == PARLEY_OK)
     json_check(writer);
 }

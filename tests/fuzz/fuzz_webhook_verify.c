@@ -1,5 +1,5 @@
-/* Headers, body and secrets as a stranger may send them. A verdict of good means that one entry is what we would have signed;
- * what we sign is good; a secret that is taken has a lawful length. */
+/* Headers, body and secrets as a stranger may send them. A verdict of good means that one entry is what we would have
+ * signed; what we sign is good; a secret that is taken has a lawful length. */
 #include "plugins/common/standard_webhooks.h"
 #include <stdlib.h>
 
@@ -33,7 +33,8 @@ static int64_t seconds_of(parley_text text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  parley_text fields[N_FIELDS] = {{NULL, 0}}, rest = {(const char *)data, size}; /* id, timestamp, signature, body: by NUL */
+  parley_text fields[N_FIELDS] = {{NULL, 0}},
+              rest = {(const char *)data, size}; /* id, timestamp, signature, body: by NUL */
   struct standard_webhooks_keys keys, other;
   char ours[STANDARD_WEBHOOKS_HEADER_ROOM];
   parley_text signed_by_us = {ours, 0};
@@ -51,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (standard_webhooks_keys_read(fields[2], &other)) {
     require(other.count >= 1 && other.count <= STANDARD_WEBHOOKS_KEYS_MAX);
     for (size_t i = 0; i < other.count; i++)
-      require(other.keys[i].len >= STANDARD_WEBHOOKS_KEY_BYTES_MIN && other.keys[i].len <= STANDARD_WEBHOOKS_KEY_BYTES_MAX);
+      require(other.keys[i].len >= STANDARD_WEBHOOKS_KEY_BYTES_MIN &&
+              other.keys[i].len <= STANDARD_WEBHOOKS_KEY_BYTES_MAX);
   }
   seconds = seconds_of(fields[1]);
   parley_pair headers[] = {{PARLEY_LIT("webhook-id"), fields[0]}, {PARLEY_LIT("webhook-timestamp"), fields[1]},

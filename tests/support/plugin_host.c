@@ -7,7 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PLUGIN(h, call) do { ck_assert_int_eq((h)->in_plugin++, 0); call; (h)->in_plugin--; } while (0) /* never nested */
+#define PLUGIN(h, call)                    \
+  do {                                     \
+    ck_assert_int_eq((h)->in_plugin++, 0); \
+    call;                                  \
+    (h)->in_plugin--;                      \
+  } while (0) /* never nested */
 #define NEXT(h, list) (&(h)->list[place_next(&(h)->n_##list, COUNT_OF((h)->list))])
 
 static struct plugin_host *host_of(const parley_host *host)
@@ -21,7 +26,7 @@ static size_t place_next(size_t *count, size_t max)
   return (*count)++;
 }
 
-/* --- Services: clock, randomness, log, timers ------------------------------------------------------------------------ */
+/* --- Services: clock, randomness, log, timers -------------------------------------------------------------------- */
 
 static int64_t host_now(const parley_host *host) { return host_of(host)->now_ms; }
 static int64_t host_mono(const parley_host *host) { return host_of(host)->mono_ms; }
@@ -119,7 +124,7 @@ static void host_cancel(const parley_host *host, uint64_t id)
       h->https[i].cancelled = h->https[i].open;
 }
 
-/* --- Services: messages ---------------------------------------------------------------------------------------------- */
+/* --- Services: messages ------------------------------------------------------------------------------------------ */
 
 static void host_settle(const parley_host *host, uint64_t token, const parley_outcome *outcome)
 {
@@ -139,7 +144,10 @@ static void host_settle(const parley_host *host, uint64_t token, const parley_ou
 }
 
 static void host_window(const parley_host *host, uint32_t in_flight) { host_of(host)->window = in_flight; }
-static void host_trace(const parley_host *host, uint64_t token, parley_text line) { (void)host, (void)token, (void)line; }
+static void host_trace(const parley_host *host, uint64_t token, parley_text line)
+{
+  (void)host, (void)token, (void)line;
+}
 
 static struct plugin_host_item *item_add(struct plugin_host *h, parley_done *done, void *arg)
 {
@@ -166,7 +174,8 @@ static void host_inbound(const parley_host *host, const parley_inbound *inbound,
   struct plugin_host *h = host_of(host);
   struct plugin_host_item *item = item_add(h, done, arg);
 
-  ck_assert(inbound->size == sizeof *inbound && inbound->kind >= PARLEY_KIND_CONTENT && inbound->kind <= PARLEY_KIND_COMMENT);
+  ck_assert(inbound->size == sizeof *inbound && inbound->kind >= PARLEY_KIND_CONTENT &&
+            inbound->kind <= PARLEY_KIND_COMMENT);
   item->inbound = copy_inbound(h->kept, inbound);
   if (!h->hold)
     item_answer(h, item, h->says, h->says_value);
@@ -232,9 +241,10 @@ static void host_health(const parley_host *host, uint32_t level, parley_text cau
   h->health_remedy = copy_text(h->kept, remedy);
 }
 
-/* --- HTTP ------------------------------------------------------------------------------------------------------------ */
+/* --- HTTP -------------------------------------------------------------------------------------------------------- */
 
-static uint64_t http_request(const parley_host *host, const parley_http_request *request, parley_http_done *done, void *arg)
+static uint64_t http_request(const parley_host *host, const parley_http_request *request, parley_http_done *done,
+                             void *arg)
 {
   struct plugin_host *h = host_of(host);
   struct plugin_host_http *http = NEXT(h, https);
@@ -243,9 +253,15 @@ static uint64_t http_request(const parley_host *host, const parley_http_request 
   buf_text(&body, request->body);
   for (uint32_t i = 0; i < request->n_pieces; i++)
     buf_text(&body, request->pieces[i]->data);
-  *http = (struct plugin_host_http){.id = ++h->next_id, .token = request->token, .response_max = request->response_max,
-                                    .timeout_ms = request->timeout_ms, .n_headers = request->n_headers, .flags = request->flags,
-                                    .done = done, .arg = arg, .open = true};
+  *http = (struct plugin_host_http){.id = ++h->next_id,
+                                    .token = request->token,
+                                    .response_max = request->response_max,
+                                    .timeout_ms = request->timeout_ms,
+                                    .n_headers = request->n_headers,
+                                    .flags = request->flags,
+                                    .done = done,
+                                    .arg = arg,
+                                    .open = true};
   http->method = copy_text(h->kept, request->method);
   http->url = copy_text(h->kept, request->url);
   http->headers = copy_pairs(h->kept, request->headers, request->n_headers);
@@ -276,7 +292,8 @@ static void http_answer(const parley_host *host, uint64_t call, const parley_htt
 
   for (size_t i = 0; i + 1 < h->n_answers; i++)
     ck_assert_msg(h->answers[i].call != call, "call %llu was answered twice", (unsigned long long)call);
-  *kept = (struct plugin_host_answer){.call = call, .code = answer->code, .retry_ms = answer->retry_ms, .n_headers = answer->n_headers};
+  *kept = (struct plugin_host_answer){
+      .call = call, .code = answer->code, .retry_ms = answer->retry_ms, .n_headers = answer->n_headers};
   kept->headers = copy_pairs(h->kept, answer->headers, answer->n_headers);
   kept->type = copy_text(h->kept, answer->type);
   kept->body = copy_text(h->kept, answer->body);
@@ -319,7 +336,7 @@ const struct plugin_host_answer *plugin_host_answer_of(const struct plugin_host 
   return NULL;
 }
 
-/* --- Streams --------------------------------------------------------------------------------------------------------- */
+/* --- Streams ----------------------------------------------------------------------------------------------------- */
 
 static struct plugin_host_stream *stream_by_id(struct plugin_host *h, uint64_t id)
 {
@@ -330,7 +347,8 @@ static struct plugin_host_stream *stream_by_id(struct plugin_host *h, uint64_t i
   return NULL;
 }
 
-static struct plugin_host_stream *stream_add(struct plugin_host *h, const parley_endpoint *at, const parley_stream_events *events)
+static struct plugin_host_stream *stream_add(struct plugin_host *h, const parley_endpoint *at,
+                                             const parley_stream_events *events)
 {
   struct plugin_host_stream *stream = NEXT(h, streams);
 
@@ -342,7 +360,8 @@ static struct plugin_host_stream *stream_add(struct plugin_host *h, const parley
   return stream;
 }
 
-static uint64_t stream_connect(const parley_host *host, const parley_endpoint *at, const parley_stream_events *events, void *arg)
+static uint64_t stream_connect(const parley_host *host, const parley_endpoint *at, const parley_stream_events *events,
+                               void *arg)
 {
   struct plugin_host_stream *stream = stream_add(host_of(host), at, events);
 
@@ -376,7 +395,8 @@ static void stream_reading(const parley_host *host, uint64_t id, uint32_t on)
   stream_by_id(host_of(host), id)->reading = on != 0;
 }
 
-static void stream_secure(const parley_host *host, uint64_t id, const parley_tls *tls, uint32_t as_server, uint64_t unused)
+static void stream_secure(const parley_host *host, uint64_t id, const parley_tls *tls, uint32_t as_server,
+                          uint64_t unused)
 {
   struct plugin_host_stream *stream = stream_by_id(host_of(host), id);
 
@@ -419,8 +439,9 @@ void plugin_host_stream_opened(struct plugin_host *h, size_t index)
 {
   struct plugin_host_stream *stream = &h->streams[index];
 
-  PLUGIN(h, stream->events->opened(PARLEY_REF(parley_peer, .secured = stream->tls || stream->secured, .address = stream->address),
-                                   stream->arg));
+  PLUGIN(h, stream->events->opened(
+                PARLEY_REF(parley_peer, .secured = stream->tls || stream->secured, .address = stream->address),
+                stream->arg));
   plugin_host_run(h);
 }
 
@@ -484,7 +505,7 @@ static const void *host_extension(const parley_host *host, const char *id)
   return NULL;
 }
 
-/* --- Options --------------------------------------------------------------------------------------------------------- */
+/* --- Options ----------------------------------------------------------------------------------------------------- */
 
 static const char *given(const char *const *pairs, const char *prefix, const char *name)
 {
@@ -522,11 +543,12 @@ static void scalar_fill(const parley_option *option, parley_text text, parley_va
     to->number = choice_place(option, text);
   ck_assert_msg(good, "the option %s cannot be '%.*s'", option->name, (int)text.len, text.at);
   if ((option->min != 0 || option->max != 0) && option->type != PARLEY_OPTION_TEXT && option->type != PARLEY_OPTION_URL)
-    ck_assert_msg(to->number >= option->min && to->number <= option->max, "the option %s is out of range", option->name);
+    ck_assert_msg(to->number >= option->min && to->number <= option->max, "the option %s is out of range",
+                  option->name);
 }
 
-static void group_fill(struct plugin_host *h, const parley_option *const *table, const char *const *pairs, const char *prefix,
-                       parley_value *group);
+static void group_fill(struct plugin_host *h, const parley_option *const *table, const char *const *pairs,
+                       const char *prefix, parley_value *group);
 
 static void list_fill(struct plugin_host *h, const parley_option *option, parley_text text, parley_value *to)
 {
@@ -543,8 +565,8 @@ static void list_fill(struct plugin_host *h, const parley_option *option, parley
   }
 }
 
-static void option_fill(struct plugin_host *h, const parley_option *option, const char *const *pairs, const char *prefix,
-                        parley_value *to)
+static void option_fill(struct plugin_host *h, const parley_option *option, const char *const *pairs,
+                        const char *prefix, parley_value *to)
 {
   const char *text = given(pairs, prefix, option->name);
   char inner[128];
@@ -564,8 +586,8 @@ static void option_fill(struct plugin_host *h, const parley_option *option, cons
     scalar_fill(option, copy_text(h->options_memory, parley_text_of(text)), to);
 }
 
-static void group_fill(struct plugin_host *h, const parley_option *const *table, const char *const *pairs, const char *prefix,
-                       parley_value *group)
+static void group_fill(struct plugin_host *h, const parley_option *const *table, const char *const *pairs,
+                       const char *prefix, parley_value *group)
 {
   const parley_value **items;
   size_t count = 0;
@@ -585,7 +607,7 @@ static void group_fill(struct plugin_host *h, const parley_option *const *table,
   group->n_items = count;
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------ */
+/* --- Life -------------------------------------------------------------------------------------------------------- */
 
 static void plugin_check(const parley_plugin *p)
 {
@@ -598,12 +620,32 @@ static void plugin_check(const parley_plugin *p)
 }
 
 static const parley_host host_table = {
-    .size = sizeof(parley_host), .abi_major = PARLEY_ABI_MAJOR, .abi_minor = PARLEY_ABI_MINOR, .inline_max = 1 << 20,
-    .version = {"test", 4}, .channel = {"test", 4}, .public_url = {"https://parley.example/in/test", 30},
-    .now_ms = host_now, .mono_ms = host_mono, .random = host_random, .log = host_log, .metric = host_metric, .post = host_post,
-    .timer = host_timer, .work = host_work, .cancel = host_cancel, .settle = host_settle, .window = host_window,
-    .trace = host_trace, .inbound = host_inbound, .receipt = host_receipt, .event = host_event, .state_get = host_state_get,
-    .state_put = host_state_put, .health = host_health, .extension = host_extension,
+    .size = sizeof(parley_host),
+    .abi_major = PARLEY_ABI_MAJOR,
+    .abi_minor = PARLEY_ABI_MINOR,
+    .inline_max = 1 << 20,
+    .version = {"test", 4},
+    .channel = {"test", 4},
+    .public_url = {"https://parley.example/in/test", 30},
+    .now_ms = host_now,
+    .mono_ms = host_mono,
+    .random = host_random,
+    .log = host_log,
+    .metric = host_metric,
+    .post = host_post,
+    .timer = host_timer,
+    .work = host_work,
+    .cancel = host_cancel,
+    .settle = host_settle,
+    .window = host_window,
+    .trace = host_trace,
+    .inbound = host_inbound,
+    .receipt = host_receipt,
+    .event = host_event,
+    .state_get = host_state_get,
+    .state_put = host_state_put,
+    .health = host_health,
+    .extension = host_extension,
 };
 
 struct plugin_host *plugin_host_new(const char *plugin)
@@ -611,7 +653,7 @@ struct plugin_host *plugin_host_new(const char *plugin)
   struct plugin_host *h = xcalloc(1, sizeof *h);
   struct buf path = BUF_INIT(0);
 
-  buf_printf(&path, "%s/plugins/%s.so", PARLEY_BUILD_DIR, plugin);
+  buf_printf(&path, "%s/%s%s.so", PARLEY_BUILD_DIR, strchr(plugin, '/') != NULL ? "" : "plugins/", plugin);
   h->so = dlopen(path.at, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(h->so != NULL, "%s", h->so ? "" : dlerror());
   buf_done(&path);
@@ -723,7 +765,7 @@ void plugin_host_done(struct plugin_host **host)
   *host = NULL;
 }
 
-/* --- Running --------------------------------------------------------------------------------------------------------- */
+/* --- Running ----------------------------------------------------------------------------------------------------- */
 
 parley_status plugin_host_submit(struct plugin_host *h, uint64_t token, const parley_message *message)
 {
@@ -825,11 +867,12 @@ void plugin_host_item_done(struct plugin_host *h, size_t item, parley_status sta
   plugin_host_run(h);
 }
 
-const parley_message *plugin_host_text(struct plugin_host_message *room, const char *id, const char *kind, const char *address,
-                                       const char *text)
+const parley_message *plugin_host_text(struct plugin_host_message *room, const char *id, const char *kind,
+                                       const char *address, const char *text)
 {
   room->to = (parley_identity){.size = sizeof room->to, .kind = parley_text_of(kind), .value = parley_text_of(address)};
-  room->customer = (parley_customer){.size = sizeof room->customer, .id = PARLEY_LIT("cus_01KAM2Z8Q3XWA"), .name = PARLEY_LIT("Ana")};
+  room->customer = (parley_customer){
+      .size = sizeof room->customer, .id = PARLEY_LIT("cus_01KAM2Z8Q3XWA"), .name = PARLEY_LIT("Ana")};
   room->part = (parley_part){.size = sizeof room->part, .kind = PARLEY_PART_TEXT, .text = parley_text_of(text)};
   room->parts[0] = &room->part;
   room->message = (parley_message){.size = sizeof room->message, .kind = PARLEY_KIND_CONTENT, .attempt = 1,

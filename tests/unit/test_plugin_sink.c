@@ -50,7 +50,8 @@ static struct seen list(struct plugin_host *h, uint32_t limit, uint64_t before, 
 {
   struct seen seen;
 
-  mailbox(h)->list(h->channel, PARLEY_REF(parley_mail_query, .limit = limit, .before = before, .address = parley_text_of(address)),
+  mailbox(h)->list(h->channel,
+                   PARLEY_REF(parley_mail_query, .limit = limit, .before = before, .address = parley_text_of(address)),
                    page_seen, &seen);
   return seen;
 }

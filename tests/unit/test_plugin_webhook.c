@@ -21,7 +21,7 @@ static struct plugin_host *webhook_started(void)
   return h;
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------ */
+/* --- Life -------------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_secret_that_is_none_is_refused_with_a_remedy)
 {
@@ -66,7 +66,7 @@ START_TEST(stopping_with_open_requests_settles_nothing_twice)
 }
 END_TEST
 
-/* --- Out ------------------------------------------------------------------------------------------------------------- */
+/* --- Out --------------------------------------------------------------------------------------------------------- */
 
 static json_t *posted(const struct plugin_host *h, size_t index)
 {
@@ -90,7 +90,8 @@ START_TEST(a_message_is_posted_signed_under_its_own_id)
   ck_assert(parley_text_is(parley_header(http->headers, http->n_headers, "webhook-timestamp"), "1700000000"));
   ck_assert(parley_text_is(parley_header(http->headers, http->n_headers, "content-type"), "application/json"));
   ck_assert(standard_webhooks_keys_read(PARLEY_LIT(SECRET), &keys));
-  ck_assert_int_eq(standard_webhooks_verify(&keys, http->headers, http->n_headers, http->body, h->now_ms, 0), STANDARD_WEBHOOKS_GOOD);
+  ck_assert_int_eq(standard_webhooks_verify(&keys, http->headers, http->n_headers, http->body, h->now_ms, 0),
+                   STANDARD_WEBHOOKS_GOOD);
   plugin_host_http_code(h, 0, 200);
   ck_assert_uint_eq(plugin_host_result(h, 7), PARLEY_OUTCOME_ACCEPTED);
   ck_assert(parley_text_is(plugin_host_outcome(h, 7)->ids[0], MSG));
@@ -108,8 +109,9 @@ START_TEST(while_rotating_both_secrets_sign)
   plugin_host_start(h, two);
   plugin_host_submit(h, 1, plugin_host_text(&room, MSG, "external", "shop-77", "hello"));
   ck_assert(standard_webhooks_keys_read(PARLEY_LIT(OLD_SECRET), &keys));
-  ck_assert_int_eq(standard_webhooks_verify(&keys, h->https[0].headers, h->https[0].n_headers, h->https[0].body, h->now_ms, 0),
-                   STANDARD_WEBHOOKS_GOOD);
+  ck_assert_int_eq(
+      standard_webhooks_verify(&keys, h->https[0].headers, h->https[0].n_headers, h->https[0].body, h->now_ms, 0),
+      STANDARD_WEBHOOKS_GOOD);
   plugin_host_done(&h);
 }
 END_TEST
@@ -123,9 +125,10 @@ START_TEST(the_body_has_message_to_content_and_customer)
 
   plugin_host_submit(h, 1, plugin_host_text(&room, MSG, "external", "shop-77", "Your \"order\"\n\xc3\xa9\x01"));
   root = posted(h, 0);
-  ck_assert_int_eq(json_unpack(root, "{s:s, s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}} !}", "type", &type, "timestamp", &timestamp,
-                               "data", "message", "id", &id, "to", "external", &to, "content", "text", &text, "customer", "id",
-                               &customer), 0);
+  ck_assert_int_eq(json_unpack(root, "{s:s, s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}} !}", "type", &type, "timestamp",
+                               &timestamp, "data", "message", "id", &id, "to", "external", &to, "content", "text",
+                               &text, "customer", "id", &customer),
+                   0);
   ck_assert_str_eq(type, "message.send");
   ck_assert_str_eq(timestamp, "2023-11-14T22:13:19.000Z");
   ck_assert_str_eq(id, MSG);
@@ -139,26 +142,47 @@ END_TEST
 
 START_TEST(every_kind_of_part_is_carried)
 {
-  static const parley_button reply = {.size = sizeof reply, .action = PARLEY_BUTTON_REPLY, .id = PARLEY_LIT("yes"), .label = PARLEY_LIT("Yes")};
-  static const parley_button url = {.size = sizeof url, .action = PARLEY_BUTTON_URL, .label = PARLEY_LIT("Track"), .target = PARLEY_LIT("https://shop.example/t")};
+  static const parley_button reply = {
+      .size = sizeof reply, .action = PARLEY_BUTTON_REPLY, .id = PARLEY_LIT("yes"), .label = PARLEY_LIT("Yes")};
+  static const parley_button url = {.size = sizeof url,
+                                    .action = PARLEY_BUTTON_URL,
+                                    .label = PARLEY_LIT("Track"),
+                                    .target = PARLEY_LIT("https://shop.example/t")};
   static const parley_button *const buttons[] = {&reply, &url};
   static const parley_part parts[] = {
       {.size = sizeof parts[0], .kind = PARLEY_PART_TEXT, .text = PARLEY_LIT("one")},
       {.size = sizeof parts[0], .kind = PARLEY_PART_HTML, .text = PARLEY_LIT("<p>one</p>")},
       {.size = sizeof parts[0], .kind = PARLEY_PART_TEXT, .text = PARLEY_LIT("two")},
-      {.size = sizeof parts[0], .kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("text/plain"), .name = PARLEY_LIT("a.txt"), .data = PARLEY_LIT("hello")},
-      {.size = sizeof parts[0], .kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("image/png"), .url = PARLEY_LIT("https://parley.example/m/1")},
+      {.size = sizeof parts[0],
+       .kind = PARLEY_PART_MEDIA,
+       .type = PARLEY_LIT("text/plain"),
+       .name = PARLEY_LIT("a.txt"),
+       .data = PARLEY_LIT("hello")},
+      {.size = sizeof parts[0],
+       .kind = PARLEY_PART_MEDIA,
+       .type = PARLEY_LIT("image/png"),
+       .url = PARLEY_LIT("https://parley.example/m/1")},
       {.size = sizeof parts[0], .kind = PARLEY_PART_BUTTONS, .buttons = buttons, .n_buttons = 2},
-      {.size = sizeof parts[0], .kind = PARLEY_PART_LOCATION, .latitude = 40.4168, .longitude = -3.7038, .name = PARLEY_LIT("Sol")}};
-  static const parley_part *const list[] = {&parts[0], &parts[1], &parts[2], &parts[3], &parts[4], &parts[5], &parts[6]};
+      {.size = sizeof parts[0],
+       .kind = PARLEY_PART_LOCATION,
+       .latitude = 40.4168,
+       .longitude = -3.7038,
+       .name = PARLEY_LIT("Sol")}};
+  static const parley_part *const list[] = {&parts[0], &parts[1], &parts[2], &parts[3],
+                                            &parts[4], &parts[5], &parts[6]};
   struct plugin_host *h = webhook_started();
-  parley_message msg = {.size = sizeof msg, .kind = PARLEY_KIND_CONTENT, .id = PARLEY_LIT(MSG), .subject = PARLEY_LIT("Order"),
-                        .parts = list, .n_parts = 7};
-  static const char want[] = "\"to\":null,\"content\":{\"subject\":\"Order\",\"text\":\"one\\ntwo\",\"html\":\"<p>one</p>\","
-                             "\"media\":[{\"data\":\"aGVsbG8=\",\"type\":\"text/plain\",\"name\":\"a.txt\"},"
-                             "{\"url\":\"https://parley.example/m/1\",\"type\":\"image/png\"}],"
-                             "\"buttons\":[{\"label\":\"Yes\",\"id\":\"yes\"},{\"label\":\"Track\",\"url\":\"https://shop.example/t\"}],"
-                             "\"location\":{\"latitude\":40.4168,\"longitude\":-3.7038,\"name\":\"Sol\"}},\"customer\":null}}";
+  parley_message msg = {.size = sizeof msg,
+                        .kind = PARLEY_KIND_CONTENT,
+                        .id = PARLEY_LIT(MSG),
+                        .subject = PARLEY_LIT("Order"),
+                        .parts = list,
+                        .n_parts = 7};
+  static const char want[] =
+      "\"to\":null,\"content\":{\"subject\":\"Order\",\"text\":\"one\\ntwo\",\"html\":\"<p>one</p>\","
+      "\"media\":[{\"data\":\"aGVsbG8=\",\"type\":\"text/plain\",\"name\":\"a.txt\"},"
+      "{\"url\":\"https://parley.example/m/1\",\"type\":\"image/png\"}],"
+      "\"buttons\":[{\"label\":\"Yes\",\"id\":\"yes\"},{\"label\":\"Track\",\"url\":\"https://shop.example/t\"}],"
+      "\"location\":{\"latitude\":40.4168,\"longitude\":-3.7038,\"name\":\"Sol\"}},\"customer\":null}}";
 
   plugin_host_submit(h, 1, &msg);
   ck_assert_msg(text_find_text(h->https[0].body, parley_text_of(want)) != SIZE_MAX, "%.*s", TEXT_ARG(h->https[0].body));
@@ -169,9 +193,11 @@ END_TEST
 
 START_TEST(media_without_bytes_or_url_is_rejected_without_a_request)
 {
-  static const parley_part media = {.size = sizeof media, .kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("image/png"), .media = PARLEY_LIT("med_x")};
+  static const parley_part media = {
+      .size = sizeof media, .kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("image/png"), .media = PARLEY_LIT("med_x")};
   static const parley_part *const list[] = {&media};
-  parley_message msg = {.size = sizeof msg, .kind = PARLEY_KIND_CONTENT, .id = PARLEY_LIT(MSG), .parts = list, .n_parts = 1};
+  parley_message msg = {
+      .size = sizeof msg, .kind = PARLEY_KIND_CONTENT, .id = PARLEY_LIT(MSG), .parts = list, .n_parts = 1};
   struct plugin_host *h = webhook_started();
 
   plugin_host_submit(h, 1, &msg);
@@ -218,8 +244,9 @@ START_TEST(an_http_result_means_one_outcome)
 
   plugin_host_submit(h, 1, plugin_host_text(&room, MSG, "external", "shop-77", "hello"));
   ck_assert_uint_eq(h->n_settles, 0);
-  plugin_host_http_reply(h, 0, PARLEY_REF(parley_http_response, .status = outcomes[_i].status, .code = outcomes[_i].code,
-                                          .sent = outcomes[_i].sent, .retry_ms = outcomes[_i].retry_ms));
+  plugin_host_http_reply(h, 0,
+                         PARLEY_REF(parley_http_response, .status = outcomes[_i].status, .code = outcomes[_i].code,
+                                    .sent = outcomes[_i].sent, .retry_ms = outcomes[_i].retry_ms));
   ck_assert_uint_eq(h->n_settles, 1);
   ck_assert_uint_eq(plugin_host_result(h, 1), outcomes[_i].want);
   ck_assert_uint_eq(plugin_host_outcome(h, 1)->retry_ms, outcomes[_i].retry_ms);
@@ -249,7 +276,7 @@ START_TEST(a_probe_asks_with_head_and_sends_no_message)
 }
 END_TEST
 
-/* --- In -------------------------------------------------------------------------------------------------------------- */
+/* --- In ---------------------------------------------------------------------------------------------------------- */
 
 static const struct plugin_host_answer *post_signed_by(struct plugin_host *h, const char *secret, parley_text body)
 {
@@ -271,8 +298,10 @@ static const struct plugin_host_answer *post(struct plugin_host *h, const char *
   return post_signed_by(h, SECRET, parley_text_of(body));
 }
 
-#define HELLO "{\"type\":\"message\",\"id\":\"e1\",\"from\":{\"email\":\"ana@example.org\",\"external\":\"shop-77\",\"name\":\"Ana\"}," \
-              "\"text\":\"Where is order 1042?\",\"in_reply_to\":\"" MSG "\"}"
+#define HELLO                                                                                                      \
+  "{\"type\":\"message\",\"id\":\"e1\",\"from\":{\"email\":\"ana@example.org\",\"external\":\"shop-77\",\"name\":" \
+  "\"Ana\"},"                                                                                                      \
+  "\"text\":\"Where is order 1042?\",\"in_reply_to\":\"" MSG "\"}"
 
 START_TEST(a_message_comes_in_and_is_answered_after_the_commit)
 {
@@ -284,7 +313,8 @@ START_TEST(a_message_comes_in_and_is_answered_after_the_commit)
   ck_assert_uint_eq(h->n_items, 1);
   in = h->items[0].inbound;
   ck_assert(in->kind == PARLEY_KIND_CONTENT && in->n_parts == 1 && in->n_from == 2);
-  ck_assert(parley_text_is(in->event_id, "e1") && parley_text_is(in->provider_id, "e1") && parley_text_is(in->reply_to, MSG));
+  ck_assert(parley_text_is(in->event_id, "e1") && parley_text_is(in->provider_id, "e1") &&
+            parley_text_is(in->reply_to, MSG));
   ck_assert(parley_text_is(in->parts[0]->text, "Where is order 1042?"));
   ck_assert(parley_text_is(in->from[0]->kind, "email") && parley_text_is(in->from[0]->value, "ana@example.org"));
   ck_assert(parley_text_is(in->from[0]->name, "Ana") && parley_text_is(in->from[1]->kind, "external"));
@@ -335,7 +365,8 @@ static const struct { parley_status says; uint32_t retry_ms, want, want_retry_ms
 
 START_TEST(what_the_host_says_decides_the_answer)
 {
-  static const char receipt[] = "{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"read\",\"at\":\"2023-11-14T22:13:20Z\"}";
+  static const char receipt[] =
+      "{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"read\",\"at\":\"2023-11-14T22:13:20Z\"}";
   struct plugin_host *h = webhook_started();
   const struct plugin_host_answer *answer;
 
@@ -363,7 +394,9 @@ START_TEST(a_receipt_names_the_message_and_what_became_of_it)
   struct plugin_host *h = webhook_started();
   char body[256];
 
-  snprintf(body, sizeof body, "{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"%s\",\"at\":\"2023-11-14T23:13:20.5+01:00\",\"code\":\"x9\"}",
+  snprintf(body, sizeof body,
+           "{\"type\":\"receipt\",\"message\":\"" MSG
+           "\",\"status\":\"%s\",\"at\":\"2023-11-14T23:13:20.5+01:00\",\"code\":\"x9\"}",
            receipts[_i].status);
   ck_assert(parley_text_is(post(h, body)->body, "{\"id\":\"" MSG "\",\"duplicate\":false}"));
   ck_assert_uint_eq(h->items[0].receipt->kind, receipts[_i].kind);
@@ -376,7 +409,8 @@ END_TEST
 
 #define FROM "\"from\":{\"email\":\"a@b.example\"}"
 #define ID "\"id\":\"e1\","
-static const struct { const char *body, *pointer, *code; } invalid[] = {
+static const struct { const char *body, *pointer, *code;
+} invalid[] = {
     {"", "", "bad_json"},
     {"nothing", "", "bad_json"},
     {"[]", "", "wrong_type"},
@@ -399,7 +433,8 @@ static const struct { const char *body, *pointer, *code; } invalid[] = {
     {"{" ID "\"from\":{\"E-Mail!\":\"a@b.example\"},\"text\":\"a\"}", "/from/E-Mail!", "unknown_field"},
     {"{" ID "\"from\":{\"a/b~\":\"x\"},\"text\":\"a\"}", "/from/a~1b~0", "unknown_field"},
     {"{" ID "\"from\":{\"email\":5},\"text\":\"a\"}", "/from/email", "wrong_type"},
-    {"{" ID "\"from\":{\"a\":\"1\",\"b\":\"1\",\"c\":\"1\",\"d\":\"1\",\"e\":\"1\",\"f\":\"1\",\"g\":\"1\",\"h\":\"1\",\"i\":\"1\"},\"text\":\"a\"}",
+    {"{" ID "\"from\":{\"a\":\"1\",\"b\":\"1\",\"c\":\"1\",\"d\":\"1\",\"e\":\"1\",\"f\":\"1\",\"g\":\"1\",\"h\":\"1\","
+            "\"i\":\"1\"},\"text\":\"a\"}",
      "/from", "too_many"},
     {"{" ID FROM "}", "/text", "required"},
     {"{" ID FROM ",\"content\":{}}", "/text", "required"},
@@ -413,18 +448,27 @@ static const struct { const char *body, *pointer, *code; } invalid[] = {
     {"{" ID FROM ",\"content\":{\"media\":[1,2,3,4,5,6,7,8,9,10,11]}}", "/content/media", "too_many"},
     {"{" ID FROM ",\"content\":{\"media\":[1]}}", "/content/media/0", "wrong_type"},
     {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\"}]}}", "/content/media/0", "invalid"},
-    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"url\":\"file:///etc/passwd\"}]}}", "/content/media/0/url", "bad_url"},
-    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"url\":\"https://a b\"}]}}", "/content/media/0/url", "bad_url"},
-    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"data\":\"***=\"}]}}", "/content/media/0/data", "bad_base64"},
-    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"data\":\"aGVsbG8\"}]}}", "/content/media/0/data", "bad_base64"},
-    {"{" ID FROM ",\"content\":{\"location\":{\"latitude\":91,\"longitude\":0}}}", "/content/location/latitude", "out_of_range"},
+    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"url\":\"file:///etc/passwd\"}]}}",
+     "/content/media/0/url", "bad_url"},
+    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"url\":\"https://a b\"}]}}", "/content/media/0/url",
+     "bad_url"},
+    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"data\":\"***=\"}]}}", "/content/media/0/data",
+     "bad_base64"},
+    {"{" ID FROM ",\"content\":{\"media\":[{\"type\":\"image/png\",\"data\":\"aGVsbG8\"}]}}", "/content/media/0/data",
+     "bad_base64"},
+    {"{" ID FROM ",\"content\":{\"location\":{\"latitude\":91,\"longitude\":0}}}", "/content/location/latitude",
+     "out_of_range"},
     {"{" ID FROM ",\"content\":{\"location\":{\"latitude\":1}}}", "/content/location/longitude", "required"},
     {"{" ID FROM ",\"text\":\"a\",\"at\":\"yesterday\"}", "/at", "bad_time"},
     {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"delivered\"}", "/at", "required"},
-    {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"lost\",\"at\":\"2023-11-14T22:13:20Z\"}", "/status", "bad_choice"},
-    {"{\"type\":\"receipt\",\"message\":\"msg_1\",\"status\":\"read\",\"at\":\"2023-11-14T22:13:20Z\"}", "/message", "bad_id"},
-    {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"read\",\"at\":\"2023-02-29T22:13:20Z\"}", "/at", "bad_time"},
-    {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"read\",\"at\":\"2023-11-14T22:13:20Z\",\"id\":\"1\"}", "/id", "unknown_field"},
+    {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"lost\",\"at\":\"2023-11-14T22:13:20Z\"}", "/status",
+     "bad_choice"},
+    {"{\"type\":\"receipt\",\"message\":\"msg_1\",\"status\":\"read\",\"at\":\"2023-11-14T22:13:20Z\"}", "/message",
+     "bad_id"},
+    {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"read\",\"at\":\"2023-02-29T22:13:20Z\"}", "/at",
+     "bad_time"},
+    {"{\"type\":\"receipt\",\"message\":\"" MSG "\",\"status\":\"read\",\"at\":\"2023-11-14T22:13:20Z\",\"id\":\"1\"}",
+     "/id", "unknown_field"},
 };
 
 START_TEST(a_bad_body_is_422_with_a_pointer_and_reaches_no_one)
@@ -447,10 +491,11 @@ END_TEST
 
 START_TEST(content_of_every_kind_comes_in)
 {
-  static const char body[] = "{" ID FROM ",\"content\":{\"subject\":\"Hi\",\"text\":\"a\",\"html\":\"<b>a</b>\",\"media\":["
-                             "{\"data\":\"aGVsbG8=\",\"type\":\"text/plain\",\"name\":\"../a.txt\",\"caption\":\"c\"},"
-                             "{\"url\":\"http://169.254.169.254/\",\"type\":\"image/png\"}],"
-                             "\"location\":{\"latitude\":40.5,\"longitude\":-3,\"address\":\"Sol 1\"}},\"at\":\"2023-11-14T22:13:20Z\"}";
+  static const char body[] =
+      "{" ID FROM ",\"content\":{\"subject\":\"Hi\",\"text\":\"a\",\"html\":\"<b>a</b>\",\"media\":["
+      "{\"data\":\"aGVsbG8=\",\"type\":\"text/plain\",\"name\":\"../a.txt\",\"caption\":\"c\"},"
+      "{\"url\":\"http://169.254.169.254/\",\"type\":\"image/png\"}],"
+      "\"location\":{\"latitude\":40.5,\"longitude\":-3,\"address\":\"Sol 1\"}},\"at\":\"2023-11-14T22:13:20Z\"}";
   struct plugin_host *h = webhook_started();
   const parley_inbound *in;
 
@@ -527,15 +572,17 @@ START_TEST(without_a_good_signature_the_answer_is_401_and_nothing_is_stored)
 }
 END_TEST
 
-static const struct { const char *method, *path; uint32_t code; } others[] = {
-    {"GET", "/", 405}, {"HEAD", "/", 405}, {"PUT", "/", 405}, {"TRACE", "/", 405}, {"POST", "/other", 404}, {"POST", "//", 404},
+static const struct { const char *method, *path; uint32_t code;
+} others[] = {
+    {"GET", "/", 405},   {"HEAD", "/", 405},      {"PUT", "/", 405},
+    {"TRACE", "/", 405}, {"POST", "/other", 404}, {"POST", "//", 404},
 };
 
 START_TEST(only_post_to_the_channel_itself_is_taken)
 {
   struct plugin_host *h = webhook_started();
-  const struct plugin_host_answer *answer =
-      plugin_host_answer_of(h, plugin_host_http_call(h, others[_i].method, others[_i].path, NULL, 0, PARLEY_LIT(HELLO)));
+  const struct plugin_host_answer *answer = plugin_host_answer_of(
+      h, plugin_host_http_call(h, others[_i].method, others[_i].path, NULL, 0, PARLEY_LIT(HELLO)));
 
   ck_assert_uint_eq(answer->code, others[_i].code);
   if (answer->code == 405)
@@ -586,7 +633,8 @@ static TCase *case_in(void)
   tcase_add_loop_test(tcase, a_bad_body_is_422_with_a_pointer_and_reaches_no_one, 0, COUNT_OF(invalid));
   tcase_add_test(tcase, content_of_every_kind_comes_in);
   tcase_add_test(tcase, a_pressed_button_comes_in_as_its_id);
-  tcase_add_loop_test(tcase, without_a_good_signature_the_answer_is_401_and_nothing_is_stored, 0, COUNT_OF(unsigned_calls));
+  tcase_add_loop_test(tcase, without_a_good_signature_the_answer_is_401_and_nothing_is_stored, 0,
+                      COUNT_OF(unsigned_calls));
   tcase_add_loop_test(tcase, only_post_to_the_channel_itself_is_taken, 0, COUNT_OF(others));
   tcase_add_test(tcase, a_body_above_inline_max_is_413);
   return tcase;

@@ -3,7 +3,8 @@
 #include "plugins/common/standard_webhooks.h"
 #include <check.h>
 
-#define SECRET "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" /* of the reference libraries' own tests, as are the next four */
+#define SECRET \
+  "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" /* of the reference libraries' own tests, as are the next four */
 #define ID "msg_p5jXN8AQM9LWM0D4loKWxJek"
 #define BODY "{\"test\": 2432232314}"
 #define SIGNED "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -61,7 +62,8 @@ START_TEST(signing_gives_the_published_signature)
   struct standard_webhooks_keys keys = keys_of(SECRET);
   char header[STANDARD_WEBHOOKS_HEADER_ROOM];
 
-  ck_assert_uint_eq(standard_webhooks_sign(&keys, PARLEY_LIT(ID), AT_MS / 1000, PARLEY_LIT(BODY), header), strlen(SIGNED));
+  ck_assert_uint_eq(standard_webhooks_sign(&keys, PARLEY_LIT(ID), AT_MS / 1000, PARLEY_LIT(BODY), header),
+                    strlen(SIGNED));
   ck_assert_str_eq(header, SIGNED);
 }
 END_TEST
@@ -84,16 +86,20 @@ END_TEST
 #define STALE STANDARD_WEBHOOKS_STALE
 #define MISMATCH STANDARD_WEBHOOKS_MISMATCH
 #define WRONG "v1,h0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-static const struct { const char *id, *timestamp, *signature; int64_t later_ms; enum standard_webhooks_verdict want; } verdicts[] = {
+static const struct {
+  const char *id, *timestamp, *signature;
+  int64_t later_ms;
+  enum standard_webhooks_verdict want;
+} verdicts[] = {
     {ID, AT, SIGNED, 0, GOOD},
     {ID, AT, SIGNED, TOLERANCE_MS, GOOD},
     {ID, AT, SIGNED, -TOLERANCE_MS, GOOD},
-    {ID, AT, WRONG " " SIGNED, 0, GOOD},          /* a list: one of them is enough */
-    {ID, AT, "v1a,aGVsbG8= " SIGNED, 0, GOOD},    /* another version is passed over */
+    {ID, AT, WRONG " " SIGNED, 0, GOOD},       /* a list: one of them is enough */
+    {ID, AT, "v1a,aGVsbG8= " SIGNED, 0, GOOD}, /* another version is passed over */
     {ID, AT, "  " SIGNED "  ", 0, GOOD},
     {ID, AT, SIGNED, TOLERANCE_MS + 1, STALE},
     {ID, AT, SIGNED, -TOLERANCE_MS - 1, STALE},
-    {ID, "1614265331", SIGNED, 0, MISMATCH},      /* the time is signed */
+    {ID, "1614265331", SIGNED, 0, MISMATCH}, /* the time is signed */
     {"msg_p5jXN8AQM9LWM0D4loKWxJel", AT, SIGNED, 0, MISMATCH},
     {ID, AT, WRONG, 0, MISMATCH},
     {ID, AT, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE", 0, MISMATCH}, /* wrong length */
@@ -146,8 +152,10 @@ END_TEST
 static enum standard_webhooks_verdict verify(const char *key, const char *name, parley_text value, const char *body)
 {
   struct standard_webhooks_keys keys = keys_of(key);
-  const parley_pair headers[] = {{PARLEY_LIT("webhook-id"), PARLEY_LIT(ID)}, {PARLEY_LIT("webhook-timestamp"), PARLEY_LIT(AT)},
-                                 {PARLEY_LIT("webhook-signature"), PARLEY_LIT(SIGNED)}, {parley_text_of(name), value}};
+  const parley_pair headers[] = {{PARLEY_LIT("webhook-id"), PARLEY_LIT(ID)},
+                                 {PARLEY_LIT("webhook-timestamp"), PARLEY_LIT(AT)},
+                                 {PARLEY_LIT("webhook-signature"), PARLEY_LIT(SIGNED)},
+                                 {parley_text_of(name), value}};
 
   return standard_webhooks_verify(&keys, headers, COUNT_OF(headers), parley_text_of(body), AT_MS, TOLERANCE_MS);
 }
@@ -178,9 +186,11 @@ START_TEST(a_header_of_a_mebibyte_is_malformed_not_read)
 
   while (long_one.len < 1 << 20)
     buf_str(&long_one, SIGNED " ");
-  const parley_pair headers[] = {{PARLEY_LIT("webhook-id"), PARLEY_LIT(ID)}, {PARLEY_LIT("webhook-timestamp"), PARLEY_LIT(AT)},
+  const parley_pair headers[] = {{PARLEY_LIT("webhook-id"), PARLEY_LIT(ID)},
+                                 {PARLEY_LIT("webhook-timestamp"), PARLEY_LIT(AT)},
                                  {PARLEY_LIT("webhook-signature"), buf_as_text(&long_one)}};
-  ck_assert_int_eq(standard_webhooks_verify(&keys, headers, 3, PARLEY_LIT(BODY), AT_MS, TOLERANCE_MS), STANDARD_WEBHOOKS_MALFORMED);
+  ck_assert_int_eq(standard_webhooks_verify(&keys, headers, 3, PARLEY_LIT(BODY), AT_MS, TOLERANCE_MS),
+                   STANDARD_WEBHOOKS_MALFORMED);
   buf_done(&long_one);
 }
 END_TEST
