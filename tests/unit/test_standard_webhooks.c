@@ -95,6 +95,7 @@ static const struct {
     {ID, AT, SIGNED, TOLERANCE_MS, GOOD},
     {ID, AT, SIGNED, -TOLERANCE_MS, GOOD},
     {ID, AT, WRONG " " SIGNED, 0, GOOD},       /* a list: one of them is enough */
+    {ID, AT, SIGNED " " WRONG, 0, GOOD},
     {ID, AT, "v1a,aGVsbG8= " SIGNED, 0, GOOD}, /* another version is passed over */
     {ID, AT, "  " SIGNED "  ", 0, GOOD},
     {ID, AT, SIGNED, TOLERANCE_MS + 1, STALE},
@@ -175,6 +176,7 @@ START_TEST(a_signature_holds_for_its_own_body_and_secret_alone)
   ck_assert_int_eq(verify(SECRET, "x-other", PARLEY_LIT("x"), BODY " "), STANDARD_WEBHOOKS_MISMATCH);
   ck_assert_int_eq(verify(SECRET, "x-other", PARLEY_LIT("x"), ""), STANDARD_WEBHOOKS_MISMATCH);
   ck_assert_int_eq(verify(OTHER_SECRET, "x-other", PARLEY_LIT("x"), BODY), STANDARD_WEBHOOKS_MISMATCH);
+  ck_assert_int_eq(verify(SECRET " " OTHER_SECRET, "x-other", PARLEY_LIT("x"), BODY), STANDARD_WEBHOOKS_GOOD);
   ck_assert_int_eq(verify(OTHER_SECRET " " SECRET, "x-other", PARLEY_LIT("x"), BODY), STANDARD_WEBHOOKS_GOOD);
 }
 END_TEST
