@@ -1,12 +1,12 @@
 /* http_load - sends messages over HTTP as fast as the answers come: one loop thread, N kept-alive connections.
  *
  * usage: http_load -u http://127.0.0.1:PORT/PATH [-c CONNECTIONS=64] [-d SECONDS=10 | -n REQUESTS] [-b BODY_BYTES=1024]
- *                  [-k KNOWN=100000] [-N NEW_PERCENT=10] [-t TOPIC=orders] [-C CHANNEL] [-F] [-H 'Name: value']...
+ *                  [-k KNOWN=100000] [-N NEW_PERCENT=10] [-t TOPIC=orders] [-C CHANNEL,...] [-F] [-H 'Name: value']...
  * Each body is a message to one of KNOWN customers by e-mail address, or, NEW_PERCENT of them, to a new address; each
  * has a random Idempotency-Key of 128 bits. It does what a client does: each body is built and each answer read as
- * JSON. -F fills instead: every known customer once, in order, no new ones. -C names the one channel to take.
- * PARLEY_KEY, when set, goes into Authorization. The text begins with ts=<us> for the sinks. Prints one line of JSON;
- * exit code 1 when nothing was answered well. Loopback only. */
+ * JSON. -F fills instead: every known customer once, in order, no new ones. -C names channels that messages take in
+ * turn. PARLEY_KEY, when set, goes into Authorization. The text begins with ts=<us> for the sinks. Prints one line of
+ * JSON; exit code 1 when nothing was answered well. Loopback only. */
 #include "bench.h"
 #include <jansson.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 #define BODY_FRAME 170 /* what a body has beside its filler, about */
 #define ADDRESS_MAX 80
 #define HEADERS_MAX 4096
+#define CHANNELS_MAX 64
 #define ANSWER_ROOM 16384
 #define RECONNECT_MS 20
 #define FIRST_ERROR_MAX 200
@@ -33,7 +34,8 @@ struct load {
   struct sockaddr_in address;
   const char *path;
   const char *topic;
-  const char *channel;
+  char *channels[CHANNELS_MAX];
+  size_t n_channels;
   char headers[HEADERS_MAX];
   long connections;
   char filler[BODY_MAX];
@@ -138,8 +140,8 @@ static size_t load_next_body(struct load *load, char *out, size_t size)
   body = object_of("to", object_of("email", json_string_nocheck(address)));
   json_object_set_new_nocheck(body, "topic", json_string_nocheck(load->topic));
   json_object_set_new_nocheck(body, "content", load_next_content(load));
-  if (load->channel != NULL)
-    json_object_set_new_nocheck(body, "channels", json_pack("[s]", load->channel));
+  if (load->n_channels > 0)
+    json_object_set_new_nocheck(body, "channels", json_pack("[s]", load->channels[load->sent % load->n_channels]));
   written = json_dumpb(body, out, size, JSON_COMPACT);
   json_decref(body);
   if (written == 0 || written > size)
@@ -379,6 +381,18 @@ static void load_add_header(struct load *load, const char *name, const char *val
     bench_die("too many headers");
 }
 
+static void load_set_channels(struct load *load, const char *names)
+{
+  char *copy = strdup(names);
+  char *rest = copy;
+  char *name;
+
+  while (load->n_channels < CHANNELS_MAX && (name = strsep(&rest, ",")) != NULL)
+    load->channels[load->n_channels++] = name;
+  if (rest != NULL)
+    bench_die("-C: at most %d channels", CHANNELS_MAX);
+}
+
 static void load_option(struct load *load, int option, const char *value)
 {
   switch (option) {
@@ -404,7 +418,7 @@ static void load_option(struct load *load, int option, const char *value)
     load->topic = value;
     break;
   case 'C':
-    load->channel = value;
+    load_set_channels(load, value);
     break;
   case 'F':
     load->fill = true;
@@ -414,7 +428,7 @@ static void load_option(struct load *load, int option, const char *value)
     break;
   default:
     bench_die("usage: http_load -u URL [-c CONNECTIONS] [-d SECONDS | -n REQUESTS] [-b BODY_BYTES] [-k KNOWN] "
-              "[-N NEW_PERCENT] [-t TOPIC] [-C CHANNEL] [-F] [-H 'Name: value']...");
+              "[-N NEW_PERCENT] [-t TOPIC] [-C CHANNEL,...] [-F] [-H 'Name: value']...");
   }
 }
 
