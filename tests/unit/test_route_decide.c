@@ -201,9 +201,9 @@ static void check_same(const struct decision *a, const struct decision *b)
   ck_assert_uint_eq(a->identity, b->identity);
   ck_assert_uint_eq(a->n_steps, b->n_steps);
   ck_assert_uint_eq(a->n_warnings, b->n_warnings);
-  ck_assert_ptr_eq(a->end, b->end);
-  ck_assert_ptr_eq(a->reason, b->reason);
-  ck_assert_ptr_eq(a->consent_rule, b->consent_rule);
+  check_str("end", b->end, a->end);
+  check_str("reason", b->reason, a->reason);
+  check_str("consent", b->consent_rule, a->consent_rule);
   for (size_t i = 0; i < a->n_steps; i++) {
     const struct decided_step *x = &a->steps[i], *y = &b->steps[i];
 
