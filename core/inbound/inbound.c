@@ -1,0 +1,298 @@
+#include "inbound.h"
+#include "core/base/alloc.h"
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "report.h"
+#include <stdlib.h>
+
+#define INBOUND_AHEAD_MS_MAX 300000 /* a provider's clock may be so much ahead; beyond, our own time is taken */
+
+struct inbound {
+  uv_loop_t *loop;
+  const struct env *env;
+  const struct log *log;
+  struct store *store;
+  uv_idle_t later_idle;
+  struct list later; /* answers that must not come within the call */
+  uint32_t open;
+  struct inbound_counters counters;
+  bool closing;
+  void (*closed)(void *arg);
+  void *closed_arg;
+};
+
+/* One report under way, or one answer to be given on the next turn. */
+struct report_call {
+  union {
+    struct store_op op;
+    struct store_inbound in;
+    struct store_touchpoint touch;
+  } u;
+  struct list node;
+  struct inbound *inbound;
+  struct arena *arena;
+  parley_done *done;
+  void *arg;
+  parley_status status; /* of an answer without a store op */
+  parley_text reason;
+};
+
+static void inbound_on_idle_closed(uv_handle_t *handle)
+{
+  struct inbound *inbound = handle->data;
+  void (*closed)(void *) = inbound->closed;
+  void *arg = inbound->closed_arg;
+
+  free(inbound);
+  closed(arg);
+}
+
+static void inbound_maybe_closed(struct inbound *inbound)
+{
+  if (inbound->closing && inbound->open == 0 && !uv_is_closing((uv_handle_t *)&inbound->later_idle))
+    uv_close((uv_handle_t *)&inbound->later_idle, inbound_on_idle_closed);
+}
+
+static void report_answer(struct report_call *call, const parley_result *result)
+{
+  struct inbound *inbound = call->inbound;
+
+  if (call->done != NULL)
+    call->done(result, call->arg);
+  arena_free(&call->u.op.arena);
+  arena_free(&call->arena);
+  free(call);
+  inbound->open--;
+  inbound_maybe_closed(inbound);
+}
+
+static void inbound_on_idle(uv_idle_t *idle)
+{
+  struct inbound *inbound = idle->data;
+  struct list *node;
+
+  uv_idle_stop(idle);
+  while ((node = list_pop(&inbound->later)) != NULL) {
+    struct report_call *call = LIST_ITEM(node, struct report_call, node);
+    parley_result result = {.size = sizeof result, .status = call->status, .reason = call->reason};
+
+    if (call->status == PARLEY_BUSY)
+      result.retry_ms = 1000;
+    report_answer(call, &result);
+  }
+}
+
+static struct report_call *report_new(struct inbound *inbound, parley_done *done, void *arg)
+{
+  struct report_call *call = xcalloc(1, sizeof *call);
+
+  call->inbound = inbound;
+  call->arena = arena_new();
+  call->done = done;
+  call->arg = arg;
+  inbound->open++;
+  return call;
+}
+
+static void report_later(struct report_call *call, parley_status status, parley_text reason)
+{
+  struct inbound *inbound = call->inbound;
+
+  if (status == PARLEY_BUSY)
+    inbound->counters.busy++;
+  else
+    inbound->counters.refused++;
+  call->status = status;
+  call->reason = reason;
+  list_push(&inbound->later, &call->node);
+  uv_idle_start(&inbound->later_idle, inbound_on_idle);
+}
+
+/* --- Messages ---------------------------------------------------------------------------------------------------------------------- */
+
+static void inbound_on_stored(struct store_op *op)
+{
+  struct report_call *call = container_of(op, struct report_call, u.op);
+  struct inbound *inbound = call->inbound;
+  parley_result result = {.size = sizeof result, .status = op->status};
+  char id[ID_TEXT_MAX];
+
+  if (op->status == PARLEY_OK) {
+    id_format("msg", call->u.in.message, id);
+    result.value = parley_text_of(id);
+    result.count = call->u.in.duplicate;
+    inbound->counters.received += !call->u.in.duplicate;
+    inbound->counters.duplicates += call->u.in.duplicate;
+    inbound->counters.other_body += call->u.in.other_body;
+    log_line(inbound->log, PARLEY_INFO, "event=%s msg=%s channel=%.*s", call->u.in.duplicate ? "received_again" : "received", id,
+             TEXT_ARG(call->u.in.channel));
+  } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY) {
+    result.retry_ms = 1000;
+    inbound->counters.busy++;
+  }
+  report_answer(call, &result);
+}
+
+static int64_t inbound_at(const struct inbound *inbound, int64_t said_ms)
+{
+  int64_t now = inbound->env->now_ms(inbound->env);
+
+  return said_ms > 0 && said_ms < now + INBOUND_AHEAD_MS_MAX ? said_ms : now;
+}
+
+void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done, void *arg)
+{
+  struct report_call *call = report_new(inbound, done, arg);
+  struct store_inbound *op = &call->u.in;
+  struct problems problems;
+
+  if (inbound->open > INBOUND_OPEN_MAX || inbound->closing) {
+    report_later(call, PARLEY_BUSY, PARLEY_LIT("too many messages wait for their commit"));
+    return;
+  }
+  problems_init(&problems, call->arena);
+  op->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
+  op->channel_kind = arena_text(call->arena, parley_text_of(channel_caps(channel)->channel_kind));
+  op->at_ms = inbound_at(inbound, in->at_ms);
+  op->now_ms = inbound->env->now_ms(inbound->env);
+  if (!report_read(in, call->arena, &problems, op)) {
+    report_later(call, PARLEY_INVALID, problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the report is not complete"));
+    return;
+  }
+  op->op.kind = STORE_INBOUND;
+  op->op.done = inbound_on_stored;
+  store_submit(inbound->store, &op->op);
+}
+
+/* --- Touchpoints --------------------------------------------------------------------------------------------------------------------- */
+
+static void inbound_on_filed(struct store_op *op)
+{
+  struct report_call *call = container_of(op, struct report_call, u.op);
+  parley_result result = {.size = sizeof result, .status = op->status, .count = call->u.touch.duplicate};
+  char id[ID_TEXT_MAX];
+
+  if (op->status == PARLEY_OK && call->u.touch.result != ACCEPTED) {
+    result.status = PARLEY_INVALID;
+    result.reason = PARLEY_LIT("no such customer");
+  } else if (op->status == PARLEY_OK) {
+    id_format("evt", call->u.touch.seq, id);
+    result.value = parley_text_of(id);
+    call->inbound->counters.touchpoints++;
+  }
+  report_answer(call, &result);
+}
+
+void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event, parley_done *done,
+                        void *arg)
+{
+  struct report_call *call = report_new(inbound, done, arg);
+  struct store_touchpoint *op = &call->u.touch;
+  struct problems problems;
+
+  if (inbound->open > INBOUND_OPEN_MAX || inbound->closing) {
+    report_later(call, PARLEY_BUSY, PARLEY_LIT("too many events wait for their commit"));
+    return;
+  }
+  problems_init(&problems, call->arena);
+  op->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
+  op->at_ms = inbound_at(inbound, event->at_ms);
+  op->now_ms = inbound->env->now_ms(inbound->env);
+  if (!report_touchpoint(event, call->arena, &problems, op)) {
+    report_later(call, PARLEY_INVALID, problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the event is not complete"));
+    return;
+  }
+  op->op.kind = STORE_TOUCHPOINT;
+  op->op.done = inbound_on_filed;
+  store_submit(inbound->store, &op->op);
+}
+
+/* --- The timeline, for plugins --------------------------------------------------------------------------------------------------------- */
+
+#define TIMELINE_LIMIT_DEFAULT 20
+#define TIMELINE_LIMIT_MAX 100
+
+struct page_call {
+  struct store_timeline op;
+  struct inbound *inbound;
+  struct arena *arena;
+  parley_text channel; /* this_channel: only its entries */
+  parley_page_done *done;
+  void *arg;
+};
+
+static void page_on_read(struct store_op *op)
+{
+  struct page_call *call = container_of(op, struct page_call, op.op);
+  struct inbound *inbound = call->inbound;
+  parley_page page = {.size = sizeof page, .status = op->status};
+
+  if (op->status == PARLEY_OK)
+    page.events = report_page(&call->op, call->channel, call->arena, &page.n_events, &page.customer);
+  call->done(&page, call->arg);
+  arena_free(&op->arena);
+  arena_free(&call->arena);
+  free(call);
+  inbound->open--;
+  inbound_maybe_closed(inbound);
+}
+
+void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query, parley_page_done *done,
+                      void *arg)
+{
+  struct page_call *call = xcalloc(1, sizeof *call);
+  struct problems problems;
+
+  call->inbound = inbound;
+  call->arena = arena_new();
+  call->done = done;
+  call->arg = arg;
+  inbound->open++;
+  problems_init(&problems, call->arena);
+  if (query->this_channel != 0)
+    call->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
+  if (!id_parse("cus", query->customer_id, &call->op.customer))
+    call->op.customer = 0;
+  if (!id_parse("cnv", query->conversation_id, &call->op.conversation))
+    call->op.conversation = 0;
+  if (query->who != NULL)
+    identity_normalise(query->who->kind, query->who->value, call->arena, TEXT_EMPTY, &problems, &call->op.who);
+  call->op.oldest_first = query->oldest_first != 0;
+  call->op.bodies = true;
+  call->op.limit = query->limit > 0 && query->limit <= TIMELINE_LIMIT_MAX ? query->limit : TIMELINE_LIMIT_DEFAULT;
+  call->op.op.kind = STORE_TIMELINE;
+  call->op.op.done = page_on_read;
+  store_submit(inbound->store, &call->op.op);
+}
+
+/* --- Life --------------------------------------------------------------------------------------------------------------------------------- */
+
+struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct log *log, struct store *store)
+{
+  struct inbound *inbound = xcalloc(1, sizeof *inbound);
+
+  inbound->loop = loop;
+  inbound->env = env;
+  inbound->log = log;
+  inbound->store = store;
+  list_init(&inbound->later);
+  uv_idle_init(loop, &inbound->later_idle);
+  inbound->later_idle.data = inbound;
+  return inbound;
+}
+
+void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *arg)
+{
+  struct inbound *gone = *inbound;
+
+  *inbound = NULL;
+  gone->closing = true;
+  gone->closed = closed;
+  gone->closed_arg = arg;
+  inbound_maybe_closed(gone);
+}
+
+const struct inbound_counters *inbound_counters(const struct inbound *inbound)
+{
+  return &inbound->counters;
+}

@@ -1,0 +1,282 @@
+#include "report.h"
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include <string.h>
+
+#define REPORT_ID_BYTES_MAX 512
+#define REPORT_FIELDS_MAX 64
+#define TOUCHPOINT_TYPE_BYTES_MAX 64
+
+const char *report_kind_name(uint32_t kind)
+{
+  static const struct { uint32_t kind; const char *name; } names[] = {
+      {PARLEY_KIND_CONTENT, "content"}, {PARLEY_KIND_EDIT, "edit"},       {PARLEY_KIND_DELETE, "delete"},
+      {PARLEY_KIND_REACTION, "reaction"}, {PARLEY_KIND_POSTBACK, "postback"}, {PARLEY_KIND_TYPING, "typing"},
+      {PARLEY_KIND_READ, "read"},       {PARLEY_KIND_CALL, "call"},       {PARLEY_KIND_START, "start"},
+      {PARLEY_KIND_LEAVE, "leave"},     {PARLEY_KIND_FORM, "form"},       {PARLEY_KIND_COMMENT, "comment"},
+  };
+
+  for (size_t i = 0; i < COUNT_OF(names); i++)
+    if (names[i].kind == kind)
+      return names[i].name;
+  return NULL;
+}
+
+static bool report_from(const parley_inbound *in, struct arena *arena, struct problems *problems, struct recipient *ret)
+{
+  for (uint32_t i = 0; i < in->n_from; i++) {
+    const parley_identity *from = in->from[i];
+    struct identity *to = &ret->identities[ret->n_identities];
+
+    if (parley_text_is(from->kind, "external")) {
+      struct identity external;
+
+      if (!identity_normalise(from->kind, from->value, arena, PARLEY_LIT("/from/external"), problems, &external))
+        return false;
+      ret->external = external.value;
+      continue;
+    }
+    if (ret->n_identities == RECIPIENT_IDENTITIES_MAX ||
+        !identity_normalise(from->kind, from->value, arena, PARLEY_LIT("/from"), problems, to))
+      return false;
+    to->assurance = from->assurance > PARLEY_OBSERVED ? from->assurance : PARLEY_OBSERVED;
+    ret->n_identities++;
+  }
+  if (ret->n_identities == 0 && ret->external.len == 0) {
+    problem_add(problems, PARLEY_LIT("/from"), "missing", "a message needs at least one identity of its sender");
+    return false;
+  }
+  return true;
+}
+
+static void content_media_add(const parley_part *part, struct content *content, struct arena *arena)
+{
+  struct content_media *media;
+
+  if (content->n_media == CONTENT_MEDIA_MAX)
+    return;
+  if (content->media == NULL)
+    content->media = arena_alloc(arena, CONTENT_MEDIA_MAX * sizeof *content->media);
+  media = &content->media[content->n_media++];
+  if (!id_parse("med", part->media, &media->id))
+    media->id = 0;
+  media->url = part->url;
+  media->type = part->type;
+  media->name = part->name;
+  media->caption = part->text;
+}
+
+/* Several text parts become one text, a blank line between them. */
+static void content_text_add(parley_text *to, parley_text more, struct arena *arena)
+{
+  struct buf joined = BUF_INIT(INBOUND_BODY_BYTES_MAX);
+
+  if (to->len == 0) {
+    *to = more;
+    return;
+  }
+  buf_text(&joined, *to);
+  buf_str(&joined, "\n\n");
+  buf_text(&joined, more);
+  *to = arena_text(arena, buf_as_text(&joined));
+  buf_done(&joined);
+}
+
+static void report_content(const parley_inbound *in, struct arena *arena, struct content *content)
+{
+  content->subject = in->subject;
+  for (uint32_t i = 0; i < in->n_parts; i++) {
+    const parley_part *part = in->parts[i];
+
+    if (part->kind == PARLEY_PART_TEXT) {
+      content_text_add(&content->text, part->text, arena);
+    } else if (part->kind == PARLEY_PART_HTML) {
+      content_text_add(&content->html, part->text, arena);
+    } else if (part->kind == PARLEY_PART_MEDIA) {
+      content_media_add(part, content, arena);
+    } else if (part->kind == PARLEY_PART_LOCATION) {
+      content->has_location = true;
+      content->latitude = part->latitude;
+      content->longitude = part->longitude;
+      content->location_name = part->name;
+      content->location_address = part->text;
+    }
+  }
+}
+
+static void buf_fields(struct buf *buf, const parley_pair *fields, uint32_t n)
+{
+  buf_char(buf, '{');
+  for (uint32_t i = 0; i < n && i < REPORT_FIELDS_MAX; i++) {
+    buf_json_comma(buf);
+    buf_json_text(buf, fields[i].name);
+    buf_char(buf, ':');
+    buf_json_text(buf, fields[i].value);
+  }
+  buf_char(buf, '}');
+}
+
+static void buf_report(struct buf *buf, const parley_inbound *in, const char *kind, struct arena *arena)
+{
+  struct content content;
+
+  memset(&content, 0, sizeof content);
+  report_content(in, arena, &content);
+  buf_str(buf, "{\"content\":");
+  buf_content(buf, &content, 0);
+  if (in->kind != PARLEY_KIND_CONTENT) {
+    buf_json_key(buf, "kind");
+    buf_json_str(buf, kind);
+  }
+  if (in->payload.len > 0) {
+    buf_json_key(buf, "payload");
+    buf_json_text(buf, in->payload);
+  }
+  if (in->target.len > 0) {
+    buf_json_key(buf, "target");
+    buf_json_text(buf, in->target);
+  }
+  if (in->n_fields > 0) {
+    buf_json_key(buf, "fields");
+    buf_fields(buf, in->fields, in->n_fields);
+  }
+  buf_char(buf, '}');
+}
+
+static bool report_texts_ok(const parley_inbound *in, struct problems *problems)
+{
+  bool ok = in->event_id.len <= REPORT_ID_BYTES_MAX && in->provider_id.len <= REPORT_ID_BYTES_MAX &&
+            in->reply_to.len <= REPORT_ID_BYTES_MAX && text_utf8_ok(in->event_id) && text_utf8_ok(in->provider_id);
+
+  if (!ok)
+    problem_add(problems, PARLEY_LIT("/id"), "bad_id", "ids are UTF-8 of at most %d bytes", REPORT_ID_BYTES_MAX);
+  return ok;
+}
+
+bool report_read(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_inbound *ret)
+{
+  const char *kind = report_kind_name(in->kind);
+  struct buf body = BUF_INIT(INBOUND_BODY_BYTES_MAX);
+  bool fits;
+
+  if (kind == NULL) {
+    problem_add(problems, PARLEY_LIT("/kind"), "unknown_kind", "this kind of message is not known to the host");
+    return false;
+  }
+  if (!report_texts_ok(in, problems) || !report_from(in, arena, problems, &ret->from))
+    return false;
+  buf_report(&body, in, kind, arena);
+  fits = !body.overflow;
+  if (fits)
+    ret->body = arena_text(arena, buf_as_text(&body));
+  else
+    problem_add(problems, PARLEY_LIT("/content"), "content_too_large", "text and html are at most 1 MiB; larger content is media");
+  buf_done(&body);
+  ret->raw = in->raw != NULL ? arena_text(arena, in->raw->data) : TEXT_EMPTY;
+  sha256(ret->raw.len > 0 ? ret->raw : ret->body, ret->body_sha256);
+  ret->event_id = arena_text(arena, in->event_id.len > 0 ? in->event_id : in->provider_id);
+  ret->provider_id = arena_text(arena, in->provider_id);
+  ret->in_reply_to = arena_text(arena, in->reply_to);
+  ret->kind = in->kind;
+  ret->flags = in->flags;
+  return fits;
+}
+
+static bool touchpoint_type_ok(parley_text type)
+{
+  for (size_t i = 0; i < type.len; i++)
+    if (strchr("abcdefghijklmnopqrstuvwxyz0123456789._-", type.at[i]) == NULL)
+      return false;
+  return type.len > 0 && type.len <= TOUCHPOINT_TYPE_BYTES_MAX;
+}
+
+bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems, struct store_touchpoint *ret)
+{
+  static const char *const stages[] = {"", "before", "during", "after"};
+  struct buf data = BUF_INIT(65536);
+  parley_inbound from = {.n_from = 1, .from = &event->who};
+
+  if (!touchpoint_type_ok(event->type) || event->who == NULL || event->stage >= COUNT_OF(stages)) {
+    problem_add(problems, PARLEY_LIT("/type"), "bad_event", "an event needs a type of a-z 0-9 . _ - and whose it is");
+    return false;
+  }
+  if (!report_from(&from, arena, problems, &ret->who))
+    return false;
+  buf_fields(&data, event->fields, event->n_fields);
+  ret->data = arena_text(arena, buf_as_text(&data));
+  buf_done(&data);
+  ret->type = arena_text(arena, event->type);
+  ret->key = arena_text(arena, event->event_id);
+  ret->stage = parley_text_of(stages[event->stage]);
+  return true;
+}
+
+/* --- Timeline rows as the ABI's events ------------------------------------------------------------------------------------------------ */
+
+static parley_text page_id(struct arena *arena, const char *prefix, id64 id)
+{
+  char text[ID_TEXT_MAX];
+
+  if (id == 0)
+    return TEXT_EMPTY;
+  id_format(prefix, id, text);
+  return arena_text(arena, parley_text_of(text));
+}
+
+static parley_text page_body_text(parley_bytes body, struct arena *arena)
+{
+  struct problems problems;
+  json_t *json;
+  parley_text text;
+
+  problems_init(&problems, arena);
+  json = json_read(body, &problems);
+  text = arena_text(arena, json_text(json_object_get(json_object_get(json, "content"), "text")));
+  json_decref(json);
+  return text;
+}
+
+static const parley_event *page_event(const struct timeline_row *row, struct arena *arena)
+{
+  parley_event *event = arena_alloc(arena, sizeof *event);
+  const struct message_row *message = row->message;
+  parley_part *part = arena_alloc(arena, sizeof *part);
+  const parley_part **parts = arena_alloc(arena, sizeof *parts);
+
+  *event = (parley_event){.size = sizeof *event, .at_ms = row->at_ms, .id = page_id(arena, "evt", row->seq), .type = row->type};
+  if (message == NULL)
+    return event;
+  *part = (parley_part){.size = sizeof *part, .kind = PARLEY_PART_TEXT, .text = page_body_text(message->body, arena)};
+  parts[0] = part;
+  event->inbound = message->inbound;
+  event->channel = message->channel;
+  event->message_id = page_id(arena, "msg", message->id);
+  event->provider_id = message->provider_id;
+  event->state = parley_text_of(message->inbound ? "received" : message_state_name(message->state));
+  event->n_parts = part->text.len > 0;
+  event->parts = parts;
+  return event;
+}
+
+const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel, struct arena *arena,
+                                       uint64_t *ret_n, const parley_customer **ret_customer)
+{
+  const parley_event **events = arena_alloc(arena, (timeline->n + 1) * sizeof *events);
+  parley_customer *customer = arena_alloc(arena, sizeof *customer);
+
+  *ret_n = 0;
+  for (size_t i = 0; i < timeline->n; i++) {
+    const struct message_row *message = timeline->rows[i].message;
+
+    if (only_channel.len > 0 && (message == NULL || !text_eq(message->channel, only_channel)))
+      continue;
+    events[(*ret_n)++] = page_event(&timeline->rows[i], arena);
+  }
+  if (timeline->row != NULL) {
+    *customer = (parley_customer){.size = sizeof *customer, .id = page_id(arena, "cus", timeline->row->id),
+                                  .name = timeline->row->name, .locale = timeline->row->locale,
+                                  .timezone = timeline->row->timezone};
+    *ret_customer = customer;
+  }
+  return events;
+}

@@ -1,0 +1,13 @@
+/* report.h - what a plugin reports, as values of the store, and timeline rows as values of the ABI. Pure; everything lives in
+ * the arena. Private to core/inbound. */
+#ifndef CORE_INBOUND_REPORT_H
+#define CORE_INBOUND_REPORT_H
+#include "inbound.h"
+
+/* Fills event_id, provider_id, from, kind, flags, body, raw, in_reply_to, body_sha256. false: problems say what is wrong. */
+bool report_read(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_inbound *ret);
+bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems, struct store_touchpoint *ret);
+const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel, struct arena *arena,
+                                       uint64_t *ret_n, const parley_customer **ret_customer);
+const char *report_kind_name(uint32_t kind); /* "content", "reaction", ... */
+#endif
