@@ -236,7 +236,7 @@ static const parley_capabilities *sink_capable(parley_channel *ch)
 }
 
 static const parley_option *const fail_fields[] = {
-    PARLEY_REF(parley_option, .name = "share", .type = PARLEY_OPTION_INT, .min = 0, .max = PERCENT, .default_text = "0",
+    PARLEY_REF(parley_option, .name = "share", .type = PARLEY_OPTION_INT, .min = 0, .max = PERCENT, .default_text = "100",
                .doc = "how many of a hundred messages fail"),
     PARLEY_REF(parley_option, .name = "outcome", .type = PARLEY_OPTION_CHOICE, .choices = outcome_names,
                .default_text = "retry", .doc = "how they fail"),

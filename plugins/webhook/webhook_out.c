@@ -26,7 +26,7 @@ static void message_write(struct json_writer *w, const parley_message *msg)
 static void identity_write(struct json_writer *w, const parley_identity *to)
 {
   json_write_name(w, "to");
-  if (to == NULL || to->kind.len == 0) {
+  if (to == NULL || to->kind.len == 0 || to->value.len == 0) {
     json_write_lit(w, "null");
     return;
   }

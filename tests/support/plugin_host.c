@@ -518,6 +518,14 @@ static const char *given(const char *const *pairs, const char *prefix, const cha
   return NULL;
 }
 
+static bool any_given(const char *const *pairs, const char *prefix)
+{
+  for (; pairs != NULL && pairs[0] != NULL; pairs += 2)
+    if (strncmp(pairs[0], prefix, strlen(prefix)) == 0)
+      return true;
+  return false;
+}
+
 static int64_t choice_place(const parley_option *option, parley_text text)
 {
   for (int64_t i = 0; option->choices[i] != NULL; i++)
@@ -573,7 +581,8 @@ static void option_fill(struct plugin_host *h, const parley_option *option, cons
 
   if (option->type == PARLEY_OPTION_GROUP) {
     snprintf(inner, sizeof inner, "%s%s.", prefix, option->name);
-    group_fill(h, option->fields, pairs, inner, to);
+    if (any_given(pairs, inner)) /* else its type stays 0: not given */
+      group_fill(h, option->fields, pairs, inner, to);
     return;
   }
   text = text != NULL ? text : option->default_text;

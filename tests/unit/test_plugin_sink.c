@@ -134,7 +134,7 @@ static const struct { const char *name; uint32_t outcome; bool kept; } failures[
 
 START_TEST(told_to_fail_it_fails_as_told_and_keeps_what_went_out)
 {
-  const char *options[] = {"fail.share", "100", "fail.outcome", failures[_i].name, "receipts", "delivered", NULL};
+  const char *options[] = {"fail.outcome", failures[_i].name, "receipts", "delivered", NULL};
   struct plugin_host *h = sink_started(options);
 
   send_many(h, 1, 1);

@@ -191,6 +191,18 @@ START_TEST(every_kind_of_part_is_carried)
 }
 END_TEST
 
+START_TEST(a_message_to_no_address_names_the_customer_alone)
+{
+  struct plugin_host *h = webhook_started();
+  struct plugin_host_message room;
+
+  plugin_host_submit(h, 1, plugin_host_text(&room, MSG, "none", "", "hello"));
+  ck_assert(text_find_text(h->https[0].body, PARLEY_LIT("\"to\":null")) != SIZE_MAX);
+  ck_assert(text_find_text(h->https[0].body, PARLEY_LIT("\"customer\":{\"id\":\"cus_")) != SIZE_MAX);
+  plugin_host_done(&h);
+}
+END_TEST
+
 START_TEST(media_without_bytes_or_url_is_rejected_without_a_request)
 {
   static const parley_part media = {
@@ -615,6 +627,7 @@ static TCase *case_out(void)
   tcase_add_test(tcase, while_rotating_both_secrets_sign);
   tcase_add_test(tcase, the_body_has_message_to_content_and_customer);
   tcase_add_test(tcase, every_kind_of_part_is_carried);
+  tcase_add_test(tcase, a_message_to_no_address_names_the_customer_alone);
   tcase_add_test(tcase, media_without_bytes_or_url_is_rejected_without_a_request);
   tcase_add_loop_test(tcase, an_http_result_means_one_outcome, 0, COUNT_OF(outcomes));
   tcase_add_loop_test(tcase, a_probe_asks_with_head_and_sends_no_message, 0, COUNT_OF(probes));
