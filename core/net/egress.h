@@ -12,7 +12,7 @@ parley_status egress_new(const parley_text *allow, size_t n_allow, const parley_
 void egress_free(struct egress **egress);
 
 /* The address itself, whatever its port: public, or within the allow list. IPv6 forms that carry an IPv4 address (mapped,
- * NAT64, 6to4, Teredo) count as that one. */
+ * NAT64) count as that one; 6to4 and Teredo are not public. */
 bool egress_address_allowed(const struct egress *egress, const struct sockaddr *address);
 bool egress_http_port_allowed(const struct egress *egress, uint16_t port);
 /* What can be said of a URL before its name is resolved. PARLEY_DENIED: *ret_why is static: address_not_allowed,
