@@ -1,0 +1,229 @@
+#include "core/base/env.h"
+#include "core/net/dns.h"
+#include "net_peer.h"
+#include <stdio.h>
+
+/* A name server of a few lines: answers A and AAAA for good.example, NXDOMAIN for the rest, nothing for silent.example. */
+struct names {
+  uv_loop_t loop;
+  struct env_fake env;
+  struct dns *dns;
+  uv_poll_t poll;
+  int fd, n_asked;
+  bool closed, poll_closed, done;
+  parley_status status;
+  char found[256];
+  int n_done;
+};
+
+static size_t question_name(const unsigned char *packet, size_t len, char *to)
+{
+  size_t at = 12, n = 0;
+
+  while (at < len && packet[at] != 0) {
+    memcpy(to + n, packet + at + 1, packet[at]);
+    n += packet[at];
+    to[n++] = '.';
+    at += 1u + packet[at];
+  }
+  to[n > 0 ? n - 1 : 0] = '\0';
+  return at + 1 + 4;
+}
+
+static void names_on_packet(uv_poll_t *poll, int status, int events)
+{
+  static const unsigned char a[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
+  static const unsigned char aaaa[] = {0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 30, 0, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9};
+  struct names *names = poll->data;
+  unsigned char packet[600];
+  char name[300];
+  struct sockaddr_in from;
+  socklen_t from_len = sizeof(from);
+  ssize_t n = recvfrom(names->fd, packet, 512, 0, (struct sockaddr *)&from, &from_len);
+  size_t len;
+
+  (void)status;
+  (void)events;
+  if (n < 17)
+    return;
+  names->n_asked++;
+  len = question_name(packet, (size_t)n, name);
+  if (strcmp(name, "silent.example") == 0)
+    return;
+  packet[2] = 0x84; /* an answer, authoritative */
+  packet[3] = strcmp(name, "good.example") == 0 ? 0x80 : 0x83;
+  memset(packet + 6, 0, 6);
+  if (packet[3] == 0x80) {
+    bool six = packet[len - 3] == 28;
+
+    packet[7] = 1;
+    memcpy(packet + len, six ? aaaa : a, six ? sizeof(aaaa) : sizeof(a));
+    len += six ? sizeof(aaaa) : sizeof(a);
+  }
+  sendto(names->fd, packet, len, 0, (struct sockaddr *)&from, from_len);
+}
+
+static void names_open(struct names *names)
+{
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof(at);
+  char servers[32];
+
+  memset(names, 0, sizeof(*names));
+  ck_assert_int_eq(uv_loop_init(&names->loop), 0);
+  env_fake_init(&names->env, 1);
+  names->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  ck_assert_int_eq(bind(names->fd, (struct sockaddr *)&at, sizeof(at)), 0);
+  getsockname(names->fd, (struct sockaddr *)&at, &len);
+  uv_poll_init(&names->loop, &names->poll, names->fd);
+  names->poll.data = names;
+  uv_poll_start(&names->poll, UV_READABLE, names_on_packet);
+  snprintf(servers, sizeof(servers), "127.0.0.1:%u", ntohs(at.sin_port));
+  ck_assert_int_eq(dns_new(&names->loop, &names->env.env, servers, &names->dns), PARLEY_OK);
+}
+
+static void names_on_done(const struct dns_answer *answer, void *arg)
+{
+  struct names *names = arg;
+  char text[NET_ADDRESS_TEXT_MAX];
+
+  names->done = true;
+  names->n_done++;
+  names->status = answer->status;
+  names->found[0] = '\0';
+  for (size_t i = 0; i < answer->n_addresses; i++) {
+    net_address_format(&answer->addresses[i], true, text);
+    strcat(strcat(names->found, text), " ");
+  }
+}
+
+static void names_close(struct names *names)
+{
+  if (names->dns != NULL) {
+    dns_close(&names->dns, peer_flag, &names->closed);
+    peer_until(&names->loop, &names->closed);
+  }
+  uv_close((uv_handle_t *)&names->poll, NULL);
+  peer_loop_end(&names->loop);
+  close(names->fd);
+}
+
+static void ask(struct names *names, const char *host)
+{
+  names->done = false;
+  dns_resolve(names->dns, host, 443, 5000, names_on_done, names);
+  ck_assert(!names->done); /* never within the call */
+  peer_until(&names->loop, &names->done);
+}
+
+START_TEST(a_name_gives_all_its_addresses)
+{
+  struct names names;
+
+  names_open(&names);
+  ask(&names, "good.example");
+  ck_assert_int_eq(names.status, PARLEY_OK);
+  ck_assert_ptr_nonnull(strstr(names.found, "192.0.2.7:443 "));
+  ck_assert_ptr_nonnull(strstr(names.found, "[2001:db8::9]:443 "));
+  names_close(&names);
+}
+END_TEST
+
+START_TEST(what_is_no_name_is_answered_without_asking)
+{
+  static const struct {
+    const char *host;
+    parley_status status;
+    const char *found;
+  } cases[] = {{"192.0.2.1", PARLEY_OK, "192.0.2.1:443 "}, {"::1", PARLEY_OK, "[::1]:443 "}, {"127.1", PARLEY_OK, "127.0.0.1:443 "},
+               {"1.2.3.999", PARLEY_NOT_FOUND, ""},        {"", PARLEY_NOT_FOUND, ""}};
+  struct names names;
+
+  names_open(&names);
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    ask(&names, cases[i].host);
+    ck_assert_int_eq(names.status, cases[i].status);
+    ck_assert_str_eq(names.found, cases[i].found);
+  }
+  ask(&names, "localhost");
+  ck_assert_ptr_nonnull(strstr(names.found, "127.0.0.1:443"));
+  ck_assert_int_eq(names.n_asked, 0);
+  names_close(&names);
+}
+END_TEST
+
+START_TEST(a_name_that_is_not_there_is_not_found)
+{
+  struct names names;
+
+  names_open(&names);
+  ask(&names, "bad.example");
+  ck_assert_int_eq(names.status, PARLEY_NOT_FOUND);
+  names_close(&names);
+}
+END_TEST
+
+START_TEST(a_silent_server_ends_at_the_deadline)
+{
+  struct names names;
+
+  names_open(&names);
+  dns_resolve(names.dns, "silent.example", 443, 1000, names_on_done, &names);
+  peer_settle(&names.loop);
+  ck_assert(!names.done);
+  env_fake_step(&names.env, 1001);
+  peer_until(&names.loop, &names.done);
+  ck_assert_int_eq(names.status, PARLEY_TIMEOUT);
+  names_close(&names);
+  ck_assert_int_eq(names.n_done, 1);
+}
+END_TEST
+
+START_TEST(a_cancelled_look_up_is_answered_once)
+{
+  struct names names;
+  uint64_t id;
+
+  names_open(&names);
+  id = dns_resolve(names.dns, "silent.example", 443, 1000, names_on_done, &names);
+  peer_settle(&names.loop);
+  dns_cancel(names.dns, id);
+  dns_cancel(names.dns, id);
+  ck_assert(!names.done);
+  peer_until(&names.loop, &names.done);
+  ck_assert_int_eq(names.status, PARLEY_CANCELLED);
+  dns_cancel(names.dns, id);
+  names_close(&names);
+  ck_assert_int_eq(names.n_done, 1);
+}
+END_TEST
+
+START_TEST(closing_answers_what_is_under_way)
+{
+  struct names names;
+
+  names_open(&names);
+  dns_resolve(names.dns, "silent.example", 443, 1000, names_on_done, &names);
+  dns_resolve(names.dns, "192.0.2.1", 443, 1000, names_on_done, &names);
+  dns_close(&names.dns, peer_flag, &names.closed);
+  ck_assert_int_eq(names.n_done, 0);
+  peer_until(&names.loop, &names.closed);
+  ck_assert_int_eq(names.n_done, 2);
+  names_close(&names);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("net: names");
+  TCase *tcase = tcase_create("all");
+
+  tcase_add_test(tcase, a_name_gives_all_its_addresses);
+  tcase_add_test(tcase, what_is_no_name_is_answered_without_asking);
+  tcase_add_test(tcase, a_name_that_is_not_there_is_not_found);
+  tcase_add_test(tcase, a_silent_server_ends_at_the_deadline);
+  tcase_add_test(tcase, a_cancelled_look_up_is_answered_once);
+  tcase_add_test(tcase, closing_answers_what_is_under_way);
+  suite_add_tcase(suite, tcase);
+  return peer_main(suite);
+}
