@@ -102,7 +102,7 @@ typedef struct parley_feature { /* Not listed: parts are FALLBACK, TYPING and RE
   uint32_t unit, length_max;     /* of a TEXT, SUBJECT, caption or button label; 0: no limit */
   uint32_t joined_max, reserved; /* TEXT cut into several: length of each (153 septets); 0: as length_max */
   uint64_t bytes_max;            /* MEDIA: largest of these types */
-  const char *types; /* MEDIA: "image/jpeg audio/..."; several entries for several sizes. */
+  const char *types; /* MEDIA: "image/jpeg audio/...", NULL: any; several entries for several sizes. */
 } parley_feature;    /* Several TEXT entries: the first whose alphabet holds the text counts. */
 enum { PARLEY_ORDERED = 1 /* one at a time per conversation */, PARLEY_RESEND_SAFE = 2 /* same id twice = sent once */,
        PARLEY_INBOUND = 4, PARLEY_ONE_NODE = 8 /* runs on one node at a time, moves when that fails */,

@@ -268,7 +268,7 @@ static const parley_option *const sink_options[] = {
 static const parley_feature *const sink_features[] = {
     NATIVE(PARLEY_PART_TEXT, .unit = PARLEY_UNIT_BYTES),
     NATIVE(PARLEY_PART_HTML, .unit = PARLEY_UNIT_BYTES),
-    NATIVE(PARLEY_PART_MEDIA, .count_max = 32, .types = "*/*"),
+    NATIVE(PARLEY_PART_MEDIA, .count_max = 32),
     NATIVE(PARLEY_PART_BUTTONS, .count_max = 0),
     NATIVE(PARLEY_PART_LOCATION, .count_max = 0),
     NATIVE(PARLEY_PART_CONTACT, .count_max = 0),

@@ -315,8 +315,7 @@ static const parley_option *const webhook_options[] = {
 static const parley_feature *const webhook_features[] = {
     PARLEY_REF(parley_feature, .what = PARLEY_PART_TEXT, .level = PARLEY_LEVEL_NATIVE, .unit = PARLEY_UNIT_BYTES),
     PARLEY_REF(parley_feature, .what = PARLEY_PART_HTML, .level = PARLEY_LEVEL_NATIVE, .unit = PARLEY_UNIT_BYTES),
-    PARLEY_REF(parley_feature, .what = PARLEY_PART_MEDIA, .level = PARLEY_LEVEL_NATIVE, .count_max = WEBHOOK_MEDIA_MAX,
-               .types = "*/*"),
+    PARLEY_REF(parley_feature, .what = PARLEY_PART_MEDIA, .level = PARLEY_LEVEL_NATIVE, .count_max = WEBHOOK_MEDIA_MAX),
     PARLEY_REF(parley_feature, .what = PARLEY_PART_BUTTONS, .level = PARLEY_LEVEL_NATIVE),
     PARLEY_REF(parley_feature, .what = PARLEY_PART_LOCATION, .level = PARLEY_LEVEL_NATIVE),
     PARLEY_REF(parley_feature, .what = PARLEY_FEATURE_SUBJECT, .level = PARLEY_LEVEL_NATIVE),
