@@ -68,6 +68,7 @@ static parley_status session_begin(struct sqlite_store *store, struct buf *reter
   db_exec(db, "BEGIN IMMEDIATE; UPDATE meta SET value=value+1 WHERE name='session'; COMMIT");
   store->session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
   store->n_suppressions = (uint64_t)db_int_of(db, "SELECT count(*) FROM suppression WHERE removed=0");
+  store->n_parked = (uint64_t)db_int_of(db, "SELECT count(*) FROM park");
   id_source_init(&store->ids, store->env, store->config.node, newest_id(db));
   if (db->error == 0 && tails_open(store) == PARLEY_OK)
     return PARLEY_OK;

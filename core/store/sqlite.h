@@ -79,6 +79,35 @@ void tails_close(struct sqlite_store *store);
  * BEFORE the read transaction begins, then drop what is double: so nothing committed is missed. */
 size_t tail_of_customer(struct sqlite_store *store, id64 customer, struct arena *arena, struct tail_entry **ret);
 
+/* --- sqlite_facts.c: whose it is and what is known of them; used by accept and, writing nothing, by explain ----------------- */
+
+struct identity_row {
+  uint64_t h; /* its place; of none: where it would go */
+  id64 id;    /* 0: there is no such row */
+  id64 customer; /* 0: nobody's */
+  struct identity identity;
+  int64_t created_ms, used_ms;
+  bool blocked;
+};
+struct customer_brief { id64 id, merged_into, conversation; uint32_t flags; parley_text name, locale, timezone; };
+struct found { /* what a recipient's parts are in the store */
+  struct ownership own;
+  struct identity_row external, rows[RECIPIENT_IDENTITIES_MAX];
+};
+/* By kind and value, then by its national variants. False: nobody has it, ret->h is its place (ret->id may still be there). */
+bool identity_find(struct db *db, const struct hash_key *key, const struct identity *wanted, struct arena *arena,
+                   struct identity_row *ret);
+bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_brief *ret);
+/* The customer and all that are merged with it, itself first. */
+size_t customer_aliases(struct db *db, const struct customer_brief *customer, struct arena *arena, id64 **ret);
+bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force */
+void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
+                    struct found *ret);
+/* facts for decide(); customer->id 0: one that would be made. suppressions: whether there are any at all. */
+void facts_load(struct db *db, const struct hash_key *key, bool suppressions, const struct submission *submission,
+                const struct found *found, const struct resolution *resolution, const struct customer_brief *customer,
+                struct arena *arena, struct facts *ret);
+
 /* --- the store ------------------------------------------------------------------------------------------------------------- */
 
 struct reader { struct sqlite_store *store; struct db *db; };
@@ -119,7 +148,7 @@ struct sqlite_store {
   struct store_gauges gauges;
   bool full;        /* accepting stopped until a probe commits */
   int64_t probe_ms; /* mono: when to try next */
-  uint64_t n_suppressions; /* 0: nobody is looked up */
+  uint64_t n_suppressions, n_parked; /* at most so many; 0: nobody is looked up */
   struct timeline_tail *timeline;
   struct idem_tail *idem;
 };

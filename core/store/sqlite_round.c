@@ -75,6 +75,16 @@ static void counters_write(struct round *round)
 static write_fn *write_of(enum store_kind kind)
 {
   static write_fn *const writes[] = {
+      [STORE_ACCEPT] = write_accept,
+      [STORE_CLAIM] = write_claim,
+      [STORE_SETTLE] = write_settle,
+      [STORE_RECEIPT] = write_receipt,
+      [STORE_ORPHANS] = write_orphans,
+      [STORE_SWEEP] = write_sweep,
+      [STORE_CANCEL] = write_cancel,
+      [STORE_RESOLVE] = write_resolve,
+      [STORE_CONSENT] = write_consent,
+      [STORE_SUPPRESS] = write_suppress,
       [STORE_DOC_PUT] = write_doc_put,
       [STORE_MEDIA_ADD] = write_media_add,
       [STORE_FEED_MOVE] = write_feed_move,
@@ -124,6 +134,9 @@ static void op_run(struct round *round, struct store_op *op)
 
 static void op_ended(struct store_op *op, parley_status commit)
 {
+  if (op->kind == STORE_ACCEPT)
+    accept_ended(container_of(op, struct store_accept, op),
+                 commit == PARLEY_OK && op->status == PARLEY_OK && op->replay == REPLAY_NO);
   if (commit != PARLEY_OK)
     op->status = commit;
 }

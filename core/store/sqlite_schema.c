@@ -34,7 +34,7 @@ static const char schema_1[] =
     " address_kind, address, until, within, parts DEFAULT 0, part_delivered DEFAULT 0, part_read DEFAULT 0,"
     " provider_id DEFAULT '', provider_ids DEFAULT '', degraded DEFAULT '', reason DEFAULT '',"
     " PRIMARY KEY(message, step)) WITHOUT ROWID;"
-    "CREATE INDEX delivery_due ON delivery(channel, lane, due) WHERE state=0;"
+    "CREATE INDEX delivery_due ON delivery(channel, lane, due) WHERE state=0 OR query=1;"
     "CREATE INDEX delivery_sending ON delivery(session) WHERE state=1;"
     "CREATE INDEX delivery_wake ON delivery(wake) WHERE wake>0;"
     "CREATE INDEX delivery_ordered ON delivery(channel, customer) WHERE ordered=1 AND state<3;"

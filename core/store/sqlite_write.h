@@ -29,8 +29,106 @@ typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
     write_inbound, write_customer_put, write_consent, write_suppress, write_touchpoint, write_conversation_put, write_note,
     write_doc_put, write_media_add, write_feed_move;
-/* Called after the commit, or with committed == false after a roll-back, for kinds that hand memory over. */
+/* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
+
+/* --- sqlite_identity.c: customers come to be, identities become theirs ------------------------------------------------------- */
+
+struct who { /* whose message it is, once that is settled and written */
+  enum accept_result result;
+  bool created;
+  struct customer_brief customer;
+  struct found found;             /* rows of links that were made are filled in */
+  struct resolution resolution;
+};
+/* Resolves, then creates and links what the rules say. Writes nothing unless result is ACCEPTED. */
+void who_resolve(struct round *round, const struct recipient *asked, struct arena *arena, int64_t now_ms, bool inbound,
+                 struct who *ret);
+/* The event for each identity that was somebody else's. */
+void who_tell_conflicts(struct round *round, const struct recipient *asked, const struct who *who, int64_t at_ms);
+id64 customer_make(struct round *round, int64_t now_ms);
+/* at: as identity_find() left it. Fills in at->id and at->customer. */
+void identity_link(struct round *round, const struct identity *identity, uint32_t assurance, id64 customer, int64_t now_ms,
+                   struct identity_row *at);
+void identity_unlink(struct round *round, const struct identity_row *row, int64_t now_ms);
+void customer_flag(struct round *round, id64 customer, uint32_t flags);
+
+/* --- sqlite_life.c: one message and its begun deliveries, moved by advance() ---------------------------------------------------- */
+
+struct life_row { /* beside delivery_facts */
+  id64 id, identity;
+  parley_text channel, channel_kind, address_kind, address;
+  parley_text provider_id, provider_ids, degraded, reason; /* ids, degraded: JSON arrays or empty */
+  uint32_t outcome, parts;
+  uint64_t part_delivered, part_read;
+  int64_t wake_ms;
+  bool query, changed; /* changed: differs from the file */
+};
+struct life {
+  id64 id, customer, identity, conversation, api_key;
+  int64_t created_ms, expires_ms;
+  uint32_t flags;
+  enum topic_class class;
+  parley_text topic, key;
+  parley_text code;                    /* of what happened: shown in the event; '' */
+  uint32_t n_go;
+  int end_state;                       /* enum message_state of one without deliveries, else -1 */
+  struct decision *decision;           /* NULL: one sendable step only, not read */
+  const struct policy *policy;         /* may be NULL: nothing can be begun then */
+  struct arena *arena;
+  struct life_row rows[PLAN_STEPS_MAX];
+  struct delivery_facts facts[PLAN_STEPS_MAX];
+  struct step_facts steps[PLAN_STEPS_MAX];
+  struct message_facts message;
+};
+bool life_load(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
+               struct life *ret);
+enum message_state life_state(const struct life *life);
+/* Runs advance() and writes what came of it: rows, counters, event, suppression, the next step. next: gets the next step's claim
+ * when it was claimed at once; NULL: it waits in the store. */
+struct advanced life_advance(struct round *round, struct life *life, const struct happened *happened, struct claim **next);
+/* Marks the row SENDING under our session, with the next attempt and token, and fills the claim. */
+void life_claim(struct round *round, struct life *life, size_t row, int64_t now_ms, struct claim *ret);
+/* The oldest waiting delivery of this customer on an ordered channel, now that the one before it has ended; NULL: none, or no
+ * seat. */
+struct claim *life_claim_next_ordered(struct round *round, const struct life *ended, size_t row);
+void life_write(struct round *round, struct life *life); /* rows marked `changed` by others than life_advance() */
+int life_row_of(const struct life *life, uint32_t step);          /* -1: not begun */
+int life_row_of_channel(const struct life *life, parley_text channel); /* the newest; -1: none */
+
+struct begin { /* a step of a plan that starts */
+  id64 message, customer, conversation;
+  uint32_t step;
+  const struct decided_step *decided;
+  const struct policy_channel *channel; /* NULL: gone from the configuration; then it waits */
+  enum lane lane;
+  int64_t now_ms, due_ms, expires_ms, wake_ms; /* wake_ms: while it waits */
+};
+/* Inserts the delivery. True: SENDING, attempt 1, a seat taken; *ret_id its dlv_ id. */
+bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id);
+
+/* --- sqlite_receipt.c ----------------------------------------------------------------------------------------------------------------- */
+
+struct receipt { uint32_t kind, outcome; int64_t at_ms; parley_text code, detail; }; /* kind: PARLEY_RECEIPT_* */
+/* part: index of the part meant, -1: all. False: nothing new. */
+bool receipt_apply(struct round *round, struct life *life, size_t row, int part, const struct receipt *receipt,
+                   struct claim **next);
+/* After an attempt: its provider ids become known, and what came early is joined. */
+void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids, struct claim **next);
+/* Whose message a provider id is; false: nobody's. */
+bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
+                       int *ret_part);
+
+/* --- sqlite_accept.c -------------------------------------------------------------------------------------------------------------- */
+
+/* The message a business key stands for; 0: none. *ret_h: its place. */
+id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uint64_t *ret_h);
+void business_key_free(struct round *round, parley_text key, id64 message);
+bool conversation_find(struct round *round, id64 id, id64 *ret_customer);
+
+/* --- sqlite_consent.c ------------------------------------------------------------------------------------------------------------- */
+
+void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer);
 
 /* --- sqlite_tail.c ----------------------------------------------------------------------------------------------------------- */
 

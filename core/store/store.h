@@ -21,6 +21,7 @@
 #define STORE_ROUND_MAX 512    /* write ops in one commit */
 #define STORE_QUEUE_MAX 16384  /* write ops waiting; beyond: BUSY */
 #define STORE_READ_QUEUE_MAX 4096
+#define STORE_CLAIM_MAX 1024  /* rows of one claim, sweep or orphans op */
 
 struct store;
 struct store_config {

@@ -1,0 +1,123 @@
+/* sqlite_consent.c - the consent ledger and the suppressions: rows are appended, never rewritten (a lifted suppression keeps
+ * its row and says when). */
+#include "sqlite_write.h"
+#include "core/base/text.h"
+
+parley_status write_consent(struct round *round, struct store_op *op)
+{
+  struct store_consent *consent = container_of(op, struct store_consent, op);
+  const struct consent *entry = &consent->entry;
+  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO consent(seq, customer, topic, channel_kind, granted, at, source, proof)"
+                                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
+  struct customer_brief customer;
+  struct buf *data = &round->scratch;
+  int64_t at_ms = entry->at_ms != 0 ? entry->at_ms : consent->now_ms;
+  uint64_t seq;
+
+  if (!customer_find(round->db, consent->customer, op->arena, &customer))
+    return PARLEY_NOT_FOUND;
+  buf_clear(data);
+  buf_str(data, "{\"topic\":");
+  buf_json_text(data, entry->topic);
+  buf_str(data, ",\"channel_kind\":");
+  buf_json_text(data, entry->channel_kind);
+  buf_str(data, ",\"source\":");
+  buf_json_text(data, entry->source);
+  buf_char(data, '}');
+  seq = round_event(round, entry->granted ? "consent.granted" : "consent.withdrawn", at_ms, customer.id, 0, 0, 0,
+                    buf_as_text(data));
+  bind_id(put, 1, seq);
+  bind_id(put, 2, customer.id);
+  bind_text(put, 3, entry->topic);
+  bind_text(put, 4, entry->channel_kind);
+  bind_int(put, 5, entry->granted);
+  bind_int(put, 6, at_ms);
+  bind_text(put, 7, entry->source);
+  bind_text(put, 8, entry->proof);
+  db_run(round->db, put);
+  customer_flag(round, customer.id, CUSTOMER_HAS_CONSENT);
+  return PARLEY_OK;
+}
+
+static void suppression_tell(struct round *round, const char *type, const struct identity *identity, const char *reason,
+                             int64_t at_ms, id64 customer)
+{
+  struct buf *data = &round->scratch;
+
+  buf_clear(data);
+  buf_str(data, "{\"kind\":");
+  buf_json_text(data, identity->kind);
+  if (reason != NULL) {
+    buf_str(data, ",\"reason\":");
+    buf_json_str(data, reason);
+  }
+  buf_char(data, '}');
+  round_event(round, type, at_ms, customer, 0, 0, 0, buf_as_text(data));
+}
+
+static id64 owner_of(struct round *round, const struct identity *identity, struct arena *arena)
+{
+  struct identity_row row;
+
+  return identity_find(round->db, &round->store->hash_key, identity, arena, &row) ? row.customer : 0;
+}
+
+static id64 suppression_insert(struct round *round, const struct identity *identity, parley_text reason, int64_t at_ms)
+{
+  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed)"
+                                        " VALUES(?, ?, ?, ?, ?, ?, 0)");
+  id64 id = id_next(&round->store->ids);
+
+  bind_id(put, 1, id);
+  bind_id(put, 2, identity_hash(&round->store->hash_key, identity->kind, identity->value));
+  bind_text(put, 3, identity->kind);
+  bind_text(put, 4, identity->value);
+  bind_text(put, 5, reason);
+  bind_int(put, 6, at_ms);
+  db_run(round->db, put);
+  round->store->n_suppressions++; /* too many after a roll-back only costs a look-up */
+  return id;
+}
+
+void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer)
+{
+  if (suppression_find(round->db, &round->store->hash_key, identity->kind, identity->value))
+    return;
+  suppression_insert(round, identity, parley_text_of(reason), at_ms);
+  suppression_tell(round, "customer.suppressed", identity, reason, at_ms, customer);
+}
+
+parley_status write_suppress(struct round *round, struct store_op *op)
+{
+  struct store_suppress *suppress = container_of(op, struct store_suppress, op);
+  const struct identity *identity = &suppress->entry.identity;
+  const struct hash_key *key = &round->store->hash_key;
+  bool there = suppression_find(round->db, key, identity->kind, identity->value);
+  sqlite3_stmt *lift = db_sql(round->db, "UPDATE suppression SET removed=?1 WHERE h=?2 AND removed=0 AND kind=?3 AND"
+                                         " lower(value)=lower(?4)");
+  int64_t at_ms = suppress->entry.at_ms != 0 ? suppress->entry.at_ms : round->now_ms;
+  struct buf reason = BUF_INIT(256);
+
+  switch (suppress->action) {
+  case SUPPRESS_ADD:
+    if (there)
+      return PARLEY_OK;
+    suppress->entry.id = suppression_insert(round, identity, suppress->entry.reason, at_ms);
+    buf_text(&reason, suppress->entry.reason);
+    suppression_tell(round, "customer.suppressed", identity, reason.at != NULL ? reason.at : "", at_ms,
+                     owner_of(round, identity, op->arena));
+    buf_done(&reason);
+    return PARLEY_OK;
+  case SUPPRESS_REMOVE:
+    if (!there)
+      return PARLEY_NOT_FOUND;
+    bind_int(lift, 1, at_ms);
+    bind_id(lift, 2, identity_hash(key, identity->kind, identity->value));
+    bind_text(lift, 3, identity->kind);
+    bind_text(lift, 4, identity->value);
+    db_run(round->db, lift);
+    suppression_tell(round, "customer.unsuppressed", identity, NULL, at_ms, owner_of(round, identity, op->arena));
+    return PARLEY_OK;
+  }
+  return PARLEY_INVALID;
+}

@@ -1,0 +1,285 @@
+/* sqlite_facts.c - who owns which identity, and the facts over which decide() runs. Reads only; any connection. */
+#include "sqlite.h"
+#include "core/base/text.h"
+
+#define IDENTITY_TWINS_MAX 16 /* rows of one 64-bit hash that are looked through */
+#define ALIASES_MAX 256
+#define FACTS_IDENTITIES_MAX 64
+#define FACTS_CONSENTS_MAX 64
+
+static bool identity_same(parley_text kind, parley_text value, parley_text row_kind, parley_text row_value)
+{
+  if (!text_eq(kind, row_kind))
+    return false;
+  return parley_text_is(kind, "email") ? text_eq_nocase(value, row_value) : text_eq(value, row_value);
+}
+
+static void identity_fill(sqlite3_stmt *row, struct arena *arena, struct identity_row *ret)
+{
+  ret->id = col_id(row, 0);
+  ret->customer = col_id(row, 1);
+  ret->identity.kind = col_text(row, 2, arena);
+  ret->identity.value = col_text(row, 3, arena);
+  ret->identity.raw = col_text(row, 4, arena);
+  ret->identity.assurance = (uint32_t)col_int(row, 5);
+  ret->created_ms = col_int(row, 6);
+  ret->used_ms = col_int(row, 7);
+  ret->blocked = col_int(row, 8) != 0;
+}
+
+static bool identity_exact(struct db *db, const struct hash_key *key, parley_text kind, parley_text value, struct arena *arena,
+                           struct identity_row *ret)
+{
+  sqlite3_stmt *get = db_sql(db, "SELECT id, customer, kind, value, raw, assurance, created, used, blocked FROM identity"
+                                 " WHERE h=?");
+  uint64_t h = identity_hash(key, kind, value);
+  bool same = false;
+
+  for (int i = 0; i < IDENTITY_TWINS_MAX; i++, h++) {
+    *ret = (struct identity_row){.h = h};
+    bind_id(get, 1, h);
+    if (!db_step(db, get))
+      return false;
+    same = identity_same(kind, value, col_peek(get, 2), col_peek(get, 3));
+    if (same)
+      identity_fill(get, arena, ret);
+    db_reset(get);
+    if (same)
+      break;
+  }
+  return same && ret->customer != 0;
+}
+
+bool identity_find(struct db *db, const struct hash_key *key, const struct identity *wanted, struct arena *arena,
+                   struct identity_row *ret)
+{
+  parley_text variants[IDENTITY_VARIANTS_MAX];
+  struct identity_row other;
+  size_t n;
+
+  if (identity_exact(db, key, wanted->kind, wanted->value, arena, ret))
+    return true;
+  n = identity_variants(wanted, arena, variants);
+  for (size_t i = 1; i < n; i++) {
+    if (identity_exact(db, key, wanted->kind, variants[i], arena, &other)) {
+      *ret = other;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_brief *ret)
+{
+  sqlite3_stmt *get = db_sql(db, "SELECT merged_into, flags, conversation, name, locale, timezone FROM customer WHERE id=?");
+
+  bind_id(get, 1, id);
+  if (!db_step(db, get))
+    return false;
+  *ret = (struct customer_brief){.id = id,
+                                 .merged_into = col_id(get, 0),
+                                 .flags = (uint32_t)col_int(get, 1),
+                                 .conversation = col_id(get, 2),
+                                 .name = col_text(get, 3, arena),
+                                 .locale = col_text(get, 4, arena),
+                                 .timezone = col_text(get, 5, arena)};
+  db_reset(get);
+  return true;
+}
+
+size_t customer_aliases(struct db *db, const struct customer_brief *customer, struct arena *arena, id64 **ret)
+{
+  id64 head = customer->merged_into != 0 ? customer->merged_into : customer->id, *ids;
+  sqlite3_stmt *list;
+  size_t n = 1;
+
+  ids = arena_alloc(arena, sizeof(*ids) * (customer->merged_into == 0 && !(customer->flags & CUSTOMER_HAS_ALIAS) ? 1
+                                                                                                    : ALIASES_MAX + 2));
+  ids[0] = customer->id;
+  *ret = ids;
+  if (customer->merged_into == 0 && !(customer->flags & CUSTOMER_HAS_ALIAS))
+    return 1;
+  if (head != customer->id)
+    ids[n++] = head;
+  list = db_sql(db, "SELECT id FROM customer WHERE merged_into=? AND merged_into>0");
+  bind_id(list, 1, head);
+  while (n <= ALIASES_MAX && db_step(db, list))
+    if (col_id(list, 0) != customer->id)
+      ids[n++] = col_id(list, 0);
+  db_reset(list);
+  return n;
+}
+
+bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value)
+{
+  sqlite3_stmt *get = db_sql(db, "SELECT kind, value FROM suppression WHERE h=? AND removed=0");
+  bool there = false;
+
+  bind_id(get, 1, identity_hash(key, kind, value));
+  while (!there && db_step(db, get))
+    there = identity_same(kind, value, col_peek(get, 0), col_peek(get, 1));
+  db_reset(get);
+  return there;
+}
+
+static bool has_external(struct db *db, id64 customer, struct arena *arena)
+{
+  struct customer_brief owner;
+
+  return customer_find(db, customer, arena, &owner) && (owner.flags & CUSTOMER_HAS_EXTERNAL);
+}
+
+void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
+                    struct found *ret)
+{
+  struct identity external = {.kind = PARLEY_LIT("external"), .value = asked->external, .raw = asked->external};
+  struct customer_brief customer;
+
+  ret->own = (struct ownership){0};
+  ret->external = (struct identity_row){0};
+  if (asked->customer != 0)
+    ret->own.customer_exists = customer_find(db, asked->customer, arena, &customer);
+  if (asked->external.len > 0 && identity_find(db, key, &external, arena, &ret->external))
+    ret->own.external_owner = ret->external.customer;
+  for (size_t i = 0; i < asked->n_identities; i++) {
+    if (!identity_find(db, key, &asked->identities[i], arena, &ret->rows[i]))
+      continue;
+    ret->own.owners[i] = ret->rows[i].customer;
+    if (asked->external.len > 0 && ret->own.external_owner == 0)
+      ret->own.owner_has_external[i] = has_external(db, ret->rows[i].customer, arena);
+  }
+}
+
+/* --- facts ----------------------------------------------------------------------------------------------------------------- */
+
+struct loading {
+  struct db *db;
+  const struct hash_key *key;
+  bool suppressions;
+  struct arena *arena;
+  struct facts *facts;
+};
+
+static struct facts_identity *facts_add(struct loading *loading, const struct identity *identity)
+{
+  struct facts *facts = loading->facts;
+  struct facts_identity *added;
+
+  if (facts->n_identities == FACTS_IDENTITIES_MAX)
+    return NULL;
+  added = &facts->identities[facts->n_identities++];
+  *added = (struct facts_identity){.identity = *identity};
+  added->suppressed =
+      loading->suppressions && suppression_find(loading->db, loading->key, identity->kind, identity->value);
+  return added;
+}
+
+static void facts_named(struct loading *loading, const struct submission *submission, const struct found *found,
+                        const struct resolution *resolution)
+{
+  for (size_t i = 0; i < submission->to.n_identities; i++) {
+    const struct identity_row *row = &found->rows[i];
+    struct facts_identity *added = facts_add(loading, &submission->to.identities[i]);
+
+    if (added == NULL)
+      return;
+    added->named = true;
+    added->foreign = resolution->foreign[i];
+    added->id = row->id;
+    added->blocked = row->blocked;
+    added->used_ms = row->customer != 0 ? row->used_ms : submission->now_ms;
+    if (row->customer != 0 && row->identity.assurance > added->identity.assurance)
+      added->identity.assurance = row->identity.assurance;
+  }
+}
+
+/* Whether every step that needs an address has one among those named: then the customer's others need not be read. */
+static bool named_suffice(const struct submission *submission)
+{
+  for (size_t i = 0; i < submission->n_steps; i++) {
+    parley_text kind = submission->steps[i].channel->address_kind;
+    bool there = parley_text_is(kind, "none");
+
+    for (size_t j = 0; !there && j < submission->to.n_identities; j++)
+      there = text_eq(submission->to.identities[j].kind, kind);
+    if (!there)
+      return false;
+  }
+  return true;
+}
+
+static bool is_named(const struct facts *facts, id64 id)
+{
+  for (size_t i = 0; i < facts->n_identities; i++)
+    if (facts->identities[i].id == id)
+      return true;
+  return false;
+}
+
+static void facts_of_customer(struct loading *loading, id64 customer)
+{
+  sqlite3_stmt *list = db_sql(loading->db, "SELECT i.id, i.customer, i.kind, i.value, i.raw, i.assurance, i.created, i.used,"
+                                           " i.blocked FROM customer_identity c JOIN identity i ON i.h=c.h WHERE c.customer=?");
+  struct identity_row row;
+
+  bind_id(list, 1, customer);
+  while (db_step(loading->db, list)) {
+    struct facts_identity *added;
+
+    identity_fill(list, loading->arena, &row);
+    if (is_named(loading->facts, row.id))
+      continue;
+    added = facts_add(loading, &row.identity);
+    if (added == NULL)
+      break;
+    added->id = row.id;
+    added->used_ms = row.used_ms;
+    added->blocked = row.blocked;
+  }
+  db_reset(list);
+}
+
+static void facts_consents(struct loading *loading, id64 customer, parley_text topic)
+{
+  sqlite3_stmt *list = db_sql(loading->db, "SELECT channel_kind, granted, at, source, max(seq) FROM consent WHERE customer=?"
+                                           " AND topic=? GROUP BY channel_kind");
+  struct facts *facts = loading->facts;
+
+  bind_id(list, 1, customer);
+  bind_text(list, 2, topic);
+  while (facts->n_consents < FACTS_CONSENTS_MAX && db_step(loading->db, list))
+    facts->consents[facts->n_consents++] = (struct consent){.topic = topic,
+                                                            .channel_kind = col_text(list, 0, loading->arena),
+                                                            .granted = col_int(list, 1) != 0,
+                                                            .at_ms = col_int(list, 2),
+                                                            .source = col_text(list, 3, loading->arena)};
+  db_reset(list);
+}
+
+void facts_load(struct db *db, const struct hash_key *key, bool suppressions, const struct submission *submission,
+                const struct found *found, const struct resolution *resolution, const struct customer_brief *customer,
+                struct arena *arena, struct facts *ret)
+{
+  struct loading loading = {db, key, suppressions, arena, ret};
+  bool known = customer->id != 0 && resolution->verdict == RESOLVE_FOUND;
+  bool all = known && !named_suffice(submission);
+  bool consents = known && ((customer->flags & (CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_ALIAS)) || customer->merged_into != 0);
+  id64 *aliases;
+  size_t n_aliases;
+
+  *ret = (struct facts){.customer = customer->id, .created = !known, .conversation = customer->conversation,
+                        .now_ms = submission->now_ms};
+  ret->identities = arena_alloc(arena, sizeof(*ret->identities) * (all ? FACTS_IDENTITIES_MAX : RECIPIENT_IDENTITIES_MAX));
+  facts_named(&loading, submission, found, resolution);
+  if (!all && !consents)
+    return;
+  n_aliases = customer_aliases(db, customer, arena, &aliases);
+  if (consents)
+    ret->consents = arena_alloc(arena, sizeof(*ret->consents) * FACTS_CONSENTS_MAX);
+  for (size_t i = 0; i < n_aliases; i++) {
+    if (all)
+      facts_of_customer(&loading, aliases[i]);
+    if (consents)
+      facts_consents(&loading, aliases[i], submission->topic->name);
+  }
+}

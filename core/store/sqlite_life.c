@@ -1,0 +1,560 @@
+/* sqlite_life.c - one message with its begun deliveries: read, moved by route's advance(), written back. Everything that
+ * happens to a message after it was accepted goes through life_advance(), so that counters, events and wake times agree. */
+#include "sqlite_write.h"
+#include "core/base/text.h"
+#include <jansson.h>
+
+/* --- reading ----------------------------------------------------------------------------------------------------------------- */
+
+static bool message_read(struct round *round, id64 message, struct life *life, parley_bytes *ret_decision, uint32_t *ret_n_steps)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT dir, customer, identity, conversation, api_key, created, expires, flags, class,"
+                                        " n_steps, n_go, end_state, topic, key, decision FROM message WHERE id=?");
+
+  bind_id(get, 1, message);
+  if (!db_step(round->db, get))
+    return false;
+  if (col_int(get, 0) != DIR_OUT) {
+    db_reset(get);
+    return false;
+  }
+  life->id = message;
+  life->customer = col_id(get, 1);
+  life->identity = col_id(get, 2);
+  life->conversation = col_id(get, 3);
+  life->api_key = col_id(get, 4);
+  life->created_ms = col_int(get, 5);
+  life->expires_ms = col_int(get, 6);
+  life->flags = (uint32_t)col_int(get, 7);
+  life->class = (enum topic_class)col_int(get, 8);
+  *ret_n_steps = (uint32_t)col_int(get, 9);
+  life->n_go = (uint32_t)col_int(get, 10);
+  life->end_state = (int)col_int(get, 11);
+  life->topic = col_text(get, 12, life->arena);
+  life->key = col_text(get, 13, life->arena);
+  *ret_decision = life->n_go > 1 ? col_text(get, 14, life->arena) : (parley_bytes){"", 0};
+  db_reset(get);
+  return true;
+}
+
+static void row_read(sqlite3_stmt *get, struct life *life)
+{
+  size_t at = life->message.n_deliveries++;
+  struct delivery_facts *facts = &life->facts[at];
+  struct life_row *row = &life->rows[at];
+
+  *facts = (struct delivery_facts){.step = (uint32_t)col_int(get, 0),
+                                   .state = (uint32_t)col_int(get, 1),
+                                   .facts = (uint32_t)col_int(get, 2),
+                                   .attempt = (uint32_t)col_int(get, 3),
+                                   .token = col_id(get, 4),
+                                   .held = col_int(get, 5) != 0,
+                                   .maybe_twice = col_int(get, 6) != 0,
+                                   .handed_ms = col_int(get, 7),
+                                   .started_ms = col_int(get, 8),
+                                   .due_ms = col_int(get, 9)};
+  *row = (struct life_row){.id = col_id(get, 12),
+                           .identity = col_id(get, 13),
+                           .channel = col_text(get, 14, life->arena),
+                           .channel_kind = col_text(get, 15, life->arena),
+                           .address_kind = col_text(get, 16, life->arena),
+                           .address = col_text(get, 17, life->arena),
+                           .provider_id = col_text(get, 18, life->arena),
+                           .provider_ids = col_text(get, 19, life->arena),
+                           .degraded = col_text(get, 20, life->arena),
+                           .reason = col_text(get, 21, life->arena),
+                           .outcome = (uint32_t)col_int(get, 22),
+                           .parts = (uint32_t)col_int(get, 23),
+                           .part_delivered = col_id(get, 24),
+                           .part_read = col_id(get, 25),
+                           .wake_ms = col_int(get, 26),
+                           .query = col_int(get, 11) != 0};
+  life->message.cancelled |= col_int(get, 10) != 0;
+  life->steps[facts->step].until = (enum until)col_int(get, 27);
+  life->steps[facts->step].within_ms = col_int(get, 28);
+  life->steps[facts->step].go = true;
+}
+
+static void rows_read(struct round *round, struct life *life)
+{
+  sqlite3_stmt *get = db_sql(
+      round->db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, cancelled, query, id,"
+                 " identity, channel, channel_kind, address_kind, address, provider_id, provider_ids, degraded, reason,"
+                 " outcome, parts, part_delivered, part_read, wake, until, within FROM delivery WHERE message=? ORDER BY step");
+
+  bind_id(get, 1, life->id);
+  while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(round->db, get))
+    row_read(get, life);
+  db_reset(get);
+}
+
+/* The steps not begun yet, as they were decided; with one sendable step only its own row says all that counts. */
+static void steps_of_decision(struct life *life, parley_bytes json)
+{
+  struct decision *decision;
+
+  if (json.len == 0)
+    return;
+  decision = arena_alloc(life->arena, sizeof(*decision));
+  if (!decision_read(json, life->arena, decision))
+    return;
+  life->decision = decision;
+  for (size_t i = 0; i < decision->n_steps && i < life->message.n_steps; i++) {
+    life->steps[i].until = decision->steps[i].until;
+    life->steps[i].within_ms = decision->steps[i].within_ms;
+    life->steps[i].go = decision->steps[i].verdict == STEP_GO;
+  }
+}
+
+static void steps_of_policy(struct life *life)
+{
+  static const struct policy_topic any_topic = {.on_unknown = UNKNOWN_DEFAULT};
+  const struct policy_topic *topic = life->policy == NULL ? NULL : policy_find_topic(life->policy, life->topic);
+
+  for (size_t i = 0; i < life->message.n_deliveries && life->policy != NULL; i++) {
+    const struct policy_channel *channel = policy_find_channel(life->policy, life->rows[i].channel);
+    struct step_facts *step = &life->steps[life->facts[i].step];
+
+    if (channel == NULL)
+      continue;
+    step->can_query = channel->can_query;
+    step->on_unknown = policy_on_unknown(topic != NULL ? topic : &any_topic, channel);
+  }
+}
+
+bool life_load(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
+               struct life *ret)
+{
+  parley_bytes decision;
+  uint32_t n_steps;
+
+  *ret = (struct life){.policy = policy, .arena = arena};
+  if (!message_read(round, message, ret, &decision, &n_steps))
+    return false;
+  ret->message = (struct message_facts){.now_ms = now_ms,
+                                        .expires_ms = ret->expires_ms,
+                                        .n_steps = n_steps < PLAN_STEPS_MAX ? n_steps : PLAN_STEPS_MAX,
+                                        .steps = ret->steps,
+                                        .deliveries = ret->facts};
+  for (size_t i = 0; i < PLAN_STEPS_MAX; i++)
+    ret->steps[i].until = UNTIL_SENT;
+  rows_read(round, ret);
+  steps_of_decision(ret, decision);
+  steps_of_policy(ret);
+  return true;
+}
+
+enum message_state life_state(const struct life *life)
+{
+  return message_fold(&life->message, life->end_state >= 0 ? (enum message_state)life->end_state : MESSAGE_FAILED);
+}
+
+int life_row_of(const struct life *life, uint32_t step)
+{
+  for (size_t i = 0; i < life->message.n_deliveries; i++)
+    if (life->facts[i].step == step)
+      return (int)i;
+  return -1;
+}
+
+int life_row_of_channel(const struct life *life, parley_text channel)
+{
+  for (size_t i = life->message.n_deliveries; i > 0; i--)
+    if (text_eq(life->rows[i - 1].channel, channel))
+      return (int)i - 1;
+  return -1;
+}
+
+/* --- claims -------------------------------------------------------------------------------------------------------------------- */
+
+static void claim_provider_ids(struct life *life, const struct life_row *row, struct claim *ret)
+{
+  json_t *list = row->provider_ids.len == 0 ? NULL : json_loadb(row->provider_ids.at, row->provider_ids.len, 0, NULL);
+  size_t n = json_array_size(list);
+
+  if (n > 0) {
+    ret->provider_ids = arena_alloc(life->arena, n * sizeof(*ret->provider_ids));
+    ret->n_provider_ids = n;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const char *id = json_string_value(json_array_get(list, i));
+
+    ret->provider_ids[i] = arena_text(life->arena, parley_text_of(id != NULL ? id : ""));
+  }
+  json_decref(list);
+}
+
+static void claim_body(struct round *round, struct life *life, struct claim *ret)
+{
+  sqlite3_stmt *inside = db_sql(round->db, "SELECT body FROM message WHERE id=?");
+  sqlite3_stmt *apart = db_sql(round->db, "SELECT bytes FROM body WHERE message=?");
+  sqlite3_stmt *get = life->flags & MESSAGE_BODY_APART ? apart : inside;
+
+  bind_id(get, 1, life->id);
+  if (db_step(round->db, get))
+    ret->body = col_text(get, 0, life->arena);
+  db_reset(get);
+}
+
+static void claim_fill(struct round *round, struct life *life, size_t at, struct claim *ret)
+{
+  const struct delivery_facts *facts = &life->facts[at];
+  const struct life_row *row = &life->rows[at];
+  struct customer_brief customer = {0};
+
+  customer_find(round->db, life->customer, life->arena, &customer);
+  *ret = (struct claim){.message = life->id,
+                        .delivery = row->id,
+                        .customer = life->customer,
+                        .identity = row->identity,
+                        .conversation = life->conversation,
+                        .step = facts->step,
+                        .attempt = facts->attempt,
+                        .lane = lane_of(life->class),
+                        .token = facts->token,
+                        .resent = facts->maybe_twice,
+                        .test = (life->flags & MESSAGE_TEST) != 0,
+                        .accepted_ms = life->created_ms,
+                        .expires_ms = life->expires_ms,
+                        .topic = life->topic,
+                        .channel = row->channel,
+                        .address_kind = row->address_kind,
+                        .address = row->address,
+                        .customer_name = customer.name,
+                        .locale = customer.locale,
+                        .timezone = customer.timezone};
+  claim_body(round, life, ret);
+  claim_provider_ids(life, row, ret);
+}
+
+/* State, attempt, token and session; the attempt that is open is this row. */
+static void row_claim(struct round *round, struct life *life, size_t at, int64_t now_ms)
+{
+  sqlite3_stmt *put = db_sql(round->db, "UPDATE delivery SET state=1, attempt=?, token=?, session=?, attempt_started=?, query=0,"
+                                        " wake=0 WHERE message=? AND step=?");
+  struct delivery_facts *facts = &life->facts[at];
+
+  facts->state = DELIVERY_SENDING;
+  facts->attempt++;
+  facts->token++;
+  life->rows[at].query = false;
+  life->rows[at].wake_ms = 0;
+  bind_int(put, 1, facts->attempt);
+  bind_id(put, 2, facts->token);
+  bind_int(put, 3, round->store->session);
+  bind_int(put, 4, now_ms);
+  bind_id(put, 5, life->id);
+  bind_int(put, 6, facts->step);
+  db_run(round->db, put);
+}
+
+static void count_move(struct round *round, enum message_state before, enum message_state after)
+{
+  round->delta.by_state[before]--;
+  round->delta.by_state[after]++;
+}
+
+void life_claim(struct round *round, struct life *life, size_t at, int64_t now_ms, struct claim *ret)
+{
+  enum message_state before = life_state(life);
+  bool query = life->rows[at].query;
+
+  row_claim(round, life, at, now_ms);
+  count_move(round, before, life_state(life));
+  claim_fill(round, life, at, ret);
+  ret->query = query;
+}
+
+/* --- a step begins ----------------------------------------------------------------------------------------------------------------- */
+
+/* On an ordered channel a message goes at once only when nothing of that customer is open there. */
+static bool channel_is_free(struct round *round, const struct begin *begin)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT 1 FROM delivery WHERE channel=? AND customer=? AND ordered=1 AND state<3"
+                                        " AND held=0 LIMIT 1");
+  bool open;
+
+  if (!(begin->channel->flags & PARLEY_ORDERED))
+    return true;
+  bind_text(get, 1, begin->channel->name);
+  bind_id(get, 2, begin->customer);
+  open = db_step(round->db, get);
+  db_reset(get);
+  return !open;
+}
+
+bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id)
+{
+  sqlite3_stmt *put = db_sql(
+      round->db, "INSERT INTO delivery(message, step, id, customer, identity, conversation, channel, channel_kind, lane, state,"
+                 " due, wake, expires, attempt, token, session, ordered, started, attempt_started, address_kind, address,"
+                 " until, within) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  const struct decided_step *decided = begin->decided;
+  bool now = begin->channel != NULL && begin->channel->room != NULL && begin->due_ms <= begin->now_ms &&
+             channel_is_free(round, begin) && round_take_seat(round, &begin->channel->room->room[begin->lane]);
+
+  *ret_id = id_next(&round->store->ids);
+  bind_id(put, 1, begin->message);
+  bind_int(put, 2, begin->step);
+  bind_id(put, 3, *ret_id);
+  bind_id(put, 4, begin->customer);
+  bind_id(put, 5, decided->identity);
+  bind_id(put, 6, begin->conversation);
+  bind_text(put, 7, decided->channel);
+  bind_text(put, 8, decided->channel_kind);
+  bind_int(put, 9, begin->lane);
+  bind_int(put, 10, now ? DELIVERY_SENDING : DELIVERY_QUEUED);
+  bind_int(put, 11, begin->due_ms);
+  bind_int(put, 12, now ? 0 : begin->wake_ms);
+  bind_int(put, 13, begin->expires_ms);
+  bind_int(put, 14, now);
+  bind_int(put, 15, now);
+  bind_int(put, 16, now ? round->store->session : 0);
+  bind_int(put, 17, begin->channel != NULL && (begin->channel->flags & PARLEY_ORDERED) != 0);
+  bind_int(put, 18, begin->due_ms);
+  bind_int(put, 19, now ? begin->now_ms : 0);
+  bind_text(put, 20, decided->address_kind);
+  bind_text(put, 21, decided->address);
+  bind_int(put, 22, decided->until);
+  bind_int(put, 23, decided->within_ms);
+  db_run(round->db, put);
+  return now;
+}
+
+/* The next step of the plan: a row of its own, behind the others. */
+static void life_begin(struct round *round, struct life *life, uint32_t step, struct claim **next)
+{
+  const struct decided_step *decided = &life->decision->steps[step];
+  int64_t now_ms = life->message.now_ms;
+  struct begin begin = {.message = life->id,
+                        .customer = life->customer,
+                        .conversation = life->conversation,
+                        .step = step,
+                        .decided = decided,
+                        .channel = life->policy != NULL ? policy_find_channel(life->policy, decided->channel) : NULL,
+                        .lane = lane_of(life->class),
+                        .now_ms = now_ms,
+                        .due_ms = now_ms,
+                        .expires_ms = life->expires_ms};
+  struct policy_channel waits;
+  size_t at = life->message.n_deliveries++;
+  bool now;
+  id64 id;
+
+  if (next == NULL && begin.channel != NULL) { /* nobody would take the claim */
+    waits = *begin.channel;
+    waits.room = NULL;
+    begin.channel = &waits;
+  }
+  now = delivery_begin(round, &begin, &id);
+  life->facts[at] = (struct delivery_facts){.step = step,
+                                            .state = now ? DELIVERY_SENDING : DELIVERY_QUEUED,
+                                            .attempt = now,
+                                            .token = now,
+                                            .started_ms = now_ms,
+                                            .due_ms = now_ms};
+  life->rows[at] = (struct life_row){.id = id,
+                                     .identity = decided->identity,
+                                     .channel = decided->channel,
+                                     .channel_kind = decided->channel_kind,
+                                     .address_kind = decided->address_kind,
+                                     .address = decided->address};
+  if (!now)
+    return;
+  *next = arena_alloc(life->arena, sizeof(**next));
+  claim_fill(round, life, at, *next);
+}
+
+/* --- what happened --------------------------------------------------------------------------------------------------------------------- */
+
+static void row_write(struct round *round, const struct life *life, size_t at)
+{
+  sqlite3_stmt *put = db_sql(
+      round->db, "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
+                 " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
+                 " degraded=?, reason=? WHERE message=? AND step=?");
+  const struct delivery_facts *facts = &life->facts[at];
+  const struct life_row *row = &life->rows[at];
+
+  bind_int(put, 1, facts->state);
+  bind_int(put, 2, facts->facts);
+  bind_int(put, 3, facts->due_ms);
+  bind_int(put, 4, row->wake_ms);
+  bind_int(put, 5, facts->attempt);
+  bind_id(put, 6, facts->token);
+  bind_int(put, 7, facts->held);
+  bind_int(put, 8, facts->maybe_twice);
+  bind_int(put, 9, life->message.cancelled);
+  bind_int(put, 10, row->query);
+  bind_int(put, 11, facts->handed_ms);
+  bind_int(put, 12, row->outcome);
+  bind_int(put, 13, row->parts);
+  bind_id(put, 14, row->part_delivered);
+  bind_id(put, 15, row->part_read);
+  bind_text(put, 16, row->provider_id);
+  bind_text(put, 17, row->provider_ids);
+  bind_text(put, 18, row->degraded);
+  bind_text(put, 19, row->reason);
+  bind_id(put, 20, life->id);
+  bind_int(put, 21, facts->step);
+  db_run(round->db, put);
+}
+
+struct claim *life_claim_next_ordered(struct round *round, const struct life *ended, size_t row)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT message, step, state, due, lane, query FROM delivery WHERE channel=? AND"
+                                        " customer=? AND ordered=1 AND state<3 AND held=0 ORDER BY message, step LIMIT 1");
+  const struct policy_channel *channel =
+      ended->policy == NULL ? NULL : policy_find_channel(ended->policy, ended->rows[row].channel);
+  struct life loaded, *life = &loaded;
+  struct claim *claim;
+  bool ready;
+  id64 message;
+  uint32_t step, lane;
+
+  if (channel == NULL || channel->room == NULL || !(channel->flags & PARLEY_ORDERED))
+    return NULL;
+  bind_text(get, 1, channel->name);
+  bind_id(get, 2, ended->customer);
+  if (!db_step(round->db, get))
+    return NULL;
+  message = col_id(get, 0);
+  step = (uint32_t)col_int(get, 1);
+  lane = (uint32_t)col_int(get, 4);
+  ready = (col_int(get, 2) == DELIVERY_QUEUED || col_int(get, 5) != 0) && col_int(get, 3) <= ended->message.now_ms;
+  db_reset(get);
+
+  if (!ready || !life_load(round, message, ended->policy, ended->message.now_ms, ended->arena, life))
+    return NULL;
+  if ((life->expires_ms != 0 && life->expires_ms <= ended->message.now_ms) ||
+      !round_take_seat(round, &channel->room->room[lane]))
+    return NULL;
+  claim = arena_alloc(ended->arena, sizeof(*claim));
+  life_claim(round, life, (size_t)life_row_of(life, step), ended->message.now_ms, claim);
+  return claim;
+}
+
+void life_write(struct round *round, struct life *life)
+{
+  for (size_t i = 0; i < life->message.n_deliveries; i++) {
+    if (life->rows[i].changed)
+      row_write(round, life, i);
+    life->rows[i].changed = false;
+  }
+}
+
+static void life_change(struct life *life, const struct happened *happened, const struct advanced *adv)
+{
+  for (size_t i = 0; i < adv->n_changes; i++) {
+    size_t at = adv->changes[i].delivery;
+
+    life->facts[at] = adv->changes[i].to;
+    life->rows[at].query = adv->query && at == happened->delivery && adv->changes[i].to.state == DELIVERY_UNKNOWN;
+    life->rows[at].changed = true;
+    if (adv->reason != NULL)
+      life->rows[at].reason = parley_text_of(adv->reason);
+  }
+  if (happened->what != HAPPEN_CANCEL)
+    return;
+  life->message.cancelled = true;
+  for (size_t i = 0; i < life->message.n_deliveries; i++)
+    life->rows[i].changed = true;
+}
+
+/* The wake time is the message's; it stands in its newest row. */
+static void life_wake(struct life *life)
+{
+  size_t n = life->message.n_deliveries;
+  int64_t wake_ms = message_wake_ms(&life->message);
+
+  for (size_t i = 0; i < n; i++) {
+    int64_t wanted_ms = i + 1 == n ? wake_ms : 0;
+
+    if (life->rows[i].wake_ms == wanted_ms)
+      continue;
+    life->rows[i].wake_ms = wanted_ms;
+    life->rows[i].changed = true;
+  }
+}
+
+/* Going to and fro between queued and sending is nobody's news. */
+static bool is_news(enum message_state after)
+{
+  return after != MESSAGE_SENDING && after != MESSAGE_QUEUED;
+}
+
+static bool maybe_twice(const struct life *life)
+{
+  for (size_t i = 0; i < life->message.n_deliveries; i++)
+    if (life->facts[i].maybe_twice)
+      return true;
+  return false;
+}
+
+static void life_tell(struct round *round, const struct life *life, const struct happened *happened, enum message_state after,
+                      const char *reason)
+{
+  struct buf *data = &round->scratch;
+
+  buf_clear(data);
+  buf_str(data, "{\"status\":");
+  buf_json_str(data, message_state_name(after));
+  if (happened->what != HAPPEN_CANCEL && happened->what != HAPPEN_EXPIRE && happened->delivery < life->message.n_deliveries) {
+    buf_str(data, ",\"channel\":");
+    buf_json_text(data, life->rows[happened->delivery].channel);
+  }
+  if (reason != NULL) {
+    buf_str(data, ",\"reason\":");
+    buf_json_str(data, reason);
+  }
+  if (life->code.len > 0) {
+    buf_str(data, ",\"code\":");
+    buf_json_text(data, life->code);
+  }
+  if (maybe_twice(life))
+    buf_str(data, ",\"possible_duplicate\":true");
+  buf_char(data, '}');
+  round_event(round, "message.status", life->message.now_ms, life->customer, life->identity, life->conversation, life->id,
+              buf_as_text(data));
+}
+
+static void address_suppress(struct round *round, const struct life *life, size_t at)
+{
+  const struct life_row *row = &life->rows[at];
+  struct identity identity = {.kind = row->address_kind, .value = row->address, .raw = row->address};
+
+  if (row->address.len > 0)
+    suppression_add(round, &identity, "hard_bounce", life->message.now_ms, life->customer);
+}
+
+struct advanced life_advance(struct round *round, struct life *life, const struct happened *happened, struct claim **next)
+{
+  enum message_state before = life_state(life), after;
+  bool was_maybe_twice = maybe_twice(life);
+  struct advanced adv;
+
+  if (life->message.n_deliveries == 0) { /* it ended when it was accepted */
+    adv = (struct advanced){.ignored = true, .begin_step = -1, .before = before, .after = before};
+    return adv;
+  }
+  adv = advance(&life->message, happened);
+  if (adv.ignored)
+    return adv;
+  life_change(life, happened, &adv);
+  if (adv.begin_step >= 0 && life->decision != NULL)
+    life_begin(round, life, (uint32_t)adv.begin_step, next);
+  life_wake(life);
+  life_write(round, life);
+  after = adv.after = life_state(life);
+  round->delta.duplicates += !was_maybe_twice && maybe_twice(life);
+  if (adv.suppress_address)
+    address_suppress(round, life, happened->delivery);
+  if (before == after)
+    return adv;
+  count_move(round, before, after);
+  if (after == MESSAGE_CANCELLED && life->key.len > 0)
+    business_key_free(round, life->key, life->id);
+  if (is_news(after))
+    life_tell(round, life, happened, after, adv.reason);
+  return adv;
+}

@@ -1,0 +1,267 @@
+/* sqlite_receipt.c - what providers report: by message id, or by a provider id that an attempt brought back. A report that is
+ * earlier than the answer to the attempt is parked for a day, and joined when the attempt settles. */
+#include "sqlite_write.h"
+#include "core/base/text.h"
+
+#define TWINS_MAX 16
+#define PARKED_MAX 100000 /* beyond, the provider has to come again */
+
+static uint64_t ref_hash(struct round *round, parley_text channel, parley_text id)
+{
+  buf_clear(&round->scratch);
+  buf_text(&round->scratch, channel);
+  buf_char(&round->scratch, '\0');
+  buf_text(&round->scratch, id);
+  return hash64(&round->store->hash_key, buf_as_text(&round->scratch));
+}
+
+/* The place of an id: *ret_there says whether it is known. The statement stands on its row then. */
+static sqlite3_stmt *ref_seek(struct round *round, parley_text channel, parley_text id, uint64_t *ret_h)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT channel, provider_id, message, step, part FROM provider_ref WHERE h=?");
+
+  *ret_h = ref_hash(round, channel, id);
+  for (int i = 0; i < TWINS_MAX; i++, (*ret_h)++) {
+    bind_id(get, 1, *ret_h);
+    if (!db_step(round->db, get))
+      return NULL;
+    if (text_eq(col_peek(get, 0), channel) && text_eq(col_peek(get, 1), id))
+      return get;
+    db_reset(get);
+  }
+  return NULL;
+}
+
+bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
+                       int *ret_part)
+{
+  uint64_t h;
+  sqlite3_stmt *row = ref_seek(round, channel, id, &h);
+
+  if (row == NULL)
+    return false;
+  *ret_message = col_id(row, 2);
+  *ret_step = (uint32_t)col_int(row, 3);
+  *ret_part = (int)col_int(row, 4);
+  db_reset(row);
+  return true;
+}
+
+static void ref_put(struct round *round, const struct life *life, size_t at, parley_text id, int part)
+{
+  sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO provider_ref(h, channel, provider_id, message, step, part)"
+                                        " VALUES(?, ?, ?, ?, ?, ?)");
+  uint64_t h;
+
+  db_reset(ref_seek(round, life->rows[at].channel, id, &h));
+  bind_id(put, 1, h);
+  bind_text(put, 2, life->rows[at].channel);
+  bind_text(put, 3, id);
+  bind_id(put, 4, life->id);
+  bind_int(put, 5, life->facts[at].step);
+  bind_int(put, 6, part);
+  db_run(round->db, put);
+}
+
+/* --- applying one ------------------------------------------------------------------------------------------------------------------ */
+
+/* One part of several: the delivery is delivered, or read, when all its parts are. */
+static bool part_counts(struct life_row *row, int part, uint32_t kind)
+{
+  uint64_t *bits = kind == PARLEY_RECEIPT_READ ? &row->part_read : &row->part_delivered;
+  uint64_t all = row->parts >= 64 ? UINT64_MAX : (UINT64_C(1) << row->parts) - 1;
+
+  if (row->parts < 2 || part < 0 || part >= 64 || (kind != PARLEY_RECEIPT_DELIVERED && kind != PARLEY_RECEIPT_READ))
+    return true;
+  *bits |= UINT64_C(1) << part;
+  row->changed = true;
+  return (*bits & all) == all;
+}
+
+static uint32_t fact_of(uint32_t kind)
+{
+  switch (kind) {
+  case PARLEY_RECEIPT_SENT:
+    return FACT_SENT;
+  case PARLEY_RECEIPT_DELIVERED:
+    return FACT_DELIVERED;
+  case PARLEY_RECEIPT_READ:
+    return FACT_READ;
+  case PARLEY_RECEIPT_FAILED:
+    return FACT_FAILED;
+  }
+  return 0;
+}
+
+static void receipt_event(struct round *round, const struct life *life, size_t at, const char *type,
+                          const struct receipt *receipt)
+{
+  buf_clear(&round->scratch);
+  buf_str(&round->scratch, "{\"channel\":");
+  buf_json_text(&round->scratch, life->rows[at].channel);
+  buf_char(&round->scratch, '}');
+  round_event(round, type, receipt->at_ms, life->customer, life->rows[at].identity, life->conversation, life->id,
+              buf_as_text(&round->scratch));
+}
+
+static void consent_withdraw(struct round *round, const struct life *life, size_t at, const char *source, int64_t at_ms)
+{
+  struct store_consent consent = {.customer = life->customer, .now_ms = at_ms};
+
+  consent.op.arena = life->arena;
+  consent.entry = (struct consent){.topic = life->topic,
+                                   .channel_kind = life->rows[at].channel_kind,
+                                   .at_ms = at_ms,
+                                   .source = parley_text_of(source)};
+  write_consent(round, &consent.op);
+}
+
+static void address_suppress(struct round *round, const struct life *life, size_t at, const char *reason, int64_t at_ms)
+{
+  struct identity identity = {.kind = life->rows[at].address_kind, .value = life->rows[at].address};
+
+  if (identity.value.len > 0)
+    suppression_add(round, &identity, reason, at_ms, life->customer);
+}
+
+/* What says nothing about the delivery itself. */
+static bool receipt_note(struct round *round, const struct life *life, size_t at, const struct receipt *receipt)
+{
+  switch (receipt->kind) {
+  case PARLEY_RECEIPT_OPENED:
+    receipt_event(round, life, at, "message.opened", receipt);
+    break;
+  case PARLEY_RECEIPT_CLICKED:
+    receipt_event(round, life, at, "message.clicked", receipt);
+    break;
+  case PARLEY_RECEIPT_UNSUBSCRIBED:
+    consent_withdraw(round, life, at, "one_click", receipt->at_ms);
+    break;
+  case PARLEY_RECEIPT_COMPLAINED:
+    consent_withdraw(round, life, at, "complaint", receipt->at_ms);
+    address_suppress(round, life, at, "complaint", receipt->at_ms);
+    break;
+  }
+  return true;
+}
+
+bool receipt_apply(struct round *round, struct life *life, size_t row, int part, const struct receipt *receipt,
+                   struct claim **next)
+{
+  struct happened happened = {.what = HAPPEN_RECEIPT, .delivery = row, .fact = fact_of(receipt->kind)};
+  struct advanced adv;
+
+  if (happened.fact == 0)
+    return receipt_note(round, life, row, receipt);
+  if (!part_counts(&life->rows[row], part, receipt->kind)) {
+    life_write(round, life);
+    return true;
+  }
+  life->code = receipt->code;
+  adv = life_advance(round, life, &happened, next);
+  if (!adv.ignored && receipt->kind == PARLEY_RECEIPT_FAILED && receipt->outcome == PARLEY_OUTCOME_BAD_ADDRESS)
+    address_suppress(round, life, row, "hard_bounce", receipt->at_ms);
+  life_write(round, life);
+  return !adv.ignored;
+}
+
+/* --- parking ----------------------------------------------------------------------------------------------------------------------- */
+
+static void park_put(struct round *round, const struct store_receipt *receipt)
+{
+  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO park(id, h, channel, provider_id, receipt, outcome, at, code, detail, parked)"
+                                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+  bind_id(put, 1, id_next(&round->store->ids));
+  bind_id(put, 2, ref_hash(round, receipt->channel, receipt->provider_id));
+  bind_text(put, 3, receipt->channel);
+  bind_text(put, 4, receipt->provider_id);
+  bind_int(put, 5, receipt->receipt);
+  bind_int(put, 6, receipt->outcome);
+  bind_int(put, 7, receipt->at_ms);
+  bind_text(put, 8, receipt->code);
+  bind_text(put, 9, receipt->detail);
+  bind_int(put, 10, round->now_ms);
+  db_run(round->db, put);
+  round->store->n_parked++; /* too many after a roll-back only costs a look-up */
+}
+
+/* The oldest parked receipt of this id, taken out. */
+static bool park_take(struct round *round, const struct life_row *row, parley_text id, struct arena *arena,
+                      struct receipt *ret)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT id, receipt, outcome, at, code, detail FROM park WHERE h=? AND channel=? AND"
+                                        " provider_id=? ORDER BY id LIMIT 1");
+  sqlite3_stmt *drop = db_sql(round->db, "DELETE FROM park WHERE id=?");
+  id64 parked;
+
+  bind_id(get, 1, ref_hash(round, row->channel, id));
+  bind_text(get, 2, row->channel);
+  bind_text(get, 3, id);
+  if (!db_step(round->db, get))
+    return false;
+  parked = col_id(get, 0);
+  *ret = (struct receipt){.kind = (uint32_t)col_int(get, 1),
+                          .outcome = (uint32_t)col_int(get, 2),
+                          .at_ms = col_int(get, 3),
+                          .code = col_text(get, 4, arena),
+                          .detail = col_text(get, 5, arena)};
+  db_reset(get);
+  bind_id(drop, 1, parked);
+  db_run(round->db, drop);
+  return true;
+}
+
+static bool channel_reports(const struct life *life, size_t row)
+{
+  const struct policy_channel *channel =
+      life->policy == NULL ? NULL : policy_find_channel(life->policy, life->rows[row].channel);
+
+  return channel == NULL || channel->receipts != 0 || (channel->flags & PARLEY_INBOUND) != 0;
+}
+
+void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids, struct claim **next)
+{
+  struct receipt receipt;
+
+  if (!channel_reports(life, row))
+    return;
+  for (size_t i = 0; i < n_ids; i++)
+    if (ids[i].len > 0)
+      ref_put(round, life, row, ids[i], n_ids > 1 ? (int)i : -1);
+  if (round->store->n_parked == 0)
+    return;
+  for (size_t i = 0; i < n_ids; i++)
+    while (ids[i].len > 0 && park_take(round, &life->rows[row], ids[i], life->arena, &receipt))
+      receipt_apply(round, life, row, n_ids > 1 ? (int)i : -1, &receipt, *next == NULL ? next : NULL);
+}
+
+parley_status write_receipt(struct round *round, struct store_op *op)
+{
+  struct store_receipt *receipt = container_of(op, struct store_receipt, op);
+  struct receipt what = {receipt->receipt, receipt->outcome, receipt->at_ms != 0 ? receipt->at_ms : round->now_ms,
+                         receipt->code, receipt->detail};
+  struct life loaded, *life = &loaded;
+  id64 message = receipt->message;
+  uint32_t step = 0;
+  int part = -1, row;
+  bool by_id = receipt->provider_id.len > 0 &&
+               provider_ref_find(round, receipt->channel, receipt->provider_id, &message, &step, &part);
+
+  if (!by_id && receipt->message == 0) {
+    if (round->store->n_parked >= PARKED_MAX)
+      return PARLEY_RETRY;
+    park_put(round, receipt);
+    receipt->parked = true;
+    return PARLEY_OK;
+  }
+  if (!life_load(round, message, receipt->policy, round->now_ms, op->arena, life))
+    return PARLEY_NOT_FOUND;
+  row = by_id ? life_row_of(life, step) : life_row_of_channel(life, receipt->channel);
+  if (row < 0)
+    return PARLEY_NOT_FOUND;
+  receipt->repeated = !receipt_apply(round, life, (size_t)row, part, &what, &receipt->next);
+  if (receipt->next == NULL)
+    receipt->next = life_claim_next_ordered(round, life, (size_t)row);
+  return PARLEY_OK;
+}

@@ -1,0 +1,302 @@
+/* sqlite_settle.c - what becomes of deliveries: outcomes, orphans of a dead session, time that runs out, cancel and resolve.
+ * All of it goes through life_advance(). */
+#include "sqlite_write.h"
+#include "core/base/text.h"
+
+#define SWEEP_AGAIN_MS 60000 /* a wake time that changed nothing is looked at again so much later */
+
+/* --- attempts ---------------------------------------------------------------------------------------------------------------- */
+
+struct ended { /* one attempt that is over */
+  id64 message;
+  uint32_t step, number, outcome;
+  uint64_t token;
+  int64_t started_ms, ended_ms;
+  parley_text code, detail, provider_id;
+};
+
+/* A late success takes the place of the "unknown" that stood for the same token. */
+static void attempt_put(struct round *round, const struct ended *ended)
+{
+  sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO attempt(message, step, token, id, number, started, ended,"
+                                        " outcome, code, detail, provider_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+  bind_id(put, 1, ended->message);
+  bind_int(put, 2, ended->step);
+  bind_id(put, 3, ended->token);
+  bind_id(put, 4, id_next(&round->store->ids));
+  bind_int(put, 5, ended->number);
+  bind_int(put, 6, ended->started_ms);
+  bind_int(put, 7, ended->ended_ms);
+  bind_int(put, 8, ended->outcome);
+  bind_text(put, 9, ended->code);
+  bind_text(put, 10, ended->detail);
+  bind_text(put, 11, ended->provider_id);
+  db_run(round->db, put);
+}
+
+static parley_text first_id(const struct store_settle *settle)
+{
+  for (size_t i = 0; i < settle->n_provider_ids; i++)
+    if (settle->provider_ids[i].len > 0)
+      return settle->provider_ids[i];
+  return (parley_text){"", 0};
+}
+
+static parley_text ids_as_json(const struct store_settle *settle, struct arena *arena)
+{
+  struct buf json = BUF_INIT(0);
+  parley_text text;
+
+  buf_char(&json, '[');
+  for (size_t i = 0; i < settle->n_provider_ids; i++) {
+    buf_json_comma(&json);
+    buf_json_text(&json, settle->provider_ids[i]);
+  }
+  buf_char(&json, ']');
+  text = arena_text(arena, buf_as_text(&json));
+  buf_done(&json);
+  return text;
+}
+
+static parley_text words_as_json(const struct store_settle *settle, struct arena *arena)
+{
+  struct buf json = BUF_INIT(4096);
+  parley_text text;
+
+  buf_char(&json, '[');
+  for (size_t i = 0; i < settle->n_degraded; i++) {
+    buf_json_comma(&json);
+    buf_json_str(&json, settle->degraded[i]);
+  }
+  buf_char(&json, ']');
+  text = arena_text(arena, buf_as_text(&json));
+  buf_done(&json);
+  return text;
+}
+
+/* --- settle -------------------------------------------------------------------------------------------------------------------- */
+
+/* What the outcome says beside the state. In memory only: life_advance() writes it, or nothing. */
+static void settle_note(struct store_settle *settle, struct life *life, size_t at)
+{
+  struct life_row *row = &life->rows[at];
+
+  if (settle->handed && life->facts[at].handed_ms == 0)
+    life->facts[at].handed_ms = settle->started_ms;
+  if (settle->taken_back)
+    return;
+  row->outcome = settle->outcome;
+  life->code = settle->code;
+  if (first_id(settle).len > 0) {
+    row->provider_id = first_id(settle);
+    row->provider_ids = settle->n_provider_ids > 1 ? ids_as_json(settle, life->arena) : TEXT_EMPTY;
+    row->parts = (uint32_t)settle->n_provider_ids;
+  }
+  if (settle->n_degraded > 0)
+    row->degraded = words_as_json(settle, life->arena);
+}
+
+static void settle_attempt(struct round *round, const struct store_settle *settle, uint32_t number)
+{
+  struct ended ended = {.message = settle->message,
+                        .step = settle->step,
+                        .number = number,
+                        .outcome = settle->outcome,
+                        .token = settle->token,
+                        .started_ms = settle->started_ms,
+                        .ended_ms = settle->ended_ms,
+                        .code = settle->code,
+                        .detail = settle->detail,
+                        .provider_id = first_id(settle)};
+
+  if (!settle->taken_back)
+    attempt_put(round, &ended);
+}
+
+parley_status write_settle(struct round *round, struct store_op *op)
+{
+  struct store_settle *settle = container_of(op, struct store_settle, op);
+  struct happened happened = {.what = HAPPEN_OUTCOME,
+                              .outcome = settle->taken_back ? 0 : settle->outcome,
+                              .token = settle->token,
+                              .retry_at_ms = settle->retry_at_ms};
+  struct life loaded, *life = &loaded;
+  struct advanced adv;
+  uint32_t number;
+  int at;
+
+  settle->next = NULL;
+  if (!life_load(round, settle->message, settle->policy, settle->ended_ms, op->arena, life))
+    return PARLEY_NOT_FOUND;
+  at = life_row_of(life, settle->step);
+  if (at < 0)
+    return PARLEY_NOT_FOUND;
+  happened.delivery = (size_t)at;
+  number = life->facts[at].attempt;
+  settle->before = settle->after = life_state(life);
+  settle_note(settle, life, (size_t)at);
+  adv = life_advance(round, life, &happened, &settle->next);
+  settle->stale = adv.ignored;
+  if (adv.ignored)
+    return PARLEY_OK;
+  settle_attempt(round, settle, number);
+  receipts_join(round, life, (size_t)at, settle->provider_ids, settle->n_provider_ids, &settle->next);
+  settle->after = life_state(life);
+  if (settle->next == NULL && !settle->taken_back)
+    settle->next = life_claim_next_ordered(round, life, (size_t)at);
+  return PARLEY_OK;
+}
+
+/* --- orphans -------------------------------------------------------------------------------------------------------------------- */
+
+struct orphan { id64 message; uint32_t step, number; uint64_t token; int64_t started_ms; };
+
+static size_t orphans_read(struct round *round, struct orphan *orphans, size_t limit)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT message, step, attempt, token, attempt_started FROM delivery WHERE state=1 AND"
+                                        " session<? LIMIT ?");
+  size_t n = 0;
+
+  bind_int(get, 1, round->store->session);
+  bind_int(get, 2, (int64_t)limit);
+  while (n < limit && db_step(round->db, get))
+    orphans[n++] = (struct orphan){col_id(get, 0), (uint32_t)col_int(get, 1), (uint32_t)col_int(get, 2), col_id(get, 3),
+                                   col_int(get, 4)};
+  db_reset(get);
+  return n;
+}
+
+static void orphan_end(struct round *round, const struct store_orphans *orphans, const struct orphan *orphan)
+{
+  struct happened happened = {.what = HAPPEN_ORPHAN, .retry_at_ms = round->now_ms};
+  struct ended ended = {.message = orphan->message,
+                        .step = orphan->step,
+                        .number = orphan->number,
+                        .outcome = PARLEY_OUTCOME_UNKNOWN,
+                        .token = orphan->token,
+                        .started_ms = orphan->started_ms,
+                        .ended_ms = round->now_ms,
+                        .code = PARLEY_LIT("restarted"),
+                        .detail = TEXT_EMPTY,
+                        .provider_id = TEXT_EMPTY};
+  struct life loaded, *life = &loaded;
+  int at;
+
+  if (!life_load(round, orphan->message, orphans->policy, round->now_ms, orphans->op.arena, life))
+    return;
+  at = life_row_of(life, orphan->step);
+  happened.delivery = (size_t)at;
+  life->rows[at].outcome = PARLEY_OUTCOME_UNKNOWN;
+  if (!life_advance(round, life, &happened, NULL).ignored)
+    attempt_put(round, &ended);
+}
+
+parley_status write_orphans(struct round *round, struct store_op *op)
+{
+  struct store_orphans *orphans = container_of(op, struct store_orphans, op);
+  size_t limit = orphans->limit == 0 || orphans->limit > STORE_CLAIM_MAX ? STORE_CLAIM_MAX : orphans->limit;
+  struct orphan *found = arena_alloc(op->arena, limit * sizeof(*found));
+
+  orphans->n = orphans_read(round, found, limit);
+  for (size_t i = 0; i < orphans->n; i++)
+    orphan_end(round, orphans, &found[i]);
+  return PARLEY_OK;
+}
+
+/* --- time --------------------------------------------------------------------------------------------------------------------------- */
+
+static void wake_put(struct round *round, id64 message, int64_t wake_ms)
+{
+  sqlite3_stmt *put = db_sql(round->db, "UPDATE delivery SET wake=? WHERE message=? AND wake>0");
+
+  bind_int(put, 1, wake_ms);
+  bind_id(put, 2, message);
+  db_run(round->db, put);
+}
+
+static void sweep_one(struct round *round, struct store_sweep *sweep, id64 message)
+{
+  struct life loaded, *life = &loaded;
+  struct happened happened = {.what = HAPPEN_EXPIRE};
+  struct claim *next = NULL;
+  struct advanced adv;
+
+  if (!life_load(round, message, sweep->policy, sweep->now_ms, sweep->op.arena, life))
+    return;
+  if (life->expires_ms == 0 || life->expires_ms > sweep->now_ms) {
+    happened.what = HAPPEN_LAPSE;
+    happened.delivery = life->message.n_deliveries - 1;
+  }
+  adv = life_advance(round, life, &happened, &next);
+  if (adv.ignored)
+    wake_put(round, message, adv.wake_ms > sweep->now_ms ? adv.wake_ms : adv.wake_ms == 0 ? 0 : sweep->now_ms + SWEEP_AGAIN_MS);
+  if (next != NULL)
+    sweep->claims[sweep->n_claims++] = *next;
+}
+
+parley_status write_sweep(struct round *round, struct store_op *op)
+{
+  struct store_sweep *sweep = container_of(op, struct store_sweep, op);
+  sqlite3_stmt *get = db_sql(round->db, "SELECT message FROM delivery WHERE wake>0 AND wake<=? ORDER BY wake LIMIT ?");
+  sqlite3_stmt *next = db_sql(round->db, "SELECT wake FROM delivery WHERE wake>0 ORDER BY wake LIMIT 1");
+  size_t limit = sweep->limit == 0 || sweep->limit > STORE_CLAIM_MAX ? STORE_CLAIM_MAX : sweep->limit;
+  id64 *messages = arena_alloc(op->arena, limit * sizeof(*messages));
+
+  sweep->claims = arena_alloc(op->arena, limit * sizeof(*sweep->claims));
+  sweep->n = sweep->n_claims = 0;
+  bind_int(get, 1, sweep->now_ms);
+  bind_int(get, 2, (int64_t)limit);
+  while (sweep->n < limit && db_step(round->db, get))
+    messages[sweep->n++] = col_id(get, 0);
+  db_reset(get);
+  for (size_t i = 0; i < sweep->n; i++)
+    sweep_one(round, sweep, messages[i]);
+  sweep->next_ms = db_step(round->db, next) ? col_int(next, 0) : 0;
+  db_reset(next);
+  return PARLEY_OK;
+}
+
+/* --- an operator's or a sender's word --------------------------------------------------------------------------------------------- */
+
+parley_status write_cancel(struct round *round, struct store_op *op)
+{
+  struct store_cancel *cancel = container_of(op, struct store_cancel, op);
+  struct happened happened = {.what = HAPPEN_CANCEL};
+  struct life loaded, *life = &loaded;
+  id64 message = cancel->message;
+  struct advanced adv;
+  uint64_t h;
+
+  if (message == 0)
+    message = business_key_find(round, cancel->key, round->now_ms, &h);
+  if (message == 0 || !life_load(round, message, cancel->policy, round->now_ms, op->arena, life))
+    return PARLEY_NOT_FOUND;
+  cancel->message = message;
+  adv = life_advance(round, life, &happened, NULL);
+  cancel->too_late = adv.too_late;
+  cancel->after = life_state(life);
+  return PARLEY_OK;
+}
+
+parley_status write_resolve(struct round *round, struct store_op *op)
+{
+  struct store_resolve *resolve = container_of(op, struct store_resolve, op);
+  struct happened happened = {.what = resolve->as};
+  struct life loaded, *life = &loaded;
+  size_t at;
+
+  if (!life_load(round, resolve->message, resolve->policy, round->now_ms, op->arena, life))
+    return PARLEY_NOT_FOUND;
+  at = life->message.n_deliveries;
+  while (at > 0 && life->facts[at - 1].state != DELIVERY_UNKNOWN)
+    at--;
+  resolve->after = life_state(life);
+  if (at == 0)
+    return PARLEY_REJECTED;
+  happened.delivery = at - 1;
+  if (life_advance(round, life, &happened, NULL).ignored)
+    return PARLEY_REJECTED;
+  resolve->after = life_state(life);
+  return PARLEY_OK;
+}
