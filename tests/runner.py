@@ -286,8 +286,7 @@ def build_step(preset, targets=(), needs=()):
         if clang is None:
             return None
         configure += [f"-DCMAKE_C_COMPILER={clang}", f"-DCMAKE_CXX_COMPILER={clang.replace('clang', 'clang++')}"]
-    if preset == "release":
-        configure += ["-DPARLEY_WERROR=ON"]
+    configure += ["-DPARLEY_WERROR=ON", "-DPARLEY_TESTS=" + ("OFF" if preset == "fuzz" else "ON")]
     build = ["cmake", "--build", f"build/{preset}", "-j", str(max(2, os.cpu_count() or 2))]
     if targets:
         build += ["--target"] + list(targets)

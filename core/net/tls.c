@@ -255,7 +255,7 @@ void tls_free(struct tls **tls)
   free(old);
 }
 
-static const char *verify_why(long result)
+const char *tls_verify_why(long result)
 {
   switch (result) {
   case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -286,7 +286,7 @@ static parley_status session_fail(struct tls *tls)
 
   tls->failed = true;
   if (tls->why == NULL && SSL_get_verify_mode(tls->ssl) != SSL_VERIFY_NONE && verified != X509_V_OK)
-    tls->why = verify_why(verified);
+    tls->why = tls_verify_why(verified);
   if (tls->why == NULL)
     tls->why = reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_WRONG_VERSION_NUMBER ||
                        reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION

@@ -35,6 +35,7 @@ void tls_shutdown(struct tls *tls);         /* makes a close_notify */
 parley_bytes tls_output(struct tls *tls);   /* ciphertext waiting to be sent, borrowed */
 void tls_output_done(struct tls *tls, size_t len);
 const char *tls_why(const struct tls *tls);      /* after a failure: "tls_expired", "tls_name_mismatch", ...; static */
+const char *tls_verify_why(long x509_result);    /* the same words for OpenSSL's X509_V_ERR_* */
 const char *tls_version(const struct tls *tls);  /* "TLSv1.3" */
 void tls_subject(const struct tls *tls, struct buf *to); /* of the peer's certificate; nothing when it gave none */
 #endif

@@ -76,6 +76,25 @@ static enum consent_rule consent_rule(enum topic_class class, enum consent_verdi
   return RULE_NONE;
 }
 
+/* A fixed endpoint needs no address; it is told whom the message is for: as named, else as known. */
+static void step_name_person(const struct facts *facts, struct decided_step *step)
+{
+  const struct facts_identity *best = NULL;
+
+  for (size_t i = 0; i < facts->n_identities; i++) {
+    const struct facts_identity *each = &facts->identities[i];
+
+    if (best == NULL || (each->named && !best->named) || (each->named == best->named && identity_is_better(each, best)))
+      best = each;
+  }
+  step->fixed = true;
+  if (best == NULL)
+    return;
+  step->identity = best->foreign ? 0 : best->id;
+  step->address_kind = best->identity.kind;
+  step->address = best->identity.value;
+}
+
 static void step_decide(const struct submission *submission, const struct facts *facts, const struct policy_step *step,
                         struct decision *decision, struct decided_step *ret)
 {
@@ -96,6 +115,8 @@ static void step_decide(const struct submission *submission, const struct facts 
     ret->identity = choice.best->foreign ? 0 : choice.best->id;
     ret->address_kind = choice.best->identity.kind;
     ret->address = choice.best->identity.value;
+  } else {
+    step_name_person(facts, ret);
   }
   consent = consent_check(topic->class, topic->name, channel->channel_kind, facts->consents, facts->n_consents);
   if (decision->first < 0) /* of the step that goes, else of the last one that was asked */

@@ -32,7 +32,8 @@ struct decided_step {
   enum until until;
   int64_t within_ms;
   id64 identity;             /* 0: a foreign one, or address kind "none" */
-  parley_text address_kind, address; /* empty for "none" */
+  bool fixed; /* the channel needs no address: what stands below only tells the receiver who is meant; never shown in a plan */
+  parley_text address_kind, address;
 };
 #define DECISION_WARNINGS_MAX 8
 struct decision {

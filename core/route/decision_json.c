@@ -1,7 +1,7 @@
 /* The decision as the store keeps it. One letter a key, defaults left out: it is written once and read once a message, and its
  * bytes are in every message's row.
  *   {"f":first,"i":identity,"c":consent rule,"e":end,"r":reason,"s":[step...],"w":[[code,detail]...]}
- *   step: {"c":channel,"k":channel kind,"v":verdict,"u":until,"w":within ms,"i":identity,"a":address kind,"t":address} */
+ *   step: {"c":channel,"k":channel kind,"v":verdict,"u":until,"w":within ms,"i":identity,"a":address kind,"t":address,"f":1 when fixed} */
 #include "core/base/arena.h"
 #include "core/base/text.h"
 #include "rules.h"
@@ -33,6 +33,8 @@ static void step_write(struct buf *buf, const struct decided_step *step)
     KEY(buf, ",\"i\":");
     buf_uint(buf, step->identity);
   }
+  if (step->fixed)
+    KEY(buf, ",\"f\":1");
   if (step->address_kind.len > 0) {
     KEY(buf, ",\"a\":");
     buf_json_text(buf, step->address_kind);
@@ -182,6 +184,10 @@ static bool step_member(struct scan *scan, char key, struct decided_step *step)
   case 'k': return scan_text(scan, &step->channel_kind);
   case 'a': return scan_text(scan, &step->address_kind);
   case 't': return scan_text(scan, &step->address);
+  case 'f':
+    ok = scan_uint(scan, 1, &value);
+    step->fixed = value == 1;
+    return ok;
   case 'i': return scan_uint(scan, INT64_MAX, &step->identity);
   case 'w':
     ok = scan_uint(scan, INT64_MAX, &value);

@@ -7,7 +7,7 @@ static void plan_step(struct buf *buf, const struct decided_step *step)
   buf_char(buf, '{');
   buf_json_key(buf, "channel");
   buf_json_text(buf, step->channel);
-  if (step->address.len > 0) {
+  if (step->address.len > 0 && !step->fixed) {
     struct buf masked = BUF_INIT(IDENTITY_VALUE_BYTES_MAX);
 
     buf_identity_masked(&masked, step->address_kind, step->address);
@@ -57,7 +57,7 @@ static void rule(struct buf *buf, size_t step, const struct decided_step *decide
 static void step_rules(struct buf *buf, const struct decision *decision, size_t index)
 {
   const struct decided_step *step = &decision->steps[index];
-  bool needs_none = step->address_kind.len == 0;
+  bool needs_none = step->fixed;
 
   if (step->verdict == STEP_NO_ADDRESS) {
     rule(buf, index, step, "address", "no_address");

@@ -4,6 +4,7 @@ ratio, and repeats; what is printed is the median. The calibrators' figures stan
 import argparse
 import contextlib
 import fnmatch
+import json
 import os
 import shutil
 import statistics
@@ -34,6 +35,9 @@ class Scale:
         self.mails = 200 if smoke else 3000 if quick else 20000 if full else 10000
         self.queued = 1000 if smoke else 50000 if quick else 1000000 if full else 100000
         self.stored = 0 if not full else 10000000
+        self.reads = 500 if smoke else 5000 if quick else 20000
+        self.readers_small = 200 if smoke else 5000 if quick else 20000
+        self.readers_large = 500 if smoke else 20000 if quick else 1000000 if full else 100000
         self.rate_seconds = 2 if smoke else 5 if quick else 20
         self.deadline_s = 60 if smoke or quick else 900
 
@@ -389,6 +393,29 @@ def row_isolation(bench):
     return [Figure("one of ten endpoints hangs: rate of the other nine", ratio, 0.85, 0.95, must=True)]
 
 
+def store_read(bench, customers):
+    folder = bench.new_folder()
+    words = [os.path.join(tools.BENCH, "store_read"), "-p", os.path.join(folder, "parley.db"), "-n", str(customers), "-r",
+             str(bench.scale.reads)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    if done.returncode != 0:
+        raise Failure(f"store_read: {done.stderr.strip() or done.returncode}")
+    return json.loads(done.stdout)
+
+
+def row_store_read(bench):
+    """Twenty entries a customer: 400 thousand of them against 20 million with --full, less otherwise."""
+    small = store_read(bench, bench.scale.readers_small)
+    large = store_read(bench, bench.scale.readers_large)
+    bench.log(f"small {small}")
+    bench.log(f"large {large}")
+    return [Figure("customer by address + last 50 entries, in the store: p50", large["timeline_us"], 40, 25, at_least=False, unit="us"),
+            Figure(f"the same, {large['entries']} entries against {small['entries']}",
+                   large["timeline_us"] / max(small["timeline_us"], 1), 2, 1.6, at_least=False),
+            Figure("each entry's body", large["body_us"], 25, 15, at_least=False, unit="us")]
+
+
 ROWS = {
     "accept": row_accept,
     "accept-alone": row_accept_alone,
@@ -400,6 +427,7 @@ ROWS = {
     "memory": row_memory,
     "backlog": row_backlog,
     "isolation": row_isolation,
+    "store-read": row_store_read,
 }
 
 

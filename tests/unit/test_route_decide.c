@@ -80,7 +80,7 @@ START_TEST(the_first_step_with_an_address_goes)
   ck_assert_int_eq((int)got.steps[1].verdict, STEP_GO);
   ck_assert(parley_text_is(got.steps[1].address, "ana@example.org"));
   ck_assert_int_eq((int)got.steps[2].verdict, STEP_GO); /* a fixed endpoint needs none */
-  ck_assert_uint_eq(got.steps[2].address.len, 0);
+  ck_assert(got.steps[2].fixed);
   ck_assert_uint_eq(got.identity, 101);
   ck_assert_ptr_null(got.end);
 }

@@ -1,0 +1,620 @@
+#include "http_client.h"
+#include "core/base/alloc.h"
+#include "core/base/digest.h"
+#include "core/base/env.h"
+#include "core/base/text.h"
+#include "http_client_in.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t client_now(const struct http_client *client)
+{
+  return client->env->mono_ms(client->env);
+}
+
+/* --- Transfers: an easy handle and all that one request needs, used again and again ---------------------------------------- */
+static void easy_options(struct http_client *client, CURL *easy)
+{
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
+  curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+  curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L); /* names are pinned and renewed here */
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CLIENT_READ_BYTES);
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
+  if (client->ca_file != NULL)
+    curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+}
+
+static struct transfer *transfer_take(struct http_client *client)
+{
+  struct list *node = list_pop(&client->idle);
+  struct transfer *transfer;
+
+  if (node != NULL) {
+    client->n_idle--;
+    return LIST_ITEM(node, struct transfer, node);
+  }
+  transfer = xcalloc(1, sizeof(*transfer));
+  transfer->client = client;
+  transfer->easy = curl_easy_init();
+  if (transfer->easy == NULL)
+    abort(); /* memory is gone */
+  list_init(&transfer->node);
+  transfer->text = BUF_INIT(CLIENT_HEAD_MAX + URL_BYTES_MAX);
+  easy_options(client, transfer->easy);
+  client_easy_sockets(client, transfer);
+  client_easy_reply(transfer);
+  return transfer;
+}
+
+static void transfer_free(struct transfer *transfer)
+{
+  curl_easy_cleanup(transfer->easy);
+  buf_done(&transfer->text);
+  buf_done(&transfer->head);
+  buf_done(&transfer->got);
+  buf_done(&transfer->reason);
+  free(transfer->lines);
+  free(transfer->headers);
+  free(transfer->body);
+  curl_slist_free_all(transfer->pins);
+  free(transfer);
+}
+
+static void transfer_give_back(struct transfer *transfer)
+{
+  struct http_client *client = transfer->client;
+
+  free(transfer->body);
+  transfer->body = NULL;
+  buf_done(&transfer->got);
+  curl_slist_free_all(transfer->pins);
+  transfer->pins = NULL;
+  transfer->state = TRANSFER_IDLE;
+  if (client->closing || client->n_idle == CLIENT_IDLE_EASY_MAX) {
+    transfer_free(transfer);
+    return;
+  }
+  list_push(&client->idle, &transfer->node);
+  client->n_idle++;
+}
+
+static void client_on_soon(uv_idle_t *idle)
+{
+  uv_idle_stop(idle);
+  client_tell(container_of(idle, struct http_client, soon));
+}
+
+void transfer_finish(struct transfer *transfer)
+{
+  struct http_client *client = transfer->client;
+
+  transfer->state = TRANSFER_FINISHED;
+  list_remove(&transfer->node);
+  list_push(&client->finished, &transfer->node);
+  if (!client->closing)
+    uv_idle_start(&client->soon, client_on_soon);
+}
+
+void client_tell(struct http_client *client)
+{
+  struct list work;
+  struct list *node;
+
+  list_init(&work);
+  while ((node = list_pop(&client->finished)) != NULL)
+    list_push(&work, node);
+  while ((node = list_pop(&work)) != NULL) {
+    struct transfer *transfer = LIST_ITEM(node, struct transfer, node);
+
+    map_take(&client->by_id, transfer->id);
+    client->counters.in_flight--;
+    transfer->done(&transfer->reply, transfer->arg);
+    transfer_give_back(transfer);
+  }
+  if (list_empty(&client->finished) && !client->closing)
+    uv_idle_stop(&client->soon);
+}
+
+static void transfer_fail(struct transfer *transfer, parley_status status, const char *word, const char *detail)
+{
+  transfer->client->counters.failed++;
+  transfer_reply_fail(transfer, status, word, detail);
+  transfer_finish(transfer);
+}
+
+/* --- Taking a request in ------------------------------------------------------------------------------------------------------- */
+static bool header_ok(const parley_pair *header)
+{
+  static const char *const ours[] = {"host", "content-length", "connection", "transfer-encoding", "expect", "te", "upgrade"};
+
+  if (header->name.len == 0 || text_has_control(header->value))
+    return false;
+  for (size_t i = 0; i < header->name.len; i++)
+    if (header->name.at[i] <= ' ' || header->name.at[i] >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", header->name.at[i]) != NULL)
+      return false;
+  for (size_t i = 0; i < COUNT_OF(ours); i++)
+    if (text_is_nocase(header->name, ours[i]))
+      return false;
+  return true;
+}
+
+/* One "Name: value" behind the other in transfer->text; the list that libcurl wants points into it. */
+static bool headers_copy(struct transfer *transfer, const struct http_call *call, size_t url_bytes)
+{
+  bool typed = false;
+  char *at;
+
+  for (uint32_t i = 0; i < call->n_headers; i++) {
+    const parley_pair *header = &call->headers[i];
+
+    if (!header_ok(header))
+      return false;
+    typed = typed || text_is_nocase(header->name, "content-type");
+    buf_text(&transfer->text, header->name);
+    buf_str(&transfer->text, header->value.len > 0 ? ": " : ";"); /* libcurl's way to say: send it empty */
+    buf_text(&transfer->text, header->value);
+    buf_char(&transfer->text, '\0');
+  }
+  buf_add(&transfer->text, "Expect:", 8); /* with the NUL: never sent */
+  if (!typed)
+    buf_add(&transfer->text, "Content-Type:", 14);
+  if (transfer->text.overflow)
+    return false;
+  transfer->n_lines = call->n_headers + 1 + !typed;
+  transfer->lines = xrealloc(transfer->lines, transfer->n_lines * sizeof(*transfer->lines));
+  at = transfer->text.at + url_bytes;
+  for (uint32_t i = 0; i < transfer->n_lines; i++, at += strlen(at) + 1)
+    transfer->lines[i] = (struct curl_slist){at, i + 1 < transfer->n_lines ? &transfer->lines[i + 1] : NULL};
+  return true;
+}
+
+static bool method_copy(struct transfer *transfer, const struct http_call *call)
+{
+  parley_text method = call->method;
+
+  if (method.len == 0)
+    method = call->body.len > 0 ? PARLEY_LIT("POST") : PARLEY_LIT("GET");
+  if (method.len > CLIENT_METHOD_MAX)
+    return false;
+  for (size_t i = 0; i < method.len; i++)
+    if (method.at[i] < 'A' || method.at[i] > 'Z')
+      return false;
+  memcpy(transfer->method, method.at, method.len);
+  transfer->method[method.len] = '\0';
+  transfer->repeatable = parley_text_is(method, "GET") || parley_text_is(method, "HEAD");
+  return true;
+}
+
+/* NULL when all is well, else the word that says what is not; *ret_status gets INVALID or DENIED. */
+static const char *call_check(struct transfer *transfer, const struct http_call *call, parley_status *ret_status)
+{
+  const char *why = NULL;
+
+  *ret_status = PARLEY_INVALID;
+  if (url_parse(call->url, &transfer->url, &why) != PARLEY_OK)
+    return why;
+  if (transfer->url.scheme != URL_HTTP && transfer->url.scheme != URL_HTTPS)
+    return "scheme_not_allowed";
+  if (!method_copy(transfer, call))
+    return "method_invalid";
+  buf_clear(&transfer->text);
+  url_write(&transfer->text, &transfer->url); /* in normal form: what was checked is what libcurl gets */
+  buf_char(&transfer->text, '\0');
+  if (call->n_headers > CLIENT_HEADERS_MAX || !headers_copy(transfer, call, transfer->text.len))
+    return "header_invalid";
+  *ret_status = egress_url_check(transfer->client->egress, &transfer->url, &why);
+  return *ret_status == PARLEY_OK ? NULL : why;
+}
+
+static void call_copy(struct transfer *transfer, const struct http_call *call)
+{
+  uint32_t timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : HTTP_CLIENT_TIMEOUT_MS;
+
+  transfer->deadline_ms = client_now(transfer->client) + timeout_ms;
+  transfer->response_max = call->response_max > 0 ? call->response_max : HTTP_CLIENT_RESPONSE_MAX;
+  transfer->got = BUF_INIT(transfer->response_max + 1);
+  transfer->body = xmemdup(call->body.at, call->body.len);
+  transfer->body_len = call->body.len;
+  transfer->n_sends = 0;
+  transfer->denied = transfer->too_large = transfer->replayed = false;
+  transfer->error[0] = '\0';
+  buf_clear(&transfer->head);
+}
+
+/* --- Sending it ------------------------------------------------------------------------------------------------------------------ */
+static void method_set(struct transfer *transfer)
+{
+  CURL *easy = transfer->easy;
+  bool post = strcmp(transfer->method, "POST") == 0, get = strcmp(transfer->method, "GET") == 0;
+
+  if (strcmp(transfer->method, "HEAD") == 0) {
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    return;
+  }
+  if (transfer->body_len > 0 || post) {
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->body);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body_len);
+  } else {
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+  }
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || (get && transfer->body_len == 0) ? NULL : transfer->method);
+}
+
+static void pins_set(struct transfer *transfer)
+{
+  struct http_client *client = transfer->client;
+  struct client_host *host = transfer->url.numeric ? NULL : map_get(&client->hosts, transfer->host_key);
+
+  transfer->pins = client->unpin;
+  client->unpin = NULL;
+  transfer->pinned = 0;
+  if (host != NULL && !host->loaded) { /* with each transfer until one has surely been through: order is libcurl's */
+    transfer->pins = curl_slist_append(transfer->pins, host->pin.at);
+    transfer->pinned = host->pinned;
+  }
+  curl_easy_setopt(transfer->easy, CURLOPT_RESOLVE, transfer->pins);
+}
+
+void transfer_pin_loaded(struct transfer *transfer)
+{
+  struct client_host *host;
+
+  if (transfer->pinned == 0)
+    return;
+  host = map_get(&transfer->client->hosts, transfer->host_key);
+  if (host != NULL && host->pinned == transfer->pinned)
+    host->loaded = true;
+  transfer->pinned = 0;
+}
+
+static void transfer_start(struct transfer *transfer)
+{
+  struct http_client *client = transfer->client;
+  int64_t left_ms = transfer->deadline_ms - client_now(client);
+
+  if (left_ms <= 0) {
+    transfer_fail(transfer, PARLEY_TIMEOUT, "timeout", "while its name was looked up");
+    return;
+  }
+  curl_easy_setopt(transfer->easy, CURLOPT_URL, transfer->text.at);
+  curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
+  curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
+  method_set(transfer);
+  pins_set(transfer);
+  list_remove(&transfer->node);
+  list_push(&client->running, &transfer->node);
+  transfer->state = TRANSFER_RUNNING;
+  if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK)
+    transfer_fail(transfer, PARLEY_FAILED, "failed", "libcurl did not take it");
+}
+
+/* --- Names ----------------------------------------------------------------------------------------------------------------------- */
+static uint64_t host_key(const struct http_client *client, const struct url *url)
+{
+  uint64_t key = 0;
+  const struct hash_key salt = {(uint64_t)(uintptr_t)client, url->port};
+
+  key = hash64(&salt, parley_text_of(url->host));
+  return key != 0 ? key : 1;
+}
+
+static void host_forget(struct http_client *client, struct client_host *host)
+{
+  struct buf line = BUF_INIT(0);
+
+  buf_printf(&line, "-%s:%u", host->name, host->port);
+  if (!client->closing)
+    client->unpin = curl_slist_append(client->unpin, line.at);
+  buf_done(&line);
+  map_take(&client->hosts, host->key);
+  buf_done(&host->pin);
+  free(host);
+}
+
+/* Makes room: what nobody waits for and is no longer good goes first, then whatever nobody waits for. */
+static void hosts_trim(struct http_client *client)
+{
+  int64_t now_ms = client_now(client);
+
+  for (int round = 0; round < 2 && client->hosts.count >= CLIENT_HOSTS_MAX; round++) {
+    uint64_t *keys = xcalloc(client->hosts.count, sizeof(*keys)), key;
+    size_t n = 0, pos = 0;
+    void *value;
+
+    while (map_next(&client->hosts, &pos, &key, &value)) {
+      struct client_host *host = value;
+
+      if (!host->asking && list_empty(&host->waiting) && (round > 0 || host->good_until_ms < now_ms))
+        keys[n++] = key;
+    }
+    for (size_t i = 0; i < n && client->hosts.count > CLIENT_HOSTS_MAX / 2; i++)
+      host_forget(client, map_get(&client->hosts, keys[i]));
+    free(keys);
+  }
+}
+
+static struct client_host *host_find(struct http_client *client, const struct url *url)
+{
+  uint64_t key = host_key(client, url);
+  struct client_host *host = map_get(&client->hosts, key);
+
+  if (host != NULL && host->port == url->port && strcmp(host->name, url->host) == 0)
+    return host;
+  if (host != NULL)
+    return NULL; /* two names with one key: about one in 2^64 */
+  if (client->hosts.count >= CLIENT_HOSTS_MAX)
+    hosts_trim(client);
+  host = xcalloc(1, sizeof(*host));
+  host->client = client;
+  host->key = key;
+  host->port = url->port;
+  memcpy(host->name, url->host, sizeof(host->name));
+  list_init(&host->waiting);
+  map_put(&client->hosts, key, host);
+  return host;
+}
+
+/* Writes the pin from the addresses that egress allows; false when there is none. */
+static bool host_pin(struct client_host *host, const struct dns_answer *answer)
+{
+  char text[NET_ADDRESS_TEXT_MAX];
+  size_t n = 0;
+
+  buf_clear(&host->pin);
+  buf_printf(&host->pin, "%s:%u:", host->name, host->port);
+  for (size_t i = 0; i < answer->n_addresses; i++) {
+    const struct net_address *address = &answer->addresses[i];
+
+    if (!egress_address_allowed(host->client->egress, &address->any))
+      continue;
+    net_address_format(address, false, text);
+    buf_printf(&host->pin, address->any.sa_family == AF_INET6 ? "%s[%s]" : "%s%s", n++ > 0 ? "," : "", text);
+  }
+  return n > 0;
+}
+
+static int64_t pin_ms(uint32_t ttl_s)
+{
+  int64_t ms = ttl_s > 0 ? (int64_t)ttl_s * 1000 : CLIENT_PIN_USUAL_MS;
+
+  return ms < CLIENT_PIN_MIN_MS ? CLIENT_PIN_MIN_MS : ms > CLIENT_PIN_MAX_MS ? CLIENT_PIN_MAX_MS : ms;
+}
+
+static void host_on_answer(const struct dns_answer *answer, void *arg)
+{
+  struct client_host *host = arg;
+  struct http_client *client = host->client;
+  bool pinned = answer->status == PARLEY_OK && host_pin(host, answer);
+  struct list *node;
+
+  host->asking = false;
+  if (client->closing) {
+    host_forget(client, host);
+    client_free_maybe(client);
+    return;
+  }
+  if (pinned) {
+    host->loaded = false;
+    host->pinned++;
+    host->good_until_ms = client_now(client) + pin_ms(answer->ttl_s);
+  }
+  while ((node = list_pop(&host->waiting)) != NULL) {
+    struct transfer *transfer = LIST_ITEM(node, struct transfer, node);
+
+    if (pinned)
+      transfer_start(transfer);
+    else if (answer->status == PARLEY_OK)
+      transfer_fail(transfer, PARLEY_DENIED, "address_not_allowed", "the name has no address that may be connected to");
+    else
+      transfer_fail(transfer, answer->status, answer->status == PARLEY_NOT_FOUND ? "name_not_found" : "name_not_resolved",
+                    answer->why);
+  }
+}
+
+static void transfer_name(struct transfer *transfer)
+{
+  struct http_client *client = transfer->client;
+  struct client_host *host = host_find(client, &transfer->url);
+  int64_t left_ms = transfer->deadline_ms - client_now(client);
+
+  if (host == NULL) {
+    transfer_fail(transfer, PARLEY_RETRY, "failed", "try again");
+    return;
+  }
+  transfer->host_key = host->key;
+  if (host->good_until_ms > client_now(client) && host->pin.len > 0) {
+    transfer_start(transfer);
+    return;
+  }
+  transfer->state = TRANSFER_NAMING;
+  list_push(&host->waiting, &transfer->node);
+  if (!host->asking) {
+    host->asking = true;
+    host->dns_id = dns_resolve(client->dns, host->name, host->port, (uint32_t)left_ms, host_on_answer, host);
+  }
+}
+
+/* --- The module -------------------------------------------------------------------------------------------------------------------- */
+uint64_t http_client_request(struct http_client *client, const struct http_call *call, http_client_done *done, void *arg)
+{
+  struct transfer *transfer = transfer_take(client);
+  parley_status st;
+  const char *why;
+
+  transfer->id = ++client->last_id;
+  transfer->done = done;
+  transfer->arg = arg;
+  client->counters.requests++;
+  map_put(&client->by_id, transfer->id, transfer);
+  call_copy(transfer, call);
+  why = call_check(transfer, call, &st);
+  if (why != NULL)
+    transfer_fail(transfer, st, why, "");
+  else if (client->counters.in_flight >= client->conf.in_flight_max)
+    transfer_fail(transfer, PARLEY_BUSY, "busy", "too many requests at once");
+  else if (transfer->url.numeric)
+    transfer_start(transfer);
+  else
+    transfer_name(transfer);
+  client->counters.in_flight++;
+  return client->last_id;
+}
+
+static void transfer_cancel(struct transfer *transfer)
+{
+  if (transfer->state == TRANSFER_FINISHED || transfer->state == TRANSFER_IDLE)
+    return;
+  transfer_reply_fail(transfer, PARLEY_CANCELLED, "cancelled", "");
+  if (transfer->state == TRANSFER_RUNNING)
+    curl_multi_remove_handle(transfer->client->multi, transfer->easy);
+  transfer_finish(transfer);
+}
+
+void http_client_cancel(struct http_client *client, uint64_t id)
+{
+  struct transfer *transfer = map_get(&client->by_id, id);
+
+  if (transfer != NULL)
+    transfer_cancel(transfer);
+}
+
+void http_client_egress_set(struct http_client *client, const struct egress *egress)
+{
+  size_t pos = 0;
+  uint64_t key;
+  void *value;
+
+  client->egress = egress;
+  while (map_next(&client->hosts, &pos, &key, &value))
+    ((struct client_host *)value)->good_until_ms = 0; /* pins were made by the old rules */
+}
+
+const struct http_client_counters *http_client_counters(const struct http_client *client)
+{
+  return &client->counters;
+}
+
+static void conf_copy(struct http_client *client, const struct http_client_conf *conf)
+{
+  client->conf = *conf;
+  if (client->conf.in_flight_max == 0)
+    client->conf.in_flight_max = 4096;
+  if (client->conf.connections_max == 0)
+    client->conf.connections_max = 1024;
+  client->ca_file = conf->ca_file != NULL ? xstrdup(conf->ca_file) : NULL;
+  client->user_agent = xstrdup(conf->user_agent != NULL ? conf->user_agent : "parley");
+}
+
+parley_status http_client_new(uv_loop_t *loop, const struct env *env, struct dns *dns, const struct egress *egress,
+                              const struct http_client_conf *conf, struct http_client **ret)
+{
+  struct http_client *client;
+
+  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    return PARLEY_FAILED;
+  client = xcalloc(1, sizeof(*client));
+  client->loop = loop;
+  client->env = env;
+  client->dns = dns;
+  client->egress = egress;
+  conf_copy(client, conf);
+  list_init(&client->idle);
+  list_init(&client->running);
+  list_init(&client->finished);
+  if (client_multi_new(client) != PARLEY_OK) {
+    free(client->ca_file);
+    free(client->user_agent);
+    free(client);
+    curl_global_cleanup();
+    return PARLEY_FAILED;
+  }
+  uv_timer_init(loop, &client->timer);
+  uv_idle_init(loop, &client->soon);
+  client->handles = 2;
+  *ret = client;
+  return PARLEY_OK;
+}
+
+void client_free_maybe(struct http_client *client)
+{
+  void (*closed)(void *) = client->closed;
+  void *arg = client->closed_arg;
+
+  if (!client->closing || client->handles > 0)
+    return;
+  client_tell(client);
+  if (client->hosts.count > 0) /* a look-up is still to come back */
+    return;
+  map_done(&client->hosts);
+  map_done(&client->by_id);
+  curl_slist_free_all(client->unpin);
+  free(client->polls);
+  free(client->ca_file);
+  free(client->user_agent);
+  free(client);
+  curl_global_cleanup();
+  closed(arg);
+}
+
+static void handle_on_closed(uv_handle_t *handle)
+{
+  struct http_client *client = handle->type == UV_TIMER ? container_of((uv_timer_t *)handle, struct http_client, timer)
+                                                        : container_of((uv_idle_t *)handle, struct http_client, soon);
+
+  client->handles--;
+  client_free_maybe(client);
+}
+
+static void hosts_close(struct http_client *client)
+{
+  uint64_t *keys = xcalloc(client->hosts.count, sizeof(*keys)), key;
+  size_t n = 0, pos = 0;
+  void *value;
+
+  while (map_next(&client->hosts, &pos, &key, &value))
+    keys[n++] = key;
+  for (size_t i = 0; i < n; i++) {
+    struct client_host *host = map_get(&client->hosts, keys[i]);
+
+    while (!list_empty(&host->waiting))
+      transfer_cancel(LIST_ITEM(host->waiting.next, struct transfer, node));
+    if (host->asking)
+      dns_cancel(client->dns, host->dns_id); /* its answer frees it */
+    else
+      host_forget(client, host);
+  }
+  free(keys);
+}
+
+void http_client_close(struct http_client **ret_client, void (*closed)(void *arg), void *arg)
+{
+  struct http_client *client = *ret_client;
+  struct list *node;
+
+  *ret_client = NULL;
+  client->closing = true;
+  client->closed = closed;
+  client->closed_arg = arg;
+  while (!list_empty(&client->running))
+    transfer_cancel(LIST_ITEM(client->running.next, struct transfer, node));
+  hosts_close(client);
+  while ((node = list_pop(&client->idle)) != NULL)
+    transfer_free(LIST_ITEM(node, struct transfer, node));
+  curl_multi_cleanup(client->multi); /* closes the kept connections */
+  client->multi = NULL;
+  for (size_t i = 0; i < client->n_polls; i++)
+    if (client->polls[i] != NULL)
+      client_poll_close(client->polls[i]);
+  uv_close((uv_handle_t *)&client->timer, handle_on_closed);
+  uv_close((uv_handle_t *)&client->soon, handle_on_closed);
+}

@@ -1,0 +1,114 @@
+/* http_client_in.h - private to http_client*.c: what the client and one transfer are made of. */
+#ifndef CORE_NET_HTTP_CLIENT_IN_H
+#define CORE_NET_HTTP_CLIENT_IN_H
+#include "core/base/buf.h"
+#include "core/base/list.h"
+#include "core/base/map.h"
+#include "http_client.h"
+#include <curl/curl.h>
+
+#define CLIENT_IDLE_EASY_MAX 128 /* transfers kept for re-use */
+#define CLIENT_HOSTS_MAX 4096    /* names remembered */
+#define CLIENT_PIN_MIN_MS 5000   /* how long a name's addresses are good for, whatever its TTL says */
+#define CLIENT_PIN_MAX_MS 300000
+#define CLIENT_PIN_USUAL_MS 60000 /* no TTL: from the hosts file */
+#define CLIENT_READ_BYTES 8192L /* a buffer of this size is kept by each easy handle */
+#define CLIENT_METHOD_MAX 16
+#define CLIENT_HEADERS_MAX 100
+#define CLIENT_HEAD_MAX 65536 /* bytes of a request's own headers */
+
+/* One a socket, kept while the socket lives: libcurl's wishes change with each request, the uv_poll only when it must. */
+struct client_poll {
+  uv_poll_t poll;
+  struct http_client *client;
+  int fd;
+  int want, armed; /* UV_READABLE | UV_WRITABLE */
+  bool ours;       /* made in client_socket_open(), so its closing is told too */
+};
+
+/* A name and the addresses it is pinned to within libcurl. */
+struct client_host {
+  char name[URL_HOST_MAX + 1];
+  uint16_t port;
+  uint64_t key;
+  bool asking;
+  uint64_t dns_id;
+  int64_t good_until_ms;
+  struct buf pin;  /* "host:port:addr,addr" */
+  uint32_t pinned; /* how often the pin was made */
+  bool loaded;     /* libcurl surely has the present one */
+  struct list waiting;
+  struct http_client *client;
+};
+
+struct http_client {
+  uv_loop_t *loop;
+  const struct env *env;
+  struct dns *dns;
+  const struct egress *egress;
+  struct http_client_conf conf;
+  char *ca_file, *user_agent;
+  CURLM *multi;
+  uv_timer_t timer;
+  uv_idle_t soon;
+  struct client_poll **polls; /* by fd */
+  size_t n_polls;
+  struct list idle, running, finished;
+  size_t n_idle;
+  struct map by_id, hosts;
+  struct curl_slist *unpin; /* names forgotten here, to be forgotten by libcurl with the next transfer */
+  uint64_t last_id;
+  size_t handles;
+  struct http_client_counters counters;
+  bool closing;
+  void (*closed)(void *arg);
+  void *closed_arg;
+};
+
+enum transfer_state { TRANSFER_IDLE, TRANSFER_NAMING, TRANSFER_RUNNING, TRANSFER_FINISHED };
+struct transfer {
+  struct http_client *client;
+  CURL *easy;
+  struct list node; /* idle, a host's waiting, running or finished */
+  enum transfer_state state;
+  uint64_t id;
+  http_client_done *done;
+  void *arg;
+  int64_t deadline_ms;
+  struct url url;
+  uint64_t host_key;
+  uint32_t pinned; /* the pin that was handed to libcurl with this transfer; 0: none */
+  char method[CLIENT_METHOD_MAX + 1];
+  struct buf text; /* the URL, then each header line, NUL after each */
+  struct curl_slist *lines;
+  uint32_t n_lines;
+  struct curl_slist *pins;
+  char *body;
+  size_t body_len;
+  uint64_t response_max;
+  unsigned n_sends; /* how often libcurl was about to send the request */
+  bool denied, too_large, replayed, repeatable;
+  char error[CURL_ERROR_SIZE];
+  /* the reply */
+  struct buf head, got, reason;
+  parley_pair *headers;
+  struct http_reply reply;
+};
+
+/* http_client_socket.c */
+parley_status client_multi_new(struct http_client *client);
+void client_easy_sockets(struct http_client *client, struct transfer *transfer);
+void client_check(struct http_client *client); /* takes what libcurl has finished, then tells */
+void client_poll_close(struct client_poll *poll);
+
+/* http_client_reply.c */
+void client_easy_reply(struct transfer *transfer);
+void transfer_reply_fill(struct transfer *transfer, CURLcode result);
+void transfer_reply_fail(struct transfer *transfer, parley_status status, const char *word, const char *detail);
+
+/* http_client.c */
+void transfer_finish(struct transfer *transfer); /* its reply is filled: it will be told */
+void transfer_pin_loaded(struct transfer *transfer); /* libcurl has taken its pin */
+void client_tell(struct http_client *client);
+void client_free_maybe(struct http_client *client);
+#endif

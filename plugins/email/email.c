@@ -1,0 +1,596 @@
+/* email.c - the e-mail channel: mails out by SMTP over a pool of connections. A message waits in a short queue until a
+ * connection is ready, is composed then, and is settled with what the server said. Bytes are smtp_wire's, the talk is
+ * smtp_session's; here are sockets, the pool and the table that the host sees. */
+#include "email_job.h"
+#include <parley/ext/stream.h>
+#include <stdlib.h>
+
+enum {
+  JOBS_PER_SESSION = 4,       /* tokens open for each connection: one on its way, the rest so that none ever waits for the host */
+  CONNECT_MS = 30000,
+  IDLE_MS = 30000,            /* a connection with nothing to do takes its leave */
+  TICK_MS = 1000,
+  QUEUE_WAIT_MS = 60000,      /* longer than this no message waits for a free connection */
+  QUEUE_HOLD_MS = 5000,
+  REQUEUES_MAX = 3,           /* a message given to connections that had gone unnoticed */
+  FAILURES_TO_DOWN = 5,       /* logins in a row that failed for a time: then an operator should look */
+  BACKOFF_MIN_MS = 1000,
+  BACKOFF_MAX_MS = 60000,
+  STOP_HOLD_MS = 1            /* hold for what was not tried when the channel stops */
+};
+
+struct link { /* one connection */
+  struct link *next;
+  parley_channel *channel;
+  uint64_t stream;
+  struct smtp_session session;
+  struct email_job *job; /* what it carries; of a probe: the probe's token */
+  int64_t idle_since_ms;
+  bool probe, login; /* login: counted in n_logins */
+};
+struct parley_channel {
+  const parley_host *host;
+  const parley_stream *stream;
+  struct mail_composer *composer;
+  struct email_options options;
+  parley_capabilities capabilities;
+  struct link *links;
+  struct email_job *queue, **queue_end;
+  uint32_t n_links, n_logins; /* probes are in neither; n_logins: connections not ready for the first time yet */
+  uint32_t n_queued, n_open;  /* tokens: waiting; waiting or under way */
+  uint32_t failures;          /* logins, or mails refused for the channel's own fault, since one went well */
+  int64_t backoff_until_ms;
+  uint64_t timer;
+  bool down, mails_refused, draining, stopping;
+  parley_call *stopped;
+  void *stopped_arg;
+};
+
+static int64_t now_ms(const parley_channel *channel) { return channel->host->mono_ms(channel->host); }
+
+/* --- The queue ------------------------------------------------------------------------------------------------------- */
+static void queue_push(parley_channel *channel, struct email_job *job)
+{
+  job->next = NULL;
+  *channel->queue_end = job;
+  channel->queue_end = &job->next;
+  channel->n_queued++;
+}
+
+static void queue_push_front(parley_channel *channel, struct email_job *job)
+{
+  job->next = channel->queue;
+  if (channel->queue == NULL)
+    channel->queue_end = &job->next;
+  channel->queue = job;
+  channel->n_queued++;
+}
+
+static struct email_job *queue_pop(parley_channel *channel)
+{
+  struct email_job *job = channel->queue;
+
+  if (job == NULL)
+    return NULL;
+  channel->queue = job->next;
+  if (channel->queue == NULL)
+    channel->queue_end = &channel->queue;
+  channel->n_queued--;
+  return job;
+}
+
+static void job_settle(parley_channel *channel, struct email_job **job, const struct smtp_result *result)
+{
+  channel->n_open -= (*job)->message != NULL;
+  email_job_settle(job, result);
+}
+
+static void job_end(parley_channel *channel, struct email_job **job, uint32_t outcome, uint32_t retry_ms, parley_text detail)
+{
+  channel->n_open -= (*job)->message != NULL;
+  email_job_end(job, outcome, retry_ms, detail);
+}
+
+static void queue_flush(parley_channel *channel, uint32_t outcome, uint32_t retry_ms, parley_text detail)
+{
+  for (struct email_job *job = queue_pop(channel); job != NULL; job = queue_pop(channel))
+    job_end(channel, &job, outcome, retry_ms, detail);
+}
+
+/* --- Up and down ----------------------------------------------------------------------------------------------------- */
+static parley_text remedy_of(enum smtp_stage stage)
+{
+  switch (stage) {
+  case SMTP_STAGE_CONNECT:
+  case SMTP_STAGE_GREETING:
+  case SMTP_STAGE_EHLO:
+  case SMTP_STAGE_HELO: return PARLEY_LIT("is the server of option smtp reachable from here, and does it know this machine?");
+  case SMTP_STAGE_STARTTLS: return PARLEY_LIT("check the port and the certificate; a server without TLS needs tls: off");
+  case SMTP_STAGE_AUTH: return PARLEY_LIT("check user and password");
+  case SMTP_STAGE_MAIL: return PARLEY_LIT("may this user send from the address of option from?");
+  case SMTP_STAGE_RCPT:
+  case SMTP_STAGE_DATA:
+  case SMTP_STAGE_DOT:
+  case SMTP_STAGE_VOID_DOT:
+  case SMTP_STAGE_RSET:
+  case SMTP_STAGE_QUIT: break;
+  }
+  return PARLEY_LIT("does the server want a login? set user and password");
+}
+
+static uint32_t backoff_ms(uint32_t failures)
+{
+  uint32_t ms = BACKOFF_MIN_MS;
+
+  for (uint32_t i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+    ms *= 2;
+  return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+}
+
+static void channel_up(parley_channel *channel)
+{
+  if (!channel->mails_refused)
+    channel->failures = 0;
+  channel->backoff_until_ms = 0;
+  if (!channel->down)
+    return;
+  channel->down = false;
+  channel->host->health(channel->host, PARLEY_UP, PARLEY_LIT(""), PARLEY_LIT(""));
+}
+
+static void channel_down(parley_channel *channel, const struct smtp_result *result)
+{
+  parley_text cause = result->reply != NULL ? (parley_text){result->reply->text, result->reply->text_len} : result->why;
+
+  if (channel->down)
+    return;
+  channel->down = true;
+  channel->host->health(channel->host, PARLEY_DOWN, cause, remedy_of(result->stage));
+}
+
+static void backoff_begin(parley_channel *channel)
+{
+  channel->failures++;
+  channel->backoff_until_ms = now_ms(channel) + backoff_ms(channel->failures);
+}
+
+static uint32_t backoff_left_ms(const parley_channel *channel)
+{
+  int64_t left = channel->backoff_until_ms - now_ms(channel);
+
+  return left > 0 ? (uint32_t)left : 0;
+}
+
+static bool any_link_ready(const parley_channel *channel) /* or at least logged in once */
+{
+  for (const struct link *link = channel->links; link != NULL; link = link->next)
+    if (!link->probe && link->session.was_ready && link->session.state != SMTP_OVER && link->session.state != SMTP_QUITTING)
+      return true;
+  return false;
+}
+
+/* Nothing can leave for now: what waits goes back, untried. */
+static void queue_give_back(parley_channel *channel, parley_text why)
+{
+  uint32_t left = backoff_left_ms(channel);
+
+  if (channel->down)
+    queue_flush(channel, PARLEY_OUTCOME_CHANNEL_DOWN, 0, why);
+  else
+    queue_flush(channel, PARLEY_OUTCOME_THROTTLED, left > 0 ? left : BACKOFF_MIN_MS, why);
+}
+
+static void login_failed(parley_channel *channel, const struct smtp_result *result)
+{
+  backoff_begin(channel);
+  channel->host->metric(channel->host, "email_login_failures", parley_text_of(smtp_stage_name(result->stage)), 1);
+  if (any_link_ready(channel)) /* the server takes no more connections: those we have do the work */
+    return;
+  if (result->verdict.outcome == PARLEY_OUTCOME_CHANNEL_DOWN || channel->failures >= FAILURES_TO_DOWN)
+    channel_down(channel, result);
+  if (channel->n_logins == 0)
+    queue_give_back(channel, result->why.len > 0 ? result->why : PARLEY_LIT("the server lets nobody in"));
+}
+
+/* --- A connection ---------------------------------------------------------------------------------------------------- */
+static void pump(parley_channel *channel);
+
+static int64_t link_now_ms(void *arg)
+{
+  return now_ms(((struct link *)arg)->channel);
+}
+
+static uint64_t link_write(parley_bytes bytes, void *arg)
+{
+  struct link *link = arg;
+
+  return link->channel->stream->write(link->channel->host, link->stream, bytes);
+}
+
+static void link_secure(bool checked, void *arg)
+{
+  struct link *link = arg;
+  const parley_tls tls = {.size = sizeof tls, .flags = checked ? 0 : PARLEY_TLS_ANY_NAME | PARLEY_TLS_ANY_PEER,
+                          .server_name = parley_text_of(link->channel->options.server)};
+
+  link->channel->stream->secure(link->channel->host, link->stream, &tls, 0, 0);
+}
+
+static void link_close(bool now, void *arg)
+{
+  struct link *link = arg;
+
+  link->channel->stream->close(link->channel->host, link->stream, now);
+}
+
+static void probe_done(struct link *link, const struct smtp_result *result)
+{
+  if (result != NULL)
+    email_job_settle(&link->job, result);
+  else
+    email_job_end(&link->job, PARLEY_OUTCOME_ACCEPTED, 0, PARLEY_LIT("logged in"));
+}
+
+static void login_over(struct link *link)
+{
+  link->channel->n_logins -= link->login;
+  link->login = false;
+}
+
+/* The next mail that can go over this connection; those that never can are settled on the way. */
+static struct email_job *job_next(parley_channel *channel, const struct smtp_session *session)
+{
+  struct email_job *job;
+
+  while ((job = queue_pop(channel)) != NULL) {
+    const char *why = NULL;
+    struct smtp_result result = {.verdict = {.outcome = PARLEY_OUTCOME_REJECTED}, .stage = SMTP_STAGE_MAIL};
+
+    if (email_job_compose(job, channel->composer, &channel->options, &why) == PARLEY_OK &&
+        smtp_session_takes(session, &job->smtp, &result))
+      return job;
+    if (why != NULL)
+      result.why = parley_text_of(why);
+    job_settle(channel, &job, &result);
+  }
+  return NULL;
+}
+
+static void link_ready(void *arg)
+{
+  struct link *link = arg;
+  parley_channel *channel = link->channel;
+
+  link->idle_since_ms = now_ms(channel);
+  if (link->login || link->probe)
+    channel_up(channel);
+  login_over(link);
+  if (link->probe)
+    probe_done(link, NULL);
+  if (link->probe || channel->down) {
+    smtp_session_quit(&link->session);
+    return;
+  }
+  link->job = job_next(channel, &link->session);
+  if (link->job != NULL)
+    smtp_session_send(&link->session, &link->job->smtp);
+  else if (channel->draining)
+    smtp_session_quit(&link->session);
+}
+
+static void link_done(const struct smtp_result *result, void *arg)
+{
+  struct link *link = arg;
+  parley_channel *channel = link->channel;
+  struct email_job *job = link->job;
+
+  link->job = NULL;
+  if (result->untouched && channel->stopping) {
+    job_end(channel, &job, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
+    return;
+  }
+  if (result->untouched && job->requeued < REQUEUES_MAX) {
+    job->requeued++;
+    queue_push_front(channel, job);
+    return; /* link_closed() follows and pumps */
+  }
+  if (result->verdict.outcome == PARLEY_OUTCOME_ACCEPTED) {
+    channel->mails_refused = false;
+    channel->failures = 0;
+  } else if (result->verdict.outcome == PARLEY_OUTCOME_CHANNEL_DOWN) {
+    channel->mails_refused = true;
+    backoff_begin(channel);
+    channel_down(channel, result);
+  }
+  job_settle(channel, &job, result);
+  if (channel->down)
+    queue_give_back(channel, PARLEY_LIT("the server refuses this channel's mail"));
+}
+
+static void link_failed(const struct smtp_result *result, void *arg)
+{
+  struct link *link = arg;
+  parley_channel *channel = link->channel;
+
+  if (link->probe) {
+    probe_done(link, result);
+    return;
+  }
+  login_over(link);
+  login_failed(channel, result);
+}
+
+static const struct smtp_owner link_owner = {.now_ms = link_now_ms, .write = link_write, .secure = link_secure,
+                                             .close = link_close, .ready = link_ready, .done = link_done,
+                                             .failed = link_failed};
+
+static void link_opened(const parley_peer *peer, void *arg)
+{
+  struct link *link = arg;
+
+  if (link->channel->options.implicit_tls && !peer->secured)
+    return; /* it comes again when TLS stands */
+  smtp_session_opened(&link->session, peer->secured != 0);
+}
+
+static size_t link_data(parley_bytes bytes, void *arg)
+{
+  struct link *link = arg;
+
+  return smtp_session_data(&link->session, bytes);
+}
+
+static void link_writable(void *arg)
+{
+  struct link *link = arg;
+
+  smtp_session_writable(&link->session);
+}
+
+static void link_closed(const parley_result *result, void *arg)
+{
+  struct link *link = arg;
+  parley_channel *channel = link->channel;
+  struct link **at = &channel->links;
+  bool stopped;
+
+  smtp_session_closed(&link->session, result->reason.len > 0 ? result->reason : PARLEY_LIT("the connection ended"));
+  while (*at != link)
+    at = &(*at)->next;
+  *at = link->next;
+  channel->n_links -= !link->probe;
+  login_over(link);
+  free(link);
+  stopped = channel->stopping && channel->links == NULL && channel->stopped != NULL;
+  if (stopped) {
+    parley_call *done = channel->stopped;
+
+    channel->stopped = NULL;
+    done(channel->stopped_arg);
+  } else {
+    pump(channel);
+  }
+}
+
+static const parley_stream_events link_events = {.size = sizeof link_events, .opened = link_opened, .data = link_data,
+                                                 .writable = link_writable, .closed = link_closed};
+
+static bool link_open(parley_channel *channel, struct email_job *probe)
+{
+  const parley_tls tls = {.size = sizeof tls, .server_name = parley_text_of(channel->options.server),
+                          .flags = channel->options.smtp.tls == SMTP_TLS_OPPORTUNISTIC
+                                       ? PARLEY_TLS_ANY_NAME | PARLEY_TLS_ANY_PEER : 0};
+  struct link *link = calloc(1, sizeof *link);
+
+  if (link == NULL)
+    return false;
+  link->channel = channel;
+  link->probe = probe != NULL;
+  link->job = probe;
+  link->next = channel->links;
+  channel->links = link;
+  channel->n_links += !link->probe;
+  link->login = !link->probe;
+  channel->n_logins += link->login;
+  smtp_session_init(&link->session, &channel->options.smtp, &link_owner, link);
+  link->stream = channel->stream->connect(channel->host,
+                                          PARLEY_REF(parley_endpoint, .address = parley_text_of(channel->options.address),
+                                                     .connect_ms = CONNECT_MS,
+                                                     .tls = channel->options.implicit_tls ? &tls : NULL),
+                                          &link_events, link);
+  return true;
+}
+
+/* --- The pool -------------------------------------------------------------------------------------------------------- */
+static void tick(void *arg);
+
+static void tick_want(parley_channel *channel)
+{
+  if (channel->timer == 0)
+    channel->timer = channel->host->timer(channel->host, TICK_MS, TICK_MS, tick, channel);
+}
+
+static bool link_idle(const struct link *link)
+{
+  return !link->probe && link->job == NULL && link->session.state == SMTP_READY;
+}
+
+/* Gives what waits to idle connections and opens more where they are too few. */
+static void pump(parley_channel *channel)
+{
+  for (struct link *link = channel->links; link != NULL && channel->queue != NULL; link = link->next)
+    if (link_idle(link))
+      link_ready(link);
+  if (channel->stopping || (channel->n_queued > 0 && backoff_left_ms(channel) > 0 && channel->n_logins == 0 && !any_link_ready(channel)))
+    queue_give_back(channel, PARLEY_LIT("no connection to the server"));
+  while (channel->n_queued > channel->n_logins && channel->n_links < channel->options.sessions && backoff_left_ms(channel) == 0)
+    if (!link_open(channel, NULL))
+      break;
+  if (channel->links != NULL || channel->queue != NULL || channel->down)
+    tick_want(channel);
+}
+
+static void links_sweep(parley_channel *channel)
+{
+  for (struct link *link = channel->links; link != NULL; link = link->next) {
+    if (link_idle(link) && (channel->draining || now_ms(channel) - link->idle_since_ms >= IDLE_MS))
+      smtp_session_quit(&link->session);
+    else
+      smtp_session_sweep(&link->session);
+  }
+}
+
+static void queue_sweep(parley_channel *channel)
+{
+  while (channel->queue != NULL && now_ms(channel) - channel->queue->taken_ms >= QUEUE_WAIT_MS) {
+    struct email_job *job = queue_pop(channel);
+
+    job_end(channel, &job, PARLEY_OUTCOME_THROTTLED, QUEUE_HOLD_MS, PARLEY_LIT("every connection is busy"));
+  }
+}
+
+static void tick(void *arg)
+{
+  parley_channel *channel = arg;
+
+  links_sweep(channel);
+  queue_sweep(channel);
+  if (channel->down && !channel->draining && channel->n_links == 0 && backoff_left_ms(channel) == 0)
+    link_open(channel, NULL); /* knocks until somebody opens */
+  if (channel->links == NULL && channel->queue == NULL && !(channel->down && !channel->draining)) {
+    channel->host->cancel(channel->host, channel->timer);
+    channel->timer = 0;
+  }
+}
+
+/* --- The plugin ------------------------------------------------------------------------------------------------------ */
+static parley_status email_submit(parley_channel *channel, uint64_t token, const parley_message *message)
+{
+  struct email_job *job;
+
+  if (channel->draining || channel->n_open >= channel->capabilities.in_flight)
+    return PARLEY_BUSY;
+  job = email_job_new(channel->host, token, message, now_ms(channel));
+  if (job == NULL)
+    return PARLEY_BUSY;
+  channel->n_open++;
+  if (message->to == NULL || mail_address_read(message->to->value, &job->to) != PARLEY_OK) {
+    job_end(channel, &job, PARLEY_OUTCOME_BAD_ADDRESS, 0, PARLEY_LIT("not an e-mail address"));
+    return PARLEY_OK;
+  }
+  queue_push(channel, job);
+  pump(channel);
+  return PARLEY_OK;
+}
+
+static parley_status email_probe(parley_channel *channel, uint64_t token)
+{
+  struct email_job *job = channel->draining ? NULL : email_job_new(channel->host, token, NULL, now_ms(channel));
+
+  if (job == NULL)
+    return PARLEY_BUSY;
+  if (!link_open(channel, job)) {
+    free(job);
+    return PARLEY_BUSY;
+  }
+  tick_want(channel);
+  return PARLEY_OK;
+}
+
+static void email_drain(parley_channel *channel, uint32_t within_ms)
+{
+  (void)within_ms; /* what is not settled by then the host ends by stop() */
+  channel->draining = true;
+  for (struct link *link = channel->links; link != NULL; link = link->next)
+    if (link_idle(link))
+      smtp_session_quit(&link->session);
+}
+
+static void email_stop(parley_channel *channel, parley_call *done, void *arg)
+{
+  channel->draining = channel->stopping = true;
+  queue_flush(channel, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
+  for (struct link *link = channel->links; link != NULL; link = link->next) {
+    if (link->probe && link->job != NULL)
+      email_job_end(&link->job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("the channel stops"));
+    smtp_session_quit(&link->session);
+  }
+  if (channel->links == NULL) {
+    done(arg);
+    return;
+  }
+  channel->stopped = done;
+  channel->stopped_arg = arg;
+}
+
+static void email_destroy(parley_channel *channel)
+{
+  mail_composer_free(&channel->composer);
+  free(channel);
+}
+
+static const parley_capabilities *email_capable(parley_channel *channel)
+{
+  return &channel->capabilities;
+}
+
+enum { MEDIA_MAX = 20, MEDIA_BYTES_MAX = 25 << 20, SUBJECT_MAX = 900 };
+static const parley_feature *const features[] = {
+    PARLEY_REF(parley_feature, .what = PARLEY_KIND_CONTENT, .level = PARLEY_LEVEL_NATIVE),
+    PARLEY_REF(parley_feature, .what = PARLEY_PART_TEXT, .level = PARLEY_LEVEL_NATIVE, .unit = PARLEY_UNIT_BYTES),
+    PARLEY_REF(parley_feature, .what = PARLEY_PART_HTML, .level = PARLEY_LEVEL_NATIVE, .unit = PARLEY_UNIT_BYTES),
+    PARLEY_REF(parley_feature, .what = PARLEY_PART_MEDIA, .level = PARLEY_LEVEL_NATIVE, .count_max = MEDIA_MAX,
+               .bytes_max = MEDIA_BYTES_MAX),
+    PARLEY_REF(parley_feature, .what = PARLEY_PART_BUTTONS, .level = PARLEY_LEVEL_FALLBACK),
+    PARLEY_REF(parley_feature, .what = PARLEY_PART_LOCATION, .level = PARLEY_LEVEL_FALLBACK),
+    PARLEY_REF(parley_feature, .what = PARLEY_FEATURE_SUBJECT, .level = PARLEY_LEVEL_NATIVE, .unit = PARLEY_UNIT_BYTES,
+               .length_max = SUBJECT_MAX),
+    PARLEY_REF(parley_feature, .what = PARLEY_FEATURE_REPLY, .level = PARLEY_LEVEL_NATIVE),
+    NULL,
+};
+static const parley_capabilities capabilities = {.size = sizeof capabilities, .in_flight = 20 * JOBS_PER_SESSION,
+                                                 .address_kind = "email", .channel_kind = "email", .features = features};
+
+static parley_status email_create(const parley_host *host, const parley_value *options, parley_channel **ret)
+{
+  parley_channel *channel = calloc(1, sizeof *channel);
+  const char *why = NULL;
+
+  if (channel == NULL)
+    return PARLEY_BUSY;
+  channel->host = host;
+  channel->stream = host->extension(host, PARLEY_STREAM);
+  channel->queue_end = &channel->queue;
+  if (channel->stream == NULL || email_options_read(options, &channel->options, &why) != PARLEY_OK) {
+    host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "the host has no byte streams"),
+                 PARLEY_LIT("change the channel's options"));
+    free(channel);
+    return PARLEY_INVALID;
+  }
+  channel->capabilities = capabilities;
+  channel->capabilities.in_flight = channel->options.sessions * JOBS_PER_SESSION;
+  channel->composer = mail_composer_new();
+  *ret = channel;
+  return PARLEY_OK;
+}
+
+static parley_status email_start(parley_channel *channel)
+{
+  channel->host->window(channel->host, channel->capabilities.in_flight);
+  return PARLEY_OK;
+}
+
+static const parley_metric *const metrics[] = {
+    PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_login_failures", .label = "stage",
+               .help = "Connections to the mail server that came to nothing, by the step that failed"),
+    NULL,
+};
+
+const parley_plugin parley_plugin_v1 = {
+    .size = sizeof parley_plugin_v1, .abi_major = PARLEY_ABI_MAJOR, .abi_minor = PARLEY_ABI_MINOR,
+    .name = "email", .version = "1.0.0", .summary = "sends e-mail by SMTP",
+    .capabilities = &capabilities, .options = email_option_table, .metrics = metrics,
+    .requires_ids = (const char *const[]){PARLEY_STREAM, NULL},
+    .create = email_create, .start = email_start, .submit = email_submit, .drain = email_drain, .stop = email_stop,
+    .destroy = email_destroy, .capable = email_capable, .probe = email_probe,
+};

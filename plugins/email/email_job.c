@@ -1,0 +1,93 @@
+#include "email_job.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DETAIL_MAX = 480, DOT_BY_MS = 600000 /* from submit to the final dot; the host waits eleven minutes for the whole */ };
+
+struct email_job *email_job_new(const parley_host *host, uint64_t token, const parley_message *message, int64_t mono_ms)
+{
+  struct email_job *job = calloc(1, sizeof *job);
+
+  if (job == NULL)
+    return NULL;
+  job->host = host;
+  job->token = token;
+  job->message = message;
+  job->taken_ms = mono_ms;
+  return job;
+}
+
+static void job_free(struct email_job **job)
+{
+  if ((*job)->composed)
+    mail_done(&(*job)->mail);
+  free(*job);
+  *job = NULL;
+}
+
+parley_status email_job_compose(struct email_job *job, struct mail_composer *composer, const struct email_options *options,
+                                const char **ret_why)
+{
+  const struct mail_source source = {.from = &options->from, .to = &job->to, .message = job->message};
+  parley_status st;
+
+  if (job->composed)
+    return PARLEY_OK;
+  st = mail_compose(composer, &source, &job->mail, ret_why);
+  if (st != PARLEY_OK)
+    return st;
+  job->composed = true;
+  job->smtp = (struct smtp_job){.from = mail_address_text(&options->from.address),
+                                .to = mail_address_text(&job->to),
+                                .mail = {job->mail.at, job->mail.len},
+                                .smtputf8 = job->to.utf8 || options->from.address.utf8,
+                                .eightbit = job->mail.eightbit,
+                                .dot_by_ms = job->taken_ms + DOT_BY_MS};
+  return PARLEY_OK;
+}
+
+void email_code_write(const struct smtp_reply *reply, char *to)
+{
+  const struct smtp_enhanced *e = reply != NULL ? &reply->enhanced : NULL;
+
+  to[0] = '\0';
+  if (reply != NULL && e->digit != 0)
+    snprintf(to, EMAIL_CODE_MAX, "%u %u.%u.%u", reply->code, e->digit, e->subject, e->detail);
+  else if (reply != NULL)
+    snprintf(to, EMAIL_CODE_MAX, "%u", reply->code);
+}
+
+static parley_text detail_write(const struct smtp_result *result, char *to, size_t room)
+{
+  parley_text words = result->reply != NULL ? (parley_text){result->reply->text, result->reply->text_len} : result->why;
+  int len = snprintf(to, room, "%s: %.*s", smtp_stage_name(result->stage), (int)words.len, words.at);
+
+  return (parley_text){to, len < 0 ? 0 : (size_t)len < room ? (size_t)len : room - 1};
+}
+
+void email_job_settle(struct email_job **job, const struct smtp_result *result)
+{
+  const struct smtp_verdict *verdict = &result->verdict;
+  char code[EMAIL_CODE_MAX], detail[DETAIL_MAX];
+  const parley_text id = parley_text_of((*job)->mail.id);
+  parley_outcome outcome = {.size = sizeof outcome, .result = verdict->outcome, .retry_ms = verdict->retry_ms};
+
+  email_code_write(result->reply, code);
+  outcome.code = parley_text_of(code);
+  outcome.detail = detail_write(result, detail, sizeof detail);
+  if (verdict->by_domain && (*job)->message != NULL)
+    outcome.destination = mail_address_domain(&(*job)->to);
+  if (verdict->outcome == PARLEY_OUTCOME_ACCEPTED && (*job)->message != NULL) {
+    outcome.ids = &id;
+    outcome.n_ids = 1;
+  }
+  (*job)->host->settle((*job)->host, (*job)->token, &outcome);
+  job_free(job);
+}
+
+void email_job_end(struct email_job **job, uint32_t outcome, uint32_t retry_ms, parley_text detail)
+{
+  (*job)->host->settle((*job)->host, (*job)->token,
+                       PARLEY_REF(parley_outcome, .result = outcome, .retry_ms = retry_ms, .detail = detail));
+  job_free(job);
+}

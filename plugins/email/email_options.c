@@ -1,0 +1,179 @@
+#include "email_options.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PORT_SMTP = 587, PORT_SMTPS = 465, TIMEOUT_MIN_MS = 1000, TIMEOUT_MAX_MS = 3600000, TEXT_MAX = 1000 };
+enum { TLS_CHOICE_REQUIRED, TLS_CHOICE_OPPORTUNISTIC, TLS_CHOICE_OFF };
+
+static const char *const tls_choices[] = {"required", "opportunistic", "off", NULL};
+
+const parley_option *const email_option_table[] = {
+    PARLEY_REF(parley_option, .name = "smtp", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
+               .doc = "the mail server: smtp://host:port, or smtps:// for TLS from the first byte",
+               .example = "smtp://127.0.0.1:2525"),
+    PARLEY_REF(parley_option, .name = "from", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED, .min = 1, .max = TEXT_MAX,
+               .doc = "the sender as customers see it", .example = "Shop <orders@shop.example>"),
+    PARLEY_REF(parley_option, .name = "user", .type = PARLEY_OPTION_TEXT, .max = TEXT_MAX,
+               .doc = "to log in with; leave it out where the server wants no login", .example = "orders@shop.example"),
+    PARLEY_REF(parley_option, .name = "password", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET, .max = TEXT_MAX,
+               .doc = "the password of user", .example = "secret"),
+    PARLEY_REF(parley_option, .name = "tls", .type = PARLEY_OPTION_CHOICE, .choices = tls_choices,
+               .doc = "required, or opportunistic (take it if offered, any certificate), or off; default: off on loopback, else required",
+               .example = "required"),
+    PARLEY_REF(parley_option, .name = "helo", .type = PARLEY_OPTION_TEXT, .max = EMAIL_HOST_MAX,
+               .doc = "the name this machine gives itself; default: its full host name, else the domain of from",
+               .example = "parley.shop.example"),
+    PARLEY_REF(parley_option, .name = "sessions", .type = PARLEY_OPTION_INT, .min = 1, .max = EMAIL_SESSIONS_MAX,
+               .default_text = "20", .doc = "most connections to the server at once", .example = "20"),
+    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS, .max = TIMEOUT_MAX_MS,
+               .default_text = "10m", .doc = "how long to wait for the answer to a mail", .example = "10m"),
+    NULL,
+};
+
+/* --- The server ------------------------------------------------------------------------------------------------------ */
+static bool port_read(parley_text text, uint32_t *ret)
+{
+  uint32_t port = 0;
+
+  if (text.len == 0 || text.len > 5)
+    return false;
+  for (size_t i = 0; i < text.len; i++) {
+    if (text.at[i] < '0' || text.at[i] > '9')
+      return false;
+    port = port * 10 + (uint32_t)(text.at[i] - '0');
+  }
+  *ret = port;
+  return port > 0 && port <= UINT16_MAX;
+}
+
+static bool scheme_cut(parley_text *url, const char *scheme)
+{
+  size_t len = strlen(scheme);
+
+  if (url->len < len || memcmp(url->at, scheme, len) != 0)
+    return false;
+  url->at += len;
+  url->len -= len;
+  return true;
+}
+
+static bool host_ok(parley_text host, bool bracketed)
+{
+  for (size_t i = 0; bracketed && i < host.len; i++)
+    if (strchr("0123456789abcdefABCDEF:.", host.at[i]) == NULL)
+      return false;
+  return host.len > 0 && host.len <= EMAIL_HOST_MAX;
+}
+
+/* "host", "host:port" or "[::1]:port" into server and address. */
+static bool server_read(parley_text rest, uint32_t port, struct email_options *to)
+{
+  bool bracketed = rest.len > 0 && rest.at[0] == '[';
+  const char *end = rest.len > 0 ? memchr(rest.at, bracketed ? ']' : ':', rest.len) : NULL;
+  size_t host_end = end != NULL ? (size_t)(end - rest.at) : rest.len, after = host_end + (bracketed && end != NULL), len;
+  parley_text host = {rest.at + bracketed, host_end - bracketed};
+
+  if ((bracketed && end == NULL) || !host_ok(host, bracketed))
+    return false;
+  if (after < rest.len && (rest.at[after] != ':' || !port_read((parley_text){rest.at + after + 1, rest.len - after - 1}, &port)))
+    return false;
+  if (bracketed)
+    snprintf(to->server, sizeof to->server, "%.*s", (int)host.len, host.at);
+  else if (mail_domain_read(host, to->server, sizeof to->server, &len) != PARLEY_OK)
+    return false;
+  snprintf(to->address, sizeof to->address, bracketed ? "[%s]:%u" : "%s:%u", to->server, (unsigned)port);
+  return true;
+}
+
+static const char *smtp_read(parley_text url, struct email_options *to)
+{
+  to->implicit_tls = scheme_cut(&url, "smtps://");
+  if (!to->implicit_tls && !scheme_cut(&url, "smtp://"))
+    return "smtp: must begin with smtp:// or smtps://";
+  if (url.len > 0 && url.at[url.len - 1] == '/')
+    url.len--;
+  if (memchr(url.at, '@', url.len) != NULL)
+    return "smtp: user and password stand in options of their own, not in the URL";
+  if (!server_read(url, to->implicit_tls ? PORT_SMTPS : PORT_SMTP, to))
+    return "smtp: must be smtp://host:port";
+  return NULL;
+}
+
+static bool is_loopback(const char *server)
+{
+  return strcmp(server, "localhost") == 0 || strcmp(server, "::1") == 0 || strncmp(server, "127.", 4) == 0;
+}
+
+/* --- The rest -------------------------------------------------------------------------------------------------------- */
+static const char *helo_read(parley_text given, struct email_options *to)
+{
+  char host[EMAIL_HOST_MAX + 1] = "";
+  parley_text domain = mail_address_domain(&to->from.address);
+  size_t len;
+
+  if (given.len > 0)
+    return mail_domain_read(given, to->helo, sizeof to->helo, &len) == PARLEY_OK ? NULL : "helo: must be a host name";
+  if (gethostname(host, sizeof host - 1) == 0 && strchr(host, '.') != NULL &&
+      mail_domain_read(parley_text_of(host), to->helo, sizeof to->helo, &len) == PARLEY_OK)
+    return NULL;
+  snprintf(to->helo, sizeof to->helo, "%.*s", (int)domain.len, domain.at);
+  return NULL;
+}
+
+static const char *tls_read(const parley_value *value, struct email_options *to)
+{
+  bool loopback = is_loopback(to->server);
+
+  to->smtp.tls = loopback && !to->implicit_tls ? SMTP_TLS_OFF : SMTP_TLS_REQUIRED;
+  if (value != NULL && value->type != 0)
+    to->smtp.tls = value->number == TLS_CHOICE_OFF             ? SMTP_TLS_OFF
+                   : value->number == TLS_CHOICE_OPPORTUNISTIC ? SMTP_TLS_OPPORTUNISTIC
+                                                               : SMTP_TLS_REQUIRED;
+  if (to->implicit_tls && to->smtp.tls == SMTP_TLS_OFF)
+    return "tls: off contradicts smtps://";
+  to->smtp.clear_auth = loopback && to->smtp.tls == SMTP_TLS_OFF;
+  if (to->smtp.tls == SMTP_TLS_OFF && !loopback && to->smtp.user.len > 0)
+    return "tls: a password is never sent in clear; leave tls out or set it to required";
+  return NULL;
+}
+
+static parley_text text_of(const parley_value *options, const char *name)
+{
+  const parley_value *value = parley_find(options, name);
+
+  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
+}
+
+static int64_t number_of(const parley_value *options, const char *name, int64_t otherwise)
+{
+  const parley_value *value = parley_find(options, name);
+
+  return value != NULL && value->type != 0 ? value->number : otherwise;
+}
+
+parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why)
+{
+  const char *why;
+
+  *to = (struct email_options){0};
+  to->smtp.user = text_of(options, "user");
+  to->smtp.password = text_of(options, "password");
+  to->sessions = (uint32_t)number_of(options, "sessions", 20);
+  to->smtp.timeout_ms = (uint32_t)number_of(options, "timeout", 600000);
+  why = smtp_read(text_of(options, "smtp"), to);
+  if (why == NULL && mail_mailbox_read(text_of(options, "from"), &to->from) != PARLEY_OK)
+    why = "from: must be one address, like Shop <orders@shop.example>";
+  if (why == NULL)
+    why = helo_read(text_of(options, "helo"), to);
+  if (why == NULL)
+    why = tls_read(parley_find(options, "tls"), to);
+  if (why == NULL && (to->smtp.user.len == 0) != (to->smtp.password.len == 0))
+    why = "user and password belong together: give both or neither";
+  if (why != NULL) {
+    *ret_why = why;
+    return PARLEY_INVALID;
+  }
+  to->smtp.helo = parley_text_of(to->helo);
+  return PARLEY_OK;
+}

@@ -1,0 +1,21 @@
+/* email_options.h - what the operator wrote for an e-mail channel: the table of options and what they come to.
+ * Texts are borrowed from the option tree, which lives until destroy(), or are this struct's own. Thread: loop. */
+#ifndef EMAIL_OPTIONS_H
+#define EMAIL_OPTIONS_H
+#include "mail_address.h"
+#include "smtp_session.h"
+
+enum { EMAIL_SESSIONS_MAX = 1000, EMAIL_HOST_MAX = 253 };
+struct email_options {
+  struct mail_mailbox from;
+  struct smtp_config smtp;
+  bool implicit_tls;  /* smtps: TLS from the first byte */
+  uint32_t sessions;
+  char server[EMAIL_HOST_MAX + 1];                   /* to connect to and to check the certificate against; no brackets */
+  char address[EMAIL_HOST_MAX + sizeof "[]:65535"];  /* "host:port" */
+  char helo[EMAIL_HOST_MAX + 3];
+};
+extern const parley_option *const email_option_table[];
+/* PARLEY_INVALID: *ret_why says which option and why (static text). The result points into itself: it may not be copied. */
+parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why);
+#endif
