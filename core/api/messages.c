@@ -344,7 +344,7 @@ static void list_done(struct store_op *op)
     buf_message(&body, &many->rows[i], false);
   }
   buf_char(&body, ']');
-  last = many->n > 0 ? many->rows[many->n - 1].id : 0;
+  last = many->last; /* a page may be shorter than what was looked at */
   api_next_cursor(look->req, &body, many->more, &last, 1);
   arena_free(&op->arena);
   api_answer(look->req, 200, &body);

@@ -1,6 +1,6 @@
 /* sqlite_read.c - the reader threads: one queue, two connections, short transactions (an open one keeps the WAL from
  * starting anew). What each kind of read does stands in sqlite_read_*.c. */
-#include "sqlite.h"
+#include "sqlite_read.h"
 
 static parley_status read_nothing(struct reader *reader, struct store_op *op)
 {
@@ -11,11 +11,15 @@ static parley_status read_nothing(struct reader *reader, struct store_op *op)
 
 static read_fn *read_of(enum store_kind kind)
 {
-  switch ((int)kind) {
-  case STORE_BACKUP:
-    return read_backup;
-  }
-  return read_nothing;
+  static read_fn *const reads[] = {
+      [STORE_BACKUP] = read_backup,       [STORE_MESSAGE] = read_message,           [STORE_MESSAGES] = read_messages,
+      [STORE_CUSTOMER] = read_customer,   [STORE_TIMELINE] = read_timeline,         [STORE_EVENTS] = read_events,
+      [STORE_CONVERSATIONS] = read_conversations, [STORE_SUPPRESSIONS] = read_suppressions, [STORE_DOCS] = read_docs,
+      [STORE_MEDIA] = read_media,         [STORE_FACTS] = read_facts,               [STORE_FEED_DUE] = read_feed_due,
+      [STORE_STATS] = read_stats,
+  };
+
+  return (size_t)kind < COUNT_OF(reads) && reads[kind] != NULL ? reads[kind] : read_nothing;
 }
 
 void read_begin(struct reader *reader)

@@ -69,10 +69,13 @@ static const char schema_1[] =
     /* removed: 0, or when it was lifted; rows are never deleted. */
     "CREATE TABLE suppression(id INTEGER PRIMARY KEY, h, kind, value, reason, at, removed);"
     "CREATE INDEX suppression_h ON suppression(h) WHERE removed=0;"
+    "CREATE INDEX suppression_live ON suppression(id) WHERE removed=0;"
 
     "CREATE TABLE conversation(id INTEGER PRIMARY KEY, customer, identity, state, assignee, tags, channel, channel_kind,"
     " subject, opened, updated, closed, last_inbound, version);"
     "CREATE INDEX conversation_customer ON conversation(customer);"
+    "CREATE INDEX conversation_state ON conversation(state);"
+    "CREATE INDEX conversation_assignee ON conversation(assignee) WHERE assignee<>'';"
     /* What came in once: channel and event id, or touchpoint key. id: its message, or its event's seq. */
     "CREATE TABLE seen(h INTEGER PRIMARY KEY, what, id, body_hash, at);"
 

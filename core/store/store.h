@@ -285,18 +285,19 @@ struct message_row {
   struct attempt_row *attempts;
 };
 struct store_message { struct store_op op; id64 id; parley_text key; struct message_row *row; };
-/* Newest first; cursor: the last id seen, 0: from the newest. */
+/* Newest first; cursor: `last` of the page before, 0: from the newest. A rare filter may give a short or empty page with `more`. */
 struct store_messages {
   struct store_op op;
   id64 customer, before; struct identity to; /* kind empty: any */
   int state; /* enum message_state or -1 */ int inbound; /* -1 both */
   parley_text topic, channel; int64_t since_ms; size_t limit;
-  size_t n; struct message_row *rows; bool more;
+  size_t n; struct message_row *rows; bool more; id64 last;
 };
 /* By id, external, or identity. merged: the row of the head comes back. */
 struct store_customer { struct store_op op; id64 id; parley_text external; struct identity identity; struct customer_row *row; };
 
-/* One timeline entry: a message with its folded status, or an event of another kind. */
+/* One timeline entry: a message with its folded status (type "message.received" or "message.sent"), or an event of another
+ * kind. Without `bodies` it is narrow: no message, no data, and type is "message" or "event". */
 struct timeline_row { int64_t at_ms; uint64_t seq; parley_text type; id64 customer, identity; struct message_row *message;
                       parley_text data; };
 struct timeline_cursor { int64_t at_ms; uint64_t seq; }; /* both 0: from the end asked for */
