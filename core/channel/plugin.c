@@ -78,7 +78,7 @@ static parley_status plugin_read(int fd, struct buf *bytes)
   return got == 0 && !bytes->overflow ? PARLEY_OK : PARLEY_FAILED;
 }
 
-/* The copy is named by its hash: a file that is replaced later is another path, and what runs is never written again. */
+/* The copy is named by its hash, so that another file is another path to dlopen(), and what runs is never written again. */
 static parley_status plugin_copy(int fd, const char *name, const char *run_dir, struct plugin *plugin, char copy[PATH_MAX],
                                  struct buf *why)
 {
@@ -94,8 +94,6 @@ static parley_status plugin_copy(int fd, const char *name, const char *run_dir, 
   sha256(buf_as_text(&bytes), plugin->sha256);
   buf_hex(&hex, plugin->sha256, 16);
   snprintf(copy, PATH_MAX, "%s/%s-%s.so", run_dir, name, hex.at);
-  if (access(copy, R_OK) == 0)
-    goto done; /* the same bytes were loaded before */
   out = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
   if (out < 0 || write(out, bytes.at, bytes.len) != (ssize_t)bytes.len) {
     buf_printf(why, "%s cannot be written: %s", copy, strerror(errno));
@@ -185,8 +183,10 @@ parley_status plugin_load(const char *name, const char *const *dirs, const char 
   plugin->name = xstrdup(name);
   plugin->path = xstrdup(path);
   st = plugin_copy(fd, name, run_dir, plugin, copy, reterr_why);
-  if (st == PARLEY_OK)
+  if (st == PARLEY_OK) {
     st = plugin_link(plugin, copy, offered, reterr_why);
+    unlink(copy); /* the mapping stays, the name is not needed again */
+  }
   close(fd);
   if (st == PARLEY_OK)
     *ret = plugin;

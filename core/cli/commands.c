@@ -1,0 +1,72 @@
+#include "command.h"
+
+const struct cli_option cli_global_options[] = {
+    {"config", "FILE", "the daemon's configuration: address and key are taken from it (also -c)"},
+    {"url", "URL", "the daemon's address; the key comes from PARLEY_KEY or --key-file"},
+    {"key-file", "FILE", "a file that holds the API key and nothing else"},
+    {"json", NULL, "print the API's own JSON"},
+    {"help", NULL, "print help"},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option send_options[] = {
+    {"to", "REF", "cus_..., external:KEY or KIND:VALUE such as email:ana@example.org; may be given again"},
+    {"topic", "NAME", "what the message is about"},
+    {"text", "TEXT", "the message"},
+    {"subject", "TEXT", "its subject"},
+    {"html", "HTML", "its HTML"},
+    {"channel", "NAME", "try this channel; may be given again, in order"},
+    {"plan", "NAME", "a configured plan"},
+    {"key", "TEXT", "business key: the same event twice is sent once"},
+    {"idempotency-key", "TEXT", "makes a repeat of this request harmless"},
+    {"send-at", "TIME", "not before this time (RFC 3339)"},
+    {NULL, NULL, NULL},
+};
+static const struct cli_option limit_options[] = {{"limit", "N", "how many (1-200)"}, {NULL, NULL, NULL}};
+static const struct cli_option tail_options[] = {
+    {"types", "LIST", "message.received,conversation.*: these only"},
+    {"after", "CURSOR", "from this event or cursor on; without it from now"},
+    {NULL, NULL, NULL},
+};
+static const struct cli_option inbox_options[] = {
+    {"state", "STATE", "open, pending, snoozed or closed"}, {"limit", "N", "how many (1-200)"}, {NULL, NULL, NULL}};
+static const struct cli_option reply_options[] = {
+    {"text", "TEXT", "the reply"}, {"channel", "NAME", "not the channel used last, but this one"}, {NULL, NULL, NULL}};
+static const struct cli_option subscription_options[] = {
+    {"types", "LIST", "message.received,message.status: these only"}, {NULL, NULL, NULL}};
+static const struct cli_option replay_options[] = {{"event", "ID", "this event; else all dead ones"}, {NULL, NULL, NULL}};
+static const struct cli_option key_options[] = {
+    {"scopes", "LIST", "messages:send,customers:read,...; admin is all"}, {"test", NULL, "a test key: nothing leaves the sink"},
+    {NULL, NULL, NULL}};
+
+const struct command cli_commands[] = {
+    {"send", "", "send a message", 0, 0, false, cli_send, send_options},
+    {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
+    {"cancel", "MESSAGE|key:KEY", "cancel what is not yet sent", 1, 1, false, cli_cancel, NULL},
+    {"explain", "[CODE]", "the decision for a message that is not sent (options as send)", 0, 1, false, cli_explain, send_options},
+    {"tail", "", "follow the event log", 0, 0, false, cli_tail, tail_options},
+    {"customer show", "REF", "a customer with identities and consents", 1, 1, false, cli_customer_show, NULL},
+    {"customer timeline", "REF", "what happened, over all channels", 1, 1, false, cli_customer_timeline, limit_options},
+    {"inbox list", "", "conversations, newest first", 0, 0, false, cli_inbox_list, inbox_options},
+    {"inbox show", "CONVERSATION", "a conversation with its timeline", 1, 1, false, cli_inbox_show, limit_options},
+    {"inbox reply", "CONVERSATION", "answer on the channel that the customer used last", 1, 1, false, cli_inbox_reply, reply_options},
+    {"channel list", "", "channels with state, queue and health", 0, 0, false, cli_channel_list, NULL},
+    {"channel check", "NAME", "log in at the provider, send nothing", 1, 1, false, cli_channel_check, NULL},
+    {"channel pause", "NAME", "send nothing until resumed; accepting goes on", 1, 1, false, cli_channel_pause, NULL},
+    {"channel resume", "NAME", "go on sending", 1, 1, false, cli_channel_resume, NULL},
+    {"sink list", "CHANNEL", "what a sink, or the test mode of a channel, was given", 1, 1, false, cli_sink_list, limit_options},
+    {"subscription list", "", "who gets the feed", 0, 0, false, cli_subscription_list, NULL},
+    {"subscription add", "URL", "push the feed to a webhook", 1, 1, false, cli_subscription_add, subscription_options},
+    {"subscription remove", "SUBSCRIPTION", "unsubscribe", 1, 1, false, cli_subscription_remove, NULL},
+    {"subscription test", "SUBSCRIPTION", "push one signed test event now", 1, 1, false, cli_subscription_test, NULL},
+    {"subscription replay", "SUBSCRIPTION", "push dead or single events again", 1, 1, false, cli_subscription_replay, replay_options},
+    {"key list", "", "API keys, without their secrets", 0, 0, false, cli_key_list, NULL},
+    {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
+    {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},
+    {"config check", "FILE", "read a configuration and say what is wrong with it", 1, 1, true, cli_config_check, NULL},
+    {"doctor", "", "check configuration, store, disk, clock, plugins and channels", 0, 0, true, cli_doctor, NULL},
+    {"store backup", "FILE", "an online copy of the store, made by the daemon", 1, 1, false, cli_store_backup, NULL},
+    {"completion", "SHELL", "completion for bash, zsh or fish", 1, 1, true, cli_completion, NULL},
+    {"manpage", "[DAEMON]", "parley(1), or with the word parleyd parleyd(8), as roff", 0, 1, true, cli_manpage, NULL},
+    {NULL, NULL, NULL, 0, 0, false, NULL, NULL},
+};

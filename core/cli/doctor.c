@@ -1,0 +1,153 @@
+/* parley config check, and doctor: one line a check, what is wrong and what to do. */
+#include "command.h"
+#include "core/base/env.h"
+#include "core/base/text.h"
+#include "core/config/conf.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define DISK_FREE_BYTES_MIN ((uint64_t)1 << 30)
+#define CLOCK_YEAR_2025_MS INT64_C(1735689600000)
+
+int cli_config_check(struct cli *cli)
+{
+  struct buf why = BUF_INIT(65536);
+  struct conf *conf = NULL;
+  parley_status st = conf_load(cli->words[0], &conf, &why);
+
+  if (st == PARLEY_OK)
+    printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", cli->words[0], conf->n_channels, conf->n_topics,
+           conf->n_plans, conf->n_subscriptions);
+  else
+    fprintf(stderr, "%s\n", why.at);
+  conf_unref(&conf);
+  buf_done(&why);
+  return st == PARLEY_OK ? CLI_OK : CLI_FAILED;
+}
+
+struct doctor {
+  int failed, warned;
+};
+
+static void said(struct doctor *doctor, const char *verdict, const char *what, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void said(struct doctor *doctor, const char *verdict, const char *what, const char *format, ...)
+{
+  va_list args;
+
+  doctor->failed += strcmp(verdict, "fail") == 0;
+  doctor->warned += strcmp(verdict, "warn") == 0;
+  printf("%-5s %-10s ", verdict, what);
+  va_start(args, format);
+  vprintf(format, args);
+  va_end(args);
+  putchar('\n');
+}
+
+static void doctor_disk(struct doctor *doctor, const struct conf *conf)
+{
+  struct statvfs disk;
+  char folder[4096];
+  char *slash;
+  uint64_t free_bytes;
+
+  snprintf(folder, sizeof folder, "%.*s", TEXT_ARG(conf->store.path));
+  slash = strrchr(folder, '/');
+  if (slash != NULL)
+    *slash = '\0';
+  if (statvfs(slash != NULL ? folder : ".", &disk) != 0 || access(slash != NULL ? folder : ".", W_OK) != 0) {
+    said(doctor, "fail", "disk", "the store's folder %s cannot be written", slash != NULL ? folder : ".");
+    return;
+  }
+  free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+  said(doctor, free_bytes < DISK_FREE_BYTES_MIN ? "warn" : "ok", "disk", "%llu MiB free for the store",
+       (unsigned long long)(free_bytes >> 20));
+}
+
+static bool plugin_present(const struct conf *conf, parley_text name)
+{
+  char path[4096];
+
+  for (size_t i = 0; i < conf->n_plugin_dirs; i++) {
+    snprintf(path, sizeof path, "%.*s/%.*s.so", TEXT_ARG(conf->plugin_dirs[i]), TEXT_ARG(name));
+    if (access(path, R_OK) == 0)
+      return true;
+  }
+  return false;
+}
+
+static void doctor_local(struct doctor *doctor, const char *path)
+{
+  struct buf why = BUF_INIT(65536);
+  struct conf *conf = NULL;
+
+  if (conf_load(path, &conf, &why) != PARLEY_OK) {
+    said(doctor, "fail", "config", "%s", why.at);
+    buf_done(&why);
+    return;
+  }
+  said(doctor, "ok", "config", "%zu channels, %zu topics, %zu plans", conf->n_channels, conf->n_topics, conf->n_plans);
+  for (size_t i = 0; i < conf->n_channels; i++)
+    if (!plugin_present(conf, conf->channels[i].plugin))
+      said(doctor, "fail", "plugin", "%.*s: no %.*s.so in plugins.dirs", TEXT_ARG(conf->channels[i].name),
+           TEXT_ARG(conf->channels[i].plugin));
+  doctor_disk(doctor, conf);
+  conf_unref(&conf);
+  buf_done(&why);
+}
+
+static void doctor_channel(struct cli *cli, struct doctor *doctor, const char *name)
+{
+  struct buf path = BUF_INIT(512);
+  json_t *answer = NULL;
+
+  buf_str(&path, "/v1/channels/");
+  cli_escape(&path, name);
+  buf_str(&path, "/check");
+  if (cli_call(cli, "POST", path.at, NULL, NULL, &answer) != CLI_OK)
+    said(doctor, "fail", name, "cannot be checked");
+  else if (json_is_true(json_object_get(answer, "ok")))
+    said(doctor, "ok", name, "%s", cli_text(answer, "detail")[0] ? cli_text(answer, "detail") : "answers");
+  else
+    said(doctor, "fail", name, "%s %s", cli_text(answer, "code"), cli_text(answer, "detail"));
+  json_decref(answer);
+  buf_done(&path);
+}
+
+static void doctor_daemon(struct cli *cli, struct doctor *doctor)
+{
+  json_t *answer = NULL, *row;
+  size_t i;
+
+  if (cli_connect(cli) != CLI_OK || cli_call(cli, "GET", "/readyz", NULL, NULL, &answer) != CLI_OK) {
+    said(doctor, "fail", "daemon", "is not ready or cannot be reached");
+    json_decref(answer);
+    return;
+  }
+  said(doctor, "ok", "daemon", "ready");
+  json_decref(answer);
+  if (cli_call(cli, "GET", "/v1/channels", NULL, NULL, &answer) != CLI_OK)
+    return;
+  json_array_foreach (json_object_get(answer, "items"), i, row)
+    doctor_channel(cli, doctor, cli_text(row, "name"));
+  json_decref(answer);
+}
+
+int cli_doctor(struct cli *cli)
+{
+  struct doctor doctor = {0};
+  int64_t now = env_system.now_ms(&env_system);
+
+  if (cli->config_path != NULL)
+    doctor_local(&doctor, cli->config_path);
+  said(&doctor, now > CLOCK_YEAR_2025_MS ? "ok" : "fail", "clock", "%s", now > CLOCK_YEAR_2025_MS ? "is set" : "is before 2025");
+  if (cli->config_path != NULL || cli->url != NULL || getenv("PARLEY_URL") != NULL)
+    doctor_daemon(cli, &doctor);
+  printf("%d failed, %d warnings\n", doctor.failed, doctor.warned);
+  return doctor.failed > 0 ? CLI_FAILED : CLI_OK;
+}

@@ -1,0 +1,196 @@
+/* parley send, status, cancel, explain, tail. */
+#include "command.h"
+#include "core/base/text.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "email:ana@example.org", "external:KEY", "cus_..." into `to`. */
+static bool to_add(json_t *to, const char *ref)
+{
+  const char *colon = strchr(ref, ':');
+  char kind[33];
+
+  if (strncmp(ref, "cus_", 4) == 0) {
+    json_object_set_new(to, "customer", json_string(ref));
+    return true;
+  }
+  if (colon == NULL || colon == ref || colon - ref >= (int)sizeof kind || colon[1] == '\0') {
+    cli_complain("--to %s: use cus_..., external:KEY or KIND:VALUE such as email:ana@example.org", ref);
+    return false;
+  }
+  snprintf(kind, sizeof kind, "%.*s", (int)(colon - ref), ref);
+  json_object_set_new(to, kind, json_string(colon + 1));
+  return true;
+}
+
+static void text_set(const struct cli *cli, const char *option, json_t *object, const char *member)
+{
+  if (cli_given(cli, option) != NULL)
+    json_object_set_new(object, member, json_string(cli_given(cli, option)));
+}
+
+static json_t *message_of(const struct cli *cli)
+{
+  json_t *message = json_object(), *to = json_object(), *content = json_object(), *channels = json_array();
+
+  json_object_set_new(message, "to", to);
+  json_object_set_new(message, "content", content);
+  for (size_t i = 0; i < cli->n_given; i++) {
+    if (strcmp(cli->given[i].name, "to") == 0 && !to_add(to, cli->given[i].value)) {
+      json_decref(message);
+      json_decref(channels);
+      return NULL;
+    }
+    if (strcmp(cli->given[i].name, "channel") == 0)
+      json_array_append_new(channels, json_string(cli->given[i].value));
+  }
+  text_set(cli, "topic", message, "topic");
+  text_set(cli, "plan", message, "plan");
+  text_set(cli, "key", message, "key");
+  text_set(cli, "send-at", message, "send_at");
+  text_set(cli, "text", content, "text");
+  text_set(cli, "subject", content, "subject");
+  text_set(cli, "html", content, "html");
+  if (json_array_size(channels) > 0)
+    json_object_set(message, "channels", channels);
+  json_decref(channels);
+  return message;
+}
+
+static void plan_print(const json_t *answer)
+{
+  json_t *step;
+  size_t i;
+
+  json_array_foreach (json_object_get(answer, "plan"), i, step)
+    printf("  %zu. %s %s%s%s\n", i + 1, cli_text(step, "channel"), cli_text(step, "to"),
+           cli_text(step, "verdict")[0] ? " - " : "", cli_text(step, "verdict"));
+}
+
+int cli_send(struct cli *cli)
+{
+  json_t *message = message_of(cli), *answer = NULL;
+  int code;
+
+  if (message == NULL)
+    return CLI_USAGE;
+  code = cli_call(cli, "POST", "/v1/messages", message, cli_given(cli, "idempotency-key"), &answer);
+  json_decref(message);
+  if (code == CLI_OK && cli->json) {
+    cli_print_json(answer);
+  } else if (code == CLI_OK) {
+    printf("%s  %s  %s\n", cli_text(answer, "id"), cli_text(answer, "status"), cli_text(answer, "customer"));
+    plan_print(answer);
+    fprintf(stderr, "Next: parley status %s\n", cli_text(answer, "id"));
+  }
+  json_decref(answer);
+  return code;
+}
+
+int cli_explain(struct cli *cli)
+{
+  json_t *message = message_of(cli), *answer = NULL;
+  int code;
+
+  if (message == NULL)
+    return CLI_USAGE;
+  code = cli_call(cli, "POST", "/v1/explain", message, NULL, &answer);
+  json_decref(message);
+  if (code == CLI_OK)
+    cli_print_json(answer);
+  json_decref(answer);
+  return code;
+}
+
+static void status_print(const json_t *message)
+{
+  json_t *row;
+  size_t i;
+  char room[CLI_CELL_BYTES];
+
+  printf("%s  %s  %s  %s\n", cli_text(message, "id"), cli_text(message, "status"), cli_text(message, "topic"),
+         cli_text(message, "customer"));
+  json_array_foreach (json_object_get(message, "deliveries"), i, row)
+    printf("  delivery %s  %s  %s\n", cli_cell(row, "step", room), cli_text(row, "channel"), cli_text(row, "status"));
+  json_array_foreach (json_object_get(message, "attempts"), i, row)
+    printf("  attempt %s  %s  %s  %s %s\n", cli_cell(row, "number", room), cli_text(row, "started_at"), cli_text(row, "outcome"),
+           cli_text(row, "code"), cli_text(row, "detail"));
+  if (json_is_true(json_object_get(message, "possible_duplicate")))
+    printf("  possible duplicate: nobody can know whether an earlier attempt went out\n");
+}
+
+int cli_status(struct cli *cli)
+{
+  struct buf path = BUF_INIT(1024);
+  json_t *answer = NULL;
+  int code;
+
+  buf_str(&path, "/v1/messages/");
+  cli_escape(&path, cli->words[0]);
+  code = cli_call(cli, "GET", path.at, NULL, NULL, &answer);
+  buf_done(&path);
+  if (code == CLI_OK && cli->json)
+    cli_print_json(answer);
+  else if (code == CLI_OK)
+    status_print(answer);
+  json_decref(answer);
+  return code;
+}
+
+int cli_cancel(struct cli *cli)
+{
+  struct buf path = BUF_INIT(2048);
+  json_t *answer = NULL;
+  bool by_key = strncmp(cli->words[0], "key:", 4) == 0;
+  int code;
+
+  buf_str(&path, by_key ? "/v1/messages/key:" : "/v1/messages/");
+  cli_escape(&path, cli->words[0] + (by_key ? 4 : 0));
+  buf_str(&path, "/cancel");
+  code = cli_call(cli, "POST", path.at, NULL, NULL, &answer);
+  buf_done(&path);
+  if (code == CLI_OK && cli->json)
+    cli_print_json(answer);
+  else if (code == CLI_OK)
+    printf("%s  %s%s\n", cli_text(answer, "id"), cli_text(answer, "status"),
+           json_is_true(json_object_get(answer, "too_late")) ? "  (too late: it has gone out)" : "");
+  json_decref(answer);
+  return code;
+}
+
+static void tail_event(parley_text data, void *arg)
+{
+  const struct cli *cli = arg;
+  json_t *event = json_loadb(data.at, data.len, 0, NULL);
+  const json_t *message = json_object_get(json_object_get(event, "data"), "message");
+
+  if (cli->json)
+    printf("%.*s\n", TEXT_ARG(data));
+  else
+    printf("%s  %-24s %s  %s %s %s\n", cli_text(event, "timestamp"), cli_text(event, "type"),
+           cli_text(json_object_get(json_object_get(event, "data"), "customer"), "id"), cli_text(message, "id"),
+           cli_text(message, "channel"), cli_text(message, "status"));
+  fflush(stdout);
+  json_decref(event);
+}
+
+int cli_tail(struct cli *cli)
+{
+  struct buf path = BUF_INIT(4096);
+  const char *types = cli_given(cli, "types"), *after = cli_given(cli, "after");
+  int code;
+
+  buf_str(&path, "/v1/events");
+  if (types != NULL) {
+    buf_str(&path, "?types=");
+    cli_escape(&path, types);
+  }
+  if (after != NULL) {
+    buf_str(&path, types != NULL ? "&after=" : "?after=");
+    cli_escape(&path, after);
+  }
+  code = cli_stream(cli, path.at, tail_event, cli);
+  buf_done(&path);
+  return code;
+}
