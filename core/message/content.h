@@ -11,18 +11,21 @@
 #define CONTENT_BUTTONS_MAX 10
 #define CONTENT_LABEL_BYTES_MAX 256
 #define CONTENT_OVERRIDES_MAX 16
+#define CONTENT_CAPTION_BYTES_MAX 4096
+#define CONTENT_NAME_BYTES_MAX 255 /* of a file, a type, a place, a button's id, a channel */
 
 struct content_media {
   id64 id;          /* med_... of POST /v1/media; else url: */
   parley_text url;  /* https, fetched by the provider, never by us */
   parley_text type, name, caption;
   bool inline_cid;  /* shown within the html as cid:name */
+  uint64_t total_bytes; /* 0: not known; whoever has looked the id up fills it in, and an empty type, before the fit */
 };
 struct content_button {
   uint32_t action; /* PARLEY_BUTTON_* */
   parley_text id, label, target;
 };
-struct content {
+struct content { /* a member that was not given: NULL inside; one that was given empty is not NULL, and wins as an override */
   parley_text subject, text, html;
   size_t n_media, n_buttons, n_overrides;
   struct content_media *media;
@@ -33,10 +36,12 @@ struct content {
   struct content_override { parley_text name; struct content *content; } *overrides; /* "sms", or a channel's name */
 };
 
-/* JSON: {"text","html","subject","media":[{"id"|"url","type","name","caption","inline"}],"buttons":[{"label","id"|"url"|"phone"}],
+/* JSON: {"text","html","subject","media":[{"id"|"url","type","name","caption","inline"}],
+ * "buttons":[{"label","id"|"url"|"phone"}] (a label alone is its own id),
  * "location":{"latitude","longitude","name","address"},"channels":{NAME:{...the same, no further channels}}}.
- * At least one of text, html, media, location, or an override with one: else empty_content. Subject: no CR LF NUL
- * (header_injection). Texts point into `json`: keep it with the arena. false: problems say why. */
+ * At least one of text, html (blanks do not count), media, location, or an override with one: else empty_content. Subject: no
+ * control characters (header_injection). A file's name is cut to what stands behind the last slash. Texts point into the
+ * json_t: keep it with the arena. false: problems say why (content_too_large is a 413, the rest 422). */
 bool content_read(const struct json_in *in, struct content *ret);
 /* The content for one channel: the override by channel name, else by channel kind, laid over the rest member by member. */
 struct content content_for(const struct content *content, parley_text channel, const char *channel_kind);

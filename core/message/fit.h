@@ -11,16 +11,20 @@ struct fitted {
   parley_text subject;
   size_t n_parts, n_degraded;
   const parley_part *const *parts;
-  const char *degraded[FIT_DEGRADED_MAX]; /* stable words: html_to_text, text_split, buttons_to_text, subject_to_text,
-                                             subject_cut, media_to_link, media_dropped, location_to_text ... */
+  const char *degraded[FIT_DEGRADED_MAX]; /* stable words, each once: html_to_text text_split text_dropped html_dropped
+                                             subject_to_text subject_cut subject_dropped buttons_to_text buttons_dropped
+                                             media_to_link media_dropped caption_to_text location_to_text location_dropped */
 };
-/* caps: of the channel. media_url: makes the link for a med_ id (arena text), for channels that need a URL; NULL: none. */
+/* Parts stand in this order: TEXT (one, or several that follow each other), HTML, MEDIA, LOCATION, BUTTONS. TEXT and HTML of one
+ * message say the same; where the channel takes both and no text was given, it is made of the html. What falls back into text is
+ * put behind it, a blank line between, and into the html too. A text too long for all its parts is no text to be cut short.
+ * caps: of the channel; what it does not list is FALLBACK. media_url: makes the link for a med_ id (arena text), for channels that need a URL; NULL: none. */
 typedef parley_text fit_media_url(id64 media, struct arena *arena, void *arg);
-/* PARLEY_OK, or PARLEY_REJECTED when something must not be degraded or nothing is left; then *reterr_code is a stable word. */
+/* PARLEY_OK, or PARLEY_REJECTED when something must not be degraded or nothing is left; then *reterr_code is a stable word:
+ * text_too_long, nothing_left, or text_, html_, subject_, media_, buttons_, location_not_supported. */
 parley_status fit_content(const struct content *content, const parley_capabilities *caps, struct arena *arena,
                           fit_media_url *media_url, void *arg, struct fitted *ret, const char **reterr_code);
-/* Readable text of HTML: paragraphs, lists, links as "label (url)"; scripts, styles and comments are dropped. Bounded by
- * CONTENT_INLINE_BYTES_MAX and depth HTML_DEPTH_MAX. */
-#define HTML_DEPTH_MAX 256
+/* Readable text of HTML: paragraphs, lists, a table's row as a line, links as "label (url)"; scripts, styles and comments are
+ * dropped. Linear, whatever the nesting; what stands beyond CONTENT_INLINE_BYTES_MAX is not read. */
 parley_text html_to_text(parley_text html, struct arena *arena);
 #endif

@@ -97,8 +97,9 @@ enum { PARLEY_LEVEL_NATIVE = 1, PARLEY_LEVEL_FALLBACK /* the core turns it into 
        PARLEY_LEVEL_REJECT /* the plan goes to its next step */ };
 enum { PARLEY_UNIT_BYTES = 1, PARLEY_UNIT_CODE_POINTS, PARLEY_UNIT_UTF16, PARLEY_UNIT_GSM7 /* septets, escapes are two */ };
 enum { PARLEY_FEATURE_SUBJECT = 64, PARLEY_FEATURE_REPLY /* may name the message it answers */ };
-typedef struct parley_feature { /* Not listed: parts are FALLBACK, TYPING and READ are DROP, the rest is REJECT. */
-  uint32_t size, what, level, count_max; /* what: PARLEY_PART_, _KIND_ or _FEATURE_*; count_max: how many parts of it, 0: one */
+typedef struct parley_feature { /* Not listed: parts and SUBJECT are FALLBACK, TYPING and READ are DROP, the rest is REJECT. */
+  uint32_t size, what, level, count_max; /* what: PARLEY_PART_, _KIND_ or _FEATURE_*; count_max: how many parts of it, 0: one;
+                                          * BUTTONS: how many buttons, 0: no limit */
   uint32_t unit, length_max;     /* of a TEXT, SUBJECT, caption or button label; 0: no limit */
   uint32_t joined_max, reserved; /* TEXT cut into several: length of each (153 septets); 0: as length_max */
   uint64_t bytes_max;            /* MEDIA: largest of these types */
