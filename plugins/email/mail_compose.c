@@ -182,7 +182,7 @@ static bool headers_add(struct draft *draft, const char *id)
 
   mailbox_add(draft, GMIME_ADDRESS_TYPE_FROM, parley_text_of(source->from->name), &source->from->address);
   mailbox_add(draft, GMIME_ADDRESS_TYPE_TO, message->to != NULL ? message->to->name : PARLEY_LIT(""), source->to);
-  if (message->reply_address.len > 0 && mail_address_read(message->reply_address, &reply) == PARLEY_OK)
+  if (message->reply_address.len > 0 && mail_address_read(message->reply_address, &reply) == PARLEY_OK && !reply.utf8)
     mailbox_add(draft, GMIME_ADDRESS_TYPE_REPLY_TO, PARLEY_LIT(""), &reply);
   if (message->subject.len > HEADER_MAX || !mail_text_ok(message->subject)) {
     draft->why = "Subject";
