@@ -1,7 +1,7 @@
 /* email.c - the e-mail channel: mails out by SMTP over a pool of connections. A message waits in a short queue until a
  * connection is ready, is composed then, and is settled with what the server said. Bytes are smtp_wire's, the talk is
  * smtp_session's; here are sockets, the pool and the table that the host sees. */
-#include "email_job.h"
+#include "email_fetch.h"
 #include <parley/ext/stream.h>
 #include <stdlib.h>
 
@@ -12,6 +12,7 @@ enum {
   TICK_MS = 1000,
   QUEUE_WAIT_MS = 60000,      /* longer than this no message waits for a free connection */
   QUEUE_HOLD_MS = 5000,
+  LARGE_MAX = 2,              /* mails in memory whose media are fetched; the others wait */
   REQUEUES_MAX = 3,           /* a message given to connections that had gone unnoticed */
   FAILURES_TO_DOWN = 5,       /* logins in a row that failed for a time: then an operator should look */
   BACKOFF_MIN_MS = 1000,
@@ -28,16 +29,24 @@ struct link { /* one connection */
   int64_t idle_since_ms;
   bool probe, login; /* login: counted in n_logins */
 };
+struct queue {
+  struct email_job *first, **end;
+  uint32_t n;
+};
 struct parley_channel {
   const parley_host *host;
   const parley_stream *stream;
+  const parley_media *media; /* NULL: the host has none */
   struct mail_composer *composer;
   struct email_options options;
   parley_capabilities capabilities;
   struct link *links;
-  struct email_job *queue, **queue_end;
+  struct queue queue;       /* waits for a connection */
+  struct queue large;       /* waits for its turn to be fetched */
+  struct email_job *fetching[LARGE_MAX];
   uint32_t n_links, n_logins; /* probes are in neither; n_logins: connections not ready for the first time yet */
-  uint32_t n_queued, n_open;  /* tokens: waiting; waiting or under way */
+  uint32_t n_open;            /* tokens */
+  uint32_t n_large;           /* of them, fetched or being fetched */
   uint32_t failures;          /* logins, or mails refused for the channel's own fault, since one went well */
   int64_t backoff_until_ms;
   uint64_t timer;
@@ -48,52 +57,63 @@ struct parley_channel {
 
 static int64_t now_ms(const parley_channel *channel) { return channel->host->mono_ms(channel->host); }
 
-/* --- The queue ------------------------------------------------------------------------------------------------------- */
-static void queue_push(parley_channel *channel, struct email_job *job)
+/* --- Jobs ------------------------------------------------------------------------------------------------------------ */
+static void queue_init(struct queue *queue)
+{
+  *queue = (struct queue){.end = &queue->first};
+}
+
+static void queue_push(struct queue *queue, struct email_job *job)
 {
   job->next = NULL;
-  *channel->queue_end = job;
-  channel->queue_end = &job->next;
-  channel->n_queued++;
+  *queue->end = job;
+  queue->end = &job->next;
+  queue->n++;
 }
 
-static void queue_push_front(parley_channel *channel, struct email_job *job)
+static void queue_push_front(struct queue *queue, struct email_job *job)
 {
-  job->next = channel->queue;
-  if (channel->queue == NULL)
-    channel->queue_end = &job->next;
-  channel->queue = job;
-  channel->n_queued++;
+  job->next = queue->first;
+  if (queue->first == NULL)
+    queue->end = &job->next;
+  queue->first = job;
+  queue->n++;
 }
 
-static struct email_job *queue_pop(parley_channel *channel)
+static struct email_job *queue_pop(struct queue *queue)
 {
-  struct email_job *job = channel->queue;
+  struct email_job *job = queue->first;
 
   if (job == NULL)
     return NULL;
-  channel->queue = job->next;
-  if (channel->queue == NULL)
-    channel->queue_end = &channel->queue;
-  channel->n_queued--;
+  queue->first = job->next;
+  if (queue->first == NULL)
+    queue->end = &queue->first;
+  queue->n--;
   return job;
+}
+
+static void job_gone(parley_channel *channel, const struct email_job *job)
+{
+  channel->n_open--;
+  channel->n_large -= job->large;
 }
 
 static void job_settle(parley_channel *channel, struct email_job **job, const struct smtp_result *result)
 {
-  channel->n_open -= (*job)->message != NULL;
+  job_gone(channel, *job);
   email_job_settle(job, result);
 }
 
 static void job_end(parley_channel *channel, struct email_job **job, uint32_t outcome, uint32_t retry_ms, parley_text detail)
 {
-  channel->n_open -= (*job)->message != NULL;
+  job_gone(channel, *job);
   email_job_end(job, outcome, retry_ms, detail);
 }
 
-static void queue_flush(parley_channel *channel, uint32_t outcome, uint32_t retry_ms, parley_text detail)
+static void queue_flush(parley_channel *channel, struct queue *queue, uint32_t outcome, uint32_t retry_ms, parley_text detail)
 {
-  for (struct email_job *job = queue_pop(channel); job != NULL; job = queue_pop(channel))
+  for (struct email_job *job = queue_pop(queue); job != NULL; job = queue_pop(queue))
     job_end(channel, &job, outcome, retry_ms, detail);
 }
 
@@ -175,9 +195,9 @@ static void queue_give_back(parley_channel *channel, parley_text why)
   uint32_t left = backoff_left_ms(channel);
 
   if (channel->down)
-    queue_flush(channel, PARLEY_OUTCOME_CHANNEL_DOWN, 0, why);
+    queue_flush(channel, &channel->queue, PARLEY_OUTCOME_CHANNEL_DOWN, 0, why);
   else
-    queue_flush(channel, PARLEY_OUTCOME_THROTTLED, left > 0 ? left : BACKOFF_MIN_MS, why);
+    queue_flush(channel, &channel->queue, PARLEY_OUTCOME_THROTTLED, left > 0 ? left : BACKOFF_MIN_MS, why);
 }
 
 static void login_failed(parley_channel *channel, const struct smtp_result *result)
@@ -192,8 +212,23 @@ static void login_failed(parley_channel *channel, const struct smtp_result *resu
     queue_give_back(channel, result->why.len > 0 ? result->why : PARLEY_LIT("the server lets nobody in"));
 }
 
+/* The host may call destroy() from within done(): the last thing to do. */
+static void stop_finish(parley_channel *channel)
+{
+  parley_call *done = channel->stopped;
+
+  for (size_t i = 0; i < LARGE_MAX; i++)
+    if (channel->fetching[i] != NULL)
+      return;
+  if (done == NULL || channel->links != NULL)
+    return;
+  channel->stopped = NULL;
+  done(channel->stopped_arg);
+}
+
 /* --- A connection ---------------------------------------------------------------------------------------------------- */
 static void pump(parley_channel *channel);
+static void large_pump(parley_channel *channel);
 
 static int64_t link_now_ms(void *arg)
 {
@@ -242,11 +277,11 @@ static struct email_job *job_next(parley_channel *channel, const struct smtp_ses
 {
   struct email_job *job;
 
-  while ((job = queue_pop(channel)) != NULL) {
+  while ((job = queue_pop(&channel->queue)) != NULL) {
     const char *why = NULL;
     struct smtp_result result = {.verdict = {.outcome = PARLEY_OUTCOME_REJECTED}, .stage = SMTP_STAGE_MAIL};
 
-    if (email_job_compose(job, channel->composer, &channel->options, &why) == PARLEY_OK &&
+    if (email_job_compose(job, channel->composer, &channel->options, NULL, &why) == PARLEY_OK &&
         smtp_session_takes(session, &job->smtp, &result))
       return job;
     if (why != NULL)
@@ -291,7 +326,7 @@ static void link_done(const struct smtp_result *result, void *arg)
   }
   if (result->untouched && job->requeued < REQUEUES_MAX) {
     job->requeued++;
-    queue_push_front(channel, job);
+    queue_push_front(&channel->queue, job);
     return; /* link_closed() follows and pumps */
   }
   if (result->verdict.outcome == PARLEY_OUTCOME_ACCEPTED) {
@@ -303,6 +338,7 @@ static void link_done(const struct smtp_result *result, void *arg)
     channel_down(channel, result);
   }
   job_settle(channel, &job, result);
+  large_pump(channel);
   if (channel->down)
     queue_give_back(channel, PARLEY_LIT("the server refuses this channel's mail"));
 }
@@ -352,7 +388,6 @@ static void link_closed(const parley_result *result, void *arg)
   struct link *link = arg;
   parley_channel *channel = link->channel;
   struct link **at = &channel->links;
-  bool stopped;
 
   smtp_session_closed(&link->session, result->reason.len > 0 ? result->reason : PARLEY_LIT("the connection ended"));
   while (*at != link)
@@ -361,15 +396,10 @@ static void link_closed(const parley_result *result, void *arg)
   channel->n_links -= !link->probe;
   login_over(link);
   free(link);
-  stopped = channel->stopping && channel->links == NULL && channel->stopped != NULL;
-  if (stopped) {
-    parley_call *done = channel->stopped;
-
-    channel->stopped = NULL;
-    done(channel->stopped_arg);
-  } else {
+  if (channel->stopping)
+    stop_finish(channel);
+  else
     pump(channel);
-  }
 }
 
 static const parley_stream_events link_events = {.size = sizeof link_events, .opened = link_opened, .data = link_data,
@@ -418,15 +448,15 @@ static bool link_idle(const struct link *link)
 /* Gives what waits to idle connections and opens more where they are too few. */
 static void pump(parley_channel *channel)
 {
-  for (struct link *link = channel->links; link != NULL && channel->queue != NULL; link = link->next)
+  for (struct link *link = channel->links; link != NULL && channel->queue.first != NULL; link = link->next)
     if (link_idle(link))
       link_ready(link);
-  if (channel->stopping || (channel->n_queued > 0 && backoff_left_ms(channel) > 0 && channel->n_logins == 0 && !any_link_ready(channel)))
+  if (channel->stopping || (channel->queue.n > 0 && backoff_left_ms(channel) > 0 && channel->n_logins == 0 && !any_link_ready(channel)))
     queue_give_back(channel, PARLEY_LIT("no connection to the server"));
-  while (channel->n_queued > channel->n_logins && channel->n_links < channel->options.sessions && backoff_left_ms(channel) == 0)
+  while (channel->queue.n > channel->n_logins && channel->n_links < channel->options.sessions && backoff_left_ms(channel) == 0)
     if (!link_open(channel, NULL))
       break;
-  if (channel->links != NULL || channel->queue != NULL || channel->down)
+  if (channel->links != NULL || channel->queue.first != NULL || channel->down)
     tick_want(channel);
 }
 
@@ -440,10 +470,10 @@ static void links_sweep(parley_channel *channel)
   }
 }
 
-static void queue_sweep(parley_channel *channel)
+static void queue_sweep(parley_channel *channel, struct queue *queue)
 {
-  while (channel->queue != NULL && now_ms(channel) - channel->queue->taken_ms >= QUEUE_WAIT_MS) {
-    struct email_job *job = queue_pop(channel);
+  while (queue->first != NULL && now_ms(channel) - queue->first->taken_ms >= QUEUE_WAIT_MS) {
+    struct email_job *job = queue_pop(queue);
 
     job_end(channel, &job, PARLEY_OUTCOME_THROTTLED, QUEUE_HOLD_MS, PARLEY_LIT("every connection is busy"));
   }
@@ -454,12 +484,73 @@ static void tick(void *arg)
   parley_channel *channel = arg;
 
   links_sweep(channel);
-  queue_sweep(channel);
+  queue_sweep(channel, &channel->queue);
+  queue_sweep(channel, &channel->large);
+  large_pump(channel);
   if (channel->down && !channel->draining && channel->n_links == 0 && backoff_left_ms(channel) == 0)
     link_open(channel, NULL); /* knocks until somebody opens */
-  if (channel->links == NULL && channel->queue == NULL && !(channel->down && !channel->draining)) {
+  if (channel->links == NULL && channel->queue.first == NULL && channel->large.first == NULL && !(channel->down && !channel->draining)) {
     channel->host->cancel(channel->host, channel->timer);
     channel->timer = 0;
+  }
+}
+
+/* --- Mails with large media ------------------------------------------------------------------------------------------ */
+static void large_fetched(struct email_job *job, parley_status st, const char *why, void *arg)
+{
+  parley_channel *channel = arg;
+
+  for (size_t i = 0; i < LARGE_MAX; i++)
+    if (channel->fetching[i] == job)
+      channel->fetching[i] = NULL;
+  job->fetch = NULL;
+  if (channel->stopping)
+    job_end(channel, &job, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
+  else if (st != PARLEY_OK)
+    job_end(channel, &job, parley_again(st) ? PARLEY_OUTCOME_RETRY : PARLEY_OUTCOME_REJECTED, 0, parley_text_of(why));
+  else
+    queue_push(&channel->queue, job);
+  if (channel->stopping) {
+    stop_finish(channel);
+    return;
+  }
+  large_pump(channel);
+  pump(channel);
+}
+
+static void large_begin(parley_channel *channel, struct email_job *job)
+{
+  size_t place = 0;
+
+  while (place < LARGE_MAX && channel->fetching[place] != NULL)
+    place++;
+  job->large = true;
+  channel->n_large++;
+  if (channel->media == NULL)
+    job_end(channel, &job, PARLEY_OUTCOME_REJECTED, 0, PARLEY_LIT("the host has no media to fetch"));
+  else if (!email_fetch_begin(job, channel->media, channel->composer, &channel->options, large_fetched, channel, &job->fetch))
+    job_end(channel, &job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("no memory"));
+  else
+    channel->fetching[place] = job;
+}
+
+static void large_pump(parley_channel *channel)
+{
+  while (channel->large.first != NULL && channel->n_large < LARGE_MAX)
+    large_begin(channel, queue_pop(&channel->large));
+}
+
+/* What is being read goes back at once; what the pool is at work on, when it is done with it. */
+static void large_stop(parley_channel *channel)
+{
+  queue_flush(channel, &channel->large, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
+  for (size_t i = 0; i < LARGE_MAX; i++) {
+    struct email_job *job = channel->fetching[i] != NULL ? email_fetch_take(channel->fetching[i]->fetch) : NULL;
+
+    if (job == NULL)
+      continue;
+    channel->fetching[i] = NULL;
+    job_end(channel, &job, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
   }
 }
 
@@ -478,8 +569,14 @@ static parley_status email_submit(parley_channel *channel, uint64_t token, const
     job_end(channel, &job, PARLEY_OUTCOME_BAD_ADDRESS, 0, PARLEY_LIT("not an e-mail address"));
     return PARLEY_OK;
   }
-  queue_push(channel, job);
-  pump(channel);
+  if (email_fetch_needed(message)) {
+    queue_push(&channel->large, job);
+    large_pump(channel);
+    tick_want(channel);
+  } else {
+    queue_push(&channel->queue, job);
+    pump(channel);
+  }
   return PARLEY_OK;
 }
 
@@ -509,18 +606,16 @@ static void email_drain(parley_channel *channel, uint32_t within_ms)
 static void email_stop(parley_channel *channel, parley_call *done, void *arg)
 {
   channel->draining = channel->stopping = true;
-  queue_flush(channel, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
+  queue_flush(channel, &channel->queue, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
   for (struct link *link = channel->links; link != NULL; link = link->next) {
     if (link->probe && link->job != NULL)
       email_job_end(&link->job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("the channel stops"));
     smtp_session_quit(&link->session);
   }
-  if (channel->links == NULL) {
-    done(arg);
-    return;
-  }
+  large_stop(channel);
   channel->stopped = done;
   channel->stopped_arg = arg;
+  stop_finish(channel);
 }
 
 static void email_destroy(parley_channel *channel)
@@ -560,7 +655,9 @@ static parley_status email_create(const parley_host *host, const parley_value *o
     return PARLEY_BUSY;
   channel->host = host;
   channel->stream = host->extension(host, PARLEY_STREAM);
-  channel->queue_end = &channel->queue;
+  channel->media = host->extension(host, PARLEY_MEDIA);
+  queue_init(&channel->queue);
+  queue_init(&channel->large);
   if (channel->stream == NULL || email_options_read(options, &channel->options, &why) != PARLEY_OK) {
     host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "the host has no byte streams"),
                  PARLEY_LIT("change the channel's options"));

@@ -26,9 +26,9 @@ static void job_free(struct email_job **job)
 }
 
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer, const struct email_options *options,
-                                const char **ret_why)
+                                const parley_bytes *media, const char **ret_why)
 {
-  const struct mail_source source = {.from = &options->from, .to = &job->to, .message = job->message};
+  const struct mail_source source = {.from = &options->from, .to = &job->to, .message = job->message, .media = media};
   parley_status st;
 
   if (job->composed)

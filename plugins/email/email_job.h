@@ -5,6 +5,7 @@
 #include "email_options.h"
 #include "mail_compose.h"
 
+struct email_fetch;
 struct email_job {
   struct email_job *next; /* in the channel's queue */
   const parley_host *host;
@@ -13,15 +14,18 @@ struct email_job {
   int64_t taken_ms;   /* monotonic */
   uint32_t requeued;  /* times it was given to a connection that turned out to be gone */
   bool composed;
+  bool large;         /* its media are fetched: counts among the few such mails in memory */
+  struct email_fetch *fetch; /* under way */
   struct mail_address to;
   struct mail mail;
   struct smtp_job smtp;
 };
 /* NULL: no memory. */
 struct email_job *email_job_new(const parley_host *host, uint64_t token, const parley_message *message, int64_t mono_ms);
-/* Composes it for this channel, unless that has been done. PARLEY_INVALID: *ret_why (static); it can never be sent. */
+/* Composes it for this channel, unless that has been done. media: NULL, or the content of each part that came without its own.
+ * PARLEY_INVALID: *ret_why (static); it can never be sent. Thread: any. */
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer, const struct email_options *options,
-                                const char **ret_why);
+                                const parley_bytes *media, const char **ret_why);
 /* Both settle the token, free the job and set *job to NULL. */
 void email_job_settle(struct email_job **job, const struct smtp_result *result);
 void email_job_end(struct email_job **job, uint32_t outcome, uint32_t retry_ms, parley_text detail);

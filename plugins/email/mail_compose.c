@@ -334,6 +334,8 @@ static GMimeObject *media_part_new(struct draft *draft, uint32_t index)
   }
   if (from->text.len > 0 && mail_text_ok(from->text))
     header_add(draft, GMIME_OBJECT(part), "Content-Description", from->text, false);
+  if (data.len == 0 && from->total_bytes > 0)
+    draft->why = "a medium came without its content";
   if (data.len > 0)
     g_byte_array_append(bytes, (const guint8 *)data.at, (guint)data.len);
   content_set(part, bytes, GMIME_CONTENT_ENCODING_BASE64);
@@ -438,6 +440,8 @@ parley_status mail_compose(struct mail_composer *composer, const struct mail_sou
   token_write(source->message->id, draft.token);
   mail_id_write(source, mail.id);
   tree = headers_add(&draft, mail.id) ? tree_new(&draft) : NULL;
+  if (tree != NULL && draft.why != NULL)
+    g_clear_object(&tree);
   if (tree != NULL) {
     g_mime_message_set_mime_part(draft.mail, tree);
     g_object_unref(tree);

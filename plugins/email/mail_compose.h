@@ -2,7 +2,7 @@
  * attached, headers encoded by RFC 2047 and 2231, all lines ended by CRLF, no line above 998 bytes. GMime does the writing.
  * The same message gives the same bytes in every attempt: the date is the message's, boundaries and Message-ID come from its id.
  * Bodies are 7-bit clean whatever the server offers; only an address that needs SMTPUTF8 makes 8-bit headers.
- * Thread: one at a time per composer. Headers are written by one function, which refuses control characters. */
+ * Thread: any, several at once. Headers are written by one function, which refuses control characters. */
 #ifndef EMAIL_MAIL_COMPOSE_H
 #define EMAIL_MAIL_COMPOSE_H
 #include "mail_address.h"

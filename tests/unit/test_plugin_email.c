@@ -623,6 +623,85 @@ START_TEST(an_answer_in_the_middle_of_a_mail_is_definite)
 }
 END_TEST
 
+/* --- Media ----------------------------------------------------------------------------------------------------------- */
+enum { MEDIUM_BYTES = 2500000 };
+static char medium[MEDIUM_BYTES];
+
+static parley_status submit_with_medium(uint64_t token, uint64_t total_bytes)
+{
+  static parley_part parts[STREAM_HOST_TIMERS_MAX];
+  static const parley_part *lists[STREAM_HOST_TIMERS_MAX][2];
+  parley_part *part = &parts[token];
+
+  message_fill(&messages[token], token, "ana@example.org", PARLEY_LIT("see the bill"));
+  *part = (parley_part){.size = sizeof *part, .kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("application/pdf"),
+                        .name = PARLEY_LIT("bill.pdf"), .media = PARLEY_LIT("med_1"), .total_bytes = total_bytes};
+  lists[token][0] = messages[token].parts[0];
+  lists[token][1] = part;
+  messages[token].message.parts = lists[token];
+  messages[token].message.n_parts = 2;
+  return stream_host_submit(host, token, &messages[token].message);
+}
+
+START_TEST(a_large_medium_is_fetched_and_attached)
+{
+  for (size_t i = 0; i < sizeof medium; i++)
+    medium[i] = (char)(i * 7);
+  host->media = (parley_bytes){medium, sizeof medium};
+  start(plain);
+  for (uint64_t token = 1; token <= 5; token++)
+    ck_assert_int_eq(submit_with_medium(token, sizeof medium), PARLEY_OK);
+  ck_assert_uint_eq(host->n_reads, 2); /* two at a time: each is held whole in memory */
+  stream_host_run(host);
+  for (uint64_t token = 1; token <= 5; token++)
+    ck_assert_uint_eq(settled(token)->result, PARLEY_OUTCOME_ACCEPTED);
+  ck_assert_uint_gt(script->mails[0].len, sizeof medium / 3 * 4);
+  ck_assert_ptr_nonnull(strstr(script->mails[0].at, "Content-Disposition: attachment; filename=bill.pdf\r\n"));
+  ck_assert_ptr_nonnull(strstr(script->mails[0].at, "see the bill"));
+}
+END_TEST
+
+static const struct {
+  parley_status status;
+  size_t bytes;
+  uint64_t total_bytes;
+  uint32_t result;
+} media[] = {
+    {PARLEY_OK, 0, 100, PARLEY_OUTCOME_REJECTED}, /* there, but empty: not what was promised */
+    {PARLEY_OK, 0, 0, PARLEY_OUTCOME_ACCEPTED},
+    {PARLEY_NOT_FOUND, 9, 9, PARLEY_OUTCOME_REJECTED},
+    {PARLEY_BUSY, 9, 9, PARLEY_OUTCOME_RETRY},
+    {PARLEY_FAILED, 9, 9, PARLEY_OUTCOME_REJECTED},
+    {PARLEY_OK, MEDIUM_BYTES * 11, MEDIUM_BYTES, PARLEY_OUTCOME_REJECTED}, /* more than a mail should have */
+};
+
+START_TEST(a_medium_that_cannot_be_had_is_no_empty_attachment)
+{
+  char *bytes = calloc(1, media[_i].bytes + 1);
+
+  host->media = (parley_bytes){bytes, media[_i].bytes};
+  host->media_status = media[_i].status;
+  start(plain);
+  submit_with_medium(1, media[_i].total_bytes);
+  stream_host_run(host);
+  ck_assert_uint_eq(settled(1)->result, media[_i].result);
+  ck_assert_uint_eq(script->n_mails, media[_i].result == PARLEY_OUTCOME_ACCEPTED);
+  free(bytes);
+}
+END_TEST
+
+START_TEST(a_stop_while_fetching_gives_back)
+{
+  host->media = (parley_bytes){medium, sizeof medium};
+  start(plain);
+  for (uint64_t token = 1; token <= 3; token++)
+    submit_with_medium(token, sizeof medium);
+  stream_host_stop(host);
+  for (uint64_t token = 1; token <= 3; token++)
+    ck_assert_uint_eq(settled(token)->result, PARLEY_OUTCOME_THROTTLED);
+}
+END_TEST
+
 /* --- The end --------------------------------------------------------------------------------------------------------- */
 START_TEST(a_stop_settles_each_by_what_is_known)
 {
@@ -728,6 +807,9 @@ int main(void)
   tcase_add_loop_test(tcase, no_body_ends_its_mail_early, 0, COUNT(smuggles));
   tcase_add_test(tcase, a_large_mail_goes_in_pieces_and_comes_whole);
   tcase_add_loop_test(tcase, an_answer_in_the_middle_of_a_mail_is_definite, 0, COUNT(earlies));
+  tcase_add_test(tcase, a_large_medium_is_fetched_and_attached);
+  tcase_add_loop_test(tcase, a_medium_that_cannot_be_had_is_no_empty_attachment, 0, COUNT(media));
+  tcase_add_test(tcase, a_stop_while_fetching_gives_back);
   tcase_add_test(tcase, a_stop_settles_each_by_what_is_known);
   tcase_add_test(tcase, a_drain_finishes_what_was_taken);
   tcase_add_test(tcase, a_stop_while_connecting_ends);
