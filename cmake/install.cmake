@@ -1,3 +1,26 @@
-# What `cmake --install` puts on a system.
+# What `cmake --install` puts on a system: programs, plugins (plugins/CMakeLists.txt), the public headers, the commented
+# configuration, a hardened systemd unit, man pages and completions made by parley itself.
+set(PARLEY_BINDIR ${CMAKE_INSTALL_FULL_BINDIR})
+set(PARLEY_SYSCONFDIR ${CMAKE_INSTALL_FULL_SYSCONFDIR})
+configure_file(contrib/systemd/parleyd.service.in ${CMAKE_BINARY_DIR}/parleyd.service @ONLY)
+configure_file(contrib/parley.pc.in ${CMAKE_BINARY_DIR}/parley.pc @ONLY)
+
+set(made ${CMAKE_BINARY_DIR}/made)
+file(MAKE_DIRECTORY ${made})
+add_custom_command(OUTPUT ${made}/parley.1 ${made}/parleyd.8 ${made}/parley.bash ${made}/parley.fish
+  COMMAND parley manpage > ${made}/parley.1
+  COMMAND parley manpage parleyd > ${made}/parleyd.8
+  COMMAND parley completion bash > ${made}/parley.bash
+  COMMAND parley completion fish > ${made}/parley.fish
+  DEPENDS parley VERBATIM)
+add_custom_target(parley_manual ALL DEPENDS ${made}/parley.1)
+
 install(TARGETS parleyd parley RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/parley DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES conf/parley.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/parley)
+install(FILES ${CMAKE_BINARY_DIR}/parleyd.service DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system)
+install(FILES ${CMAKE_BINARY_DIR}/parley.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${made}/parley.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${made}/parleyd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES ${made}/parley.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME parley)
+install(FILES ${made}/parley.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)

@@ -43,7 +43,7 @@ const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
     {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
     {"cancel", "MESSAGE|key:KEY", "cancel what is not yet sent", 1, 1, false, cli_cancel, NULL},
-    {"explain", "[CODE]", "the decision for a message that is not sent (options as send)", 0, 1, false, cli_explain, send_options},
+    {"explain", "", "the decision for a message that is not sent (options as send)", 0, 0, false, cli_explain, send_options},
     {"tail", "", "follow the event log", 0, 0, false, cli_tail, tail_options},
     {"customer show", "REF", "a customer with identities and consents", 1, 1, false, cli_customer_show, NULL},
     {"customer timeline", "REF", "what happened, over all channels", 1, 1, false, cli_customer_timeline, limit_options},
