@@ -75,20 +75,7 @@ static void item_duplicate(struct round *round, struct accept_item *item, id64 f
 
 /* --- one message ----------------------------------------------------------------------------------------------------------------- */
 
-bool conversation_find(struct round *round, id64 id, id64 *ret_customer)
-{
-  sqlite3_stmt *get = db_sql(round->db, "SELECT customer FROM conversation WHERE id=?");
-  bool there;
-
-  bind_id(get, 1, id);
-  there = db_step(round->db, get);
-  if (there)
-    *ret_customer = col_id(get, 0);
-  db_reset(get);
-  return there;
-}
-
-static void body_insert(struct round *round, id64 message, parley_bytes body)
+void body_insert(struct round *round, id64 message, parley_bytes body)
 {
   sqlite3_stmt *put = db_sql(round->db, "INSERT INTO body(message, bytes) VALUES(?, ?)");
 

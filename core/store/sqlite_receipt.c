@@ -47,18 +47,18 @@ bool provider_ref_find(struct round *round, parley_text channel, parley_text id,
   return true;
 }
 
-static void ref_put(struct round *round, const struct life *life, size_t at, parley_text id, int part)
+void provider_ref_put(struct round *round, parley_text channel, parley_text id, id64 message, uint32_t step, int part)
 {
   sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO provider_ref(h, channel, provider_id, message, step, part)"
                                         " VALUES(?, ?, ?, ?, ?, ?)");
   uint64_t h;
 
-  db_reset(ref_seek(round, life->rows[at].channel, id, &h));
+  db_reset(ref_seek(round, channel, id, &h));
   bind_id(put, 1, h);
-  bind_text(put, 2, life->rows[at].channel);
+  bind_text(put, 2, channel);
   bind_text(put, 3, id);
-  bind_id(put, 4, life->id);
-  bind_int(put, 5, life->facts[at].step);
+  bind_id(put, 4, message);
+  bind_int(put, 5, step);
   bind_int(put, 6, part);
   db_run(round->db, put);
 }
@@ -228,7 +228,7 @@ void receipts_join(struct round *round, struct life *life, size_t row, const par
     return;
   for (size_t i = 0; i < n_ids; i++)
     if (ids[i].len > 0)
-      ref_put(round, life, row, ids[i], n_ids > 1 ? (int)i : -1);
+      provider_ref_put(round, life->rows[row].channel, ids[i], life->id, life->facts[row].step, n_ids > 1 ? (int)i : -1);
   if (round->store->n_parked == 0)
     return;
   for (size_t i = 0; i < n_ids; i++)

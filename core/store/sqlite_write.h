@@ -115,6 +115,7 @@ bool receipt_apply(struct round *round, struct life *life, size_t row, int part,
                    struct claim **next);
 /* After an attempt: its provider ids become known, and what came early is joined. */
 void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids, struct claim **next);
+void provider_ref_put(struct round *round, parley_text channel, parley_text id, id64 message, uint32_t step, int part);
 /* Whose message a provider id is; false: nobody's. */
 bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
                        int *ret_part);
@@ -124,7 +125,15 @@ bool provider_ref_find(struct round *round, parley_text channel, parley_text id,
 /* The message a business key stands for; 0: none. *ret_h: its place. */
 id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uint64_t *ret_h);
 void business_key_free(struct round *round, parley_text key, id64 message);
+void body_insert(struct round *round, id64 message, parley_bytes body); /* of one that is too long for its row */
+
+/* --- sqlite_conversation.c ------------------------------------------------------------------------------------------------------------ */
+
 bool conversation_find(struct round *round, id64 id, id64 *ret_customer);
+id64 conversation_open(struct round *round, const struct conversation_row *row);
+/* The customer has written: last channel and address; pending and snoozed become open. */
+void conversation_heard(struct round *round, id64 id, id64 identity, parley_text channel, parley_text channel_kind,
+                        int64_t now_ms, struct arena *arena);
 
 /* --- sqlite_consent.c ------------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,322 @@
+/* sqlite_inbound.c - what comes in: messages from customers and touchpoints, each once. */
+#include "sqlite_write.h"
+#include "core/base/text.h"
+#include <string.h>
+
+#define SEEN_TWINS_MAX 16
+#define CLOCK_AHEAD_MAX_MS 300000 /* a provider's time further ahead than this is wrong: ours is taken */
+
+/* --- once -------------------------------------------------------------------------------------------------------------------- */
+
+struct seen { /* key of something that may come twice */
+  uint64_t h;
+  id64 id; /* what it became; 0: new */
+  bool other_body;
+  parley_text what;
+};
+
+/* kind, channel and the sender's own key, apart from each other by NUL. */
+static struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key, const uint8_t *sha256,
+                             struct arena *arena)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT what, id, body_hash FROM seen WHERE h=?");
+  struct seen seen = {0};
+
+  buf_clear(&round->scratch);
+  buf_str(&round->scratch, kind);
+  buf_char(&round->scratch, '\0');
+  buf_text(&round->scratch, channel);
+  buf_char(&round->scratch, '\0');
+  buf_text(&round->scratch, key);
+  seen.what = arena_text(arena, buf_as_text(&round->scratch));
+  seen.h = hash64(&round->store->hash_key, seen.what);
+  for (int i = 0; i < SEEN_TWINS_MAX; i++, seen.h++) {
+    parley_bytes hash;
+
+    bind_id(get, 1, seen.h);
+    if (!db_step(round->db, get))
+      break;
+    hash = col_peek(get, 2);
+    if (text_eq(col_peek(get, 0), seen.what)) {
+      seen.id = col_id(get, 1);
+      seen.other_body = sha256 != NULL && (hash.len != SHA256_BYTES || memcmp(hash.at, sha256, SHA256_BYTES) != 0);
+    }
+    db_reset(get);
+    if (seen.id != 0)
+      break;
+  }
+  return seen;
+}
+
+static void seen_put(struct round *round, const struct seen *seen, id64 id, const uint8_t *sha256)
+{
+  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO seen(h, what, id, body_hash, at) VALUES(?, ?, ?, ?, ?)");
+
+  bind_id(put, 1, seen->h);
+  bind_blob(put, 2, seen->what);
+  bind_id(put, 3, id);
+  bind_blob(put, 4, (parley_bytes){(const char *)sha256, sha256 != NULL ? SHA256_BYTES : 0});
+  bind_int(put, 5, round->now_ms);
+  db_run(round->db, put);
+}
+
+/* --- a message from a customer ---------------------------------------------------------------------------------------------------- */
+
+static void inbound_first(struct round *round, struct store_inbound *in, const struct seen *seen)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT customer, conversation FROM message WHERE id=?");
+
+  in->duplicate = true;
+  in->other_body = seen->other_body;
+  in->message = seen->id;
+  round->delta.other_body += seen->other_body;
+  bind_id(get, 1, seen->id);
+  if (db_step(round->db, get)) {
+    in->customer = col_id(get, 0);
+    in->conversation = col_id(get, 1);
+  }
+  db_reset(get);
+}
+
+/* Who has written from an address has shown that it is theirs, and that it is the one to answer. */
+static void identities_used(struct round *round, const struct store_inbound *in, const struct who *who)
+{
+  sqlite3_stmt *put = db_sql(round->db, "UPDATE identity SET used=?, assurance=max(assurance, ?) WHERE h=?");
+
+  for (size_t i = 0; i < in->from.n_identities; i++) {
+    if (who->found.rows[i].customer != who->customer.id)
+      continue;
+    bind_int(put, 1, in->now_ms);
+    bind_int(put, 2, PARLEY_OBSERVED);
+    bind_id(put, 3, who->found.rows[i].h);
+    db_run(round->db, put);
+  }
+}
+
+static id64 identity_of(const struct store_inbound *in, const struct who *who)
+{
+  for (size_t i = 0; i < in->from.n_identities; i++)
+    if (who->found.rows[i].customer == who->customer.id)
+      return who->found.rows[i].id;
+  return who->found.external.customer == who->customer.id ? who->found.external.id : 0;
+}
+
+/* Signs of life, automatic answers and copies of our own words join what is open, and open nothing. */
+static bool opens_conversation(const struct store_inbound *in)
+{
+  return (in->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) == 0 && in->kind != PARLEY_KIND_TYPING &&
+         in->kind != PARLEY_KIND_READ && in->kind != PARLEY_KIND_LEAVE;
+}
+
+static void conversation_join(struct round *round, struct store_inbound *in, const struct who *who, id64 identity)
+{
+  struct conversation_row row = {.customer = who->customer.id,
+                                 .identity = identity,
+                                 .channel = in->channel,
+                                 .channel_kind = in->channel_kind,
+                                 .opened_ms = in->now_ms,
+                                 .last_inbound_ms = in->now_ms};
+
+  in->conversation = who->customer.conversation;
+  if (!opens_conversation(in))
+    return;
+  if (in->conversation != 0) {
+    conversation_heard(round, in->conversation, identity, in->channel, in->channel_kind, in->now_ms, in->op.arena);
+    return;
+  }
+  in->conversation = conversation_open(round, &row);
+  in->conversation_opened = true;
+}
+
+static void inbound_insert(struct round *round, const struct store_inbound *in, id64 identity, int64_t at_ms)
+{
+  sqlite3_stmt *put = db_sql(
+      round->db, "INSERT INTO message(id, dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before,"
+                 " flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
+                 " in_reply_to, reason, decision, body)"
+                 " VALUES(?,1,?,?,?,?,0,?,?,0,0,?,?,0,0,?,?,'','',?,?,?,?,'','',?)");
+  bool apart = in->body.len > BODY_INLINE_MAX;
+  uint32_t flags = (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0);
+
+  bind_id(put, 1, in->message);
+  bind_int(put, 2, in->kind);
+  bind_id(put, 3, in->customer);
+  bind_id(put, 4, identity);
+  bind_id(put, 5, in->conversation);
+  bind_int(put, 6, in->now_ms);
+  bind_int(put, 7, at_ms);
+  bind_int(put, 8, flags | (apart ? MESSAGE_BODY_APART : 0));
+  bind_int(put, 9, CLASS_CONVERSATION);
+  bind_int(put, 10, MESSAGE_DELIVERED);
+  bind_text(put, 11, in->topic);
+  bind_text(put, 12, in->channel);
+  bind_text(put, 13, in->channel_kind);
+  bind_text(put, 14, in->provider_id);
+  bind_text(put, 15, in->in_reply_to);
+  bind_blob(put, 16, apart ? (parley_bytes){"", 0} : in->body);
+  db_run(round->db, put);
+  if (apart)
+    body_insert(round, in->message, in->body);
+}
+
+static void raw_insert(struct round *round, id64 message, parley_bytes raw)
+{
+  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO raw(message, bytes) VALUES(?, ?)");
+
+  if (raw.len == 0)
+    return;
+  bind_id(put, 1, message);
+  bind_blob(put, 2, raw);
+  db_run(round->db, put);
+}
+
+/* An answer to one of ours reaches every `until`: nothing more of that plan is sent. */
+static void replied(struct round *round, const struct store_inbound *in)
+{
+  struct happened happened = {.what = HAPPEN_RECEIPT, .fact = FACT_REPLIED};
+  struct life life;
+  id64 message = 0;
+  uint32_t step = 0;
+  int part, row;
+  bool by_ref = false;
+
+  if (in->in_reply_to.len == 0)
+    return;
+  if (!id_parse("msg", in->in_reply_to, &message))
+    by_ref = provider_ref_find(round, in->channel, in->in_reply_to, &message, &step, &part);
+  if (message == 0 || !life_load(round, message, NULL, in->now_ms, in->op.arena, &life) || life.customer != in->customer)
+    return;
+  row = by_ref ? life_row_of(&life, step) : life_row_of_channel(&life, in->channel);
+  if (row < 0)
+    row = (int)life.message.n_deliveries - 1;
+  if (row < 0)
+    return;
+  happened.delivery = (size_t)row;
+  life_advance(round, &life, &happened, NULL);
+}
+
+static void inbound_tell(struct round *round, const struct store_inbound *in, id64 identity, int64_t at_ms)
+{
+  struct buf *data = &round->scratch;
+
+  buf_clear(data);
+  buf_str(data, "{\"channel\":");
+  buf_json_text(data, in->channel);
+  if (in->flags & PARLEY_AUTOMATIC)
+    buf_str(data, ",\"automatic\":true");
+  buf_char(data, '}');
+  round_event(round, "message.received", at_ms, in->customer, identity, in->conversation, in->message, buf_as_text(data));
+}
+
+static int64_t occurred_ms(int64_t at_ms, int64_t now_ms)
+{
+  return at_ms <= 0 || at_ms > now_ms + CLOCK_AHEAD_MAX_MS ? now_ms : at_ms;
+}
+
+parley_status write_inbound(struct round *round, struct store_op *op)
+{
+  struct store_inbound *in = container_of(op, struct store_inbound, op);
+  parley_text key = in->event_id.len > 0 ? in->event_id : in->provider_id;
+  int64_t at_ms = occurred_ms(in->at_ms, in->now_ms);
+  struct seen seen = {0};
+  struct who who;
+  id64 identity;
+
+  if (key.len > 0)
+    seen = seen_find(round, "in", in->channel, key, in->body_sha256, op->arena);
+  if (seen.id != 0) {
+    inbound_first(round, in, &seen);
+    return PARLEY_OK;
+  }
+  who_resolve(round, &in->from, op->arena, in->now_ms, true, &who);
+  if (who.result != ACCEPTED)
+    return PARLEY_REJECTED;
+  in->customer = who.customer.id;
+  in->customer_created = who.created;
+  identity = identity_of(in, &who);
+  identities_used(round, in, &who);
+  conversation_join(round, in, &who, identity);
+  in->message = id_next(&round->store->ids);
+  inbound_insert(round, in, identity, at_ms);
+  raw_insert(round, in->message, in->raw);
+  if (key.len > 0)
+    seen_put(round, &seen, in->message, in->body_sha256);
+  if (in->provider_id.len > 0)
+    provider_ref_put(round, in->channel, in->provider_id, in->message, 0, -1);
+  who_tell_conflicts(round, &in->from, &who, in->now_ms);
+  inbound_tell(round, in, identity, at_ms);
+  replied(round, in);
+  round_timeline(round, in->customer, at_ms, in->message, TIMELINE_MESSAGE);
+  round->delta.inbound++;
+  return PARLEY_OK;
+}
+
+/* --- touchpoints -------------------------------------------------------------------------------------------------------------------- */
+
+static void touchpoint_first(struct round *round, struct store_touchpoint *touch, uint64_t seq)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT customer FROM event WHERE seq=?");
+
+  touch->duplicate = true;
+  touch->result = ACCEPTED;
+  touch->seq = seq;
+  bind_id(get, 1, seq);
+  if (db_step(round->db, get))
+    touch->customer = col_id(get, 0);
+  db_reset(get);
+}
+
+/* {"stage":..,"channel":..,"data":{...}}; members that were not given are left out. */
+static parley_text touchpoint_data(const struct store_touchpoint *touch, struct arena *arena)
+{
+  struct buf data = BUF_INIT(0);
+  parley_text text;
+
+  buf_char(&data, '{');
+  if (touch->stage.len > 0) {
+    buf_json_key(&data, "stage");
+    buf_json_text(&data, touch->stage);
+  }
+  if (touch->channel.len > 0) {
+    buf_json_key(&data, "channel");
+    buf_json_text(&data, touch->channel);
+  }
+  if (touch->data.len > 0) {
+    buf_json_key(&data, "data");
+    buf_text(&data, touch->data);
+  }
+  buf_char(&data, '}');
+  text = arena_text(arena, buf_as_text(&data));
+  buf_done(&data);
+  return text;
+}
+
+parley_status write_touchpoint(struct round *round, struct store_op *op)
+{
+  struct store_touchpoint *touch = container_of(op, struct store_touchpoint, op);
+  struct buf type = BUF_INIT(128);
+  struct seen seen = {0};
+  struct who who;
+
+  if (touch->key.len > 0)
+    seen = seen_find(round, "touch", touch->channel, touch->key, NULL, op->arena);
+  if (seen.id != 0) {
+    touchpoint_first(round, touch, seen.id);
+    return PARLEY_OK;
+  }
+  who_resolve(round, &touch->who, op->arena, touch->now_ms, false, &who);
+  touch->result = who.result;
+  if (who.result != ACCEPTED)
+    return PARLEY_OK;
+  touch->customer = who.customer.id;
+  who_tell_conflicts(round, &touch->who, &who, touch->now_ms);
+  buf_str(&type, "touchpoint.");
+  buf_text(&type, touch->type);
+  touch->seq = round_event(round, type.at, occurred_ms(touch->at_ms, touch->now_ms), who.customer.id,
+                           touch->who.n_identities > 0 ? who.found.rows[0].id : 0, who.customer.conversation, 0,
+                           touchpoint_data(touch, op->arena));
+  buf_done(&type);
+  if (touch->key.len > 0)
+    seen_put(round, &seen, touch->seq, NULL);
+  return PARLEY_OK;
+}
