@@ -28,6 +28,7 @@ def cut_under_load(daemon, disk, ledger):
         disk.cut_power()
     daemon.kill()
     disk.power_on()
+    ledger.doubt_refusals_after(at)
     return at
 
 

@@ -724,8 +724,8 @@ class Ledger:
         self.lock = threading.Lock()
         self.next_number = 0
         self.accepted = {}  # marker: (message id, wall-clock time of the 202)
-        self.offered = {}  # marker: Idempotency-Key, for those whose answer is not known
-        self.refused = {}  # marker: status
+        self.offered = {}  # marker: anything, for those whose answer is not known
+        self.refused = {}  # marker: time of the refusal
 
     def new_marker(self):
         with self.lock:
@@ -743,7 +743,13 @@ class Ledger:
             if answer.status in (200, 202):
                 self.accepted[marker] = (answer.json["id"], time.time())
             else:
-                self.refused[marker] = answer.status
+                self.refused[marker] = time.time()
+
+    def doubt_refusals_after(self, at):
+        """A disk that died may hold what it could not confirm: such a message may arrive and may not."""
+        with self.lock:
+            for marker in [marker for marker, when in self.refused.items() if when >= at]:
+                self.offered[marker] = self.refused.pop(marker)
 
     def accepted_before(self, at):
         with self.lock:
@@ -771,6 +777,7 @@ class Load:
         self.count = count
         self.pace_s = pace_s
         self.end_on_death = end_on_death
+        self.saw_death = False
         self.ledger = ledger
         self.make_body = make_body or self.default_body
         self.ending = threading.Event()
@@ -792,6 +799,7 @@ class Load:
             except (OSError, http.client.HTTPException):
                 answer = None
             self.ledger.note(marker, answer)
+            self.saw_death = self.saw_death or answer is None
             if answer is None and self.end_on_death:
                 break
             self.ending.wait(self.pace_s if answer is not None and answer.status == 202 else self.PAUSE_S)
