@@ -221,34 +221,22 @@ def row_webhook(bench):
 
 def postfix_rate(bench):
     """Accept and relay by Postfix: 20 sessions, mails of 1 KiB; from the first offer to the last arrival."""
-    with SmtpSink() as sink, Postfix({"relayhost": f"[127.0.0.1]:{sink.port}"}) as postfix:
+    with SmtpSink(bench.scale.mails) as sink, Postfix({"relayhost": f"[127.0.0.1]:{sink.port}"}) as postfix:
         started_s = time.time()
         subprocess.run([need_tool("smtp-source"), "-d", "-s", "20", "-m", str(bench.scale.mails), "-l", "1024",
                         "-f", "shop@example.test", "-t", "ana@example.test", f"127.0.0.1:{postfix.port}"], check=True)
-        sink.wait_count(bench.scale.mails, lambda: postfix.log().count("status=sent"), bench.scale.deadline_s)
-        figures = sink.figures()
+        figures = sink.figures(bench.scale.deadline_s)
     return figures["count"] / (figures["last_us"] / 1e6 - started_s)
 
 
 def parley_smtp_rate(bench):
-    with SmtpSink() as sink:
+    with SmtpSink(bench.scale.mails) as sink:
         options = {"smtp": f"smtp://127.0.0.1:{sink.port}", "from": "Shop <orders@shop.example>", "tls": "off"}
         with bench.daemon({"mail": {"plugin": "email", "options": options}}) as daemon:
             started_s = time.time()
             load(daemon.port, connections=64, requests=bench.scale.mails, known=bench.scale.known)
-            last = Client(daemon.port)
-            sink.wait_count(bench.scale.mails, lambda: settled_count(last), bench.scale.deadline_s)
-            figures = sink.figures()
+            figures = sink.figures(bench.scale.deadline_s)
     return figures["count"] / (figures["last_us"] / 1e6 - started_s)
-
-
-def settled_count(client):
-    """Messages in a state from sent on, by /metrics."""
-    total = 0
-    for line in client.get("/metrics").text.splitlines():
-        if line.startswith("parley_messages{") and any(f'"{state}"' in line for state in ("sent", "delivered", "read")):
-            total += float(line.rsplit(" ", 1)[1])
-    return int(total)
 
 
 def row_smtp(bench):

@@ -1,9 +1,9 @@
 /* smtp_sink - a fast SMTP sink for benches: libuv, one thread, loopback only, pipelining.
  *
- * usage: smtp_sink -p PORT [-d DATA_DELAY_MS=0] [-e ERRORS_PERMILLE=0] [-E CODE=451]
+ * usage: smtp_sink -p PORT [-d DATA_DELAY_MS=0] [-e ERRORS_PERMILLE=0] [-E CODE=451] [-n MAILS]
  * Counts mails by their end of DATA. A mail with ts=<us> in it feeds the latency from then to now.
  * SIGUSR1 prints {count, errors, bytes, sessions, first_us, last_us, rate, p50_us, p99_us, max_us} and begins anew;
- * SIGTERM prints it and ends. */
+ * SIGTERM, or the MAILS-th good mail, prints it and ends. */
 #include "bench.h"
 #include <signal.h>
 #include <stdbool.h>
@@ -28,6 +28,7 @@ struct sink {
   int errors_permille;
   int error_code;
   uint64_t random;
+  uint64_t count_max; /* 0: no end */
   uint64_t count;
   uint64_t errors;
   uint64_t bytes;
@@ -79,6 +80,14 @@ static void on_report(uv_signal_t *handle, int number)
   sink->count = sink->errors = sink->bytes = sink->sessions = 0;
   sink->first_us = sink->last_us = 0;
   memset(&sink->latency, 0, sizeof sink->latency);
+}
+
+static void sink_end_when_full(const struct sink *sink)
+{
+  if (sink->count_max == 0 || sink->count < sink->count_max)
+    return;
+  sink_report(sink);
+  _exit(0);
 }
 
 static void on_stop(uv_signal_t *handle, int number)
@@ -247,6 +256,7 @@ static void session_parse(struct session *session)
   session->size -= at;
   session->scanned = session->scanned > at ? session->scanned - at : 0;
   session_flush(session);
+  sink_end_when_full(session->sink);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -324,7 +334,7 @@ int main(int argc, char **argv)
   int option;
 
   sink->error_code = 451;
-  while ((option = getopt(argc, argv, "p:d:e:E:")) > 0) {
+  while ((option = getopt(argc, argv, "p:d:e:E:n:")) > 0) {
     if (option == 'p')
       port = (int)bench_number('p', optarg, 1, 65535);
     else if (option == 'd')
@@ -333,11 +343,13 @@ int main(int argc, char **argv)
       sink->errors_permille = (int)bench_number('e', optarg, 0, 1000);
     else if (option == 'E')
       sink->error_code = (int)bench_number('E', optarg, 400, 599);
+    else if (option == 'n')
+      sink->count_max = (uint64_t)bench_number('n', optarg, 1, 1000000000);
     else
       return 2;
   }
   if (port == 0)
-    bench_die("usage: smtp_sink -p PORT [-d DATA_DELAY_MS] [-e ERRORS_PERMILLE] [-E CODE]");
+    bench_die("usage: smtp_sink -p PORT [-d DATA_DELAY_MS] [-e ERRORS_PERMILLE] [-E CODE] [-n MAILS]");
   sink->loop = uv_default_loop();
   sink->random = bench_seed();
   signal(SIGPIPE, SIG_IGN);

@@ -67,16 +67,18 @@ class HttpSink(Program):
 
 
 class SmtpSink(Program):
-    """Its figures come when it ends: one sink a run."""
+    """Ends by itself after `mails` good ones: one sink a run."""
 
-    def __init__(self, *words):
-        super().__init__("smtp_sink", free_port(), *words)
+    def __init__(self, mails, *words):
+        super().__init__("smtp_sink", free_port(), "-n", mails, *words)
+        self.mails = mails
 
-    def wait_count(self, wanted, count_now, timeout_s):
-        wait_until(lambda: count_now() >= wanted, lambda: f"{count_now()} of {wanted} mails have left", timeout_s)
-
-    def figures(self):
-        return json.loads(self.stop().splitlines()[-1])
+    def figures(self, timeout_s):
+        try:
+            self.output, _ = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"not all of {self.mails} mails after {timeout_s} s: {self.stop()}") from None
+        return json.loads(self.output.splitlines()[-1])
 
 
 def free_ports(count):
