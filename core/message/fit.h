@@ -15,10 +15,11 @@ struct fitted {
                                              subject_to_text subject_cut subject_dropped buttons_to_text buttons_dropped
                                              media_to_link media_dropped caption_to_text location_to_text location_dropped */
 };
-/* Parts stand in this order: TEXT (one, or several that follow each other), HTML, MEDIA, LOCATION, BUTTONS. TEXT and HTML of one
- * message say the same; where the channel takes both and no text was given, it is made of the html. What falls back into text is
- * put behind it, a blank line between, and into the html too. A text too long for all its parts is no text to be cut short.
- * caps: of the channel; what it does not list is FALLBACK. media_url: makes the link for a med_ id (arena text), for channels that need a URL; NULL: none. */
+/* Parts stand in this order: TEXT (one, or several that follow each other), HTML, MEDIA, LOCATION, BUTTONS. TEXT and HTML of
+ * one message say the same; where the channel takes both and no text was given, it is made of the html. What falls back into
+ * text is put behind it, a blank line between, and into the html too. A text too long for all its parts is refused, never cut
+ * short. caps: of the channel; what it does not list is FALLBACK.
+ * media_url: makes the link for a med_ id (arena text), for channels that need a URL; NULL: none. */
 typedef parley_text fit_media_url(id64 media, struct arena *arena, void *arg);
 /* PARLEY_OK, or PARLEY_REJECTED when something must not be degraded or nothing is left; then *reterr_code is a stable word:
  * text_too_long, nothing_left, or text_, html_, subject_, media_, buttons_, location_not_supported. */

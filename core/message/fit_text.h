@@ -1,5 +1,5 @@
-/* fit_text.h - measures text in a channel's unit and cuts it where it may be cut: never within a code point, a surrogate pair, a
- * GSM escape, or what a person sees as one character (in the main cases of UAX 29). Pure. Thread: any. */
+/* fit_text.h - measures text in a channel's unit and cuts it where it may be cut: never within a code point, a surrogate pair,
+ * a GSM escape, or what a person sees as one character (in the main cases of UAX 29). Pure. Thread: any. */
 #ifndef CORE_MESSAGE_FIT_TEXT_H
 #define CORE_MESSAGE_FIT_TEXT_H
 #include <parley/plugin.h>
