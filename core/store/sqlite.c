@@ -1,5 +1,5 @@
 /* sqlite.c - opening and closing the store: the lock against a second daemon, connections, threads. */
-#include "sqlite.h"
+#include "sqlite_write.h"
 #include "core/base/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +120,7 @@ static void sqlite_free(void *impl)
   uv_cond_destroy(&store->read_wake);
   uv_mutex_destroy(&store->checkpoint_lock);
   uv_cond_destroy(&store->checkpoint_wake);
+  reserve_close(store);
   if (store->lock_fd >= 0)
     close(store->lock_fd);
   free(store->path);
@@ -136,7 +137,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
   store->log = log;
   store->config = *config;
   store->path = xstrdup(config->path);
-  store->lock_fd = -1;
+  store->lock_fd = store->reserve_fd = -1;
   store->gauges.accepting = true;
   list_init(&store->waiting);
   list_init(&store->reading);
@@ -180,6 +181,7 @@ static parley_status sqlite_open(const struct store_config *config, const struct
     sqlite_free(store);
     return st;
   }
+  reserve_open(store);
   sqlite3_wal_hook(store->writer.handle, on_wal, store);
   threads_start(store);
   *ret = store;

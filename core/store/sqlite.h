@@ -147,6 +147,8 @@ struct sqlite_store {
   struct id_source ids;
   struct store_gauges gauges;
   bool full;        /* accepting stopped until a probe commits */
+  int reserve_fd;
+  bool reserve_made; /* room is kept for the results of what is in flight */
   int64_t probe_ms; /* mono: when to try next */
   uint64_t n_suppressions, n_parked; /* at most so many; 0: nobody is looked up */
   struct timeline_tail *timeline;

@@ -7,8 +7,7 @@
 #define IDLE_FLUSH_MS 5000    /* tails are written out after so long without a write */
 #define IDLE_SLICE_MS 20      /* between two slices then */
 #define IDLE_ROWS 1024
-#define PROBE_EVERY_MS 500    /* while the disk is full */
-#define PROBE_BYTES 65536     /* there must be room for more than one small row */
+#define FULL_WAIT_MS 100      /* between two looks while the disk is full */
 #define NS_PER_MS UINT64_C(1000000)
 
 /* --- pieces that write functions use ---------------------------------------------------------------------------------------- */
@@ -125,9 +124,6 @@ static void op_run(struct round *round, struct store_op *op)
   op->status = PARLEY_INVALID;
   if (write == NULL)
     return;
-  op->status = PARLEY_RETRY;
-  if (round->store->full && takes_in(op->kind))
-    return;
   if (op->idem != NULL && idem_replayed(round, op, &h)) {
     op->status = PARLEY_OK;
     return;
@@ -151,6 +147,7 @@ static void op_ended(struct store_op *op, parley_status commit)
 static void round_begin(struct round *round, struct sqlite_store *store)
 {
   *round = (struct round){.store = store, .db = &store->writer, .now_ms = store->env->now_ms(store->env)};
+  tails_begin(store);
   db_run(round->db, db_sql(round->db, "BEGIN IMMEDIATE"));
 }
 
@@ -165,7 +162,8 @@ static void round_rolled_back(struct round *round, parley_status status)
 {
   struct sqlite_store *store = round->store;
 
-  log_line(store->log, PARLEY_ERROR, "event=store_round_failed again=%d why=\"%s\"", status == PARLEY_RETRY, round->db->why);
+  log_line(store->log, store->full ? PARLEY_DEBUG : PARLEY_ERROR, "event=store_round_failed again=%d why=\"%s\"",
+           status == PARLEY_RETRY, round->db->why);
   db_clear_error(round->db);
   if (!sqlite3_get_autocommit(round->db->handle))
     sqlite3_exec(round->db->handle, "ROLLBACK", NULL, NULL, NULL);
@@ -202,12 +200,34 @@ static parley_status round_commit(struct round *round)
     store->gauges.accepting = false;
     store->gauges.why_not = "the disk failed; the store must be opened anew";
   } else if (st == PARLEY_RETRY && (code & 0xff) != SQLITE_BUSY) {
-    store->full = true;
-    store->gauges.accepting = false;
-    store->gauges.why_not = "the disk is full or cannot be written";
-    store->probe_ms = store->env->mono_ms(store->env) + PROBE_EVERY_MS;
+    store_full_begin(store);
   }
   return st;
+}
+
+/* Takes the ops out that cannot be tried now. Returns how many are left. */
+static size_t refuse(struct sqlite_store *store, struct list *ops)
+{
+  bool broken = atomic_load(&store->broken);
+  struct list *at = ops->next, refused;
+  size_t left = 0;
+
+  list_init(&refused);
+  while (at != ops) {
+    struct store_op *op = LIST_ITEM(at, struct store_op, link);
+
+    at = at->next;
+    if (!broken && !(store->full && takes_in(op->kind))) {
+      left++;
+      continue;
+    }
+    list_remove(&op->link);
+    list_push(&refused, &op->link);
+    op_ended(op, broken ? PARLEY_FAILED : PARLEY_RETRY);
+  }
+  if (!list_empty(&refused))
+    store_finish(store->front, &refused);
+  return left;
 }
 
 /* behind: rows of the tails to write at least. */
@@ -217,16 +237,16 @@ static void round_run(struct sqlite_store *store, struct list *ops, size_t n_ops
   struct round round;
   parley_status st = PARLEY_FAILED;
 
-  if (atomic_load(&store->broken)) {
-    for (struct list *at = ops->next; at != ops; at = at->next)
-      LIST_ITEM(at, struct store_op, link)->status = PARLEY_FAILED;
-    store_finish(store->front, ops);
-    return;
+  if (n_ops > 0 && (store->full || atomic_load(&store->broken))) {
+    n_ops = refuse(store, ops);
+    if (n_ops == 0)
+      return;
   }
   round_begin(&round, store);
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_run(&round, LIST_ITEM(at, struct store_op, link));
-  tails_write(&round, behind + round.n_tail + round.n_idem);
+  if (!store->full)
+    tails_write(&round, behind + round.n_tail + round.n_idem);
   counters_write(&round);
   st = round_commit(&round);
   for (struct list *at = ops->next; at != ops; at = at->next)
@@ -242,36 +262,9 @@ static void round_run(struct sqlite_store *store, struct list *ops, size_t n_ops
   round_done(&round);
 }
 
-/* A disk that was full is believed again when a row of some size has been committed and removed. */
-static void probe_run(struct sqlite_store *store)
-{
-  struct db *db = &store->writer;
-  struct buf sql = BUF_INIT(256);
-
-  if (store->env->mono_ms(store->env) < store->probe_ms)
-    return;
-  buf_printf(&sql, "BEGIN IMMEDIATE; INSERT OR REPLACE INTO meta(name, value) VALUES('probe', zeroblob(%d)); COMMIT",
-             PROBE_BYTES);
-  db_exec(db, sql.at);
-  buf_done(&sql);
-  db_exec(db, "DELETE FROM meta WHERE name='probe'");
-  if (db->error == 0) {
-    store->full = false;
-    store->gauges.accepting = true;
-    store->gauges.why_not = NULL;
-    log_line(store->log, PARLEY_INFO, "event=store_accepting");
-  }
-  db_clear_error(db);
-  if (!sqlite3_get_autocommit(db->handle))
-    sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-  store->probe_ms = store->env->mono_ms(store->env) + PROBE_EVERY_MS;
-  store_round_ended(store->front, &store->gauges, 0);
-}
-
 static void housekeep(struct sqlite_store *store)
 {
-  if (store->full)
-    probe_run(store);
+  store_full_probe(store);
   tails_seal(store, TAIL_ENTRIES);
   checkpoint_step(store);
 }
@@ -290,7 +283,7 @@ static void idle_flush(struct sqlite_store *store)
 /* Waits for work. Returns how many ops were moved to `ops`; 0: time is up, or *closing. */
 static size_t take(struct sqlite_store *store, struct list *ops, bool *closing)
 {
-  uint64_t wait_ns = (store->full ? PROBE_EVERY_MS : tails_flushing(store) ? IDLE_SLICE_MS : IDLE_FLUSH_MS) * NS_PER_MS;
+  uint64_t wait_ns = (store->full ? FULL_WAIT_MS : tails_flushing(store) ? IDLE_SLICE_MS : IDLE_FLUSH_MS) * NS_PER_MS;
   bool timed = store->full || tails_pending(store);
   size_t n = 0;
 

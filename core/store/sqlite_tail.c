@@ -436,6 +436,12 @@ void tails_seal(struct sqlite_store *store, size_t from_entries)
     idem_seal(&store->writer, idem, store->env->now_ms(store->env));
 }
 
+void tails_begin(struct sqlite_store *store)
+{
+  store->timeline->written_before = store->timeline->written;
+  store->idem->written_before = store->idem->written;
+}
+
 void tails_write(struct round *round, size_t n_new)
 {
   struct timeline_tail *timeline = round->store->timeline;
@@ -444,8 +450,6 @@ void tails_write(struct round *round, size_t n_new)
 
   if (rows > SLICE_ROWS_MAX && n_new < SLICE_ROWS_MAX)
     rows = SLICE_ROWS_MAX;
-  timeline->written_before = timeline->written;
-  idem->written_before = idem->written;
   if (timeline->n_sorted > 0)
     timeline_write(round->db, timeline, rows);
   else if (timeline->merging || timeline->n_recent >= MERGE_FROM_ROWS)

@@ -32,6 +32,13 @@ write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, 
 /* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
 
+/* --- sqlite_reserve.c --------------------------------------------------------------------------------------------------------- */
+
+void reserve_open(struct sqlite_store *store);
+void reserve_close(struct sqlite_store *store);
+void store_full_begin(struct sqlite_store *store); /* nothing is taken in from now on */
+void store_full_probe(struct sqlite_store *store); /* until there is room again */
+
 /* --- sqlite_identity.c: customers come to be, identities become theirs ------------------------------------------------------- */
 
 struct who { /* whose message it is, once that is settled and written */
@@ -148,6 +155,7 @@ void idem_keep(struct round *round, const struct store_op *op, uint64_t h);
 bool tails_pending(const struct sqlite_store *store);
 bool tails_flushing(const struct sqlite_store *store); /* a batch is on its way to its table */
 void tails_seal(struct sqlite_store *store, size_t from_entries); /* outside of a round */
+void tails_begin(struct sqlite_store *store); /* remembers where tails_undo() must go back to */
 void tails_write(struct round *round, size_t n_new);
 void tails_committed(struct round *round);
 void tails_undo(struct round *round);

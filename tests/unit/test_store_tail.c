@@ -1,0 +1,159 @@
+#include "store_messages.h"
+
+#define BATCH 400
+#define KEYS 36000 /* more than two tails */
+
+static struct fixture f;
+static struct rules rules;
+
+static void setup(void)
+{
+  fixture_init(&f);
+  fixture_open(&f);
+  rules_init(&rules, 0);
+}
+
+static void teardown(void)
+{
+  if (f.store != NULL)
+    assert_adds_up(&f);
+  rules_done(&rules);
+  fixture_done(&f);
+}
+
+static uint32_t render_id(struct store_op *op, struct buf *body)
+{
+  struct store_accept *accept = container_of(op, struct store_accept, op);
+
+  buf_json_id(body, "msg", accept->items[0].message);
+  return 202;
+}
+
+struct keyed {
+  struct store_accept accept;
+  struct accept_item item;
+  struct store_idem idem;
+  char key[24], address[40];
+};
+
+/* Submits keys [from, to) at once, so that they share rounds; returns how many were replays. */
+static int run_keys(int from, int to)
+{
+  struct keyed *all = calloc((size_t)(to - from), sizeof(*all));
+  int replayed = 0;
+
+  for (int i = from; i < to; i++) {
+    struct keyed *keyed = &all[i - from];
+
+    snprintf(keyed->key, sizeof(keyed->key), "key-%d", i);
+    snprintf(keyed->address, sizeof(keyed->address), "c%d@example.org", i % 100);
+    keyed->idem = (struct store_idem){.route = PARLEY_LIT("POST /v1/messages"), .key = parley_text_of(keyed->key)};
+    keyed->item.submission = submission_make(&f, &rules, "email", keyed->address, MAIL);
+    keyed->accept = (struct store_accept){.decide = decide, .n_items = 1, .items = &keyed->item};
+    keyed->accept.op.kind = STORE_ACCEPT;
+    keyed->accept.op.done = fixture_op_done;
+    keyed->accept.op.idem = &keyed->idem;
+    keyed->accept.op.render = render_id;
+    store_submit(f.store, &keyed->accept.op);
+  }
+  uv_run(&f.loop, UV_RUN_DEFAULT);
+  for (int i = from; i < to; i++) {
+    struct accepted a = accepted_of(&all[i - from].accept);
+
+    ck_assert_int_eq(a.status, PARLEY_OK);
+    replayed += a.replay == REPLAY_SAME;
+  }
+  free(all);
+  return replayed;
+}
+
+static size_t timeline_of(const char *address)
+{
+  struct store_timeline ask = {.limit = 1000, .who = {PARLEY_LIT("email"), parley_text_of(address), TEXT_EMPTY, 0}};
+  size_t n;
+
+  ck_assert_int_eq(fixture_run(&f, &ask.op, STORE_TIMELINE), PARLEY_OK);
+  n = ask.n;
+  for (size_t i = 1; i < n; i++)
+    ck_assert(ask.rows[i - 1].at_ms > ask.rows[i].at_ms ||
+              (ask.rows[i - 1].at_ms == ask.rows[i].at_ms && ask.rows[i - 1].seq > ask.rows[i].seq));
+  arena_free(&ask.op.arena);
+  return n;
+}
+
+static void fill(void)
+{
+  for (int from = 0; from < KEYS; from += BATCH)
+    ck_assert_int_eq(run_keys(from, from + BATCH), 0);
+}
+
+START_TEST(full_tails_reach_their_tables_and_nothing_is_missed_meanwhile)
+{
+  fill();
+  ck_assert_int_gt(fixture_sql(&f, "SELECT count(*) FROM timeline_recent"), 16000);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM mark"), 2);
+  ck_assert_uint_eq(timeline_of("c7@example.org"), KEYS / 100);
+  for (int from = 0; from < KEYS; from += KEYS / 9)
+    ck_assert_int_eq(run_keys(from, from + BATCH), BATCH);
+}
+END_TEST
+
+START_TEST(after_a_restart_keys_and_timelines_are_whole)
+{
+  fill();
+  fixture_close(&f);
+  fixture_open(&f);
+  ck_assert_uint_eq(timeline_of("c7@example.org"), KEYS / 100);
+  for (int from = 0; from < KEYS; from += KEYS / 9)
+    ck_assert_int_eq(run_keys(from, from + BATCH), BATCH);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM message"), KEYS);
+}
+END_TEST
+
+START_TEST(a_lost_batch_is_made_again_from_what_was_committed)
+{
+  fill();
+  fixture_close(&f);
+  /* as if the crash had come before the first batch was written: no marks, no rows */
+  fixture_exec(&f, "DELETE FROM mark; DELETE FROM timeline_recent; DELETE FROM timeline");
+  fixture_open(&f);
+  ck_assert_uint_eq(timeline_of("c7@example.org"), KEYS / 100);
+  ck_assert_int_eq(run_keys(0, BATCH), BATCH);
+}
+END_TEST
+
+START_TEST(an_inbound_message_that_happened_earlier_stands_at_its_time)
+{
+  struct store_inbound in = {.channel = PARLEY_LIT("chat"), .channel_kind = PARLEY_LIT("chat"), .event_id = PARLEY_LIT("e"),
+                             .kind = PARLEY_KIND_CONTENT, .at_ms = f.fake.now_ms - 3600000, .now_ms = f.fake.now_ms,
+                             .body = PARLEY_LIT("{}")};
+
+  run_keys(0, 1);
+  in.from.n_identities = 1;
+  in.from.identities[0] = (struct identity){PARLEY_LIT("email"), PARLEY_LIT("c0@example.org"), TEXT_EMPTY, 0};
+  ck_assert_int_eq(fixture_run(&f, &in.op, STORE_INBOUND), PARLEY_OK);
+  arena_free(&in.op.arena);
+  ck_assert_uint_eq(timeline_of("c0@example.org"), 2);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("store_tail");
+  TCase *tcase = tcase_create("all");
+  SRunner *runner;
+  int failed;
+
+  tcase_add_checked_fixture(tcase, setup, teardown);
+  tcase_set_timeout(tcase, 100);
+  tcase_add_test(tcase, full_tails_reach_their_tables_and_nothing_is_missed_meanwhile);
+  tcase_add_test(tcase, after_a_restart_keys_and_timelines_are_whole);
+  tcase_add_test(tcase, a_lost_batch_is_made_again_from_what_was_committed);
+  tcase_add_test(tcase, an_inbound_message_that_happened_earlier_stands_at_its_time);
+  suite_add_tcase(suite, tcase);
+  runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
