@@ -32,7 +32,7 @@ bool phone_normalise(parley_text raw, struct arena *arena, parley_text *ret, con
     digits[len++] = byte;
   }
   if (len - 1 < PHONE_DIGITS_MIN || digits[1] == '0') {
-    *reterr_why = "it needs a country code and at least 8 digits in all";
+    *reterr_why = "it needs a country code and at least 7 digits in all";
     return false;
   }
   *ret = arena_text(arena, (parley_text){digits, len});

@@ -4,7 +4,7 @@
 #include "core/base/arena.h"
 #include <stdbool.h>
 
-#define PHONE_DIGITS_MIN 8
+#define PHONE_DIGITS_MIN 7 /* Tokelau has no more */
 #define PHONE_DIGITS_MAX 15 /* E.164 */
 #define LINK_BYTES_MAX 2048
 /* E.164 with '+'; the separators " -.()" are dropped, anything else is refused. The result lives in the arena. On failure
