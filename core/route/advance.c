@@ -65,8 +65,8 @@ static void turn_expire(struct turn *turn, const char *reason)
   turn->out.reason = reason;
 }
 
-/* What the facts say, over what the delivery was otherwise. A failure alone neither undoes an end of our own (cancelled, expired)
- * nor settles an attempt that is still open. */
+/* What the facts say, over what the delivery was otherwise. A failure alone neither undoes an end of our own
+ * (cancelled, expired) nor settles an attempt that is still open. */
 static enum delivery_state facts_state(const struct delivery_facts *row)
 {
   enum delivery_state state = (enum delivery_state)row->state;
@@ -111,7 +111,7 @@ static void turn_learn(struct turn *turn, uint32_t facts, const char *reason)
   turn_drop_waiting(turn);
 }
 
-/* --- Not out: again later, or no more ---------------------------------------------------------------------------------- */
+/* --- Not out: again later, or no more ----------------------------------------------------------------------------- */
 
 static bool turn_has_lapsed(const struct turn *turn, const struct delivery_facts *row)
 {
@@ -148,7 +148,7 @@ static bool turn_ends(struct turn *turn)
   return true;
 }
 
-/* `within` is over and the step waits: its tries are cancelled, the next step starts; without one the step has expired. */
+/* `within` is over and the step waits: its tries are cancelled, the next step starts; without one it has expired. */
 static void turn_lapse(struct turn *turn)
 {
   if (turn_begin_next(turn))
@@ -191,8 +191,8 @@ static void turn_ask(struct turn *turn)
   turn->out.query = true;
 }
 
-/* Throttled, channel down, taken back: nothing left the house, so the attempt is given back. What went before may be out all
- * the same: where the plugin can say so, it is asked again before anything is sent. */
+/* Throttled, channel down, taken back: nothing left the house, so the attempt is given back. What went before may be
+ * out all the same: where the plugin can say so, it is asked again before anything is sent. */
 static void turn_take_back(struct turn *turn)
 {
   struct delivery_facts *row = turn_row(turn);
@@ -230,7 +230,7 @@ static void turn_unknown(struct turn *turn)
   }
 }
 
-/* --- What happened ------------------------------------------------------------------------------------------------------ */
+/* --- What happened ------------------------------------------------------------------------------------------------ */
 
 static void on_success(struct turn *turn, uint32_t facts)
 {
@@ -315,7 +315,8 @@ static void turn_end_waiting(struct turn *turn, enum delivery_state end)
 {
   for (size_t i = 0; i < turn->message->n_deliveries; i++) {
     const struct delivery_facts *row = &turn->rows[i];
-    bool waits = row->state == DELIVERY_QUEUED || (row->state == DELIVERY_UNKNOWN && (!row->held || end == DELIVERY_CANCELLED));
+    bool waits =
+        row->state == DELIVERY_QUEUED || (row->state == DELIVERY_UNKNOWN && (!row->held || end == DELIVERY_CANCELLED));
 
     if (waits)
       row_set(turn, i, end);
@@ -416,8 +417,10 @@ static void turn_finish(struct turn *turn)
   }
   if (out->begin_step >= 0) { /* it counts from now on */
     assert(message.n_deliveries < PLAN_STEPS_MAX);
-    turn->rows[message.n_deliveries++] = (struct delivery_facts){.step = (uint32_t)out->begin_step, .state = DELIVERY_QUEUED,
-                                                                 .started_ms = message.now_ms, .due_ms = message.now_ms};
+    turn->rows[message.n_deliveries++] = (struct delivery_facts){.step = (uint32_t)out->begin_step,
+                                                                 .state = DELIVERY_QUEUED,
+                                                                 .started_ms = message.now_ms,
+                                                                 .due_ms = message.now_ms};
   }
   out->after = rows_fold(turn->rows, message.n_deliveries, MESSAGE_FAILED);
   out->wake_ms = rows_wake_ms(&message, turn->rows);

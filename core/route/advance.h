@@ -4,18 +4,29 @@
 #define CORE_ROUTE_ADVANCE_H
 #include "policy.h"
 
-enum delivery_state { DELIVERY_QUEUED = 0, DELIVERY_SENDING, DELIVERY_UNKNOWN, DELIVERY_SENT, DELIVERY_DELIVERED, DELIVERY_READ,
-                      DELIVERY_FAILED, DELIVERY_SKIPPED, DELIVERY_EXPIRED, DELIVERY_CANCELLED, DELIVERY_PLANNED };
+enum delivery_state {
+  DELIVERY_QUEUED = 0,
+  DELIVERY_SENDING,
+  DELIVERY_UNKNOWN,
+  DELIVERY_SENT,
+  DELIVERY_DELIVERED,
+  DELIVERY_READ,
+  DELIVERY_FAILED,
+  DELIVERY_SKIPPED,
+  DELIVERY_EXPIRED,
+  DELIVERY_CANCELLED,
+  DELIVERY_PLANNED
+};
 enum message_state { MESSAGE_QUEUED = 0, MESSAGE_SENDING, MESSAGE_SENT, MESSAGE_DELIVERED, MESSAGE_READ, MESSAGE_FAILED,
                      MESSAGE_EXPIRED, MESSAGE_CANCELLED, MESSAGE_SUPPRESSED, MESSAGE_HELD, MESSAGE_STATES };
 const char *delivery_state_name(enum delivery_state state);
 const char *message_state_name(enum message_state state);
 bool message_state_parse(parley_text word, enum message_state *ret);
-bool message_state_final(enum message_state state); /* nothing more is sent: read failed expired cancelled suppressed, and
-                                                       sent, delivered (later receipts may still raise them) */
+bool message_state_final(enum message_state state); /* nothing more is sent: read failed expired cancelled suppressed,
+                                                       and sent, delivered (later receipts may still raise them) */
 
-/* Facts of receipts and outcomes, one bit each; a delivery that has any folds as read > delivered > failed > sent. REPLIED (the
- * customer answered this message) changes no state: it reaches every `until`. */
+/* Facts of receipts and outcomes, one bit each; a delivery that has any folds as read > delivered > failed > sent.
+ * REPLIED (the customer answered this message) changes no state: it reaches every `until`. */
 enum { FACT_SENT = 1, FACT_DELIVERED = 2, FACT_READ = 4, FACT_FAILED = 8, FACT_REPLIED = 16 };
 
 struct delivery_facts { /* one begun delivery, as stored */
@@ -55,12 +66,15 @@ struct happened {
 };
 #define ADVANCE_CHANGES_MAX 8
 struct advanced {
-  bool ignored;                     /* nothing changes: stale token, final already. A CANCEL that isn't is to be remembered */
+  bool ignored; /* nothing changes: stale token, final already. A CANCEL that isn't is to be remembered */
   bool too_late;                    /* CANCEL after sent: steps not begun are dropped all the same */
   size_t n_changes;
-  struct { size_t delivery; struct delivery_facts to; } changes[ADVANCE_CHANGES_MAX]; /* rows as they are now; token raised where
-                                                     the old holder must not be believed any more; attempt taken back where
-                                                     the outcome costs none */
+  struct {
+    size_t delivery;
+    struct delivery_facts to;
+  } changes[ADVANCE_CHANGES_MAX];   /* rows as they are now; token raised where
+   the old holder must not be believed any more; attempt taken back where
+   the outcome costs none */
   int begin_step;                   /* start this step of the plan now; -1: none */
   bool query;                       /* ask the plugin what became of it before anything is sent again */
   bool suppress_address;            /* BAD_ADDRESS: suppress it on this channel kind */

@@ -9,7 +9,7 @@ const char *step_verdict_name(enum step_verdict verdict)
   return VERDICT_NAMES[verdict];
 }
 
-/* --- Which address ------------------------------------------------------------------------------------------------------ */
+/* --- Which address ------------------------------------------------------------------------------------------------ */
 
 /* Verified before others, then the one used last, then the newest. */
 static bool identity_is_better(const struct facts_identity *a, const struct facts_identity *b)
@@ -59,7 +59,7 @@ static struct address_choice address_find(const struct facts *facts, parley_text
   return any ? choice : address_choose(facts, kind, false, &any);
 }
 
-/* --- Step by step ------------------------------------------------------------------------------------------------------- */
+/* --- Step by step ------------------------------------------------------------------------------------------------- */
 
 static enum consent_rule consent_rule(enum topic_class class, enum consent_verdict verdict)
 {

@@ -1,5 +1,5 @@
-/* decide.h - the choke point: one pure function over a message and what the store knows of its customer. Its result, with the
- * reasons, is stored with the message as JSON (decision_write) and read back for retries, plans and `explain`.
+/* decide.h - the choke point: one pure function over a message and what the store knows of its customer. Its result,
+ * with the reasons, is stored with the message as JSON (decision_write) and read back for retries, plans and `explain`.
  * Thread: any (the store calls it inside its write transaction). */
 #ifndef CORE_ROUTE_DECIDE_H
 #define CORE_ROUTE_DECIDE_H
@@ -32,7 +32,8 @@ struct decided_step {
   enum until until;
   int64_t within_ms;
   id64 identity;             /* 0: a foreign one, or address kind "none" */
-  bool fixed; /* the channel needs no address: what stands below only tells the receiver who is meant; never shown in a plan */
+  bool fixed; /* the channel needs no address: what stands below only tells the receiver who is meant; never shown in a
+                 plan */
   parley_text address_kind, address;
 };
 #define DECISION_WARNINGS_MAX 8
@@ -48,10 +49,12 @@ struct decision {
   const char *consent_rule; /* for explain: how the consent rule came out: "class critical passes", ... static */
 };
 /* ret's texts are borrowed from the submission and the facts; warnings lie in the arena. */
-typedef void decide_fn(const struct submission *submission, const struct facts *facts, struct arena *arena, struct decision *ret);
+typedef void decide_fn(const struct submission *submission, const struct facts *facts, struct arena *arena,
+                       struct decision *ret);
 decide_fn decide;
 
-/* The decision as stored JSON: {"steps":[{"channel","kind","to":{"kind","value","id"},"until","within_ms","verdict"}],"first",
+/* The decision as stored JSON:
+ * {"steps":[{"channel","kind","to":{"kind","value","id"},"until","within_ms","verdict"}],"first",
  * "end","reason","warnings"}, short keys allowed; and back (texts in the arena). */
 void decision_write(struct buf *buf, const struct decision *decision);
 bool decision_read(parley_bytes json, struct arena *arena, struct decision *ret);

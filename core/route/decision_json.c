@@ -1,13 +1,14 @@
-/* The decision as the store keeps it. One letter a key, defaults left out: it is written once and read once a message, and its
- * bytes are in every message's row.
+/* The decision as the store keeps it. One letter a key, defaults left out: it is written once and read once a message,
+ * and its bytes are in every message's row.
  *   {"f":first,"i":identity,"c":consent rule,"e":end,"r":reason,"s":[step...],"w":[[code,detail]...]}
- *   step: {"c":channel,"k":channel kind,"v":verdict,"u":until,"w":within ms,"i":identity,"a":address kind,"t":address,"f":1 when fixed} */
+ *   step: {"c":channel,"k":channel kind,"v":verdict,"u":until,"w":within ms,"i":identity,"a":address
+ * kind,"t":address,"f":1 when fixed} */
 #include "core/base/arena.h"
 #include "core/base/text.h"
 #include "rules.h"
 #include <string.h>
 
-/* --- Writing ------------------------------------------------------------------------------------------------------------ */
+/* --- Writing ------------------------------------------------------------------------------------------------------ */
 
 #define KEY(buf, literal) buf_add(buf, literal, sizeof(literal) - 1)
 
@@ -89,7 +90,7 @@ void decision_write(struct buf *buf, const struct decision *decision)
   buf_char(buf, '}');
 }
 
-/* --- Reading: strict, of just the above; texts are unescaped in place ------------------------------------------------------ */
+/* --- Reading: strict, of just the above; texts are unescaped in place --------------------------------------------- */
 
 struct scan {
   char *at, *end;
@@ -167,7 +168,8 @@ static bool scan_key(struct scan *scan, bool first, char *ret)
 {
   if (scan->at < scan->end && *scan->at == '}')
     return false;
-  if ((!first && !scan_is(scan, ',')) || scan->end - scan->at < 4 || scan->at[0] != '"' || scan->at[2] != '"' || scan->at[3] != ':')
+  if ((!first && !scan_is(scan, ',')) || scan->end - scan->at < 4 || scan->at[0] != '"' || scan->at[2] != '"' ||
+      scan->at[3] != ':')
     return false;
   *ret = scan->at[1];
   scan->at += 4;

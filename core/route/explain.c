@@ -38,7 +38,8 @@ void buf_plan(struct buf *buf, const struct decision *decision)
   buf_char(buf, ']');
 }
 
-static void rule(struct buf *buf, size_t step, const struct decided_step *decided, const char *name, const char *verdict)
+static void rule(struct buf *buf, size_t step, const struct decided_step *decided, const char *name,
+                 const char *verdict)
 {
   buf_json_comma(buf);
   buf_char(buf, '{');

@@ -109,7 +109,8 @@ const struct policy_plan *policy_find_plan(const struct policy *policy, parley_t
   return NULL;
 }
 
-/* Hold is worse than query is worse than resend; UNKNOWN_DEFAULT says nothing. A query where the plugin has none: resend. */
+/* Hold is worse than query is worse than resend; UNKNOWN_DEFAULT says nothing. A query where the plugin has none:
+ * resend. */
 enum on_unknown policy_on_unknown(const struct policy_topic *topic, const struct policy_channel *channel)
 {
   enum on_unknown of_topic = topic == NULL ? UNKNOWN_DEFAULT : topic->on_unknown;

@@ -1,5 +1,6 @@
-/* policy.h - what the configuration says about topics, plans and channels, as the choke point sees it. Immutable once built and
- * shared by reference count (core/daemon builds one at start and at each reload). Thread: any; `room` is atomic. */
+/* policy.h - what the configuration says about topics, plans and channels, as the choke point sees it. Immutable once
+ * built and shared by reference count (core/daemon builds one at start and at each reload). Thread: any; `room` is
+ * atomic. */
 #ifndef CORE_ROUTE_POLICY_H
 #define CORE_ROUTE_POLICY_H
 #include "core/customer/consent.h"
@@ -13,9 +14,10 @@ enum until { UNTIL_SENT = 1, UNTIL_DELIVERED, UNTIL_READ, UNTIL_REPLIED };
 const char *until_name(enum until until);
 bool until_parse(parley_text word, enum until *ret);
 
-/* How many messages of each lane the store may hand to core/deliver directly after the commit, without a detour through the
- * queue. deliver gives; the store takes one before it claims, and gives back what a failed commit did not use. 0 while older
- * messages of that lane wait in the store, so that nothing overtakes. Lives as long as the channel's name is known. */
+/* How many messages of each lane the store may hand to core/deliver directly after the commit, without a detour through
+ * the queue. deliver gives; the store takes one before it claims, and gives back what a failed commit did not use. 0
+ * while older messages of that lane wait in the store, so that nothing overtakes. Lives as long as the channel's name
+ * is known. */
 struct lane_room { atomic_int room[LANES]; };
 
 struct policy_channel {
@@ -45,7 +47,8 @@ struct policy {
   size_t n_channels, n_topics, n_plans;
   struct policy_channel *channels;
   struct policy_topic *topics;
-  struct policy_plan *plans; /* "default" is taken where neither plan nor channels is said and no plan has the topic's name */
+  struct policy_plan
+      *plans; /* "default" is taken where neither plan nor channels is said and no plan has the topic's name */
 };
 struct policy *policy_new(void); /* one reference; an empty policy in an arena of its own, to be filled by its maker */
 struct policy *policy_ref(struct policy *policy);
@@ -53,7 +56,9 @@ void policy_unref(struct policy **policy);
 const struct policy_channel *policy_find_channel(const struct policy *policy, parley_text name); /* NULL: none */
 const struct policy_topic *policy_find_topic(const struct policy *policy, parley_text name);
 const struct policy_plan *policy_find_plan(const struct policy *policy, parley_text name);
-int64_t class_expires_ms(enum topic_class class); /* critical 5 min, conversation and transactional 24 h, marketing 5 d */
-/* The stricter of channel and topic: hold > query > resend; UNKNOWN_DEFAULT: query where the plugin can, else resend. */
+int64_t
+    class_expires_ms(enum topic_class class); /* critical 5 min, conversation and transactional 24 h, marketing 5 d */
+/* The stricter of channel and topic: hold > query > resend; UNKNOWN_DEFAULT: query where the plugin can, else resend.
+ */
 enum on_unknown policy_on_unknown(const struct policy_topic *topic, const struct policy_channel *channel);
 #endif

@@ -9,7 +9,8 @@ static const char *const CONSENT_RULES[RULE_COUNT] = {
     [RULE_NO_GRANT] = "class marketing needs a grant: none given",
     [RULE_WITHDRAWN] = "withdrawn",
 };
-static const char *const WORDS[] = {"suppressed", "failed", "no_route", "no_consent", "address_suppressed", "identity_conflict"};
+static const char *const WORDS[] = {"suppressed",         "failed",           "no_route", "no_consent",
+                                    "address_suppressed", "identity_conflict"};
 
 const char *consent_rule_text(enum consent_rule rule)
 {

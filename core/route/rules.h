@@ -4,8 +4,16 @@
 #define CORE_ROUTE_RULES_H
 #include "decide.h"
 
-enum consent_rule { RULE_NONE, RULE_CRITICAL, RULE_CONVERSATION, RULE_TRANSACTIONAL, RULE_GRANTED, RULE_NO_GRANT, RULE_WITHDRAWN,
-                    RULE_COUNT };
+enum consent_rule {
+  RULE_NONE,
+  RULE_CRITICAL,
+  RULE_CONVERSATION,
+  RULE_TRANSACTIONAL,
+  RULE_GRANTED,
+  RULE_NO_GRANT,
+  RULE_WITHDRAWN,
+  RULE_COUNT
+};
 const char *consent_rule_text(enum consent_rule rule); /* NULL for RULE_NONE */
 enum consent_rule consent_rule_of(const char *text);   /* RULE_NONE: another text, or NULL */
 /* The static twin of a stored word: ends, reasons and codes of warnings. NULL when it is none of ours. */

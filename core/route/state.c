@@ -67,7 +67,8 @@ bool message_state_final(enum message_state state)
   return false;
 }
 
-/* How much a delivery's state says about its message: the largest wins. 0: it has ended, and says nothing while another is open. */
+/* How much a delivery's state says about its message: the largest wins. 0: it has ended, and says nothing while another
+ * is open. */
 static int state_rank(const struct delivery_facts *row)
 {
   switch ((enum delivery_state)row->state) {
@@ -174,7 +175,8 @@ bool step_can_lapse(const struct message_facts *message, const struct delivery_f
   case DELIVERY_SENT:
   case DELIVERY_DELIVERED:
   case DELIVERY_READ:
-    return plan_next(message, rows) >= 0 && before_expiry(message, step_lapse_ms(message, row)); /* false: reached, too */
+    return plan_next(message, rows) >= 0 &&
+           before_expiry(message, step_lapse_ms(message, row)); /* false: reached, too */
   case DELIVERY_SENDING:
   case DELIVERY_UNKNOWN:
   case DELIVERY_FAILED:

@@ -1,6 +1,6 @@
-/* submission.h - one outbound message as somebody asked for it, checked and complete, before it is decided. Built by core/api
- * (later by campaigns and rules too), immutable afterwards, handed from the loop to the store and, once committed, on to
- * core/deliver, which frees it. One owner at a time. */
+/* submission.h - one outbound message as somebody asked for it, checked and complete, before it is decided. Built by
+ * core/api (later by campaigns and rules too), immutable afterwards, handed from the loop to the store and, once
+ * committed, on to core/deliver, which frees it. One owner at a time. */
 #ifndef CORE_ROUTE_SUBMISSION_H
 #define CORE_ROUTE_SUBMISSION_H
 #include "core/customer/resolve.h"

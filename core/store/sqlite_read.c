@@ -38,7 +38,8 @@ static void read_run(struct reader *reader, struct store_op *op)
   op->status = read_of(op->kind)(reader, op);
   if (reader->db->error != 0) {
     op->status = db_status(reader->db);
-    log_line(reader->store->log, PARLEY_WARN, "event=store_read_failed kind=%d why=\"%s\"", (int)op->kind, reader->db->why);
+    log_line(reader->store->log, PARLEY_WARN, "event=store_read_failed kind=%d why=\"%s\"", (int)op->kind,
+             reader->db->why);
     db_clear_error(reader->db);
     if (!sqlite3_get_autocommit(reader->db->handle))
       sqlite3_exec(reader->db->handle, "ROLLBACK", NULL, NULL, NULL);

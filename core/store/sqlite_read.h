@@ -1,23 +1,26 @@
-/* sqlite_read.h - what the readers' files share: one row of a thing by its id, and a customer's timeline. Private to core/store.
- * Thread: a reader's; all results in the arena. What SQLite says meanwhile is looked at once, at the end of the op. */
+/* sqlite_read.h - what the readers' files share: one row of a thing by its id, and a customer's timeline. Private to
+ * core/store. Thread: a reader's; all results in the arena. What SQLite says meanwhile is looked at once, at the end of
+ * the op. */
 #ifndef CORE_STORE_SQLITE_READ_H
 #define CORE_STORE_SQLITE_READ_H
 #include "sqlite.h"
 
 #define READ_LIMIT_MAX 1000  /* rows of one page, whatever was asked for */
-#define READ_SCAN_MAX 5000  /* rows that one op looks at under a filter that no index helps with; then the cursor moves on */
+#define READ_SCAN_MAX \
+  5000 /* rows that one op looks at under a filter that no index helps with; then the cursor moves on */
 
-read_fn read_message, read_messages, read_customer, read_timeline, read_events, read_conversations, read_suppressions, read_docs,
-    read_media, read_facts, read_feed_due, read_stats;
+read_fn read_message, read_messages, read_customer, read_timeline, read_events, read_conversations, read_suppressions,
+    read_docs, read_media, read_facts, read_feed_due, read_stats;
 
 size_t read_limit(size_t asked); /* 1 to READ_LIMIT_MAX */
 
-/* --- sqlite_read_message.c ------------------------------------------------------------------------------------------------ */
+/* --- sqlite_read_message.c ---------------------------------------------------------------------------------------- */
 
 enum message_detail { MESSAGE_NARROW /* no body, no decision */, MESSAGE_SHOWN, MESSAGE_WHOLE /* and every attempt */ };
-struct message_row *message_get(struct db *db, id64 id, enum message_detail detail, struct arena *arena); /* NULL: none */
+struct message_row *message_get(struct db *db, id64 id, enum message_detail detail,
+                                struct arena *arena); /* NULL: none */
 
-/* --- sqlite_read_customer.c ------------------------------------------------------------------------------------------------ */
+/* --- sqlite_read_customer.c --------------------------------------------------------------------------------------- */
 
 struct customer_set { /* all that are merged together, the head first */
   size_t n;
@@ -29,7 +32,7 @@ id64 customer_owner(struct reader *reader, const struct identity *identity, stru
 struct customer_row *customer_get(struct db *db, const struct customer_set *set, struct arena *arena);
 struct conversation_row *conversation_get(struct db *db, id64 id, struct arena *arena); /* NULL: none */
 
-/* --- sqlite_read_timeline.c ------------------------------------------------------------------------------------------------- */
+/* --- sqlite_read_timeline.c --------------------------------------------------------------------------------------- */
 
 struct timeline_ask {
   const struct customer_set *customers;
@@ -41,10 +44,11 @@ struct timeline_ask {
 struct timeline_entry { int64_t at_ms; uint64_t seq; id64 customer; uint32_t kind; };
 struct timeline_tails { size_t n; struct timeline_entry *entries; };
 /* What stands in memory only. To be taken before read_begin(), in no order. */
-struct timeline_tails timeline_tails_take(struct reader *reader, const struct customer_set *customers, struct arena *arena);
+struct timeline_tails timeline_tails_take(struct reader *reader, const struct customer_set *customers,
+                                          struct arena *arena);
 /* Up to ask->limit entries in their order. *ret_more: there are others behind. */
-size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const struct timeline_tails *tails, struct arena *arena,
-                        struct timeline_entry **ret, bool *ret_more);
+size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const struct timeline_tails *tails,
+                        struct arena *arena, struct timeline_entry **ret, bool *ret_more);
 /* The entry as it is shown, with its message or its event's data. */
 void timeline_show(struct db *db, const struct timeline_entry *entry, struct arena *arena, struct timeline_row *ret);
 #endif

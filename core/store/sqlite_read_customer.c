@@ -6,7 +6,7 @@
 #define SHOWN_IDENTITIES_MAX 256
 #define SHOWN_CONSENTS_MAX 512
 
-/* --- who ------------------------------------------------------------------------------------------------------------------------ */
+/* --- who ---------------------------------------------------------------------------------------------------------- */
 
 bool customer_set_get(struct db *db, id64 customer, struct arena *arena, struct customer_set *ret)
 {
@@ -33,24 +33,26 @@ id64 customer_owner(struct reader *reader, const struct identity *identity, stru
   return identity_find(reader->db, &reader->store->hash_key, identity, arena, &row) ? row.customer : 0;
 }
 
-/* --- one customer ----------------------------------------------------------------------------------------------------------------- */
+/* --- one customer ------------------------------------------------------------------------------------------------- */
 
 static void identities_get(struct db *db, id64 customer, struct arena *arena, struct customer_row *row)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT i.id, i.customer, i.kind, i.value, i.raw, i.assurance, i.created, i.used, i.blocked"
-                                 " FROM customer_identity c JOIN identity i ON i.h=c.h WHERE c.customer=?");
+  sqlite3_stmt *get =
+      db_sql(db, "SELECT i.id, i.customer, i.kind, i.value, i.raw, i.assurance, i.created, i.used, i.blocked"
+                 " FROM customer_identity c JOIN identity i ON i.h=c.h WHERE c.customer=?");
 
   bind_id(get, 1, customer);
   while (row->n_identities < SHOWN_IDENTITIES_MAX && db_step(db, get))
-    row->identities[row->n_identities++] = (struct stored_identity){.id = col_id(get, 0),
-                                                                    .customer = col_id(get, 1),
-                                                                    .identity = {.kind = col_text(get, 2, arena),
-                                                                                 .value = col_text(get, 3, arena),
-                                                                                 .raw = col_text(get, 4, arena),
-                                                                                 .assurance = (uint32_t)col_int(get, 5)},
-                                                                    .created_ms = col_int(get, 6),
-                                                                    .used_ms = col_int(get, 7),
-                                                                    .blocked = col_int(get, 8) != 0};
+    row->identities[row->n_identities++] =
+        (struct stored_identity){.id = col_id(get, 0),
+                                 .customer = col_id(get, 1),
+                                 .identity = {.kind = col_text(get, 2, arena),
+                                              .value = col_text(get, 3, arena),
+                                              .raw = col_text(get, 4, arena),
+                                              .assurance = (uint32_t)col_int(get, 5)},
+                                 .created_ms = col_int(get, 6),
+                                 .used_ms = col_int(get, 7),
+                                 .blocked = col_int(get, 8) != 0};
   db_reset(get);
 }
 
@@ -71,8 +73,9 @@ static void consent_put(struct customer_row *row, const struct consent *entry)
 
 static void consents_get(struct db *db, id64 customer, struct arena *arena, struct customer_row *row)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT topic, channel_kind, granted, at, source, proof, max(seq) FROM consent WHERE customer=?"
-                                 " GROUP BY topic, channel_kind");
+  sqlite3_stmt *get =
+      db_sql(db, "SELECT topic, channel_kind, granted, at, source, proof, max(seq) FROM consent WHERE customer=?"
+                 " GROUP BY topic, channel_kind");
 
   bind_id(get, 1, customer);
   while (db_step(db, get))
@@ -103,10 +106,12 @@ static size_t room_for(int64_t rows, size_t max)
   return (size_t)rows < max ? (size_t)rows : max;
 }
 
-static void customer_parts_get(struct db *db, const struct customer_set *set, struct arena *arena, struct customer_row *row)
+static void customer_parts_get(struct db *db, const struct customer_set *set, struct arena *arena,
+                               struct customer_row *row)
 {
   sqlite3_stmt *identities = db_sql(db, "SELECT count(*) FROM customer_identity WHERE customer=?");
-  sqlite3_stmt *consents = db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM consent WHERE customer=? GROUP BY topic, channel_kind)");
+  sqlite3_stmt *consents =
+      db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM consent WHERE customer=? GROUP BY topic, channel_kind)");
   size_t room = room_for(rows_of(db, set, identities), SHOWN_IDENTITIES_MAX);
 
   row->identities = arena_alloc(arena, room * sizeof *row->identities);
@@ -120,8 +125,9 @@ static void customer_parts_get(struct db *db, const struct customer_set *set, st
 
 struct customer_row *customer_get(struct db *db, const struct customer_set *set, struct arena *arena)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT merged_into, created, updated, name, locale, timezone, attributes, tags FROM customer"
-                                 " WHERE id=?");
+  sqlite3_stmt *get =
+      db_sql(db, "SELECT merged_into, created, updated, name, locale, timezone, attributes, tags FROM customer"
+                 " WHERE id=?");
   struct customer_row *row;
 
   bind_id(get, 1, set->ids[0]);
@@ -157,10 +163,11 @@ parley_status read_customer(struct reader *reader, struct store_op *op)
   return ask->row != NULL ? PARLEY_OK : PARLEY_NOT_FOUND;
 }
 
-/* --- conversations ------------------------------------------------------------------------------------------------------------------ */
+/* --- conversations ------------------------------------------------------------------------------------------------ */
 
-#define CONVERSATION_COLUMNS                                                                                                     \
-  "id, customer, identity, state, assignee, tags, channel, channel_kind, subject, opened, updated, closed, last_inbound, version"
+#define CONVERSATION_COLUMNS                                                                                 \
+  "id, customer, identity, state, assignee, tags, channel, channel_kind, subject, opened, updated, closed, " \
+  "last_inbound, version"
 
 static struct conversation_row conversation_fill(sqlite3_stmt *get, struct arena *arena)
 {
@@ -212,11 +219,13 @@ static void conversations_of_all(struct db *db, struct store_conversations *ask,
   sqlite3_stmt *list;
 
   if (ask->assignee.len > 0) {
-    list = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation INDEXED BY conversation_assignee WHERE assignee=?2 AND"
+    list = db_sql(db, "SELECT " CONVERSATION_COLUMNS
+                      " FROM conversation INDEXED BY conversation_assignee WHERE assignee=?2 AND"
                       " assignee<>'' AND id<?1 AND (?3='' OR state=?3) ORDER BY id DESC LIMIT ?4");
     bind_text(list, 2, ask->assignee);
   } else if (ask->state.len > 0) {
-    list = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation INDEXED BY conversation_state WHERE state=?3 AND id<?1"
+    list = db_sql(db, "SELECT " CONVERSATION_COLUMNS
+                      " FROM conversation INDEXED BY conversation_state WHERE state=?3 AND id<?1"
                       " ORDER BY id DESC LIMIT ?4");
   } else {
     list = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation WHERE id<?1 ORDER BY id DESC LIMIT ?4");
@@ -235,7 +244,8 @@ static int by_id_descending(const void *left, const void *right)
 }
 
 /* The newest `limit` of each of the merged customers, then of all. */
-static void conversations_of_customer(struct db *db, const struct customer_set *set, struct store_conversations *ask, size_t limit)
+static void conversations_of_customer(struct db *db, const struct customer_set *set, struct store_conversations *ask,
+                                      size_t limit)
 {
   sqlite3_stmt *list = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation WHERE customer=?5 AND id<?1 AND"
                                   " (?2='' OR assignee=?2) AND (?3='' OR state=?3) ORDER BY id DESC LIMIT ?4");
@@ -278,7 +288,7 @@ parley_status read_conversations(struct reader *reader, struct store_op *op)
   return ask->id != 0 && ask->n == 0 ? PARLEY_NOT_FOUND : PARLEY_OK;
 }
 
-/* --- suppressions --------------------------------------------------------------------------------------------------------------------- */
+/* --- suppressions ------------------------------------------------------------------------------------------------- */
 
 static struct suppression suppression_fill(sqlite3_stmt *get, struct arena *arena)
 {
@@ -301,10 +311,11 @@ parley_status read_suppressions(struct reader *reader, struct store_op *op)
   struct store_suppressions *ask = container_of(op, struct store_suppressions, op);
   size_t limit = read_limit(ask->limit);
   bool one = ask->only.kind.len > 0;
-  sqlite3_stmt *list = one ? db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression WHERE h=?2 AND removed=0"
-                                                " AND id<?1 ORDER BY id DESC")
-                           : db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression INDEXED BY suppression_live"
-                                                " WHERE removed=0 AND id<?1 ORDER BY id DESC");
+  sqlite3_stmt *list =
+      one ? db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression WHERE h=?2 AND removed=0"
+                               " AND id<?1 ORDER BY id DESC")
+          : db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression INDEXED BY suppression_live"
+                               " WHERE removed=0 AND id<?1 ORDER BY id DESC");
 
   ask->n = 0;
   ask->more = false;

@@ -29,7 +29,7 @@ static void event_fill(sqlite3_stmt *get, struct arena *arena, struct event_row 
                             .data = col_text(get, 7, arena)};
 }
 
-/* --- pages ------------------------------------------------------------------------------------------------------------------ */
+/* --- pages -------------------------------------------------------------------------------------------------------- */
 
 /* scanned_to: the last one looked at, so that a filter which lets little through still gets on. */
 static void events_page(struct db *db, struct store_events *ask, size_t limit)
@@ -59,7 +59,7 @@ static void events_only(struct db *db, struct store_events *ask, size_t limit)
   }
 }
 
-/* --- what stands beside an event ----------------------------------------------------------------------------------------------- */
+/* --- what stands beside an event ---------------------------------------------------------------------------------- */
 
 struct context { /* of one customer that events of the page are about */
   id64 customer;
@@ -110,7 +110,8 @@ static void context_fill(struct db *db, struct context *context, struct arena *a
     timeline_show(db, &entries[i], arena, &context->recent[i]);
 }
 
-static void event_context(struct db *db, const struct context *contexts, size_t n, struct arena *arena, struct event_row *row)
+static void event_context(struct db *db, const struct context *contexts, size_t n, struct arena *arena,
+                          struct event_row *row)
 {
   const struct context *context = context_find(contexts, n, row->customer);
 
@@ -141,7 +142,8 @@ static void events_context(struct reader *reader, struct store_events *ask)
 parley_status read_events(struct reader *reader, struct store_op *op)
 {
   struct store_events *ask = container_of(op, struct store_events, op);
-  sqlite3_stmt *oldest = db_sql(reader->db, "SELECT min(seq) FROM event"), *newest = db_sql(reader->db, "SELECT max(seq) FROM event");
+  sqlite3_stmt *oldest = db_sql(reader->db, "SELECT min(seq) FROM event"),
+               *newest = db_sql(reader->db, "SELECT max(seq) FROM event");
   size_t limit = read_limit(ask->n_only > 0 ? ask->n_only : ask->limit);
 
   ask->n = 0;

@@ -13,10 +13,11 @@ size_t read_limit(size_t asked)
   return asked < READ_LIMIT_MAX ? asked : READ_LIMIT_MAX;
 }
 
-/* --- one message --------------------------------------------------------------------------------------------------------------- */
+/* --- one message -------------------------------------------------------------------------------------------------- */
 
-#define NARROW_COLUMNS                                                                                                             \
-  "dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before, flags, end_state, topic, key,"          \
+#define NARROW_COLUMNS                                                                                                \
+  "dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before, flags, end_state, topic, " \
+  "key,"                                                                                                              \
   " campaign, channel, channel_kind, provider_id, in_reply_to, reason"
 
 static int message_fill(sqlite3_stmt *get, struct arena *arena, struct message_row *row, uint32_t *ret_flags)
@@ -41,7 +42,8 @@ static int message_fill(sqlite3_stmt *get, struct arena *arena, struct message_r
   row->in_reply_to = col_text(get, 18, arena);
   row->reason = col_text(get, 19, arena);
   row->test = (*ret_flags & MESSAGE_TEST) != 0;
-  row->flags = ((*ret_flags & MESSAGE_AUTOMATIC) ? PARLEY_AUTOMATIC : 0u) | ((*ret_flags & MESSAGE_ECHO) ? PARLEY_ECHO : 0u);
+  row->flags =
+      ((*ret_flags & MESSAGE_AUTOMATIC) ? PARLEY_AUTOMATIC : 0u) | ((*ret_flags & MESSAGE_ECHO) ? PARLEY_ECHO : 0u);
   return (int)col_int(get, 11);
 }
 
@@ -95,9 +97,10 @@ static void delivery_fill(sqlite3_stmt *get, struct arena *arena, struct deliver
 
 static void deliveries_get(struct db *db, id64 message, struct arena *arena, struct deliveries *ret)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, id, identity,"
-                                 " channel, address_kind, address, provider_id, degraded, reason, channel_kind, attempt_started"
-                                 " FROM delivery WHERE message=? ORDER BY step");
+  sqlite3_stmt *get =
+      db_sql(db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, id, identity,"
+                 " channel, address_kind, address, provider_id, degraded, reason, channel_kind, attempt_started"
+                 " FROM delivery WHERE message=? ORDER BY step");
 
   ret->n = 0;
   bind_id(get, 1, message);
@@ -134,7 +137,8 @@ static size_t speaker_of(const struct deliveries *all, enum message_state state)
   return all->n - 1;
 }
 
-static void message_fold_rows(const struct deliveries *all, enum message_state end, struct arena *arena, struct message_row *row)
+static void message_fold_rows(const struct deliveries *all, enum message_state end, struct arena *arena,
+                              struct message_row *row)
 {
   struct message_facts facts = {.n_deliveries = all->n, .deliveries = all->facts};
   size_t speaker;
@@ -169,8 +173,9 @@ static void attempt_add(struct message_row *row, size_t room, const struct attem
 /* Those that ended, and for a delivery that is being sent the one that is open. */
 static void attempts_get(struct db *db, const struct deliveries *all, struct arena *arena, struct message_row *row)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT * FROM (SELECT step, token, id, number, started, ended, outcome, code, detail, provider_id"
-                                 " FROM attempt WHERE message=?1 ORDER BY step DESC, token DESC LIMIT ?2) ORDER BY step, token");
+  sqlite3_stmt *get =
+      db_sql(db, "SELECT * FROM (SELECT step, token, id, number, started, ended, outcome, code, detail, provider_id"
+                 " FROM attempt WHERE message=?1 ORDER BY step DESC, token DESC LIMIT ?2) ORDER BY step, token");
   const size_t room = ATTEMPTS_SHOWN_MAX + PLAN_STEPS_MAX;
 
   row->attempts = arena_alloc(arena, room * sizeof *row->attempts);
@@ -196,8 +201,9 @@ static void attempts_get(struct db *db, const struct deliveries *all, struct are
 
 struct message_row *message_get(struct db *db, id64 id, enum message_detail detail, struct arena *arena)
 {
-  sqlite3_stmt *get = detail == MESSAGE_NARROW ? db_sql(db, "SELECT " NARROW_COLUMNS " FROM message WHERE id=?")
-                                               : db_sql(db, "SELECT " NARROW_COLUMNS ", decision, body FROM message WHERE id=?");
+  sqlite3_stmt *get = detail == MESSAGE_NARROW
+                          ? db_sql(db, "SELECT " NARROW_COLUMNS " FROM message WHERE id=?")
+                          : db_sql(db, "SELECT " NARROW_COLUMNS ", decision, body FROM message WHERE id=?");
   struct message_row *row;
   struct deliveries all;
   uint32_t flags;
@@ -262,7 +268,7 @@ parley_status read_message(struct reader *reader, struct store_op *op)
   return ask->row != NULL ? PARLEY_OK : PARLEY_NOT_FOUND;
 }
 
-/* --- lists ------------------------------------------------------------------------------------------------------------------------ */
+/* --- lists -------------------------------------------------------------------------------------------------------- */
 
 struct listing {
   struct reader *reader;
@@ -299,9 +305,12 @@ static bool row_passes(const struct listing *list, const struct message_row *row
 {
   const struct store_messages *ask = list->ask;
 
-  return row != NULL && row->id >= list->oldest && (ask->state < 0 || (!row->inbound && (int)row->state == ask->state)) &&
-         (ask->inbound < 0 || row->inbound == (ask->inbound != 0)) && (ask->topic.len == 0 || text_eq(row->topic, ask->topic)) &&
-         (ask->channel.len == 0 || row_has_channel(row, ask->channel)) && (ask->to.kind.len == 0 || row_is_to(list, row));
+  return row != NULL && row->id >= list->oldest &&
+         (ask->state < 0 || (!row->inbound && (int)row->state == ask->state)) &&
+         (ask->inbound < 0 || row->inbound == (ask->inbound != 0)) &&
+         (ask->topic.len == 0 || text_eq(row->topic, ask->topic)) &&
+         (ask->channel.len == 0 || row_has_channel(row, ask->channel)) &&
+         (ask->to.kind.len == 0 || row_is_to(list, row));
 }
 
 static bool list_filters(const struct store_messages *ask)
@@ -342,17 +351,17 @@ static bool list_look(struct listing *list, id64 id)
   return true;
 }
 
-/* Of held messages there is an index; the others are walked by id, newest first, without touching what the filter on the
- * row itself leaves out. */
+/* Of held messages there is an index; the others are walked by id, newest first, without touching what the filter on
+ * the row itself leaves out. */
 static void list_all(struct listing *list)
 {
   const struct store_messages *ask = list->ask;
   struct db *db = list->reader->db;
   bool held = ask->state == MESSAGE_HELD;
-  sqlite3_stmt *next =
-      held ? db_sql(db, "SELECT DISTINCT message FROM delivery INDEXED BY delivery_held WHERE held=1 AND message<?1 AND message>=?2"
-                        " ORDER BY message DESC")
-           : db_sql(db, "SELECT id, dir, topic FROM message WHERE id<?1 AND id>=?2 ORDER BY id DESC");
+  sqlite3_stmt *next = held ? db_sql(db, "SELECT DISTINCT message FROM delivery INDEXED BY delivery_held WHERE held=1 "
+                                         "AND message<?1 AND message>=?2"
+                                         " ORDER BY message DESC")
+                            : db_sql(db, "SELECT id, dir, topic FROM message WHERE id<?1 AND id>=?2 ORDER BY id DESC");
   bool go = true;
 
   bind_id(next, 1, ask->before != 0 ? ask->before : INT64_MAX);
@@ -375,7 +384,8 @@ static void list_all(struct listing *list)
 }
 
 /* One customer's: along the timeline, whose order is that of time, then id. */
-static void list_of_customer(struct listing *list, const struct customer_set *customers, const struct timeline_tails *tails)
+static void list_of_customer(struct listing *list, const struct customer_set *customers,
+                             const struct timeline_tails *tails)
 {
   struct store_messages *ask = list->ask;
   struct db *db = list->reader->db;

@@ -7,7 +7,7 @@
 #define COUNT_MAX 100000    /* beyond that a count stops: it is for people */
 #define LANES_SEEN_MAX 4096 /* (channel, lane) pairs whose oldest is looked for */
 
-/* --- documents -------------------------------------------------------------------------------------------------------------- */
+/* --- documents ---------------------------------------------------------------------------------------------------- */
 
 static void docs_fill(struct db *db, sqlite3_stmt *list, size_t room, struct store_docs *ask)
 {
@@ -39,8 +39,9 @@ parley_status read_docs(struct reader *reader, struct store_op *op)
 {
   struct store_docs *ask = container_of(op, struct store_docs, op);
   bool one = ask->name.len > 0;
-  sqlite3_stmt *list = one ? db_sql(reader->db, "SELECT id, kind, name, version, at, json FROM doc WHERE kind=?1 AND name=?2")
-                           : db_sql(reader->db, "SELECT id, kind, name, version, at, json FROM doc WHERE kind=?1 ORDER BY name");
+  sqlite3_stmt *list =
+      one ? db_sql(reader->db, "SELECT id, kind, name, version, at, json FROM doc WHERE kind=?1 AND name=?2")
+          : db_sql(reader->db, "SELECT id, kind, name, version, at, json FROM doc WHERE kind=?1 ORDER BY name");
 
   ask->n = 0;
   read_begin(reader);
@@ -52,7 +53,7 @@ parley_status read_docs(struct reader *reader, struct store_op *op)
   return one && ask->n == 0 ? PARLEY_NOT_FOUND : PARLEY_OK;
 }
 
-/* --- media: only the piece that was asked for is read ----------------------------------------------------------------------------- */
+/* --- media: only the piece that was asked for is read ------------------------------------------------------------- */
 
 static parley_status media_piece(struct db *db, struct store_media *ask)
 {
@@ -94,11 +95,12 @@ parley_status read_media(struct reader *reader, struct store_op *op)
   return st;
 }
 
-/* --- the feed ------------------------------------------------------------------------------------------------------------------------ */
+/* --- the feed ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t pending_count(struct db *db, id64 subscription, bool dead)
 {
-  sqlite3_stmt *count = db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM feed_pending WHERE subscription=? AND dead=? LIMIT ?)");
+  sqlite3_stmt *count =
+      db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM feed_pending WHERE subscription=? AND dead=? LIMIT ?)");
   uint64_t n;
 
   bind_id(count, 1, subscription);
@@ -111,8 +113,9 @@ static uint64_t pending_count(struct db *db, id64 subscription, bool dead)
 
 static void pending_list(struct db *db, struct store_feed_due *ask, size_t limit)
 {
-  sqlite3_stmt *list = db_sql(db, "SELECT seq, customer, attempts, due, dead, last_error FROM feed_pending WHERE subscription=?1"
-                                  " AND dead=?2 AND due<=?3 ORDER BY due LIMIT ?4");
+  sqlite3_stmt *list =
+      db_sql(db, "SELECT seq, customer, attempts, due, dead, last_error FROM feed_pending WHERE subscription=?1"
+                 " AND dead=?2 AND due<=?3 ORDER BY due LIMIT ?4");
 
   bind_id(list, 1, ask->subscription);
   bind_int(list, 2, ask->dead);
@@ -148,7 +151,8 @@ parley_status read_feed_due(struct reader *reader, struct store_op *op)
   ask->rows = arena_alloc(op->arena, limit * sizeof *ask->rows);
   read_begin(reader);
   pending_list(db, ask, limit);
-  ask->cursor = (uint64_t)one_int(db, db_sql(db, "SELECT cursor FROM feed_cursor WHERE subscription=?"), ask->subscription);
+  ask->cursor =
+      (uint64_t)one_int(db, db_sql(db, "SELECT cursor FROM feed_cursor WHERE subscription=?"), ask->subscription);
   ask->next_due_ms =
       one_int(db, db_sql(db, "SELECT min(due) FROM feed_pending WHERE subscription=? AND dead=0"), ask->subscription);
   ask->n_pending = pending_count(db, ask->subscription, false);
@@ -157,12 +161,13 @@ parley_status read_feed_due(struct reader *reader, struct store_op *op)
   return PARLEY_OK;
 }
 
-/* --- figures -------------------------------------------------------------------------------------------------------------------------- */
+/* --- figures ------------------------------------------------------------------------------------------------------ */
 
 static void counters_get(struct db *db, struct store_stats *ask)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT accepted, inbound, duplicates, other_body, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 FROM"
-                                 " counter WHERE id=1");
+  sqlite3_stmt *get =
+      db_sql(db, "SELECT accepted, inbound, duplicates, other_body, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 FROM"
+                 " counter WHERE id=1");
   uint64_t sum = 0;
 
   if (!db_step(db, get))
@@ -182,8 +187,9 @@ static void counters_get(struct db *db, struct store_stats *ask)
 /* The index is by channel, lane, due: its first row of each (channel, lane) has the oldest of that lane. */
 static int64_t oldest_due(struct db *db, struct arena *arena)
 {
-  sqlite3_stmt *next = db_sql(db, "SELECT channel, lane, due FROM delivery INDEXED BY delivery_due WHERE (state=0 OR query=1) AND"
-                                  " (channel, lane)>(?, ?) ORDER BY channel, lane, due LIMIT 1");
+  sqlite3_stmt *next =
+      db_sql(db, "SELECT channel, lane, due FROM delivery INDEXED BY delivery_due WHERE (state=0 OR query=1) AND"
+                 " (channel, lane)>(?, ?) ORDER BY channel, lane, due LIMIT 1");
   parley_text channel = TEXT_EMPTY;
   int64_t lane = -1, oldest_ms = 0;
   bool more = true;
@@ -235,7 +241,7 @@ parley_status read_stats(struct reader *reader, struct store_op *op)
   return PARLEY_OK;
 }
 
-/* --- explain ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- explain ------------------------------------------------------------------------------------------------------ */
 
 static void facts_decide(struct reader *reader, struct store_facts *ask, const struct found *found,
                          const struct resolution *resolution)

@@ -1,12 +1,14 @@
-/* sqlite_read_timeline.c - a customer's timeline: what stands in memory (the tail), timeline_recent and timeline, over all that
- * are merged together. The tail is taken before the snapshot of the tables: what leaves it meanwhile is in them. */
+/* sqlite_read_timeline.c - a customer's timeline: what stands in memory (the tail), timeline_recent and timeline, over
+ * all that are merged together. The tail is taken before the snapshot of the tables: what leaves it meanwhile is in
+ * them. */
 #include "sqlite_read.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define CONVERSATION_BEFORE_MS (INT64_C(30) * 86400000) /* what is shown of the time before it opened */
 
-struct timeline_tails timeline_tails_take(struct reader *reader, const struct customer_set *customers, struct arena *arena)
+struct timeline_tails timeline_tails_take(struct reader *reader, const struct customer_set *customers,
+                                          struct arena *arena)
 {
   struct timeline_tails tails = {0};
 
@@ -28,7 +30,7 @@ struct timeline_tails timeline_tails_take(struct reader *reader, const struct cu
   return tails;
 }
 
-/* --- entries in order -------------------------------------------------------------------------------------------------------- */
+/* --- entries in order --------------------------------------------------------------------------------------------- */
 
 static bool key_before(int64_t a_at_ms, uint64_t a_seq, int64_t b_at_ms, uint64_t b_seq)
 {
@@ -77,7 +79,8 @@ static void gather_table(struct db *db, struct gathering *all, sqlite3_stmt *lis
   if (!all->ask->oldest_first)
     bind_int(list, 5, all->ask->from_ms);
   while (all->n < all->room && db_step(db, list))
-    all->entries[all->n++] = (struct timeline_entry){col_int(list, 0), col_id(list, 1), customer, (uint32_t)col_int(list, 2)};
+    all->entries[all->n++] =
+        (struct timeline_entry){col_int(list, 0), col_id(list, 1), customer, (uint32_t)col_int(list, 2)};
   db_reset(list);
   if (before > 0 && all->n > before)
     all->sorted = false;
@@ -100,9 +103,11 @@ static void gather(struct db *db, struct gathering *all)
   sqlite3_stmt *base, *recent;
 
   if (all->ask->oldest_first) {
-    base = db_sql(db, "SELECT at, seq, kind FROM timeline WHERE customer=?1 AND (at, seq)>(?2, ?3) ORDER BY at, seq LIMIT ?4");
-    recent = db_sql(db, "SELECT at, seq, kind FROM timeline_recent WHERE customer=?1 AND (at, seq)>(?2, ?3) ORDER BY at, seq"
-                        " LIMIT ?4");
+    base = db_sql(
+        db, "SELECT at, seq, kind FROM timeline WHERE customer=?1 AND (at, seq)>(?2, ?3) ORDER BY at, seq LIMIT ?4");
+    recent =
+        db_sql(db, "SELECT at, seq, kind FROM timeline_recent WHERE customer=?1 AND (at, seq)>(?2, ?3) ORDER BY at, seq"
+                   " LIMIT ?4");
   } else {
     base = db_sql(db, "SELECT at, seq, kind FROM timeline WHERE customer=?1 AND (at, seq)<(?2, ?3) AND at>=?5"
                       " ORDER BY at DESC, seq DESC LIMIT ?4");
@@ -136,8 +141,8 @@ static size_t drop_twins(struct timeline_entry *entries, size_t n)
   return kept;
 }
 
-size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const struct timeline_tails *tails, struct arena *arena,
-                        struct timeline_entry **ret, bool *ret_more)
+size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const struct timeline_tails *tails,
+                        struct arena *arena, struct timeline_entry **ret, bool *ret_more)
 {
   struct gathering all = {.ask = ask, .from = cursor_of(ask), .sorted = true};
 
@@ -154,7 +159,7 @@ size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const str
   return *ret_more ? ask->limit : all.n;
 }
 
-/* --- entries as they are shown ------------------------------------------------------------------------------------------------- */
+/* --- entries as they are shown ------------------------------------------------------------------------------------ */
 
 static void event_show(struct db *db, const struct timeline_entry *entry, struct arena *arena, struct timeline_row *ret)
 {
@@ -189,7 +194,7 @@ void timeline_show(struct db *db, const struct timeline_entry *entry, struct are
   ret->identity = ret->message->identity;
 }
 
-/* --- the op ----------------------------------------------------------------------------------------------------------------------- */
+/* --- the op ------------------------------------------------------------------------------------------------------- */
 
 static id64 asked_customer(struct reader *reader, const struct store_timeline *ask, int64_t *ret_from_ms)
 {

@@ -1,5 +1,5 @@
-/* store_rows.h - rows put into a store's file by hand, and a reader of its own to look at them: for tests of core/store's
- * read half that don't want to send messages first. Rows are put while no store has the file open. */
+/* store_rows.h - rows put into a store's file by hand, and a reader of its own to look at them: for tests of
+ * core/store's read half that don't want to send messages first. Rows are put while no store has the file open. */
 #ifndef TESTS_STORE_ROWS_H
 #define TESTS_STORE_ROWS_H
 #include "core/store/sqlite_read.h"
@@ -49,15 +49,16 @@ static inline void rows_customer(struct rows *rows, id64 id, id64 merged_into)
   rows_exec(rows, "INSERT INTO customer VALUES(%llu,%llu,%lld,0,0,0,'name %llu','es','Europe/Madrid','{}','[]')",
             (unsigned long long)id, (unsigned long long)merged_into, (long long)START_MS, (unsigned long long)id);
   if (merged_into != 0)
-    rows_exec(rows, "UPDATE customer SET flags=flags|%d WHERE id=%llu", CUSTOMER_HAS_ALIAS, (unsigned long long)merged_into);
+    rows_exec(rows, "UPDATE customer SET flags=flags|%d WHERE id=%llu", CUSTOMER_HAS_ALIAS,
+              (unsigned long long)merged_into);
 }
 
 static inline void rows_identity(struct rows *rows, id64 id, id64 customer, const char *kind, const char *value)
 {
   uint64_t h = identity_hash(&rows->store.hash_key, parley_text_of(kind), parley_text_of(value));
 
-  rows_exec(rows, "INSERT INTO identity VALUES(%lld,%llu,%llu,'%s','%s','%s',%d,1,2,0)", (long long)h, (unsigned long long)id,
-            (unsigned long long)customer, kind, value, value, PARLEY_OBSERVED);
+  rows_exec(rows, "INSERT INTO identity VALUES(%lld,%llu,%llu,'%s','%s','%s',%d,1,2,0)", (long long)h,
+            (unsigned long long)id, (unsigned long long)customer, kind, value, value, PARLEY_OBSERVED);
   rows_exec(rows, "INSERT INTO customer_identity VALUES(%llu,%lld)", (unsigned long long)customer, (long long)h);
 }
 
@@ -71,25 +72,29 @@ static inline void rows_message(struct rows *rows, id64 id, id64 customer, int64
             "'{\"f\":0}','{\"content\":{\"text\":\"order %llu\"}}')",
             i, DIR_OUT, c, (long long)at_ms, (long long)at_ms, (long long)at_ms + 86400000, i);
   rows_exec(rows,
-            "INSERT INTO delivery(message,step,id,customer,identity,conversation,channel,channel_kind,lane,state,due,wake,expires,"
+            "INSERT INTO "
+            "delivery(message,step,id,customer,identity,conversation,channel,channel_kind,lane,state,due,wake,expires,"
             "attempt,token,session,held,ordered,started,attempt_started,address_kind,address,until,within,provider_id)"
-            " VALUES(%llu,0,%llu,%llu,7,0,'mail','email',2,%d,%lld,0,0,1,1,1,0,0,%lld,%lld,'email','ana@example.org',1,0,'p%llu')",
+            " VALUES(%llu,0,%llu,%llu,7,0,'mail','email',2,%d,%lld,0,0,1,1,1,0,0,%lld,%lld,'email','ana@example.org',1,"
+            "0,'p%llu')",
             i, i + 1, c, (int)state, (long long)at_ms, (long long)at_ms, (long long)at_ms, i);
 }
 
 static inline void rows_inbound(struct rows *rows, id64 id, id64 customer, int64_t at_ms)
 {
   rows_exec(rows,
-            "INSERT INTO message VALUES(%llu,%d,1,%llu,7,0,0,%lld,%lld,0,0,%d,2,0,0,-1,'','','','mail','email','q%llu','','','',"
+            "INSERT INTO message "
+            "VALUES(%llu,%d,1,%llu,7,0,0,%lld,%lld,0,0,%d,2,0,0,-1,'','','','mail','email','q%llu','','','',"
             "'{\"content\":{\"text\":\"hello\"}}')",
-            (unsigned long long)id, DIR_IN, (unsigned long long)customer, (long long)at_ms, (long long)at_ms, MESSAGE_AUTOMATIC,
-            (unsigned long long)id);
+            (unsigned long long)id, DIR_IN, (unsigned long long)customer, (long long)at_ms, (long long)at_ms,
+            MESSAGE_AUTOMATIC, (unsigned long long)id);
 }
 
-static inline void rows_event(struct rows *rows, uint64_t seq, const char *type, id64 customer, id64 message, int64_t at_ms)
+static inline void rows_event(struct rows *rows, uint64_t seq, const char *type, id64 customer, id64 message,
+                              int64_t at_ms)
 {
-  rows_exec(rows, "INSERT INTO event VALUES(%llu,'%s',%lld,%llu,7,0,%llu,'{\"n\":%llu}')", (unsigned long long)seq, type,
-            (long long)at_ms, (unsigned long long)customer, (unsigned long long)message, (unsigned long long)seq);
+  rows_exec(rows, "INSERT INTO event VALUES(%llu,'%s',%lld,%llu,7,0,%llu,'{\"n\":%llu}')", (unsigned long long)seq,
+            type, (long long)at_ms, (unsigned long long)customer, (unsigned long long)message, (unsigned long long)seq);
 }
 
 /* Everything up to this id has gone from the tail to the table named. */
@@ -98,9 +103,11 @@ static inline void rows_written_behind(struct rows *rows, const char *table, uin
   unsigned long long to = upto;
 
   rows_exec(rows,
-            "INSERT INTO %s SELECT customer, at, id, 1 FROM message WHERE id<=%llu AND id>coalesce((SELECT upto FROM mark WHERE"
+            "INSERT INTO %s SELECT customer, at, id, 1 FROM message WHERE id<=%llu AND id>coalesce((SELECT upto FROM "
+            "mark WHERE"
             " name='timeline'),0);"
-            "INSERT INTO %s SELECT customer, at, seq, 2 FROM event WHERE seq<=%llu AND customer>0 AND type LIKE 'touchpoint.%%' AND"
+            "INSERT INTO %s SELECT customer, at, seq, 2 FROM event WHERE seq<=%llu AND customer>0 AND type LIKE "
+            "'touchpoint.%%' AND"
             " seq>coalesce((SELECT upto FROM mark WHERE name='timeline'),0);"
             "INSERT OR REPLACE INTO mark VALUES('timeline',%llu)",
             table, to, table, to, to);

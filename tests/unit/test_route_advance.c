@@ -53,7 +53,7 @@ static const struct delivery_facts *now_of(const struct fixture *f, const struct
   return &f->rows[row];
 }
 
-/* --- Outcomes of the one open attempt of a plan of two steps ---------------------------------------------------------- */
+/* --- Outcomes of the one open attempt of a plan of two steps ------------------------------------------------------ */
 
 static const struct outcome_row {
   const char *name;
@@ -69,38 +69,132 @@ static const struct outcome_row {
   int64_t due_ms;
   const char *reason;
 } outcome_rows[] = {
-    {.name = "accepted", .outcome = PARLEY_OUTCOME_ACCEPTED, .state = DELIVERY_SENT, .message = MESSAGE_SENT, .begin_step = -1,
-     .attempt = 1, .token = 7},
-    {.name = "delivered", .outcome = PARLEY_OUTCOME_DELIVERED, .state = DELIVERY_DELIVERED, .message = MESSAGE_DELIVERED,
-     .begin_step = -1, .attempt = 1, .token = 7},
-    {.name = "retry", .outcome = PARLEY_OUTCOME_RETRY, .state = DELIVERY_QUEUED, .message = MESSAGE_QUEUED, .begin_step = -1,
-     .attempt = 1, .token = 7, .due_ms = RETRY_AT},
-    {.name = "rejected: next step", .outcome = PARLEY_OUTCOME_REJECTED, .state = DELIVERY_FAILED, .message = MESSAGE_QUEUED,
-     .begin_step = 1, .attempt = 1, .token = 7},
-    {.name = "bad address: next step, suppressed", .outcome = PARLEY_OUTCOME_BAD_ADDRESS, .state = DELIVERY_FAILED,
-     .message = MESSAGE_QUEUED, .begin_step = 1, .attempt = 1, .token = 7, .suppress = true},
-    {.name = "throttled costs no attempt", .outcome = PARLEY_OUTCOME_THROTTLED, .state = DELIVERY_QUEUED,
-     .message = MESSAGE_QUEUED, .begin_step = -1, .attempt = 0, .token = 7, .due_ms = RETRY_AT},
-    {.name = "channel down costs no attempt", .outcome = PARLEY_OUTCOME_CHANNEL_DOWN, .state = DELIVERY_QUEUED,
-     .message = MESSAGE_QUEUED, .begin_step = -1, .attempt = 0, .token = 7, .due_ms = RETRY_AT},
-    {.name = "taken back costs no attempt", .outcome = 0, .state = DELIVERY_QUEUED, .message = MESSAGE_QUEUED, .begin_step = -1,
-     .attempt = 0, .token = 7, .due_ms = RETRY_AT},
-    {.name = "unknown, resend", .outcome = PARLEY_OUTCOME_UNKNOWN, .on_unknown = UNKNOWN_RESEND, .state = DELIVERY_QUEUED,
-     .message = MESSAGE_QUEUED, .begin_step = -1, .attempt = 1, .token = 8, .maybe_twice = true, .due_ms = RETRY_AT},
-    {.name = "unknown, query", .outcome = PARLEY_OUTCOME_UNKNOWN, .on_unknown = UNKNOWN_QUERY, .can_query = true,
-     .state = DELIVERY_UNKNOWN, .message = MESSAGE_SENDING, .begin_step = -1, .attempt = 1, .token = 8, .maybe_twice = true,
-     .query = true, .due_ms = RETRY_AT},
-    {.name = "unknown, query where there is none", .outcome = PARLEY_OUTCOME_UNKNOWN, .on_unknown = UNKNOWN_QUERY,
-     .state = DELIVERY_QUEUED, .message = MESSAGE_QUEUED, .begin_step = -1, .attempt = 1, .token = 8, .maybe_twice = true,
+    {.name = "accepted",
+     .outcome = PARLEY_OUTCOME_ACCEPTED,
+     .state = DELIVERY_SENT,
+     .message = MESSAGE_SENT,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 7},
+    {.name = "delivered",
+     .outcome = PARLEY_OUTCOME_DELIVERED,
+     .state = DELIVERY_DELIVERED,
+     .message = MESSAGE_DELIVERED,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 7},
+    {.name = "retry",
+     .outcome = PARLEY_OUTCOME_RETRY,
+     .state = DELIVERY_QUEUED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 7,
      .due_ms = RETRY_AT},
-    {.name = "unknown, default", .outcome = PARLEY_OUTCOME_UNKNOWN, .on_unknown = UNKNOWN_DEFAULT, .can_query = true,
-     .state = DELIVERY_UNKNOWN, .message = MESSAGE_SENDING, .begin_step = -1, .attempt = 1, .token = 8, .maybe_twice = true,
-     .query = true, .due_ms = RETRY_AT},
-    {.name = "unknown, hold", .outcome = PARLEY_OUTCOME_UNKNOWN, .on_unknown = UNKNOWN_HOLD, .state = DELIVERY_UNKNOWN,
-     .message = MESSAGE_HELD, .begin_step = -1, .attempt = 1, .token = 8, .maybe_twice = true, .held = true,
+    {.name = "rejected: next step",
+     .outcome = PARLEY_OUTCOME_REJECTED,
+     .state = DELIVERY_FAILED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = 1,
+     .attempt = 1,
+     .token = 7},
+    {.name = "bad address: next step, suppressed",
+     .outcome = PARLEY_OUTCOME_BAD_ADDRESS,
+     .state = DELIVERY_FAILED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = 1,
+     .attempt = 1,
+     .token = 7,
+     .suppress = true},
+    {.name = "throttled costs no attempt",
+     .outcome = PARLEY_OUTCOME_THROTTLED,
+     .state = DELIVERY_QUEUED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = -1,
+     .attempt = 0,
+     .token = 7,
+     .due_ms = RETRY_AT},
+    {.name = "channel down costs no attempt",
+     .outcome = PARLEY_OUTCOME_CHANNEL_DOWN,
+     .state = DELIVERY_QUEUED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = -1,
+     .attempt = 0,
+     .token = 7,
+     .due_ms = RETRY_AT},
+    {.name = "taken back costs no attempt",
+     .outcome = 0,
+     .state = DELIVERY_QUEUED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = -1,
+     .attempt = 0,
+     .token = 7,
+     .due_ms = RETRY_AT},
+    {.name = "unknown, resend",
+     .outcome = PARLEY_OUTCOME_UNKNOWN,
+     .on_unknown = UNKNOWN_RESEND,
+     .state = DELIVERY_QUEUED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 8,
+     .maybe_twice = true,
+     .due_ms = RETRY_AT},
+    {.name = "unknown, query",
+     .outcome = PARLEY_OUTCOME_UNKNOWN,
+     .on_unknown = UNKNOWN_QUERY,
+     .can_query = true,
+     .state = DELIVERY_UNKNOWN,
+     .message = MESSAGE_SENDING,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 8,
+     .maybe_twice = true,
+     .query = true,
+     .due_ms = RETRY_AT},
+    {.name = "unknown, query where there is none",
+     .outcome = PARLEY_OUTCOME_UNKNOWN,
+     .on_unknown = UNKNOWN_QUERY,
+     .state = DELIVERY_QUEUED,
+     .message = MESSAGE_QUEUED,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 8,
+     .maybe_twice = true,
+     .due_ms = RETRY_AT},
+    {.name = "unknown, default",
+     .outcome = PARLEY_OUTCOME_UNKNOWN,
+     .on_unknown = UNKNOWN_DEFAULT,
+     .can_query = true,
+     .state = DELIVERY_UNKNOWN,
+     .message = MESSAGE_SENDING,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 8,
+     .maybe_twice = true,
+     .query = true,
+     .due_ms = RETRY_AT},
+    {.name = "unknown, hold",
+     .outcome = PARLEY_OUTCOME_UNKNOWN,
+     .on_unknown = UNKNOWN_HOLD,
+     .state = DELIVERY_UNKNOWN,
+     .message = MESSAGE_HELD,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 8,
+     .maybe_twice = true,
+     .held = true,
      .reason = "unknown_outcome"},
-    {.name = "an outcome of a later ABI is unknown", .outcome = 77, .on_unknown = UNKNOWN_HOLD, .state = DELIVERY_UNKNOWN,
-     .message = MESSAGE_HELD, .begin_step = -1, .attempt = 1, .token = 8, .maybe_twice = true, .held = true,
+    {.name = "an outcome of a later ABI is unknown",
+     .outcome = 77,
+     .on_unknown = UNKNOWN_HOLD,
+     .state = DELIVERY_UNKNOWN,
+     .message = MESSAGE_HELD,
+     .begin_step = -1,
+     .attempt = 1,
+     .token = 8,
+     .maybe_twice = true,
+     .held = true,
      .reason = "unknown_outcome"},
 };
 
@@ -155,7 +249,7 @@ START_TEST(an_orphan_is_unknown_with_its_token_raised_whatever_the_policy)
 }
 END_TEST
 
-/* --- Tokens ------------------------------------------------------------------------------------------------------------- */
+/* --- Tokens ------------------------------------------------------------------------------------------------------- */
 
 static const struct stale_row {
   enum delivery_state state;
@@ -203,7 +297,7 @@ START_TEST(a_second_word_on_a_settled_attempt_changes_nothing)
 }
 END_TEST
 
-/* --- Expiry ------------------------------------------------------------------------------------------------------------- */
+/* --- Expiry ------------------------------------------------------------------------------------------------------- */
 
 START_TEST(after_its_expiry_nothing_is_tried_again)
 {
@@ -262,7 +356,7 @@ START_TEST(a_retry_beyond_the_expiry_hands_on_to_the_next_step_while_there_is_ti
 }
 END_TEST
 
-/* --- The end of `within` ------------------------------------------------------------------------------------------------ */
+/* --- The end of `within` ------------------------------------------------------------------------------------------ */
 
 static const struct lapse_row {
   const char *name;
@@ -276,17 +370,23 @@ static const struct lapse_row {
   int begin_step;
   enum message_state after;
 } lapse_rows[] = {
-    {"pending tries are cancelled", DELIVERY_QUEUED, 0, UNTIL_SENT, false, 2, true, DELIVERY_CANCELLED, 1, MESSAGE_QUEUED},
-    {"the last step has expired", DELIVERY_QUEUED, 0, UNTIL_SENT, false, 1, true, DELIVERY_EXPIRED, -1, MESSAGE_EXPIRED},
+    {"pending tries are cancelled", DELIVERY_QUEUED, 0, UNTIL_SENT, false, 2, true, DELIVERY_CANCELLED, 1,
+     MESSAGE_QUEUED},
+    {"the last step has expired", DELIVERY_QUEUED, 0, UNTIL_SENT, false, 1, true, DELIVERY_EXPIRED, -1,
+     MESSAGE_EXPIRED},
     {"sent was what it should", DELIVERY_SENT, FACT_SENT, UNTIL_SENT, false, 2, false, DELIVERY_SENT, -1, MESSAGE_SENT},
-    {"sent but not delivered", DELIVERY_SENT, FACT_SENT, UNTIL_DELIVERED, false, 2, true, DELIVERY_SENT, 1, MESSAGE_SENT},
-    {"delivered but not read", DELIVERY_DELIVERED, FACT_SENT | FACT_DELIVERED, UNTIL_READ, false, 2, true, DELIVERY_DELIVERED, 1,
-     MESSAGE_DELIVERED},
-    {"delivered", DELIVERY_DELIVERED, FACT_SENT | FACT_DELIVERED, UNTIL_DELIVERED, false, 2, false, DELIVERY_DELIVERED, -1,
-     MESSAGE_DELIVERED},
-    {"read but not replied", DELIVERY_READ, FACT_SENT | FACT_READ, UNTIL_REPLIED, false, 2, true, DELIVERY_READ, 1, MESSAGE_READ},
-    {"replied", DELIVERY_READ, FACT_READ | FACT_REPLIED, UNTIL_REPLIED, false, 2, false, DELIVERY_READ, -1, MESSAGE_READ},
-    {"not delivered, no step left", DELIVERY_SENT, FACT_SENT, UNTIL_DELIVERED, false, 1, false, DELIVERY_SENT, -1, MESSAGE_SENT},
+    {"sent but not delivered", DELIVERY_SENT, FACT_SENT, UNTIL_DELIVERED, false, 2, true, DELIVERY_SENT, 1,
+     MESSAGE_SENT},
+    {"delivered but not read", DELIVERY_DELIVERED, FACT_SENT | FACT_DELIVERED, UNTIL_READ, false, 2, true,
+     DELIVERY_DELIVERED, 1, MESSAGE_DELIVERED},
+    {"delivered", DELIVERY_DELIVERED, FACT_SENT | FACT_DELIVERED, UNTIL_DELIVERED, false, 2, false, DELIVERY_DELIVERED,
+     -1, MESSAGE_DELIVERED},
+    {"read but not replied", DELIVERY_READ, FACT_SENT | FACT_READ, UNTIL_REPLIED, false, 2, true, DELIVERY_READ, 1,
+     MESSAGE_READ},
+    {"replied", DELIVERY_READ, FACT_READ | FACT_REPLIED, UNTIL_REPLIED, false, 2, false, DELIVERY_READ, -1,
+     MESSAGE_READ},
+    {"not delivered, no step left", DELIVERY_SENT, FACT_SENT, UNTIL_DELIVERED, false, 1, false, DELIVERY_SENT, -1,
+     MESSAGE_SENT},
     {"in flight", DELIVERY_SENDING, 0, UNTIL_SENT, false, 2, false, DELIVERY_SENDING, -1, MESSAGE_SENDING},
     {"unknown", DELIVERY_UNKNOWN, 0, UNTIL_SENT, true, 2, false, DELIVERY_UNKNOWN, -1, MESSAGE_SENDING},
     {"may be out", DELIVERY_QUEUED, 0, UNTIL_SENT, true, 2, false, DELIVERY_QUEUED, -1, MESSAGE_QUEUED},
@@ -328,10 +428,17 @@ END_TEST
 
 START_TEST(a_definite_word_after_within_hands_on_at_once)
 {
-  static const struct { uint32_t outcome; bool maybe_twice; int begin_step; } rows[] = {
-      {PARLEY_OUTCOME_RETRY, false, 1},     {PARLEY_OUTCOME_RETRY, true, 1},        {PARLEY_OUTCOME_REJECTED, true, 1},
-      {PARLEY_OUTCOME_THROTTLED, false, 1}, {PARLEY_OUTCOME_CHANNEL_DOWN, false, 1}, {PARLEY_OUTCOME_THROTTLED, true, -1},
-      {PARLEY_OUTCOME_UNKNOWN, false, -1},  {0, false, 1},                          {0, true, -1},
+  static const struct { uint32_t outcome; bool maybe_twice; int begin_step;
+  } rows[] = {
+      {PARLEY_OUTCOME_RETRY, false, 1},
+      {PARLEY_OUTCOME_RETRY, true, 1},
+      {PARLEY_OUTCOME_REJECTED, true, 1},
+      {PARLEY_OUTCOME_THROTTLED, false, 1},
+      {PARLEY_OUTCOME_CHANNEL_DOWN, false, 1},
+      {PARLEY_OUTCOME_THROTTLED, true, -1},
+      {PARLEY_OUTCOME_UNKNOWN, false, -1},
+      {0, false, 1},
+      {0, true, -1},
   };
   struct fixture f;
   struct advanced got;
@@ -361,7 +468,7 @@ START_TEST(a_step_that_cannot_go_is_passed_over)
 }
 END_TEST
 
-/* --- Receipts ------------------------------------------------------------------------------------------------------------- */
+/* --- Receipts ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_late_receipt_of_an_older_step_is_recorded_and_sends_nothing)
 {
@@ -454,7 +561,8 @@ START_TEST(the_same_receipt_twice_is_ignored)
 END_TEST
 
 /* What happens to one delivery in every order: the row, the message and the next step are the same at the end. */
-static void apply_all(struct fixture *f, const uint32_t *order, size_t n, struct delivery_facts *ret_row, int *ret_begun)
+static void apply_all(struct fixture *f, const uint32_t *order, size_t n, struct delivery_facts *ret_row,
+                      int *ret_begun)
 {
   *ret_begun = -1;
   for (size_t i = 0; i < n; i++) {
@@ -519,7 +627,7 @@ START_TEST(receipts_fold_to_the_same_in_every_order)
 }
 END_TEST
 
-/* --- Cancel, resolve -------------------------------------------------------------------------------------------------------- */
+/* --- Cancel, resolve ---------------------------------------------------------------------------------------------- */
 
 static const struct cancel_row {
   const char *name;
@@ -560,10 +668,14 @@ END_TEST
 
 START_TEST(a_cancelled_message_in_flight_is_not_tried_again)
 {
-  static const struct { uint32_t outcome; enum on_unknown on_unknown; enum message_state after; } rows[] = {
-      {PARLEY_OUTCOME_RETRY, UNKNOWN_RESEND, MESSAGE_CANCELLED},   {PARLEY_OUTCOME_THROTTLED, UNKNOWN_RESEND, MESSAGE_CANCELLED},
-      {PARLEY_OUTCOME_UNKNOWN, UNKNOWN_RESEND, MESSAGE_CANCELLED}, {PARLEY_OUTCOME_UNKNOWN, UNKNOWN_HOLD, MESSAGE_CANCELLED},
-      {PARLEY_OUTCOME_REJECTED, UNKNOWN_RESEND, MESSAGE_FAILED},   {PARLEY_OUTCOME_ACCEPTED, UNKNOWN_RESEND, MESSAGE_SENT},
+  static const struct { uint32_t outcome; enum on_unknown on_unknown; enum message_state after;
+  } rows[] = {
+      {PARLEY_OUTCOME_RETRY, UNKNOWN_RESEND, MESSAGE_CANCELLED},
+      {PARLEY_OUTCOME_THROTTLED, UNKNOWN_RESEND, MESSAGE_CANCELLED},
+      {PARLEY_OUTCOME_UNKNOWN, UNKNOWN_RESEND, MESSAGE_CANCELLED},
+      {PARLEY_OUTCOME_UNKNOWN, UNKNOWN_HOLD, MESSAGE_CANCELLED},
+      {PARLEY_OUTCOME_REJECTED, UNKNOWN_RESEND, MESSAGE_FAILED},
+      {PARLEY_OUTCOME_ACCEPTED, UNKNOWN_RESEND, MESSAGE_SENT},
   };
   struct fixture f;
   struct advanced got;
@@ -617,7 +729,7 @@ START_TEST(what_may_be_out_is_asked_about_again_when_the_question_never_left)
 }
 END_TEST
 
-/* --- Fold, wake, names ------------------------------------------------------------------------------------------------------- */
+/* --- Fold, wake, names -------------------------------------------------------------------------------------------- */
 
 static const struct fold_row {
   enum delivery_state a, b, c;
@@ -663,7 +775,12 @@ END_TEST
 
 START_TEST(a_message_wakes_when_something_can_be_done)
 {
-  static const struct { enum delivery_state state; enum until until; bool maybe_twice, held; int64_t within_ms, want; } rows[] = {
+  static const struct {
+    enum delivery_state state;
+    enum until until;
+    bool maybe_twice, held;
+    int64_t within_ms, want;
+  } rows[] = {
       {DELIVERY_QUEUED, UNTIL_SENT, false, false, 0, EXPIRES},
       {DELIVERY_QUEUED, UNTIL_SENT, false, false, 5000, NOW + 4000},
       {DELIVERY_QUEUED, UNTIL_SENT, true, false, 5000, EXPIRES},
@@ -717,7 +834,8 @@ int main(void)
   tcase_add_loop_test(tcase, after_its_expiry_nothing_is_tried_again, 0, 5);
   tcase_add_loop_test(tcase, expiry_ends_what_waits_and_leaves_the_rest, 0, 6);
   tcase_add_test(tcase, a_retry_beyond_the_expiry_hands_on_to_the_next_step_while_there_is_time);
-  tcase_add_loop_test(tcase, the_end_of_within_starts_the_next_step_unless_the_last_may_be_out, 0, COUNT_OF(lapse_rows));
+  tcase_add_loop_test(tcase, the_end_of_within_starts_the_next_step_unless_the_last_may_be_out, 0,
+                      COUNT_OF(lapse_rows));
   tcase_add_test(tcase, within_runs_from_the_start_where_nothing_was_handed_over);
   tcase_add_loop_test(tcase, a_definite_word_after_within_hands_on_at_once, 0, 9);
   tcase_add_test(tcase, a_step_that_cannot_go_is_passed_over);

@@ -193,7 +193,7 @@ START_TEST(only_the_last_step_has_the_word_on_the_end)
 }
 END_TEST
 
-/* --- As JSON ------------------------------------------------------------------------------------------------------------- */
+/* --- As JSON ------------------------------------------------------------------------------------------------------ */
 
 static void check_same(const struct decision *a, const struct decision *b)
 {
@@ -209,7 +209,8 @@ static void check_same(const struct decision *a, const struct decision *b)
 
     ck_assert(text_eq(x->channel, y->channel) && text_eq(x->channel_kind, y->channel_kind));
     ck_assert(text_eq(x->address_kind, y->address_kind) && text_eq(x->address, y->address));
-    ck_assert(x->verdict == y->verdict && x->until == y->until && x->within_ms == y->within_ms && x->identity == y->identity);
+    ck_assert(x->verdict == y->verdict && x->until == y->until && x->within_ms == y->within_ms &&
+              x->identity == y->identity);
   }
   for (size_t i = 0; i < a->n_warnings; i++) {
     ck_assert_str_eq(a->warnings[i].code, b->warnings[i].code);
@@ -259,10 +260,20 @@ END_TEST
 
 START_TEST(what_is_no_decision_is_refused)
 {
-  static const char *const bad[] = {"", "{", "[]", "{}x", "{\"f\":9,\"s\":[]}", "{\"f\":0,\"s\":[]}", "{\"f\":-2,\"s\":[]}",
-                                    "{\"f\":-1,\"z\":1}", "{\"f\":-1,\"s\":[{\"v\":9}]}", "{\"f\":-1,\"e\":\"other\"}",
-                                    "{\"f\":-1,\"s\":[{\"c\":\"\\u00e9\"}]}", "{\"f\":-1,\"s\":[{\"u\":0}]}",
-                                    "{\"f\":-1,\"s\":[{},{},{},{},{},{},{},{},{}]}", "{\"f\":-1,,\"s\":[]}"};
+  static const char *const bad[] = {"",
+                                    "{",
+                                    "[]",
+                                    "{}x",
+                                    "{\"f\":9,\"s\":[]}",
+                                    "{\"f\":0,\"s\":[]}",
+                                    "{\"f\":-2,\"s\":[]}",
+                                    "{\"f\":-1,\"z\":1}",
+                                    "{\"f\":-1,\"s\":[{\"v\":9}]}",
+                                    "{\"f\":-1,\"e\":\"other\"}",
+                                    "{\"f\":-1,\"s\":[{\"c\":\"\\u00e9\"}]}",
+                                    "{\"f\":-1,\"s\":[{\"u\":0}]}",
+                                    "{\"f\":-1,\"s\":[{},{},{},{},{},{},{},{},{}]}",
+                                    "{\"f\":-1,,\"s\":[]}"};
   struct decision got = {.first = 77};
 
   ck_assert(!decision_read(parley_text_of(bad[_i]), arena, &got));
@@ -299,16 +310,15 @@ START_TEST(explain_names_every_rule_that_was_asked_in_order)
   identity_add("email", "ana@example.org");
   got = decided();
   buf_explain(&json, &got);
-  ck_assert_str_eq(
-      json.at,
-      "{\"verdict\":\"suppressed\",\"reason\":\"no_consent\",\"first_step\":null,"
-      "\"consent\":\"class marketing needs a grant: none given\",\"rules\":["
-      "{\"rule\":\"address\",\"step\":0,\"channel\":\"sms-eu\",\"verdict\":\"no_address\"},"
-      "{\"rule\":\"address\",\"step\":1,\"channel\":\"mail\",\"verdict\":\"found\"},"
-      "{\"rule\":\"suppression\",\"step\":1,\"channel\":\"mail\",\"verdict\":\"pass\"},"
-      "{\"rule\":\"consent\",\"step\":1,\"channel\":\"mail\",\"verdict\":\"no_consent\"}],"
-      "\"plan\":[{\"channel\":\"sms-eu\",\"until\":\"sent\",\"verdict\":\"no_address\"},"
-      "{\"channel\":\"mail\",\"to\":\"a***@example.org\",\"until\":\"sent\",\"verdict\":\"no_consent\"}],\"warnings\":[]}");
+  ck_assert_str_eq(json.at, "{\"verdict\":\"suppressed\",\"reason\":\"no_consent\",\"first_step\":null,"
+                            "\"consent\":\"class marketing needs a grant: none given\",\"rules\":["
+                            "{\"rule\":\"address\",\"step\":0,\"channel\":\"sms-eu\",\"verdict\":\"no_address\"},"
+                            "{\"rule\":\"address\",\"step\":1,\"channel\":\"mail\",\"verdict\":\"found\"},"
+                            "{\"rule\":\"suppression\",\"step\":1,\"channel\":\"mail\",\"verdict\":\"pass\"},"
+                            "{\"rule\":\"consent\",\"step\":1,\"channel\":\"mail\",\"verdict\":\"no_consent\"}],"
+                            "\"plan\":[{\"channel\":\"sms-eu\",\"until\":\"sent\",\"verdict\":\"no_address\"},"
+                            "{\"channel\":\"mail\",\"to\":\"a***@example.org\",\"until\":\"sent\",\"verdict\":\"no_"
+                            "consent\"}],\"warnings\":[]}");
   buf_done(&json);
 }
 END_TEST

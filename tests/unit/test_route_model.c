@@ -1,7 +1,7 @@
-/* An explicit-state check of the delivery protocol over the real advance(): one message with a plan of up to two steps, two
- * senders, a provider that keeps count, and all that may go wrong within small budgets: crashes, freezes past the lease, lost
- * replies, refusals, receipts, a cancel, an operator's word, time. Every order of events is walked. What must hold:
- *   twice     a provider gets a message a second time only in the three named windows, and then it is marked
+/* An explicit-state check of the delivery protocol over the real advance(): one message with a plan of up to two steps,
+ * two senders, a provider that keeps count, and all that may go wrong within small budgets: crashes, freezes past the
+ * lease, lost replies, refusals, receipts, a cancel, an operator's word, time. Every order of events is walked. What
+ * must hold: twice     a provider gets a message a second time only in the three named windows, and then it is marked
  *   over      no next step while the last one may be out unseen, or has reached what it should
  *   lost      no message ends unsent that is called sent, none that is out is called anything else without a mark
  *   stuck     when nothing can happen any more, the message has ended or an operator holds it
@@ -55,7 +55,7 @@ struct check {
   size_t twice, over, lost, stuck, busy, fold, ends;
 };
 
-/* --- The set of worlds -------------------------------------------------------------------------------------------------- */
+/* --- The set of worlds -------------------------------------------------------------------------------------------- */
 
 static size_t world_hash(const struct world *world)
 {
@@ -103,7 +103,7 @@ static void visit(struct check *check, const struct world *world)
   check->slots[slot] = (uint32_t)check->n;
 }
 
-/* --- Between the model and advance() --------------------------------------------------------------------------------------- */
+/* --- Between the model and advance() ------------------------------------------------------------------------------ */
 
 static void facts_of(const struct check *check, const struct world *world, struct delivery_facts rows[STEPS_MAX],
                      struct message_facts *ret)
@@ -111,9 +111,15 @@ static void facts_of(const struct check *check, const struct world *world, struc
   for (size_t i = 0; i < world->n_rows; i++) {
     const struct row *row = &world->rows[i];
 
-    rows[i] = (struct delivery_facts){.step = (uint32_t)i, .state = row->state, .facts = row->facts, .attempt = row->attempt,
-                                      .token = row->token, .held = row->held, .maybe_twice = row->maybe_twice,
-                                      .handed_ms = row->handed, .started_ms = row->started};
+    rows[i] = (struct delivery_facts){.step = (uint32_t)i,
+                                      .state = row->state,
+                                      .facts = row->facts,
+                                      .attempt = row->attempt,
+                                      .token = row->token,
+                                      .held = row->held,
+                                      .maybe_twice = row->maybe_twice,
+                                      .handed_ms = row->handed,
+                                      .started_ms = row->started};
   }
   *ret = (struct message_facts){.now_ms = world->now, .expires_ms = EXPIRES, .n_steps = check->setting->n_steps,
                                 .n_deliveries = world->n_rows, .steps = check->steps, .deliveries = rows,
@@ -177,7 +183,7 @@ static void happen_and_visit(struct check *check, struct world world, const stru
   visit(check, &world);
 }
 
-/* --- Senders ----------------------------------------------------------------------------------------------------------------- */
+/* --- Senders ------------------------------------------------------------------------------------------------------ */
 
 static void try_claim(struct check *check, const struct world *from, size_t sender)
 {
@@ -310,7 +316,7 @@ static void try_sender(struct check *check, const struct world *from, size_t sen
   }
 }
 
-/* --- The world around ---------------------------------------------------------------------------------------------------------- */
+/* --- The world around --------------------------------------------------------------------------------------------- */
 
 static void try_receipts(struct check *check, const struct world *from)
 {
@@ -345,7 +351,8 @@ static void try_people(struct check *check, const struct world *from)
       to = *from;
       to.words--;
       to.word_sent |= words[w] == HAPPEN_RESOLVE_SENT;
-      to.rows[i].windows = (uint8_t)(to.rows[i].windows + (words[w] == HAPPEN_RESOLVE_RESEND)); /* on the operator's word */
+      to.rows[i].windows =
+          (uint8_t)(to.rows[i].windows + (words[w] == HAPPEN_RESOLVE_RESEND)); /* on the operator's word */
       happen_and_visit(check, to, &happened);
     }
   }
@@ -373,7 +380,7 @@ static void try_time(struct check *check, const struct world *from)
   }
 }
 
-/* --- What must hold ------------------------------------------------------------------------------------------------------------- */
+/* --- What must hold ----------------------------------------------------------------------------------------------- */
 
 static bool is_success(enum message_state state)
 {
@@ -394,8 +401,8 @@ static void check_rows(struct check *check, const struct world *world, enum mess
     if (row->taken > 0 && i + 1 < world->n_rows && check->setting->until == UNTIL_SENT &&
         !(row->windows > 0 && row->maybe_twice))
       check->over++;
-    if (row->taken > 0 && !open && row->state != DELIVERY_SENT && row->state != DELIVERY_DELIVERED && !row->maybe_twice &&
-        !row->failed_receipt)
+    if (row->taken > 0 && !open && row->state != DELIVERY_SENT && row->state != DELIVERY_DELIVERED &&
+        !row->maybe_twice && !row->failed_receipt)
       check->lost++;
   }
   if (is_success(state) && !taken && !world->word_sent)
@@ -425,7 +432,10 @@ static void model_run(struct check *check)
                         .refusals = s->refusals, .receipts = s->receipts, .cancels = s->cancels, .words = s->words};
 
   for (size_t i = 0; i < s->n_steps; i++)
-    check->steps[i] = (struct step_facts){.until = s->until, .within_ms = s->within, .go = true, .on_unknown = s->on_unknown,
+    check->steps[i] = (struct step_facts){.until = s->until,
+                                          .within_ms = s->within,
+                                          .go = true,
+                                          .on_unknown = s->on_unknown,
                                           .can_query = s->on_unknown == UNKNOWN_QUERY};
   row_begin(&first);
   visit(check, &first);
@@ -450,18 +460,66 @@ static void check_done(struct check *check)
 }
 
 static const struct setting settings[] = {
-    {.n_steps = 1, .until = UNTIL_SENT, .on_unknown = UNKNOWN_RESEND, .crashes = 2, .freezes = 1, .losses = 1, .refusals = 1},
-    {.n_steps = 1, .until = UNTIL_SENT, .on_unknown = UNKNOWN_QUERY, .crashes = 1, .freezes = 1, .losses = 1, .refusals = 1},
-    {.n_steps = 1, .until = UNTIL_SENT, .on_unknown = UNKNOWN_HOLD, .crashes = 1, .freezes = 1, .losses = 1, .words = 1,
-     .cancels = 1},
-    {.n_steps = 2, .until = UNTIL_SENT, .on_unknown = UNKNOWN_RESEND, .within = 1, .crashes = 1, .freezes = 1, .losses = 1,
+    {.n_steps = 1,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_RESEND,
+     .crashes = 2,
+     .freezes = 1,
+     .losses = 1,
      .refusals = 1},
-    {.n_steps = 2, .until = UNTIL_SENT, .on_unknown = UNKNOWN_QUERY, .within = 1, .crashes = 1, .losses = 1, .refusals = 2},
-    {.n_steps = 2, .until = UNTIL_SENT, .on_unknown = UNKNOWN_HOLD, .within = 1, .crashes = 1, .losses = 1, .refusals = 1,
-     .words = 1, .cancels = 1},
-    {.n_steps = 2, .until = UNTIL_DELIVERED, .on_unknown = UNKNOWN_RESEND, .within = 1, .crashes = 1, .refusals = 1,
+    {.n_steps = 1,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_QUERY,
+     .crashes = 1,
+     .freezes = 1,
+     .losses = 1,
+     .refusals = 1},
+    {.n_steps = 1,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_HOLD,
+     .crashes = 1,
+     .freezes = 1,
+     .losses = 1,
+     .words = 1,
+     .cancels = 1},
+    {.n_steps = 2,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_RESEND,
+     .within = 1,
+     .crashes = 1,
+     .freezes = 1,
+     .losses = 1,
+     .refusals = 1},
+    {.n_steps = 2,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_QUERY,
+     .within = 1,
+     .crashes = 1,
+     .losses = 1,
+     .refusals = 2},
+    {.n_steps = 2,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_HOLD,
+     .within = 1,
+     .crashes = 1,
+     .losses = 1,
+     .refusals = 1,
+     .words = 1,
+     .cancels = 1},
+    {.n_steps = 2,
+     .until = UNTIL_DELIVERED,
+     .on_unknown = UNKNOWN_RESEND,
+     .within = 1,
+     .crashes = 1,
+     .refusals = 1,
      .receipts = 2},
-    {.n_steps = 2, .until = UNTIL_DELIVERED, .on_unknown = UNKNOWN_QUERY, .within = 1, .losses = 1, .refusals = 1, .receipts = 1,
+    {.n_steps = 2,
+     .until = UNTIL_DELIVERED,
+     .on_unknown = UNKNOWN_QUERY,
+     .within = 1,
+     .losses = 1,
+     .refusals = 1,
+     .receipts = 1,
      .cancels = 1},
 };
 
@@ -502,7 +560,8 @@ int main(void)
   int failed;
 
   tcase_set_timeout(tcase, 60);
-  tcase_add_loop_test(tcase, in_every_order_of_faults_nothing_is_lost_stuck_or_sent_twice_unmarked, 0, COUNT_OF(settings));
+  tcase_add_loop_test(tcase, in_every_order_of_faults_nothing_is_lost_stuck_or_sent_twice_unmarked, 0,
+                      COUNT_OF(settings));
   tcase_add_loop_test(tcase, a_broken_caller_is_found_out, BROKEN_TOKEN_KEPT, BROKEN_KINDS);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);

@@ -52,10 +52,14 @@ END_TEST
 
 START_TEST(the_stricter_of_topic_and_channel_rules_over_unknown)
 {
-  static const struct { enum on_unknown topic, channel; bool can_query; enum on_unknown want; } rows[] = {
-      {UNKNOWN_DEFAULT, UNKNOWN_DEFAULT, false, UNKNOWN_RESEND}, {UNKNOWN_DEFAULT, UNKNOWN_DEFAULT, true, UNKNOWN_QUERY},
-      {UNKNOWN_RESEND, UNKNOWN_DEFAULT, true, UNKNOWN_RESEND},   {UNKNOWN_RESEND, UNKNOWN_HOLD, true, UNKNOWN_HOLD},
-      {UNKNOWN_HOLD, UNKNOWN_RESEND, false, UNKNOWN_HOLD},       {UNKNOWN_QUERY, UNKNOWN_RESEND, true, UNKNOWN_QUERY},
+  static const struct { enum on_unknown topic, channel; bool can_query; enum on_unknown want;
+  } rows[] = {
+      {UNKNOWN_DEFAULT, UNKNOWN_DEFAULT, false, UNKNOWN_RESEND},
+      {UNKNOWN_DEFAULT, UNKNOWN_DEFAULT, true, UNKNOWN_QUERY},
+      {UNKNOWN_RESEND, UNKNOWN_DEFAULT, true, UNKNOWN_RESEND},
+      {UNKNOWN_RESEND, UNKNOWN_HOLD, true, UNKNOWN_HOLD},
+      {UNKNOWN_HOLD, UNKNOWN_RESEND, false, UNKNOWN_HOLD},
+      {UNKNOWN_QUERY, UNKNOWN_RESEND, true, UNKNOWN_QUERY},
       {UNKNOWN_DEFAULT, UNKNOWN_QUERY, false, UNKNOWN_RESEND},
   };
   struct policy_topic topic = {.on_unknown = rows[_i].topic};

@@ -20,7 +20,7 @@ static void teardown(void)
   rows_done(&rows);
 }
 
-/* --- customers ------------------------------------------------------------------------------------------------------------------ */
+/* --- customers ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_customer_is_found_by_id_external_or_identity_and_shown_as_the_head)
 {
@@ -63,8 +63,10 @@ START_TEST(of_consents_the_newest_counts_and_over_a_merge_the_stricter)
 {
   struct store_customer ask = {.id = 100};
 
-  rows_exec(&rows, "INSERT INTO consent VALUES(1,100,'news','email',0,1,'api',''),(2,100,'news','email',1,2,'double_opt_in','p'),"
-                   "(3,100,'orders','sms',1,9,'api',''),(4,200,'orders','sms',0,5,'sms_stop','STOP')");
+  rows_exec(
+      &rows,
+      "INSERT INTO consent VALUES(1,100,'news','email',0,1,'api',''),(2,100,'news','email',1,2,'double_opt_in','p'),"
+      "(3,100,'orders','sms',1,9,'api',''),(4,200,'orders','sms',0,5,'sms_stop','STOP')");
   rows_open(&rows);
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_customer), PARLEY_OK);
   ck_assert_uint_eq(ask.row->n_consents, 2);
@@ -73,7 +75,7 @@ START_TEST(of_consents_the_newest_counts_and_over_a_merge_the_stricter)
 }
 END_TEST
 
-/* --- conversations, suppressions -------------------------------------------------------------------------------------------------- */
+/* --- conversations, suppressions ---------------------------------------------------------------------------------- */
 
 static const struct conversations_row {
   const char *name;
@@ -98,7 +100,10 @@ START_TEST(conversations_are_filtered_and_paged_newest_first)
   rows_customer(&rows, 300, 0);
   for (int i = 1; i < 10; i++)
     rows_exec(&rows, "INSERT INTO conversation VALUES(%d,%d,7,'%s','%s','[]','mail','email','',%d,0,0,0,1)", i,
-              i < 3 ? 100 : i == 5 || i > 6 ? (i == 9 ? 100 : 300) : 200, i % 3 == 0 ? "open" : "closed", i % 2 ? "" : "eva", i);
+              i < 3             ? 100
+              : i == 5 || i > 6 ? (i == 9 ? 100 : 300)
+                                : 200,
+              i % 3 == 0 ? "open" : "closed", i % 2 ? "" : "eva", i);
   rows_open(&rows);
   for (size_t limit = 1; limit < 12; limit += 3) {
     struct buf got = BUF_INIT(0);
@@ -132,8 +137,10 @@ END_TEST
 
 static void suppression(id64 id, const char *value, int64_t removed)
 {
-  rows_exec(&rows, "INSERT INTO suppression VALUES(%llu,%lld,'email','%s','hard_bounce',5,%lld)", (unsigned long long)id,
-            (long long)identity_hash(&rows.store.hash_key, PARLEY_LIT("email"), parley_text_of(value)), value, (long long)removed);
+  rows_exec(&rows, "INSERT INTO suppression VALUES(%llu,%lld,'email','%s','hard_bounce',5,%lld)",
+            (unsigned long long)id,
+            (long long)identity_hash(&rows.store.hash_key, PARLEY_LIT("email"), parley_text_of(value)), value,
+            (long long)removed);
 }
 
 START_TEST(suppressions_in_force_are_listed_newest_first)
@@ -150,23 +157,27 @@ START_TEST(suppressions_in_force_are_listed_newest_first)
   ask = (struct store_suppressions){.limit = 2, .before = 3};
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_suppressions), PARLEY_OK);
   ck_assert(ask.n == 1 && !ask.more && ask.rows[0].id == 1);
-  ck_assert(parley_text_is(ask.rows[0].reason, "hard_bounce") && parley_text_is(ask.rows[0].identity.value, "a@example.org"));
-  ask = (struct store_suppressions){.limit = 5, .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("C@example.org")}};
+  ck_assert(parley_text_is(ask.rows[0].reason, "hard_bounce") &&
+            parley_text_is(ask.rows[0].identity.value, "a@example.org"));
+  ask = (struct store_suppressions){.limit = 5,
+                                    .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("C@example.org")}};
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_suppressions), PARLEY_OK);
   ck_assert(ask.n == 1 && ask.rows[0].id == 3);
-  ask = (struct store_suppressions){.limit = 5, .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("b@example.org")}};
+  ask = (struct store_suppressions){.limit = 5,
+                                    .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("b@example.org")}};
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_suppressions), PARLEY_OK);
   ck_assert_uint_eq(ask.n, 0);
 }
 END_TEST
 
-/* --- small things ------------------------------------------------------------------------------------------------------------------- */
+/* --- small things ------------------------------------------------------------------------------------------------- */
 
 START_TEST(documents_are_read_by_kind_and_name)
 {
   struct store_docs ask = {.kind = PARLEY_LIT("key")};
 
-  rows_exec(&rows, "INSERT INTO doc VALUES(1,'key','b',3,7,'{}'),(2,'key','a',1,8,'{\"x\":1}'),(3,'other','a',1,8,'[]')");
+  rows_exec(&rows,
+            "INSERT INTO doc VALUES(1,'key','b',3,7,'{}'),(2,'key','a',1,8,'{\"x\":1}'),(3,'other','a',1,8,'[]')");
   rows_open(&rows);
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_docs), PARLEY_OK);
   ck_assert(ask.n == 2 && ask.rows[0].id == 2 && ask.rows[1].version == 3);
@@ -210,7 +221,8 @@ START_TEST(what_the_feed_still_owes_is_read_when_it_is_due)
                    "(5,4,100,9,1,1,'410'),(6,5,100,1,1,0,'')");
   rows_open(&rows);
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_feed_due), PARLEY_OK);
-  ck_assert(ask.n == 2 && ask.rows[0].seq == 2 && ask.rows[1].seq == 1 && parley_text_is(ask.rows[1].last_error, "503"));
+  ck_assert(ask.n == 2 && ask.rows[0].seq == 2 && ask.rows[1].seq == 1 &&
+            parley_text_is(ask.rows[1].last_error, "503"));
   ck_assert(ask.cursor == 77 && ask.next_due_ms == 10 && ask.n_pending == 3 && ask.n_dead == 1);
   ask = (struct store_feed_due){.subscription = 5, .dead = true, .limit = 10};
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_feed_due), PARLEY_OK);
@@ -248,7 +260,7 @@ START_TEST(figures_add_up_or_say_that_they_dont)
 }
 END_TEST
 
-/* --- explain -------------------------------------------------------------------------------------------------------------------------- */
+/* --- explain ------------------------------------------------------------------------------------------------------ */
 
 static struct lane_room room;
 static const struct policy_channel mail = {.name = PARLEY_LIT("mail"), .channel_kind = PARLEY_LIT("email"),
@@ -270,7 +282,12 @@ static struct store_facts explain(const char *external, const char *kind, const 
 
 START_TEST(a_decision_that_is_only_asked_about_writes_nothing)
 {
-  static const struct { const char *external, *kind, *value; enum accept_result result; id64 customer; const char *address; } cases[] = {
+  static const struct {
+    const char *external, *kind, *value;
+    enum accept_result result;
+    id64 customer;
+    const char *address;
+  } cases[] = {
       {"", "email", "ana@example.org", ACCEPTED, 100, "ana@example.org"},
       {"shop-77", "", "", ACCEPTED, 100, "ana@example.org"},
       {"", "email", "new@example.org", ACCEPTED, 0, "new@example.org"},

@@ -1,4 +1,5 @@
-/* Reading while the store is at work: whoever was told that something is stored finds it, wherever it stands meanwhile. */
+/* Reading while the store is at work: whoever was told that something is stored finds it, wherever it stands meanwhile.
+ */
 #include "core/base/alloc.h"
 #include "store_messages.h"
 
@@ -165,7 +166,8 @@ START_TEST(a_message_that_was_accepted_is_found_by_every_door)
   ck_assert_uint_ge(events.n, 1);
   ck_assert_uint_eq(events.rows[0].recent[0].seq, sent.message);
   ck_assert_int_eq(fixture_run(&f, &stats.op, STORE_STATS), PARLEY_OK);
-  ck_assert(stats.accepted == 1 && stats.by_state[MESSAGE_QUEUED] == 1 && stats.adds_up && stats.oldest_due_ms == START_MS);
+  ck_assert(stats.accepted == 1 && stats.by_state[MESSAGE_QUEUED] == 1 && stats.adds_up &&
+            stats.oldest_due_ms == START_MS);
   arena_free(&message.op.arena);
   arena_free(&list.op.arena);
   arena_free(&line.op.arena);

@@ -30,11 +30,14 @@ START_TEST(a_message_comes_with_its_deliveries_folded)
   struct message_row *row;
 
   rows_message(&rows, BASE, 100, START_MS, DELIVERY_FAILED);
-  rows_exec(&rows, "INSERT INTO delivery(message,step,id,customer,identity,conversation,channel,channel_kind,lane,state,facts,due,"
-                   "wake,expires,attempt,token,session,maybe_twice,ordered,started,attempt_started,address_kind,address,until,within,"
-                   "provider_id,degraded) VALUES(%llu,1,5,100,0,0,'sms','sms',2,%d,3,0,0,0,2,4,1,1,0,0,0,'phone','+34600',1,0,'sm',"
-                   "'[\"text_split\"]')",
-            (unsigned long long)BASE, DELIVERY_DELIVERED);
+  rows_exec(
+      &rows,
+      "INSERT INTO delivery(message,step,id,customer,identity,conversation,channel,channel_kind,lane,state,facts,due,"
+      "wake,expires,attempt,token,session,maybe_twice,ordered,started,attempt_started,address_kind,address,until,"
+      "within,"
+      "provider_id,degraded) VALUES(%llu,1,5,100,0,0,'sms','sms',2,%d,3,0,0,0,2,4,1,1,0,0,0,'phone','+34600',1,0,'sm',"
+      "'[\"text_split\"]')",
+      (unsigned long long)BASE, DELIVERY_DELIVERED);
   rows_open(&rows);
   row = message(BASE);
   ck_assert_ptr_nonnull(row);
@@ -64,9 +67,11 @@ END_TEST
 START_TEST(attempts_come_in_order_with_the_open_one_last)
 {
   rows_message(&rows, BASE, 100, START_MS, DELIVERY_SENDING);
-  rows_exec(&rows, "UPDATE delivery SET attempt=3, token=3;"
-                   "INSERT INTO attempt VALUES(%llu,0,2,12,2,20,21,3,'451','later',''),(%llu,0,1,11,1,10,11,3,'450','busy','p')",
-            (unsigned long long)BASE, (unsigned long long)BASE);
+  rows_exec(
+      &rows,
+      "UPDATE delivery SET attempt=3, token=3;"
+      "INSERT INTO attempt VALUES(%llu,0,2,12,2,20,21,3,'451','later',''),(%llu,0,1,11,1,10,11,3,'450','busy','p')",
+      (unsigned long long)BASE, (unsigned long long)BASE);
   rows_open(&rows);
   ck_assert_uint_eq(message(BASE)->n_attempts, 3);
   ck_assert_uint_eq(one.row->attempts[0].id, 11);
@@ -79,8 +84,8 @@ END_TEST
 START_TEST(a_body_that_stands_apart_is_found)
 {
   rows_message(&rows, BASE, 100, START_MS, DELIVERY_SENT);
-  rows_exec(&rows, "UPDATE message SET flags=%d, body=''; INSERT INTO body VALUES(%llu, 'far away')", MESSAGE_BODY_APART | MESSAGE_TEST,
-            (unsigned long long)BASE);
+  rows_exec(&rows, "UPDATE message SET flags=%d, body=''; INSERT INTO body VALUES(%llu, 'far away')",
+            MESSAGE_BODY_APART | MESSAGE_TEST, (unsigned long long)BASE);
   rows_open(&rows);
   ck_assert(parley_text_is(message(BASE)->body, "far away"));
   ck_assert(one.row->test);
@@ -102,8 +107,8 @@ START_TEST(a_business_key_finds_its_message)
   uint64_t h = hash64(&rows.store.hash_key, PARLEY_LIT("order-1"));
 
   rows_message(&rows, BASE, 100, START_MS, DELIVERY_SENT);
-  rows_exec(&rows, "INSERT INTO business_key VALUES(%lld,'a twin',5,0),(%lld,'order-1',%llu,0)", (long long)h, (long long)(h + 1),
-            (unsigned long long)BASE);
+  rows_exec(&rows, "INSERT INTO business_key VALUES(%lld,'a twin',5,0),(%lld,'order-1',%llu,0)", (long long)h,
+            (long long)(h + 1), (unsigned long long)BASE);
   rows_open(&rows);
   one = (struct store_message){.key = PARLEY_LIT("order-1")};
   ck_assert_int_eq(rows_read(&rows, &one.op, read_message), PARLEY_OK);
@@ -113,7 +118,7 @@ START_TEST(a_business_key_finds_its_message)
 }
 END_TEST
 
-/* --- lists ------------------------------------------------------------------------------------------------------------------------ */
+/* --- lists -------------------------------------------------------------------------------------------------------- */
 
 /* Ten messages, a minute apart: even ones to customer 100, odd ones to 200; every third from the customer. */
 static void ten_messages(void)
@@ -121,16 +126,22 @@ static void ten_messages(void)
   rows_customer(&rows, 200, 0);
   rows_identity(&rows, 8, 200, "email", "bob@example.org");
   for (int i = 0; i < 10; i++) {
-    id64 id = ((id64)(START_MS - ID_EPOCH_MS + i * MINUTE) << (ID_NODE_BITS + ID_COUNTER_BITS)) + 1, customer = i % 2 ? 200 : 100;
+    id64 id = ((id64)(START_MS - ID_EPOCH_MS + i * MINUTE) << (ID_NODE_BITS + ID_COUNTER_BITS)) + 1,
+         customer = i % 2 ? 200 : 100;
 
     if (i % 3 == 2)
       rows_inbound(&rows, id, customer, START_MS + i * MINUTE);
     else
-      rows_message(&rows, id, customer, START_MS + i * MINUTE, i == 4 ? DELIVERY_UNKNOWN : i % 2 ? DELIVERY_FAILED : DELIVERY_SENT);
+      rows_message(&rows, id, customer, START_MS + i * MINUTE,
+                   i == 4  ? DELIVERY_UNKNOWN
+                   : i % 2 ? DELIVERY_FAILED
+                           : DELIVERY_SENT);
   }
-  rows_exec(&rows, "UPDATE delivery SET held=1 WHERE state=%d; UPDATE message SET topic='news' WHERE at=%lld;"
-                   "UPDATE delivery SET address='bob@example.org', identity=8 WHERE customer=200; UPDATE message SET identity=8 WHERE"
-                   " customer=200",
+  rows_exec(&rows,
+            "UPDATE delivery SET held=1 WHERE state=%d; UPDATE message SET topic='news' WHERE at=%lld;"
+            "UPDATE delivery SET address='bob@example.org', identity=8 WHERE customer=200; UPDATE message SET "
+            "identity=8 WHERE"
+            " customer=200",
             DELIVERY_UNKNOWN, (long long)(START_MS + 6 * MINUTE));
 }
 
@@ -174,9 +185,14 @@ START_TEST(lists_are_filtered_and_paged_newest_first)
     int pages = 0;
 
     do {
-      ask = (struct store_messages){.customer = row->customer, .before = before, .state = row->state, .inbound = row->inbound,
-                                    .topic = parley_text_of(row->topic), .channel = parley_text_of(row->channel),
-                                    .since_ms = row->since_ms, .limit = limit};
+      ask = (struct store_messages){.customer = row->customer,
+                                    .before = before,
+                                    .state = row->state,
+                                    .inbound = row->inbound,
+                                    .topic = parley_text_of(row->topic),
+                                    .channel = parley_text_of(row->channel),
+                                    .since_ms = row->since_ms,
+                                    .limit = limit};
       if (row->to != NULL)
         ask.to = (struct identity){.kind = PARLEY_LIT("email"), .value = parley_text_of(row->to)};
       ck_assert_int_eq(rows_read(&rows, &ask.op, read_messages), PARLEY_OK);

@@ -15,9 +15,11 @@ static void setup(void)
   rows_customer(&rows, 200, 100);
   rows_identity(&rows, 7, 100, "email", "ana@example.org");
   rows_identity(&rows, 8, 200, "external", "shop-77");
-  rows_exec(&rows, "UPDATE customer SET flags=flags|%d; INSERT INTO suppression VALUES(1,2,'email','x@example.org','manual',3,0);"
-                   "INSERT INTO consent VALUES(1,100,'orders','email',1,2,'api','')",
-            CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_EXTERNAL);
+  rows_exec(
+      &rows,
+      "UPDATE customer SET flags=flags|%d; INSERT INTO suppression VALUES(1,2,'email','x@example.org','manual',3,0);"
+      "INSERT INTO consent VALUES(1,100,'orders','email',1,2,'api','')",
+      CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_EXTERNAL);
   for (id64 i = 0; i < 4; i++)
     rows_message(&rows, BASE + i * 10, 100, START_MS, DELIVERY_SENDING);
   rows_exec(&rows, "UPDATE message SET flags=%d", MESSAGE_BODY_APART);
@@ -51,7 +53,8 @@ static void read_all_messages(void)
 static void read_all_timelines(void)
 {
   static const uint64_t only[] = {BASE + 100};
-  struct store_timeline timelines[] = {{.customer = 100, .limit = 9, .bodies = true}, {.conversation = 55, .limit = 9, .oldest_first = true}};
+  struct store_timeline timelines[] = {{.customer = 100, .limit = 9, .bodies = true},
+                                       {.conversation = 55, .limit = 9, .oldest_first = true}};
   struct store_events events[] = {{.limit = 9, .with_context = true}, {.n_only = 1, .only = only}};
 
   for (size_t i = 0; i < COUNT_OF(timelines); i++)
@@ -63,9 +66,13 @@ static void read_all_timelines(void)
 static void read_all_context(void)
 {
   struct store_customer customer = {.id = 100};
-  struct store_conversations conversations[] = {{.id = 55}, {.customer = 100, .limit = 9}, {.limit = 9},
-                                                {.state = PARLEY_LIT("open"), .limit = 9}, {.assignee = PARLEY_LIT("eva"), .limit = 9}};
-  struct store_suppressions suppressions[] = {{.limit = 9}, {.limit = 9, .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("x")}}};
+  struct store_conversations conversations[] = {{.id = 55},
+                                                {.customer = 100, .limit = 9},
+                                                {.limit = 9},
+                                                {.state = PARLEY_LIT("open"), .limit = 9},
+                                                {.assignee = PARLEY_LIT("eva"), .limit = 9}};
+  struct store_suppressions suppressions[] = {
+      {.limit = 9}, {.limit = 9, .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("x")}}};
 
   rows_read(&rows, &customer.op, read_customer);
   for (size_t i = 0; i < COUNT_OF(conversations); i++)

@@ -20,8 +20,8 @@ static void teardown(void)
   rows_done(&rows);
 }
 
-/* Six entries, numbered by time; 2 and 3 happened at the same moment; 5 is a touchpoint; odd ones are customer 200's. What is
- * not on any timeline and what is another customer's stands between. */
+/* Six entries, numbered by time; 2 and 3 happened at the same moment; 5 is a touchpoint; odd ones are customer 200's.
+ * What is not on any timeline and what is another customer's stands between. */
 static void six_entries(void)
 {
   rows_message(&rows, BASE + 10, 100, START_MS, DELIVERY_SENT);
@@ -43,13 +43,16 @@ static void check_page(const char *name, const char *want)
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_OK);
   for (size_t i = 0; i < ask.n; i++)
     buf_int(&got, (int64_t)(ask.rows[i].seq - BASE) / 10);
-  ck_assert_msg(text_eq(buf_as_text(&got), parley_text_of(want)), "%s: %s, not %s", name, got.at != NULL ? got.at : "", want);
+  ck_assert_msg(text_eq(buf_as_text(&got), parley_text_of(want)), "%s: %s, not %s", name, got.at != NULL ? got.at : "",
+                want);
   buf_done(&got);
 }
 
 /* How far the tail has gone to timeline and to timeline_recent: wherever an entry stands, it is read once. */
-static const struct { uint64_t base, recent; } behind[] = {
-    {0, 0}, {BASE + 30, 0}, {0, BASE + 30}, {BASE + 20, BASE + 40}, {BASE + 60, 0}, {0, BASE + 60}, {BASE + 10, BASE + 60},
+static const struct { uint64_t base, recent;
+} behind[] = {
+    {0, 0},         {BASE + 30, 0}, {0, BASE + 30},         {BASE + 20, BASE + 40},
+    {BASE + 60, 0}, {0, BASE + 60}, {BASE + 10, BASE + 60},
 };
 
 START_TEST(a_timeline_is_the_same_wherever_its_entries_stand)
@@ -100,7 +103,8 @@ END_TEST
 START_TEST(an_entry_that_is_in_the_tail_and_in_a_table_is_read_once)
 {
   six_entries();
-  rows_exec(&rows, "INSERT INTO timeline_recent VALUES(100,%lld,%llu,1)", (long long)START_MS + 2, (unsigned long long)BASE + 30);
+  rows_exec(&rows, "INSERT INTO timeline_recent VALUES(100,%lld,%llu,1)", (long long)START_MS + 2,
+            (unsigned long long)BASE + 30);
   rows_open(&rows);
   ask = (struct store_timeline){.customer = 100, .limit = 50};
   check_page("twins", "654321");
@@ -111,7 +115,8 @@ START_TEST(entries_show_their_message_or_their_events_data)
 {
   six_entries();
   rows_open(&rows);
-  ask = (struct store_timeline){.who = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("ana@example.org")}, .limit = 50, .bodies = true};
+  ask = (struct store_timeline){
+      .who = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("ana@example.org")}, .limit = 50, .bodies = true};
   check_page("by address", "654321");
   ck_assert(parley_text_is(ask.rows[0].type, "touchpoint.checkout"));
   ck_assert_uint_eq(ask.rows[0].customer, 200);
@@ -132,7 +137,8 @@ START_TEST(a_conversations_timeline_begins_thirty_days_before_it_opened)
   rows_message(&rows, BASE + 10, 100, START_MS - 31 * DAY_MS, DELIVERY_SENT);
   rows_message(&rows, BASE + 20, 100, START_MS - 29 * DAY_MS, DELIVERY_SENT);
   rows_inbound(&rows, BASE + 30, 100, START_MS);
-  rows_exec(&rows, "INSERT INTO conversation VALUES(55,100,7,'open','','[]','mail','email','',%lld,0,0,0,1)", (long long)START_MS);
+  rows_exec(&rows, "INSERT INTO conversation VALUES(55,100,7,'open','','[]','mail','email','',%lld,0,0,0,1)",
+            (long long)START_MS);
   rows_written_behind(&rows, "timeline", BASE + 20);
   rows_open(&rows);
   ask = (struct store_timeline){.conversation = 55, .limit = 50};
@@ -150,14 +156,15 @@ START_TEST(whoever_is_not_there_has_no_timeline)
   ask = (struct store_timeline){.customer = 999, .limit = 50};
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_NOT_FOUND);
   ck_assert_ptr_null(ask.row);
-  ask = (struct store_timeline){.who = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("eve@example.org")}, .limit = 50};
+  ask = (struct store_timeline){.who = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("eve@example.org")},
+                                .limit = 50};
   ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_NOT_FOUND);
   ask = (struct store_timeline){.customer = 300, .limit = 50};
   check_page("empty", "");
 }
 END_TEST
 
-/* --- the log ------------------------------------------------------------------------------------------------------------------------ */
+/* --- the log ------------------------------------------------------------------------------------------------------ */
 
 static void check_events(struct store_events *events, const char *want)
 {
@@ -174,7 +181,8 @@ static void four_events(void)
 {
   rows_message(&rows, BASE + 10, 100, START_MS, DELIVERY_SENT);
   rows_inbound(&rows, BASE + 20, 200, START_MS + 1);
-  rows_exec(&rows, "INSERT INTO conversation VALUES(55,200,8,'open','','[]','mail','email','',%lld,0,0,0,1)", (long long)START_MS);
+  rows_exec(&rows, "INSERT INTO conversation VALUES(55,200,8,'open','','[]','mail','email','',%lld,0,0,0,1)",
+            (long long)START_MS);
   rows_event(&rows, BASE + 1, "message.status", 100, BASE + 10, START_MS);
   rows_event(&rows, BASE + 2, "conversation.opened", 200, 0, START_MS);
   rows_event(&rows, BASE + 3, "channel.paused", 0, 0, START_MS);
@@ -186,7 +194,8 @@ START_TEST(events_are_paged_and_filtered_by_type)
 {
   static const parley_text conversations[] = {PARLEY_LIT("conversation.*")}, two[] = {PARLEY_LIT("message.received"),
                                                                                       PARLEY_LIT("channel.paused")};
-  static const parley_text none[] = {PARLEY_LIT("conversation"), PARLEY_LIT("message.receive"), PARLEY_LIT("messages.*")};
+  static const parley_text none[] = {PARLEY_LIT("conversation"), PARLEY_LIT("message.receive"),
+                                     PARLEY_LIT("messages.*")};
   struct store_events events = {.limit = 3};
 
   four_events();
