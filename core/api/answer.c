@@ -127,16 +127,17 @@ void api_problems(struct api_request *req)
 static void api_replay(struct api_request *req, struct store_op *op)
 {
   parley_pair mark = {PARLEY_LIT("Idempotency-Replayed"), PARLEY_LIT("true")};
+  struct arena *results = op->arena; /* the op goes with the req */
 
   api_answer_with(req, &(struct http_answer){.code = op->answer_status, .type = PARLEY_LIT("application/json"), .headers = &mark,
                                              .n_headers = 1, .body = op->answer});
+  arena_free(&results);
 }
 
 bool api_went(struct api_request *req, struct store_op *op)
 {
   if (op->replay == REPLAY_SAME) {
     api_replay(req, op);
-    arena_free(&op->arena);
     return false;
   }
   if (op->replay == REPLAY_OTHER_BODY) {
@@ -157,18 +158,19 @@ bool api_went(struct api_request *req, struct store_op *op)
 
 void api_answer_op(struct api_request *req, struct store_op *op)
 {
+  struct arena *results = op->arena; /* the op goes with the req */
   struct buf body = BUF_INIT(0);
 
   if (op->answer.len > 0) {
     api_answer_with(req, &(struct http_answer){.code = op->answer_status, .type = PARLEY_LIT("application/json"),
                                                .body = op->answer});
-    arena_free(&op->arena);
-    return;
+  } else {
+    uint32_t code = op->render(op, &body);
+
+    api_answer(req, code, &body);
   }
-  op->answer_status = op->render(op, &body);
-  arena_free(&op->arena);
-  api_answer(req, op->answer_status, &body);
   buf_done(&body);
+  arena_free(&results);
 }
 
 void api_submit(struct api_request *req, struct store_op *op, enum store_kind kind, void (*done)(struct store_op *))
@@ -176,5 +178,13 @@ void api_submit(struct api_request *req, struct store_op *op, enum store_kind ki
   op->kind = kind;
   op->done = done;
   op->idem = req->has_idem ? &req->idem : NULL;
+  store_submit(req->shared->store, op);
+}
+
+void api_look(struct api_request *req, struct store_op *op, enum store_kind kind, void (*done)(struct store_op *))
+{
+  op->kind = kind;
+  op->done = done;
+  op->idem = NULL;
   store_submit(req->shared->store, op);
 }

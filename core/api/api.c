@@ -62,16 +62,32 @@ static const struct route *route_find(enum http_method method, parley_text path,
 
 /* --- A request's life ------------------------------------------------------------------------------------------------------------ */
 
-static void api_maybe_closed(struct api *api)
+static void api_on_closed(uv_handle_t *handle) /* the only place that frees an api */
 {
-  if (!api->closing || api->open > 0)
+  struct api *api = handle->data;
+  void (*closed)(void *) = api->closed;
+  void *arg = api->closed_arg;
+
+  if (--api->handles > 0)
     return;
   auth_free(&api->auth);
   conf_unref(&api->conf);
   policy_unref(&api->policy);
   map_done(&api->running);
-  api->closed(api->closed_arg);
+  api_subscriptions_free(api);
+  for (size_t i = 0; i < api->n_paused; i++)
+    free(api->paused[i]);
+  free(api->paused);
   free(api);
+  closed(arg);
+}
+
+void api_maybe_closed(struct api *api)
+{
+  if (!api->closing || api->open > 0 || uv_is_closing((uv_handle_t *)&api->sweep))
+    return;
+  uv_close((uv_handle_t *)&api->sweep, api_on_closed);
+  uv_close((uv_handle_t *)&api->watch.prepare, api_on_closed);
 }
 
 static struct api_request *api_request_new(struct api *api, struct http_request *http)
@@ -108,7 +124,7 @@ void api_request_free(struct api_request *req)
   api_maybe_closed(api);
 }
 
-static void api_refuse_key(struct api_request *req)
+void api_refuse_key(struct api_request *req)
 {
   req->api->refused++;
   if (auth_wrong(req->api->auth, http_peer(req->http)))
@@ -328,11 +344,28 @@ const struct http_handler api_handler = {.head = api_head, .ready = api_ready_wh
 
 /* --- Life -------------------------------------------------------------------------------------------------------------------------- */
 
+static void api_on_sweep(uv_timer_t *timer)
+{
+  api_subscriptions_sweep(timer->data);
+}
+
+static void api_handles_open(struct api *api)
+{
+  uv_timer_init(api->shared.loop, &api->sweep);
+  uv_timer_start(&api->sweep, api_on_sweep, API_SWEEP_MS, API_SWEEP_MS);
+  uv_unref((uv_handle_t *)&api->sweep);
+  loop_watch_start(&api->watch, api->shared.loop);
+  api->sweep.data = api->watch.prepare.data = api;
+  api->handles = 2;
+}
+
 struct api *api_new(const struct api_shared *shared)
 {
   struct api *api = xcalloc(1, sizeof *api);
 
   api->shared = *shared;
+  api->started_ms = shared->env->now_ms(shared->env);
+  api_handles_open(api);
   api->auth = auth_new(shared->env);
   shared->env->random(shared->env, &api->hash_key, sizeof api->hash_key);
   id_source_init(&api->ids, shared->env, 0, 0);
@@ -347,6 +380,10 @@ void api_configure(struct api *api, struct conf *conf, struct policy *policy)
   api->conf = conf_ref(conf);
   api->policy = policy_ref(policy);
   auth_configure(api->auth, conf);
+  for (size_t i = 0; i < api->n_paused; i++)
+    deliver_pause(api->shared.deliver, parley_text_of(api->paused[i]), true); /* a channel that came back is still paused */
+  if (api->started)
+    api_subscriptions_configure(api);
   conf_unref(&old_conf);
   policy_unref(&old_policy);
 }

@@ -118,23 +118,30 @@ static void accept_done(struct store_op *op)
 {
   struct accept *accept = container_of(op, struct accept, op.op);
   struct api_request *req = accept->req;
-  struct refusal refusal;
+  bool went = op->status == PARLEY_OK && op->replay == REPLAY_NO;
+  struct refusal refusal = went ? accept_refusal(accept->one.result) : (struct refusal){0, "", ""};
+  struct buf body = BUF_INIT(0);
 
-  if (!api_went(req, op)) {
-    accept_hand_on(req, &accept->op);
-    return;
-  }
-  refusal = accept_refusal(accept->one.result);
+  if (went && refusal.code == 0 && op->answer.len == 0)
+    op->answer_status = accept_render(op, &body); /* now: the decision points into the submission, which goes on */
   accept_hand_on(req, &accept->op);
-  if (refusal.code != 0) {
-    arena_free(&op->arena);
-    api_problem(req, refusal.code, refusal.problem, "", "%s", refusal.detail);
+  if (!api_went(req, op)) {
+    buf_done(&body);
     return;
   }
-  api_answer_op(req, op);
+  if (refusal.code == 0 && body.len == 0) {
+    api_answer_op(req, op);
+    return;
+  }
+  arena_free(&op->arena);
+  if (refusal.code != 0)
+    api_problem(req, refusal.code, refusal.problem, "", "%s", refusal.detail);
+  else
+    api_answer(req, accept->op.op.answer_status, &body);
+  buf_done(&body);
 }
 
-static void accept_submit(struct api_request *req, struct submission *submission)
+void api_accept(struct api_request *req, struct submission *submission)
 {
   struct accept *accept = arena_alloc(req->arena, sizeof *accept);
 
@@ -154,7 +161,7 @@ void api_messages_send(struct api_request *req)
   if (submission == NULL)
     api_problems(req);
   else
-    accept_submit(req, submission);
+    api_accept(req, submission);
 }
 
 /* --- A batch: one result an item, in order --------------------------------------------------------------------------------------- */
@@ -200,7 +207,7 @@ static void batch_done(struct store_op *op)
   bool went = op->replay == REPLAY_NO && op->status == PARLEY_OK;
 
   if (went && op->answer.len == 0) {
-    batch_render(op, &body); /* before the submissions go: the decisions do not point into them, the items do */
+    batch_render(op, &body); /* before the submissions go: decisions and items point into them */
     op->answer_status = 200;
     accept_hand_on(req, &accept->op);
     arena_free(&op->arena);
@@ -398,17 +405,18 @@ static void explain_done(struct store_op *op)
   struct refusal refusal = accept_refusal(facts->result);
   struct buf body = BUF_INIT(0);
 
+  if (op->status == PARLEY_OK && refusal.code == 0)
+    buf_explain(&body, facts->decision); /* before the submission goes: the decision points into it */
   submission_free(&facts->submission);
-  if (!api_went(look->req, op))
-    return;
-  if (refusal.code != 0) {
-    arena_free(&op->arena);
-    api_problem(look->req, refusal.code, refusal.problem, "", "%s", refusal.detail);
+  if (!api_went(look->req, op)) {
+    buf_done(&body);
     return;
   }
-  buf_explain(&body, facts->decision);
   arena_free(&op->arena);
-  api_answer(look->req, 200, &body);
+  if (refusal.code != 0)
+    api_problem(look->req, refusal.code, refusal.problem, "", "%s", refusal.detail);
+  else
+    api_answer(look->req, 200, &body);
   buf_done(&body);
 }
 

@@ -98,11 +98,22 @@ bool api_query_identity(struct api_request *req, const char *name, struct identi
  *   struct cancel { struct api_request *req; struct store_cancel op; };   arena_alloc(req->arena, ...)
  * Fills kind, done, idem (when the request has one) and submits. */
 void api_submit(struct api_request *req, struct store_op *op, enum store_kind kind, void (*done)(struct store_op *));
+/* The same for a read, or for a write that is not what an Idempotency-Key of this request stands for. */
+void api_look(struct api_request *req, struct store_op *op, enum store_kind kind, void (*done)(struct store_op *));
 
-/* api.c's, for keys.c, subscriptions.c, channels.c */
+/* keys.c: a document of kind "key" was made, read at the start, or removed. */
 void api_keys_changed(struct api *api, const struct doc *doc, bool removed);
+/* messages.c: hands it to the store and answers as POST /v1/messages does. */
+void api_accept(struct api_request *req, struct submission *submission);
 /* The answer of an accepted message; also what a replay and a duplicate show. */
 void buf_accepted(struct buf *buf, const struct accept_item *item);
+
+/* customers.c: "items":[...],"next":...} of a timeline's page; limit, cursor and bodies from the query. */
+void api_timeline_items(struct api_request *req, struct buf *body, const struct store_timeline *timeline);
+bool api_timeline_query(struct api_request *req, struct store_timeline *timeline);
+/* channels.c */
+const char *api_outcome_name(uint32_t outcome);                               /* "accepted" ... of PARLEY_OUTCOME_* */
+struct channel **api_channels_all(struct api_request *req, size_t *ret_n);    /* in the arena */
 
 /* Handlers, one file a resource. */
 void api_messages_send(struct api_request *req);

@@ -11,7 +11,7 @@ static const char *const query_listEvents[] = {"after", "types", "limit", "ticke
 static const char *const query_listConversations[] = {"state", "assignee", "customer", "cursor", "limit", NULL};
 static const char *const query_getConversation[] = {"cursor", "limit", NULL};
 static const char *const query_listDeliveries[] = {"dead", "limit", NULL};
-static const char *const query_listSink[] = {"cursor", "limit", NULL};
+static const char *const query_listSink[] = {"test", "address", "message", "cursor", "limit", NULL};
 static const char *const any_query[] = {"*", NULL}; /* the provider's, handed on as it came */
 
 const struct route api_routes[] = {

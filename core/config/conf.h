@@ -127,4 +127,6 @@ bool conf_size_parse(parley_text text, uint64_t *ret_bytes);     /* "10M", "16K"
 bool conf_rate_parse(parley_text text, struct conf_rate *ret);   /* "50/s" "600/m" "1000/h" */
 bool conf_bool_parse(const struct yaml_node *node, bool *ret);   /* plain true and false, nothing else */
 bool conf_name_ok(parley_text name);                             /* [a-z0-9_.-]{1,64} */
+bool conf_signing_secret_ok(parley_text secret);                 /* whsec_ and the base64 of 24 to 64 bytes */
+bool conf_event_type_ok(parley_text type);                       /* message.received, message.*, touchpoint.call.ended, * */
 #endif

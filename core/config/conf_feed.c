@@ -8,7 +8,7 @@
 #define SIGNING_BYTES_MIN 24 /* Standard Webhooks 1.0 */
 #define SIGNING_BYTES_MAX 64
 
-static bool is_signing_secret(parley_text secret)
+bool conf_signing_secret_ok(parley_text secret)
 {
   uint8_t bytes[SIGNING_BYTES_MAX];
   size_t len = 0;
@@ -26,7 +26,7 @@ static void read_signing_secret(struct conf_reader *r, const struct yaml_node *n
   conf_read_secret(r, node, field, &secret);
   if (secret.len == 0)
     return;
-  if (is_signing_secret(secret))
+  if (conf_signing_secret_ok(secret))
     *(parley_text *)to = secret;
   else
     conf_error(r, node, "the secret must be whsec_ and the base64 of %d to %d bytes; make one with: echo whsec_$(openssl rand "
@@ -34,7 +34,7 @@ static void read_signing_secret(struct conf_reader *r, const struct yaml_node *n
 }
 
 /* "message.received", "message.*", "touchpoint.call.ended". */
-static bool is_type(parley_text text)
+bool conf_event_type_ok(parley_text text)
 {
   static const char *const families[] = {"message.", "conversation.", "customer.", "consent.", "touchpoint.", "campaign.",
                                          "channel.", NULL};
@@ -56,7 +56,7 @@ static void read_types(struct conf_reader *r, const struct yaml_node *node, cons
   struct conf_subscription *subscription = to;
 
   (void)field;
-  subscription->types = conf_read_texts(r, node, is_type, "event type such as message.received or message.* (message, "
+  subscription->types = conf_read_texts(r, node, conf_event_type_ok, "event type such as message.received or message.* (message, "
                                                           "conversation, customer, consent, touchpoint, campaign, channel)",
                                         &subscription->n_types);
 }

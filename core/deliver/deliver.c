@@ -384,8 +384,11 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
   struct outbound *out = map_take(&deliver->in_flight, token);
 
   (void)channel;
-  if (out == NULL)
-    return; /* a probe's */
+  if (out == NULL) {
+    probe_settled(deliver, token, outcome);
+    deliver_maybe_gone(deliver);
+    return;
+  }
   out->line->counters.in_flight--;
   outbound_settle(out, outcome);
   if (outcome->result == PARLEY_OUTCOME_CHANNEL_DOWN) {
@@ -716,6 +719,7 @@ void deliver_handle_over(struct deliver *deliver)
   if (--deliver->open_handles > 0 || closed == NULL)
     return;
   map_done(&deliver->in_flight);
+  map_done(&deliver->probes);
   policy_unref(&deliver->policy);
   free(deliver);
   closed(arg);
@@ -728,7 +732,7 @@ static void deliver_on_closed(uv_handle_t *handle)
 
 static void deliver_maybe_gone(struct deliver *deliver)
 {
-  if (deliver->closed == NULL || deliver->ops > 0 || deliver->in_flight.count > 0 || !list_empty(&deliver->unsettled) ||
+  if (deliver->closed == NULL || deliver->ops > 0 || deliver->in_flight.count > 0 || deliver->probes.count > 0 || !list_empty(&deliver->unsettled) ||
       uv_is_closing((uv_handle_t *)&deliver->sweep))
     return;
   for (struct list *node = deliver->lines.next, *next; node != &deliver->lines; node = next) {

@@ -47,6 +47,11 @@ void deliver_take(struct deliver *deliver, const struct claim *claim);
 /* Something became due on this channel sooner than deliver knows (a resolve, a cancel's successor, a message with room 0). */
 void deliver_poke(struct deliver *deliver, parley_text channel);
 
+/* Logs in at the provider, sends nothing (`parley channel check`). PARLEY_OK: done comes once, perhaps before the return, with the
+ * plugin's outcome, UNKNOWN at the latest after DELIVER_PROBE_DEADLINE_MS. NOT_FOUND: this plugin cannot; else: not now. */
+typedef void deliver_probed(const parley_outcome *outcome, void *arg);
+parley_status deliver_probe(struct deliver *deliver, struct channel *channel, deliver_probed *done, void *arg);
+
 /* For struct channel_owner. */
 void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t token, const parley_outcome *outcome);
 void deliver_roomier(struct deliver *deliver, struct channel *channel);

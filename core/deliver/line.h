@@ -64,6 +64,7 @@ struct deliver {
   struct policy *policy;
   struct list lines;
   struct map in_flight; /* token -> struct outbound */
+  struct map probes;    /* token -> struct probe */
   struct list unsettled; /* outcomes the store could not take yet */
   uint64_t last_token;
   struct hash_key hash_key;
@@ -101,6 +102,8 @@ void line_pump(struct line *line);  /* hands over what may go */
 void line_claim(struct line *line, enum lane lane); /* reads back from the store, if there is room */
 void outbound_settle(struct outbound *out, const parley_outcome *outcome);
 void outbound_take_back(struct outbound *out, int64_t due_ms); /* due_ms: wall clock */
+/* probe.c: the token was a probe's: its asker is told. */
+bool probe_settled(struct deliver *deliver, uint64_t token, const parley_outcome *outcome);
 /* outbound.c: makes the plugin's message out of the claim; PARLEY_REJECTED with a code when it cannot be carried. */
 parley_status outbound_build(struct outbound *out, const parley_capabilities *caps, const char **ret_code);
 struct outbound *outbound_new(struct line *line, const struct claim *claim);
