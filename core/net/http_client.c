@@ -88,8 +88,19 @@ static void transfer_give_back(struct transfer *transfer)
 
 static void client_on_soon(uv_idle_t *idle)
 {
+  struct http_client *client = container_of(idle, struct http_client, soon);
+
   uv_idle_stop(idle);
-  client_tell(container_of(idle, struct http_client, soon));
+  if (client->kick)
+    client_kick(client);
+  else
+    client_tell(client);
+}
+
+void client_soon(struct http_client *client)
+{
+  if (!client->closing)
+    uv_idle_start(&client->soon, client_on_soon);
 }
 
 void transfer_finish(struct transfer *transfer)
@@ -99,8 +110,7 @@ void transfer_finish(struct transfer *transfer)
   transfer->state = TRANSFER_FINISHED;
   list_remove(&transfer->node);
   list_push(&client->finished, &transfer->node);
-  if (!client->closing)
-    uv_idle_start(&client->soon, client_on_soon);
+  client_soon(client);
 }
 
 void client_tell(struct http_client *client)
@@ -119,7 +129,7 @@ void client_tell(struct http_client *client)
     transfer->done(&transfer->reply, transfer->arg);
     transfer_give_back(transfer);
   }
-  if (list_empty(&client->finished) && !client->closing)
+  if (list_empty(&client->finished) && !client->closing && !client->kick)
     uv_idle_stop(&client->soon);
 }
 

@@ -61,6 +61,7 @@ struct http_client {
   size_t handles;
   struct http_client_counters counters;
   bool closing;
+  bool kick; /* libcurl wants to be called as soon as possible */
   void (*closed)(void *arg);
   void *closed_arg;
 };
@@ -99,6 +100,7 @@ struct transfer {
 parley_status client_multi_new(struct http_client *client);
 void client_easy_sockets(struct http_client *client, struct transfer *transfer);
 void client_check(struct http_client *client); /* takes what libcurl has finished, then tells */
+void client_kick(struct http_client *client); /* libcurl's time has come */
 void client_poll_close(struct client_poll *poll);
 
 /* http_client_reply.c */
@@ -109,6 +111,7 @@ void transfer_reply_fail(struct transfer *transfer, parley_status status, const 
 /* http_client.c */
 void transfer_finish(struct transfer *transfer); /* its reply is filled: it will be told */
 void transfer_pin_loaded(struct transfer *transfer); /* libcurl has taken its pin */
+void client_soon(struct http_client *client); /* kick and tell on the next turn */
 void client_tell(struct http_client *client);
 void client_free_maybe(struct http_client *client);
 #endif

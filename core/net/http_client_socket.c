@@ -100,13 +100,18 @@ static int client_on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, v
   return 0;
 }
 
-static void client_on_timer(uv_timer_t *timer)
+void client_kick(struct http_client *client)
 {
-  struct http_client *client = container_of(timer, struct http_client, timer);
   int running;
 
+  client->kick = false;
   curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   client_check(client);
+}
+
+static void client_on_timer(uv_timer_t *timer)
+{
+  client_kick(container_of(timer, struct http_client, timer));
 }
 
 static int client_on_timeout(CURLM *multi, long timeout_ms, void *arg)
@@ -114,9 +119,13 @@ static int client_on_timeout(CURLM *multi, long timeout_ms, void *arg)
   struct http_client *client = arg;
 
   (void)multi;
-  if (timeout_ms < 0)
-    uv_timer_stop(&client->timer);
-  else if (!client->closing)
+  uv_timer_stop(&client->timer);
+  client->kick = timeout_ms == 0;
+  if (timeout_ms < 0 || client->closing)
+    return 0;
+  if (timeout_ms == 0) /* "now": a timer of 0 that is set from its own callback would starve the loop's sockets */
+    client_soon(client);
+  else
     uv_timer_start(&client->timer, client_on_timer, (uint64_t)timeout_ms, 0);
   return 0;
 }
