@@ -92,7 +92,7 @@ bool net_address_port_parse(parley_text text, struct net_address *ret)
   return net_host_port_split(text, &host, &port) && net_address_parse(host, port, ret);
 }
 
-/* --- Numbers that are addresses ------------------------------------------------------------------------------------------- */
+/* --- Numbers that are addresses --------------------------------------------------------------- */
 /* One part as inet_aton(3) reads it: decimal, 0x hex, 0 octal. */
 static bool part_parse(parley_text part, uint64_t *ret)
 {

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DNS_TICK_MS 250   /* how exact deadlines and retransmissions are */
-#define DNS_TRY_MS 2000   /* per server and try */
+#define DNS_TICK_MS 250 /* how exact deadlines and retransmissions are */
+#define DNS_TRY_MS 2000 /* per server and try */
 #define DNS_TRIES 3
 #define DNS_TIMEOUT_MS 10000 /* when the caller names none */
 
@@ -52,7 +52,7 @@ struct dns_query {
   struct net_address addresses[DNS_ADDRESSES_MAX];
 };
 
-/* --- Answers -------------------------------------------------------------------------------------------------------------- */
+/* --- Answers ---------------------------------------------------------------------------------- */
 static void soon_on_idle(uv_idle_t *idle);
 
 static void query_finish(struct dns_query *query, parley_status status, const char *why)
@@ -73,8 +73,11 @@ static void query_finish(struct dns_query *query, parley_status status, const ch
 
 static void query_tell(struct dns_query *query)
 {
-  struct dns_answer answer = {.status = query->status, .why = query->why, .addresses = query->addresses,
-                              .n_addresses = query->status == PARLEY_OK ? query->n_addresses : 0, .ttl_s = query->ttl_s};
+  struct dns_answer answer = {.status = query->status,
+                              .why = query->why,
+                              .addresses = query->addresses,
+                              .n_addresses = query->status == PARLEY_OK ? query->n_addresses : 0,
+                              .ttl_s = query->ttl_s};
   dns_done *done = query->done;
   void *arg = query->arg;
 
@@ -162,7 +165,7 @@ static void query_on_ares(void *arg, int status, int timeouts, struct ares_addri
   query_finish(query, status_of(status), ares_strerror(status));
 }
 
-/* --- c-ares' sockets and clock ------------------------------------------------------------------------------------------------ */
+/* --- c-ares' sockets and clock ---------------------------------------------------------------- */
 static void dns_free_maybe(struct dns *dns)
 {
   void (*closed)(void *) = dns->closed;
@@ -194,7 +197,8 @@ static void poll_on_ready(uv_poll_t *handle, int status, int events)
 
   if (status < 0)
     events = UV_READABLE | UV_WRITABLE; /* c-ares finds the error itself */
-  ares_process_fd(poll->dns->channel, events & UV_READABLE ? fd : ARES_SOCKET_BAD, events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
+  ares_process_fd(poll->dns->channel, events & UV_READABLE ? fd : ARES_SOCKET_BAD,
+                  events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
 }
 
 static struct dns_poll *poll_find(struct dns *dns, int fd)
@@ -260,12 +264,12 @@ static void dns_on_tick(uv_timer_t *timer)
     uv_timer_stop(timer);
 }
 
-/* --- The module ------------------------------------------------------------------------------------------------------------------ */
+/* --- The module ------------------------------------------------------------------------------- */
 parley_status dns_new(uv_loop_t *loop, const struct env *env, const char *servers, struct dns **ret)
 {
   struct dns *dns = xcalloc(1, sizeof(*dns));
-  struct ares_options options = {.timeout = DNS_TRY_MS, .tries = DNS_TRIES, .sock_state_cb = dns_on_socket,
-                                 .sock_state_cb_data = dns};
+  struct ares_options options = {
+      .timeout = DNS_TRY_MS, .tries = DNS_TRIES, .sock_state_cb = dns_on_socket, .sock_state_cb_data = dns};
 
   dns->loop = loop;
   dns->env = env;
@@ -276,7 +280,8 @@ parley_status dns_new(uv_loop_t *loop, const struct env *env, const char *server
     free(dns);
     return PARLEY_FAILED;
   }
-  if (ares_init_options(&dns->channel, &options, ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) != ARES_SUCCESS) {
+  if (ares_init_options(&dns->channel, &options, ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) !=
+      ARES_SUCCESS) {
     ares_library_cleanup();
     free(dns);
     return PARLEY_FAILED;

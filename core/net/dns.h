@@ -15,13 +15,15 @@ struct dns_answer {
   const char *why;      /* static, for a person */
   const struct net_address *addresses; /* in the order to try; borrowed for the call */
   size_t n_addresses;
-  uint32_t ttl_s;       /* the smallest, 0 when unknown (hosts file, numeric) */
+  uint32_t ttl_s; /* the smallest, 0 when unknown (hosts file, numeric) */
 };
 typedef void dns_done(const struct dns_answer *answer, void *arg);
 
-/* servers: NULL for the system's (/etc/resolv.conf), else "127.0.0.1:5353,..." PARLEY_FAILED: c-ares would not start. */
+/* servers: NULL for the system's (/etc/resolv.conf), else "127.0.0.1:5353,..." PARLEY_FAILED: c-ares would not start.
+ */
 parley_status dns_new(uv_loop_t *loop, const struct env *env, const char *servers, struct dns **ret);
-/* done comes exactly once and never within this call; a numeric host is answered on the next turn. Returns an id, never 0. */
+/* done comes exactly once and never within this call; a numeric host is answered on the next turn. Returns an id, never
+ * 0. */
 uint64_t dns_resolve(struct dns *dns, const char *host, uint16_t port, uint32_t timeout_ms, dns_done *done, void *arg);
 void dns_cancel(struct dns *dns, uint64_t id); /* done comes soon, with CANCELLED; an id that is over: no effect */
 /* Look-ups under way end CANCELLED; closed(arg) runs once, when the memory is gone. */

@@ -23,21 +23,21 @@ struct egress {
 
 /* IANA's special-purpose registries: what is not globally reachable, and what is nobody's to connect to. */
 static const struct cidr special_v4[] = {
-    {{0}, 4, 8},                /* this network */
-    {{10}, 4, 8},               /* private */
-    {{100, 64}, 4, 10},         /* carrier-grade NAT */
-    {{127}, 4, 8},              /* loopback */
-    {{169, 254}, 4, 16},        /* link-local, cloud metadata */
-    {{172, 16}, 4, 12},         /* private */
-    {{192, 0, 0}, 4, 24},       /* protocol assignments */
-    {{192, 0, 2}, 4, 24},       /* documentation */
-    {{192, 88, 99}, 4, 24},     /* 6to4 relays, withdrawn */
-    {{192, 168}, 4, 16},        /* private */
-    {{198, 18}, 4, 15},         /* benchmarking */
-    {{198, 51, 100}, 4, 24},    /* documentation */
-    {{203, 0, 113}, 4, 24},     /* documentation */
-    {{224}, 4, 4},              /* multicast */
-    {{240}, 4, 4},              /* reserved, broadcast */
+    {{0}, 4, 8},             /* this network */
+    {{10}, 4, 8},            /* private */
+    {{100, 64}, 4, 10},      /* carrier-grade NAT */
+    {{127}, 4, 8},           /* loopback */
+    {{169, 254}, 4, 16},     /* link-local, cloud metadata */
+    {{172, 16}, 4, 12},      /* private */
+    {{192, 0, 0}, 4, 24},    /* protocol assignments */
+    {{192, 0, 2}, 4, 24},    /* documentation */
+    {{192, 88, 99}, 4, 24},  /* 6to4 relays, withdrawn */
+    {{192, 168}, 4, 16},     /* private */
+    {{198, 18}, 4, 15},      /* benchmarking */
+    {{198, 51, 100}, 4, 24}, /* documentation */
+    {{203, 0, 113}, 4, 24},  /* documentation */
+    {{224}, 4, 4},           /* multicast */
+    {{240}, 4, 4},           /* reserved, broadcast */
 };
 static const struct cidr global_v6 = {{0x20}, 16, 3}; /* 2000::/3: nothing outside of it is global unicast */
 static const struct cidr special_v6[] = {
@@ -129,7 +129,7 @@ parley_status egress_url_check(const struct egress *egress, const struct url *ur
   return PARLEY_OK;
 }
 
-/* --- Making one ----------------------------------------------------------------------------------------------------------- */
+/* --- Making one ------------------------------------------------------------------------------- */
 /* Bits beyond the prefix must be zero: "10.1.2.3/8" is more likely a slip than a net. */
 static bool host_bits_zero(const struct cidr *cidr)
 {
@@ -149,7 +149,8 @@ static bool cidr_parse(parley_text text, struct cidr *ret)
     return false;
   memset(ret, 0, sizeof(*ret));
   ret->family_bytes = address.any.sa_family == AF_INET6 ? 16 : 4;
-  memcpy(ret->bytes, ret->family_bytes == 16 ? address.v6.sin6_addr.s6_addr : (uint8_t *)&address.v4.sin_addr, ret->family_bytes);
+  memcpy(ret->bytes, ret->family_bytes == 16 ? address.v6.sin6_addr.s6_addr : (uint8_t *)&address.v4.sin_addr,
+         ret->family_bytes);
   bits = ret->family_bytes * 8u;
   if (host.len < text.len && !text_to_uint(text_sub(text, host.len + 1, text.len), bits, &bits))
     return false;

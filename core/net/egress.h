@@ -1,5 +1,5 @@
-/* egress.h - which addresses the daemon may connect to: the public ones and the operator's allow list. Immutable once made.
- * Thread: any. Checked twice: when a URL is taken in, and on the very address that a socket connects to. */
+/* egress.h - which addresses the daemon may connect to: the public ones and the operator's allow list. Immutable once
+ * made. Thread: any. Checked twice: when a URL is taken in, and on the very address that a socket connects to. */
 #ifndef CORE_NET_EGRESS_H
 #define CORE_NET_EGRESS_H
 #include "url.h"
@@ -11,8 +11,8 @@ parley_status egress_new(const parley_text *allow, size_t n_allow, const parley_
                          struct egress **ret, parley_text *ret_bad);
 void egress_free(struct egress **egress);
 
-/* The address itself, whatever its port: public, or within the allow list. IPv6 forms that carry an IPv4 address (mapped,
- * NAT64) count as that one; 6to4 and Teredo are not public. */
+/* The address itself, whatever its port: public, or within the allow list. IPv6 forms that carry an IPv4 address
+ * (mapped, NAT64) count as that one; 6to4 and Teredo are not public. */
 bool egress_address_allowed(const struct egress *egress, const struct sockaddr *address);
 bool egress_http_port_allowed(const struct egress *egress, uint16_t port);
 /* What can be said of a URL before its name is resolved. PARLEY_DENIED: *ret_why is static: address_not_allowed,

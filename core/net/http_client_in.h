@@ -12,12 +12,13 @@
 #define CLIENT_PIN_MIN_MS 5000   /* how long a name's addresses are good for, whatever its TTL says */
 #define CLIENT_PIN_MAX_MS 300000
 #define CLIENT_PIN_USUAL_MS 60000 /* no TTL: from the hosts file */
-#define CLIENT_READ_BYTES 8192L /* a buffer of this size is kept by each easy handle */
+#define CLIENT_READ_BYTES 8192L   /* a buffer of this size is kept by each easy handle */
 #define CLIENT_METHOD_MAX 16
 #define CLIENT_HEADERS_MAX 100
 #define CLIENT_HEAD_MAX 65536 /* bytes of a request's own headers */
 
-/* One a socket, kept while the socket lives: libcurl's wishes change with each request, the uv_poll only when it must. */
+/* One a socket, kept while the socket lives: libcurl's wishes change with each request, the uv_poll only when it must.
+ */
 struct client_poll {
   uv_poll_t poll;
   struct http_client *client;
@@ -100,7 +101,7 @@ struct transfer {
 parley_status client_multi_new(struct http_client *client);
 void client_easy_sockets(struct http_client *client, struct transfer *transfer);
 void client_check(struct http_client *client); /* takes what libcurl has finished, then tells */
-void client_kick(struct http_client *client); /* libcurl's time has come */
+void client_kick(struct http_client *client);  /* libcurl's time has come */
 void client_poll_close(struct client_poll *poll);
 
 /* http_client_reply.c */
@@ -108,10 +109,20 @@ void client_easy_reply(struct transfer *transfer);
 void transfer_reply_fill(struct transfer *transfer, CURLcode result);
 void transfer_reply_fail(struct transfer *transfer, parley_status status, const char *word, const char *detail);
 
-/* http_client.c */
-void transfer_finish(struct transfer *transfer); /* its reply is filled: it will be told */
+/* http_client_host.c */
+void transfer_name(struct transfer *transfer); /* starts it, now or when its name is resolved */
+void transfer_pins_set(struct transfer *transfer);
 void transfer_pin_loaded(struct transfer *transfer); /* libcurl has taken its pin */
-void client_soon(struct http_client *client); /* kick and tell on the next turn */
+void client_hosts_expire(struct http_client *client);
+void client_hosts_close(struct http_client *client);
+
+/* http_client.c */
+int64_t client_now(const struct http_client *client);
+void transfer_start(struct transfer *transfer);
+void transfer_fail(struct transfer *transfer, parley_status status, const char *word, const char *detail);
+void transfer_cancel(struct transfer *transfer);
+void transfer_finish(struct transfer *transfer); /* its reply is filled: it will be told */
+void client_soon(struct http_client *client);    /* kick and tell on the next turn */
 void client_tell(struct http_client *client);
 void client_free_maybe(struct http_client *client);
 #endif

@@ -117,7 +117,8 @@ static const char *tls_word(const struct transfer *transfer, CURLcode result)
 
   curl_easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
   if (result == CURLE_PEER_FAILED_VERIFICATION)
-    return verified > 1 ? tls_verify_why(verified) : "tls_name_mismatch"; /* libcurl checks the name itself; 1: not set */
+    return verified > 1 ? tls_verify_why(verified)
+                        : "tls_name_mismatch"; /* libcurl checks the name itself; 1: not set */
   if (result == CURLE_SSL_CACERT_BADFILE || result == CURLE_SSL_CERTPROBLEM)
     return "tls_ca_unusable";
   return "tls_failed";
@@ -202,7 +203,8 @@ void transfer_reply_fill(struct transfer *transfer, CURLcode result)
     return;
   }
   curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &code);
-  *reply = (struct http_reply){.status = PARLEY_OK, .code = (uint32_t)code, .sent = true, .body = buf_as_text(&transfer->got)};
+  *reply = (struct http_reply){
+      .status = PARLEY_OK, .code = (uint32_t)code, .sent = true, .body = buf_as_text(&transfer->got)};
   headers_split(transfer);
   reply->retry_ms = retry_after_ms(transfer);
 }

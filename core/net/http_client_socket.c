@@ -66,7 +66,8 @@ static struct client_poll *poll_find(struct http_client *client, int fd)
   return (size_t)fd < client->n_polls ? client->polls[fd] : NULL;
 }
 
-/* What is armed stays armed for reading when a request ends: the next one on this connection then costs no epoll_ctl. */
+/* What is armed stays armed for reading when a request ends: the next one on this connection then costs no epoll_ctl.
+ */
 static void poll_let_go(struct client_poll *poll)
 {
   poll->want = 0;
@@ -165,8 +166,8 @@ static int client_socket_close(void *arg, curl_socket_t fd)
   return close(fd);
 }
 
-/* libcurl sends a request again when a kept connection turns out to be closed. Whether the peer acted on the first one nobody
- * knows: only what may be repeated is; the rest ends as CLOSED and sent. */
+/* libcurl sends a request again when a kept connection turns out to be closed. Whether the peer acted on the first one
+ * nobody knows: only what may be repeated is; the rest ends as CLOSED and sent. */
 static int client_before_send(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
   struct transfer *transfer = arg;

@@ -26,7 +26,7 @@ void http_conn_dirty(struct http_conn *conn)
   http_server_flush_soon(conn->server);
 }
 
-/* --- The end -------------------------------------------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------------------- */
 static void conn_on_closed(uv_handle_t *handle)
 {
   struct http_conn *conn = container_of((uv_tcp_t *)handle, struct http_conn, tcp);
@@ -73,7 +73,7 @@ static void conn_finish(struct http_conn *conn)
   http_conn_reading(conn);
 }
 
-/* --- Bytes out --------------------------------------------------------------------------------------------------------------- */
+/* --- Bytes out -------------------------------------------------------------------------------- */
 static void conn_on_written(uv_write_t *req, int status)
 {
   struct http_write *write = container_of(req, struct http_write, write);
@@ -175,7 +175,7 @@ static bool conn_send(struct http_conn *conn)
   return conn->tls != NULL ? conn_send_tls(conn) : conn_send_plain(conn);
 }
 
-/* --- Bytes in ----------------------------------------------------------------------------------------------------------------- */
+/* --- Bytes in --------------------------------------------------------------------------------- */
 static void conn_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
   struct http_conn *conn = container_of((uv_tcp_t *)handle, struct http_conn, tcp);
@@ -296,7 +296,7 @@ void http_conn_reading(struct http_conn *conn)
     uv_read_stop((uv_stream_t *)&conn->tcp);
 }
 
-/* --- Between the turns ------------------------------------------------------------------------------------------------------- */
+/* --- Between the turns ------------------------------------------------------------------------ */
 static void conn_tell_writable(struct http_conn *conn)
 {
   struct http_req *req = conn->first;
@@ -312,7 +312,8 @@ static bool conn_all_said(const struct http_conn *conn)
 {
   if (conn->write != NULL || conn->out.len > 0)
     return false;
-  return conn->closing_after || (conn->first == NULL && (conn->eof || (conn->server->draining && http_conn_idle(conn))));
+  return conn->closing_after ||
+         (conn->first == NULL && (conn->eof || (conn->server->draining && http_conn_idle(conn))));
 }
 
 void http_conn_flush(struct http_conn *conn)
@@ -370,10 +371,11 @@ void http_conn_sweep(struct http_conn *conn, int64_t now_ms)
   http_parse_refuse(conn, 408, "the request took too long");
 }
 
-/* --- The beginning -------------------------------------------------------------------------------------------------------------- */
+/* --- The beginning ---------------------------------------------------------------------------- */
 static void conn_refuse_full(struct http_conn *conn)
 {
-  static const char full[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+  static const char full[] =
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
   uv_buf_t piece = uv_buf_init((char *)(uintptr_t)full, sizeof(full) - 1);
 
   conn->server->counters.refused_full++;

@@ -1,5 +1,6 @@
-/* http_conn.h - private to http_server.c, http_conn.c, http_parse.c and http_reply.c: what a server, a connection and a request
- * are made of. A connection owns its requests until they are answered; one whose client has left belongs to its handler. */
+/* http_conn.h - private to http_server.c, http_conn.c, http_parse.c and http_reply.c: what a server, a connection and a
+ * request are made of. A connection owns its requests until they are answered; one whose client has left belongs to its
+ * handler. */
 #ifndef CORE_NET_HTTP_CONN_H
 #define CORE_NET_HTTP_CONN_H
 #include "core/base/buf.h"
@@ -8,11 +9,11 @@
 #include "http_server.h"
 #include <llhttp.h>
 
-#define HTTP_BODY_BYTES_PER_S 16384      /* a body may be as slow as this after its first body_ms */
-#define HTTP_BODY_INLINE_MAX 4096        /* bytes of a body kept in the request's own memory */
-#define HTTP_BODY_DRAIN_MAX 65536        /* bytes of a refused body read and dropped to keep the connection */
-#define HTTP_CHUNK_EXTENSIONS_MAX 1024   /* bytes, a request */
-#define HTTP_LINGER_MS 2000              /* how long a refused client may go on sending, so that it sees the answer */
+#define HTTP_BODY_BYTES_PER_S 16384    /* a body may be as slow as this after its first body_ms */
+#define HTTP_BODY_INLINE_MAX 4096      /* bytes of a body kept in the request's own memory */
+#define HTTP_BODY_DRAIN_MAX 65536      /* bytes of a refused body read and dropped to keep the connection */
+#define HTTP_CHUNK_EXTENSIONS_MAX 1024 /* bytes, a request */
+#define HTTP_LINGER_MS 2000            /* how long a refused client may go on sending, so that it sees the answer */
 #define HTTP_INPUT_MAX (HTTP_HEAD_BYTES_MAX + 2 * HTTP_READ_SLAB_BYTES)
 #define HTTP_OUTPUT_MAX ((size_t)256 << 20) /* of one connection; a larger answer ends it */
 #define HTTP_SWEEP_MS 1000
@@ -37,9 +38,9 @@ struct http_server {
   uv_idle_t again; /* runs while the last flush left new work */
   struct list listeners, conns, dirty;
   struct http_req *orphans; /* streams whose client had left before they began */
-  size_t handles;  /* open ones of all kinds */
-  size_t requests; /* not yet freed */
-  char *slab, *plain; /* read into, and decrypted into */
+  size_t handles;           /* open ones of all kinds */
+  size_t requests;          /* not yet freed */
+  char *slab, *plain;       /* read into, and decrypted into */
   struct http_counters counters;
   char date[32]; /* "Sun, 22 Nov 2026 00:00:00 GMT" */
   int64_t date_s;
@@ -53,8 +54,8 @@ struct http_server {
 struct http_req {
   struct http_request pub;
   struct http_server *server;
-  struct http_conn *conn; /* NULL once the client is gone */
-  struct http_req *next;  /* the one that came after it */
+  struct http_conn *conn;                  /* NULL once the client is gone */
+  struct http_req *next;                   /* the one that came after it */
   const struct http_stream_events *events; /* set: a stream */
   void *events_arg;
   struct buf reply; /* made, and waiting for its turn */
@@ -64,10 +65,10 @@ struct http_req {
   uint32_t extension_bytes;
   uint64_t body_bytes; /* so far */
   bool keep_alive, http_1_0, secure;
-  bool handed;         /* head() has run: the handler knows it */
-  bool whole;          /* ready() has run, or is running */
-  bool expects, continued; /* 100-continue asked for; sent */
-  bool answered, close;    /* close: nothing follows it */
+  bool handed;                 /* head() has run: the handler knows it */
+  bool whole;                  /* ready() has run, or is running */
+  bool expects, continued;     /* 100-continue asked for; sent */
+  bool answered, close;        /* close: nothing follows it */
   bool chunked, ended, paused; /* of a stream: framing, end() was called; paused: of a streamed body */
   struct net_address peer;
   parley_pair headers[]; /* n_headers, then the head's bytes, then inline_room */
@@ -114,9 +115,9 @@ int64_t http_conn_now(const struct http_conn *conn);
 bool http_conn_idle(const struct http_conn *conn);
 
 /* http_parse.c */
-size_t http_parse(struct http_conn *conn, const char *bytes, size_t len); /* returns how much was used */
+size_t http_parse(struct http_conn *conn, const char *bytes, size_t len);       /* returns how much was used */
 void http_parse_refuse(struct http_conn *conn, uint16_t code, const char *why); /* answers, reads nothing more */
-bool http_parse_open(const struct http_conn *conn); /* may more be taken in? */
+bool http_parse_open(const struct http_conn *conn);                             /* may more be taken in? */
 
 /* http_reply.c */
 struct http_req *http_req_new(struct http_conn *conn, uint32_t n_headers, size_t head_bytes, size_t body_bytes);
@@ -127,6 +128,15 @@ void http_reply_advance(struct http_conn *conn, bool streams);
 void http_reply_abandon(struct http_conn *conn); /* the client is gone: tells those who must know, frees the rest */
 void http_reply_problem(struct http_req *req, uint16_t code, const char *problem_code, const char *detail, bool close);
 const char *http_server_date(struct http_server *server);
+struct http_req *http_req_of(const struct http_request *pub);
+struct buf *http_req_out(struct http_req *req); /* where this request's answer is written now */
+void http_req_settle_input(struct http_req *req, bool close);
+void http_req_head_write(struct http_req *req, struct buf *out, const struct http_answer *answer);
+void http_length_write(struct buf *out, uint64_t length);
+bool http_code_has_body(uint32_t code);
+void http_count_answer(struct http_server *server, uint32_t code);
+
+/* http_stream.c */
 void http_reply_leave(struct http_req *req); /* the stream's last word to its owner */
 
 /* http_server.c */

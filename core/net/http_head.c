@@ -2,8 +2,16 @@
 #include "core/base/text.h"
 #include <string.h>
 
+#define REQUEST_LINE_MAX (HTTP_TARGET_BYTES_MAX + HTTP_METHOD_BYTES_MAX + 16) /* bytes */
+
 /* What a byte may be in a head. */
-enum { B_BAD = 0, B_VALUE = 1 /* header values only */, B_TARGET = 2 /* a request target too */, B_TOKEN = 4, B_HOST = 8 };
+enum {
+  B_BAD = 0,
+  B_VALUE = 1 /* header values only */,
+  B_TARGET = 2 /* a request target too */,
+  B_TOKEN = 4,
+  B_HOST = 8
+};
 
 static uint8_t byte_kind(unsigned char c)
 {
@@ -14,15 +22,36 @@ static uint8_t byte_kind(unsigned char c)
   if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
     return B_VALUE | B_TARGET | B_TOKEN | B_HOST;
   switch (c) {
-  case '!': case '$': case '&': case '\'': case '*': case '+': case '-': case '.': case '_': case '~': case '%':
+  case '!':
+  case '$':
+  case '&':
+  case '\'':
+  case '*':
+  case '+':
+  case '-':
+  case '.':
+  case '_':
+  case '~':
+  case '%':
     return B_VALUE | B_TARGET | B_TOKEN | B_HOST; /* '$', '&' ... are sub-delims of a host */
-  case '^': case '`': case '|':
+  case '^':
+  case '`':
+  case '|':
     return B_VALUE | B_TOKEN;
   case '#':
     return B_VALUE | B_TOKEN;
-  case '(': case ')': case ',': case ';': case '=':
+  case '(':
+  case ')':
+  case ',':
+  case ';':
+  case '=':
     return B_VALUE | B_TARGET | B_HOST;
-  case '"': case '<': case '>': case '\\': case '{': case '}':
+  case '"':
+  case '<':
+  case '>':
+  case '\\':
+  case '{':
+  case '}':
     return B_VALUE;
   default: /* / : ? @ [ ] */
     return B_VALUE | B_TARGET;
@@ -44,7 +73,7 @@ static bool refuse(struct http_head *head, uint16_t code, const char *why)
   return false;
 }
 
-/* --- The request line ---------------------------------------------------------------------------------------------------- */
+/* --- The request line ------------------------------------------------------------------------- */
 static bool method_check(struct http_head *head, parley_text method)
 {
   static const char *const known[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"};
@@ -106,7 +135,7 @@ static bool request_line(struct http_head *head, const char *bytes, parley_text 
   return true;
 }
 
-/* --- Header lines ---------------------------------------------------------------------------------------------------------- */
+/* --- Header lines ----------------------------------------------------------------------------- */
 static bool host_header(struct http_head *head, const char *bytes, parley_text value)
 {
   parley_text name = value;
@@ -205,7 +234,7 @@ static bool header_line(struct http_head *head, const char *bytes, parley_text l
   return header_known(head, bytes, name, text_trim(text_sub(line, colon + 1, line.len)));
 }
 
-/* --- The end of the head ------------------------------------------------------------------------------------------------------- */
+/* --- The end of the head ---------------------------------------------------------------------- */
 /* An absolute target must name the very host that Host names. */
 static bool absolute_target_check(const struct http_head *head, const char *bytes)
 {
@@ -248,7 +277,7 @@ static bool line_take(struct http_head *head, const char *bytes, parley_text lin
 /* Too long is told before the line is whole, so that a line without end is not waited for. */
 static bool sizes_check(struct http_head *head)
 {
-  if (head->n_lines == 0 && head->seen - head->line > HTTP_TARGET_BYTES_MAX + HTTP_METHOD_BYTES_MAX + 16)
+  if (head->n_lines == 0 && head->seen - head->line > REQUEST_LINE_MAX)
     return refuse(head, 414, "the target is too long");
   if (head->seen - head->start > HTTP_HEAD_BYTES_MAX)
     return refuse(head, 431, "the head is too large");
@@ -303,13 +332,23 @@ static bool run_take(struct http_head *head, const char *bytes, size_t stop)
   return true;
 }
 
+/* How far to look before sizes are checked again: the same places however the bytes come in, so the verdict is the
+ * same. */
+static size_t scan_stop(const struct http_head *head, size_t len)
+{
+  size_t stop = head->start + HTTP_HEAD_BYTES_MAX + 1;
+
+  if (head->n_lines == 0)
+    stop =
+        head->line + (head->seen - head->line <= HTTP_METHOD_BYTES_MAX ? HTTP_METHOD_BYTES_MAX : REQUEST_LINE_MAX) + 1;
+  return stop < len ? stop : len;
+}
+
 enum http_head_state http_head_scan(struct http_head *head, const char *bytes, size_t len)
 {
   while (head->seen < len) {
-    size_t stop = head->start + HTTP_HEAD_BYTES_MAX + 1;
+    size_t stop = scan_stop(head, len);
 
-    if (stop > len)
-      stop = len;
     if (!first_byte_check(head, bytes, len) || !run_take(head, bytes, stop))
       return HTTP_HEAD_REFUSED;
     if (head->seen < stop && !line_end_take(head, bytes))

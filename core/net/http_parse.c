@@ -5,7 +5,8 @@
 #include "http_conn.h"
 #include <string.h>
 
-/* --- llhttp's callbacks. The head lies in the request's own memory and is handed over whole, so each span is too. ----------- */
+/* --- llhttp's callbacks. The head lies in the request's own memory and is handed over whole, so each span is too. ---
+ */
 static int on_url(llhttp_t *parser, const char *at, size_t len)
 {
   struct http_req *req = ((struct http_conn *)parser->data)->current;
@@ -87,7 +88,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
   if (!req->pub.streamed)
     body_keep(req, at, len);
   req->body_bytes += len;
-  conn->deadline_ms += (int64_t)(len * 1000 / HTTP_BODY_BYTES_PER_S);
+  if (conn->deadline_ms != HTTP_NEVER_MS)
+    conn->deadline_ms += (int64_t)(len * 1000 / HTTP_BODY_BYTES_PER_S);
   if (req->pub.streamed)
     conn->server->handler->piece(&req->pub, (parley_bytes){at, len}, conn->server->arg);
   return 0;
@@ -110,7 +112,7 @@ static const llhttp_settings_t parse_settings = {
     .on_message_complete = on_complete,
 };
 
-/* --- The head ------------------------------------------------------------------------------------------------------------- */
+/* --- The head --------------------------------------------------------------------------------- */
 static void names_lower(struct http_req *req)
 {
   for (uint32_t i = 0; i < req->pub.n_headers; i++) {
@@ -150,8 +152,8 @@ static bool method_of(uint8_t method, enum http_method *ret)
   static const struct {
     uint8_t from;
     enum http_method to;
-  } methods[] = {{HTTP_GET, HTTP_M_GET},       {HTTP_POST, HTTP_M_POST},     {HTTP_PUT, HTTP_M_PUT},
-                 {HTTP_PATCH, HTTP_M_PATCH},   {HTTP_DELETE, HTTP_M_DELETE}, {HTTP_HEAD, HTTP_M_HEAD},
+  } methods[] = {{HTTP_GET, HTTP_M_GET},        {HTTP_POST, HTTP_M_POST},     {HTTP_PUT, HTTP_M_PUT},
+                 {HTTP_PATCH, HTTP_M_PATCH},    {HTTP_DELETE, HTTP_M_DELETE}, {HTTP_HEAD, HTTP_M_HEAD},
                  {HTTP_OPTIONS, HTTP_M_OPTIONS}};
 
   for (size_t i = 0; i < COUNT_OF(methods); i++)
@@ -301,7 +303,7 @@ static size_t head_take(struct http_conn *conn, const char *bytes, size_t len)
   return head_len;
 }
 
-/* --- The body -------------------------------------------------------------------------------------------------------------- */
+/* --- The body --------------------------------------------------------------------------------- */
 static size_t body_take(struct http_conn *conn, const char *bytes, size_t len)
 {
   llhttp_errno_t err;
@@ -328,7 +330,7 @@ static size_t body_take(struct http_conn *conn, const char *bytes, size_t len)
   return len;
 }
 
-/* --- All together ------------------------------------------------------------------------------------------------------------ */
+/* --- All together ----------------------------------------------------------------------------- */
 bool http_parse_open(const struct http_conn *conn)
 {
   if (conn->dead || conn->closing_after || conn->cut)

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <time.h>
 
-static struct http_req *req_of(const struct http_request *pub)
+struct http_req *http_req_of(const struct http_request *pub)
 {
   return container_of((struct http_request *)(uintptr_t)pub, struct http_req, pub);
 }
 
-/* --- Requests ---------------------------------------------------------------------------------------------------------------- */
+/* --- Requests --------------------------------------------------------------------------------- */
 struct http_req *http_req_new(struct http_conn *conn, uint32_t n_headers, size_t head_bytes, size_t body_bytes)
 {
   struct http_req *req = xrealloc(NULL, sizeof(*req) + n_headers * sizeof(parley_pair) + head_bytes + body_bytes + 1);
@@ -68,12 +68,12 @@ static void req_pop(struct http_conn *conn)
 }
 
 /* Where this request's answer is written now. */
-static struct buf *req_out(struct http_req *req)
+struct buf *http_req_out(struct http_req *req)
 {
   return req->conn->first == req ? &req->conn->out : &req->reply;
 }
 
-/* --- Order ------------------------------------------------------------------------------------------------------------------- */
+/* --- Order ------------------------------------------------------------------------------------ */
 static void continue_send(struct http_conn *conn)
 {
   struct http_req *req = conn->first;
@@ -84,20 +84,6 @@ static void continue_send(struct http_conn *conn)
   req->expects = false;
   buf_str(&conn->out, "HTTP/1.1 100 Continue\r\n\r\n");
   http_conn_dirty(conn);
-}
-
-void http_reply_leave(struct http_req *req)
-{
-  const struct http_stream_events *events = req->events;
-  void *arg = req->events_arg;
-  struct http_server *server = req->server;
-
-  server->counters.streams--;
-  server->requests++; /* holds the server while the callback runs */
-  http_req_free(req);
-  events->closed(arg);
-  server->requests--;
-  http_server_free_maybe(server);
 }
 
 void http_reply_advance(struct http_conn *conn, bool streams)
@@ -145,7 +131,7 @@ void http_reply_abandon(struct http_conn *conn)
   conn->current = NULL;
 }
 
-/* --- Serialising --------------------------------------------------------------------------------------------------------------- */
+/* --- Serialising ------------------------------------------------------------------------------ */
 const char *http_reason(uint32_t code)
 {
   switch (code) {
@@ -204,7 +190,8 @@ const char *http_server_date(struct http_server *server)
   if (now_s == server->date_s && server->date[0] != '\0')
     return server->date;
   server->date_s = now_s;
-  if (gmtime_r(&when, &parts) == NULL || strftime(server->date, sizeof(server->date), "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0)
+  if (gmtime_r(&when, &parts) == NULL ||
+      strftime(server->date, sizeof(server->date), "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0)
     server->date[0] = '\0'; /* the locale is always C here: nobody calls setlocale() */
   return server->date;
 }
@@ -230,7 +217,7 @@ static bool header_ours_to_send(const parley_pair *header)
   return true;
 }
 
-static void head_write(struct http_req *req, struct buf *out, const struct http_answer *answer)
+void http_req_head_write(struct http_req *req, struct buf *out, const struct http_answer *answer)
 {
   buf_str(out, "HTTP/1.1 ");
   buf_uint(out, answer->code);
@@ -259,25 +246,25 @@ static void head_write(struct http_req *req, struct buf *out, const struct http_
     buf_str(out, "Connection: keep-alive\r\n");
 }
 
-static void length_write(struct buf *out, uint64_t length)
+void http_length_write(struct buf *out, uint64_t length)
 {
   buf_str(out, "Content-Length: ");
   buf_uint(out, length);
   buf_add(out, "\r\n\r\n", 4);
 }
 
-static bool code_has_body(uint32_t code)
+bool http_code_has_body(uint32_t code)
 {
   return code != 204 && code != 304;
 }
 
-static void count_answer(struct http_server *server, uint32_t code)
+void http_count_answer(struct http_server *server, uint32_t code)
 {
   if (code / 100 < COUNT_OF(server->counters.answers))
     server->counters.answers[code / 100]++;
 }
 
-/* --- Answering ------------------------------------------------------------------------------------------------------------------ */
+/* --- Answering -------------------------------------------------------------------------------- */
 /* The answer is given before the body is in: is what is still to come short enough to be read and dropped? */
 static bool body_droppable(const struct http_req *req)
 {
@@ -285,7 +272,7 @@ static bool body_droppable(const struct http_req *req)
 }
 
 /* Decides whether the connection goes on, and what becomes of the body that is still coming. */
-static void req_settle_input(struct http_req *req, bool close)
+void http_req_settle_input(struct http_req *req, bool close)
 {
   struct http_conn *conn = req->conn;
 
@@ -307,25 +294,25 @@ static void req_settle_input(struct http_req *req, bool close)
 
 void http_answer(struct http_request *request, const struct http_answer *answer)
 {
-  struct http_req *req = req_of(request);
+  struct http_req *req = http_req_of(request);
   struct http_conn *conn = req->conn;
   struct buf *out;
 
   assert(!req->answered && req->events == NULL);
   req->answered = true;
-  count_answer(req->server, answer->code);
+  http_count_answer(req->server, answer->code);
   if (conn == NULL) {
     http_req_free(req);
     return;
   }
-  req_settle_input(req, answer->close);
-  out = req_out(req);
-  head_write(req, out, answer);
-  if (!code_has_body(answer->code))
+  http_req_settle_input(req, answer->close);
+  out = http_req_out(req);
+  http_req_head_write(req, out, answer);
+  if (!http_code_has_body(answer->code))
     buf_add(out, "\r\n", 2);
   else
-    length_write(out, answer->body.len);
-  if (code_has_body(answer->code) && request->method != HTTP_M_HEAD)
+    http_length_write(out, answer->body.len);
+  if (http_code_has_body(answer->code) && request->method != HTTP_M_HEAD)
     buf_add(out, answer->body.at, answer->body.len);
   if (out->overflow)
     conn->cut = true;
@@ -370,92 +357,12 @@ void http_reply_problem(struct http_req *req, uint16_t code, const char *problem
 {
   static const parley_pair allow = {PARLEY_LIT("Allow"), PARLEY_LIT("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
 
-  problem_answer(&req->pub, &(struct http_answer){.code = code, .close = close, .headers = &allow, .n_headers = code == 405},
+  problem_answer(&req->pub,
+                 &(struct http_answer){.code = code, .close = close, .headers = &allow, .n_headers = code == 405},
                  problem_code, detail);
 }
 
-/* --- Streams ----------------------------------------------------------------------------------------------------------------------- */
-void http_stream_begin(struct http_request *request, const struct http_answer *answer, uint64_t total,
-                       const struct http_stream_events *events, void *arg)
-{
-  struct http_req *req = req_of(request);
-  struct buf *out;
-
-  assert(!req->answered && req->events == NULL && events->closed != NULL);
-  req->events = events;
-  req->events_arg = arg;
-  req->server->counters.streams++;
-  count_answer(req->server, answer->code);
-  if (req->conn == NULL) { /* the client has left: the next turn says so */
-    http_server_orphan(req);
-    return;
-  }
-  req_settle_input(req, answer->close || (req->http_1_0 && total == HTTP_LENGTH_UNKNOWN));
-  out = req_out(req);
-  head_write(req, out, answer);
-  req->chunked = total == HTTP_LENGTH_UNKNOWN && !req->http_1_0 && code_has_body(answer->code);
-  if (req->chunked)
-    buf_str(out, "Transfer-Encoding: chunked\r\n\r\n");
-  else if (total != HTTP_LENGTH_UNKNOWN)
-    length_write(out, total);
-  else
-    buf_add(out, "\r\n", 2);
-  http_conn_dirty(req->conn);
-}
-
-size_t http_stream_waiting(const struct http_request *request)
-{
-  const struct http_req *req = req_of(request);
-
-  if (req->conn == NULL)
-    return 0;
-  if (req->conn->first != req)
-    return req->reply.len;
-  return req->conn->out.len + (req->conn->write != NULL ? req->conn->write->len : 0);
-}
-
-size_t http_stream_write(struct http_request *request, parley_bytes bytes)
-{
-  struct http_req *req = req_of(request);
-  struct buf *out;
-
-  if (req->conn == NULL || req->ended || bytes.len == 0 || request->method == HTTP_M_HEAD)
-    return http_stream_waiting(request);
-  out = req_out(req);
-  if (req->chunked)
-    buf_printf(out, "%zx\r\n", bytes.len);
-  buf_text(out, bytes);
-  if (req->chunked)
-    buf_add(out, "\r\n", 2);
-  if (out->overflow)
-    req->conn->cut = true;
-  http_conn_dirty(req->conn);
-  return http_stream_waiting(request);
-}
-
-void http_stream_end(struct http_request *request)
-{
-  struct http_req *req = req_of(request);
-
-  if (req->ended || req->conn == NULL)
-    return;
-  if (req->chunked && request->method != HTTP_M_HEAD)
-    buf_str(req_out(req), "0\r\n\r\n");
-  req->ended = true;
-  http_conn_dirty(req->conn);
-}
-
-void http_stream_cut(struct http_request *request)
-{
-  struct http_req *req = req_of(request);
-
-  if (req->conn == NULL)
-    return;
-  req->conn->cut = true;
-  http_conn_dirty(req->conn);
-}
-
-/* --- Reading a request --------------------------------------------------------------------------------------------------------------- */
+/* --- Reading a request ------------------------------------------------------------------------ */
 parley_text http_header(const struct http_request *request, const char *name)
 {
   size_t len = strlen(name);
@@ -477,17 +384,17 @@ uint32_t http_header_count(const struct http_request *request, const char *name)
 
 const struct net_address *http_peer(const struct http_request *request)
 {
-  return &req_of(request)->peer;
+  return &http_req_of(request)->peer;
 }
 
 bool http_secure(const struct http_request *request)
 {
-  return req_of(request)->secure;
+  return http_req_of(request)->secure;
 }
 
 void http_body_pause(struct http_request *request, bool paused)
 {
-  struct http_req *req = req_of(request);
+  struct http_req *req = http_req_of(request);
 
   if (req->paused == paused)
     return;

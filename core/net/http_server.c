@@ -7,7 +7,7 @@
 
 #define HTTP_BACKLOG 1024
 
-/* --- Flushing: all that was answered since the last turn leaves in one write a connection ---------------------------------- */
+/* --- Flushing: all that was answered since the last turn leaves in one write a connection ----- */
 static void server_on_again(uv_idle_t *idle)
 {
   (void)idle; /* while it runs the loop does not wait; the work is done by prepare and check */
@@ -78,7 +78,7 @@ static void server_on_check(uv_check_t *check)
   server_flush(check->data);
 }
 
-/* --- Deadlines ---------------------------------------------------------------------------------------------------------------- */
+/* --- Deadlines -------------------------------------------------------------------------------- */
 void http_server_sweep(struct http_server *server)
 {
   int64_t now_ms = server->env->mono_ms(server->env);
@@ -102,7 +102,7 @@ static void server_on_sweep(uv_timer_t *timer)
   http_server_sweep(timer->data);
 }
 
-/* --- Life ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 static void conf_defaults(struct http_server_conf *conf)
 {
   if (conf->connections_max == 0)
@@ -168,7 +168,7 @@ static void server_on_closed(uv_handle_t *handle)
   http_server_free_maybe(server);
 }
 
-/* --- Listening -------------------------------------------------------------------------------------------------------------------- */
+/* --- Listening -------------------------------------------------------------------------------- */
 static void listener_on_closed(uv_handle_t *handle)
 {
   struct http_listener *listener = container_of((uv_tcp_t *)handle, struct http_listener, tcp);
@@ -255,7 +255,7 @@ void http_server_tls_set(struct http_server *server, struct tls_context *context
   tls_context_unref(&old);
 }
 
-/* --- Leaving ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Leaving ---------------------------------------------------------------------------------- */
 static void conn_drain(struct http_conn *conn)
 {
   for (struct http_req *req = conn->first; req != NULL; req = req->next)

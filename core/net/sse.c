@@ -23,7 +23,7 @@ struct sse {
   bool cut;
 };
 
-/* --- Framing ---------------------------------------------------------------------------------------------------------------- */
+/* --- Framing ---------------------------------------------------------------------------------- */
 /* A field's value ends at a line end: of what stands behind one, nothing may become a field of its own. */
 static void field_write(struct buf *buf, const char *name, parley_text value)
 {
@@ -62,7 +62,7 @@ void sse_write(struct buf *buf, parley_text id, parley_text event, parley_text d
   buf_char(buf, '\n');
 }
 
-/* --- Streams ----------------------------------------------------------------------------------------------------------------- */
+/* --- Streams ---------------------------------------------------------------------------------- */
 static void set_free_maybe(struct sse_set *set)
 {
   void (*closed)(void *) = set->closed;
@@ -102,7 +102,8 @@ struct sse *sse_begin(struct sse_set *set, struct http_request *request, const p
   struct sse *sse = xcalloc(1, sizeof(*sse));
   struct buf first = BUF_INIT(0);
   parley_pair *all = xcalloc(n_headers + 2, sizeof(*all));
-  struct http_answer answer = {.code = 200, .type = PARLEY_LIT("text/event-stream"), .headers = all, .n_headers = n_headers + 2};
+  struct http_answer answer = {
+      .code = 200, .type = PARLEY_LIT("text/event-stream"), .headers = all, .n_headers = n_headers + 2};
 
   all[0] = (parley_pair){PARLEY_LIT("Cache-Control"), PARLEY_LIT("no-store")};
   all[1] = (parley_pair){PARLEY_LIT("X-Accel-Buffering"), PARLEY_LIT("no")}; /* nginx would hold events back */
@@ -146,7 +147,7 @@ void sse_end(struct sse *sse)
   http_stream_end(sse->request);
 }
 
-/* --- The set ------------------------------------------------------------------------------------------------------------------ */
+/* --- The set ---------------------------------------------------------------------------------- */
 void sse_set_ping(struct sse_set *set)
 {
   for (struct list *node = set->streams.next; node != &set->streams; node = node->next) {

@@ -15,7 +15,7 @@ struct sse_set *sse_set_new(uv_loop_t *loop);
 void sse_set_close(struct sse_set **set, void (*closed)(void *arg), void *arg);
 void sse_set_ping(struct sse_set *set); /* what its timer does */
 
-struct sse_events { /* static */
+struct sse_events {            /* static */
   void (*writable)(void *arg); /* NULL allowed. All has left: room for more */
   void (*closed)(void *arg);   /* exactly once, never within a call here; the handle is gone after it */
 };

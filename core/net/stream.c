@@ -31,10 +31,11 @@ struct stream_settings stream_settings_of(const parley_endpoint *endpoint)
   return set;
 }
 
-/* --- One stream -------------------------------------------------------------------------------------------------------------- */
+/* --- One stream ------------------------------------------------------------------------------- */
 static void streams_on_timer(uv_timer_t *timer);
 
-struct stream *stream_new(struct streams *owner, const struct stream_settings *set, const parley_stream_events *events, void *arg)
+struct stream *stream_new(struct streams *owner, const struct stream_settings *set, const parley_stream_events *events,
+                          void *arg)
 {
   struct stream *stream = xcalloc(1, sizeof(*stream));
 
@@ -89,7 +90,7 @@ void stream_settled(struct stream *stream)
   stream_free(stream);
 }
 
-/* --- Later: what was asked for within a call is done on the next turn ----------------------------------------------------------- */
+/* --- Later: what was asked for within a call is done on the next turn ------------------------- */
 static void streams_on_soon(uv_idle_t *idle);
 
 void stream_soon(struct streams *owner)
@@ -182,7 +183,7 @@ static void streams_on_timer(uv_timer_t *timer)
     uv_timer_stop(timer);
 }
 
-/* --- The extension's functions --------------------------------------------------------------------------------------------------- */
+/* --- The extension's functions ---------------------------------------------------------------- */
 static struct stream *stream_find(struct streams *owner, uint64_t id)
 {
   struct stream *stream = map_get(&owner->by_id, id);
@@ -227,7 +228,8 @@ static bool tls_prepare(struct stream *stream, const parley_tls *tls, bool as_se
   return st == PARLEY_OK;
 }
 
-uint64_t stream_connect(struct streams *owner, const parley_endpoint *endpoint, const parley_stream_events *events, void *arg)
+uint64_t stream_connect(struct streams *owner, const parley_endpoint *endpoint, const parley_stream_events *events,
+                        void *arg)
 {
   struct stream_settings set = stream_settings_of(endpoint);
   struct stream *stream = stream_new(owner, &set, events, arg);
@@ -326,7 +328,7 @@ void stream_shut(struct streams *owner, uint64_t id, uint32_t now)
   stream_dirty(stream);
 }
 
-/* --- The owner ------------------------------------------------------------------------------------------------------------------- */
+/* --- The owner -------------------------------------------------------------------------------- */
 struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *dns, const struct egress *egress)
 {
   struct streams *owner = xcalloc(1, sizeof(*owner));

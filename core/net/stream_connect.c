@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-parley_status stream_tls_context(struct streams *owner, const parley_tls *tls, bool as_server, struct tls_context **ret, struct buf *why)
+parley_status stream_tls_context(struct streams *owner, const parley_tls *tls, bool as_server, struct tls_context **ret,
+                                 struct buf *why)
 {
   uint32_t kind = tls->flags & (PARLEY_TLS_ANY_NAME | PARLEY_TLS_ANY_PEER);
   parley_status st;
@@ -131,7 +132,8 @@ static void name_on_answer(const struct dns_answer *answer, void *arg)
 void stream_resolve(struct stream *stream, uint16_t port)
 {
   stream->state = STREAM_NAMING;
-  stream->flush_until_ms = streams_now(stream->owner) + stream->set.connect_ms; /* until connected: the whole deadline */
+  stream->flush_until_ms =
+      streams_now(stream->owner) + stream->set.connect_ms; /* until connected: the whole deadline */
   stream->deadline_ms = stream->flush_until_ms;
   stream->pending++;
   stream->dns_id = dns_resolve(stream->owner->dns, stream->host, port, stream->set.connect_ms, name_on_answer, stream);

@@ -22,7 +22,7 @@ struct streams {
   uv_idle_t soon;   /* runs while a stream is dirty */
   struct map by_id;
   struct list streams, listeners, dirty;
-  struct list ended; /* listeners without a handle, to be freed on the next turn */
+  struct list ended;     /* listeners without a handle, to be freed on the next turn */
   size_t handles, count; /* count: streams and listeners not yet freed */
   uint64_t last_id;
   char *slab, *plain;
@@ -104,7 +104,8 @@ struct stream_listener {
 };
 
 /* stream.c */
-struct stream *stream_new(struct streams *owner, const struct stream_settings *set, const parley_stream_events *events, void *arg);
+struct stream *stream_new(struct streams *owner, const struct stream_settings *set, const parley_stream_events *events,
+                          void *arg);
 void stream_dirty(struct stream *stream);
 void stream_soon(struct streams *owner);
 void stream_settled(struct stream *stream); /* something pending has ended: tells and frees when it was the last */
@@ -113,17 +114,18 @@ int64_t streams_now(const struct streams *owner);
 struct stream_settings stream_settings_of(const parley_endpoint *endpoint);
 
 /* stream_io.c */
-void stream_opened(struct stream *stream);     /* connected or accepted: TLS or the first event is next */
+void stream_opened(struct stream *stream); /* connected or accepted: TLS or the first event is next */
 void stream_end(struct stream *stream, parley_status status, const char *reason); /* closed() follows, later */
 void stream_flush(struct stream *stream);
-void stream_deliver(struct stream *stream);    /* what is held, while it is wanted */
+void stream_deliver(struct stream *stream); /* what is held, while it is wanted */
 void stream_io_reading(struct stream *stream);
 void stream_on_tick(struct stream *stream, int64_t now_ms);
 
 /* stream_connect.c */
 void stream_resolve(struct stream *stream, uint16_t port);
 void stream_connect_on_tick(struct stream *stream, int64_t now_ms);
-parley_status stream_tls_context(struct streams *owner, const parley_tls *tls, bool as_server, struct tls_context **ret, struct buf *why);
+parley_status stream_tls_context(struct streams *owner, const parley_tls *tls, bool as_server, struct tls_context **ret,
+                                 struct buf *why);
 
 /* stream_listen.c */
 void stream_listener_close(struct stream_listener *listener);

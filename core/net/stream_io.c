@@ -12,7 +12,7 @@ static void stream_moved(struct stream *stream)
   stream->moved_ms = streams_now(stream->owner);
 }
 
-/* --- The end ---------------------------------------------------------------------------------------------------------------- */
+/* --- The end ---------------------------------------------------------------------------------- */
 static void io_on_closed(uv_handle_t *handle)
 {
   struct stream *stream = handle->data;
@@ -38,7 +38,7 @@ void stream_end(struct stream *stream, parley_status status, const char *reason)
   stream_dirty(stream); /* with nothing pending the next turn tells */
 }
 
-/* --- Bytes out ----------------------------------------------------------------------------------------------------------------- */
+/* --- Bytes out -------------------------------------------------------------------------------- */
 static void io_on_written(uv_write_t *req, int status)
 {
   struct stream_write *write = container_of(req, struct stream_write, write);
@@ -140,7 +140,7 @@ void stream_flush(struct stream *stream)
     flushed(stream);
 }
 
-/* --- TLS begins ------------------------------------------------------------------------------------------------------------------ */
+/* --- TLS begins ------------------------------------------------------------------------------- */
 static void opened_tell(struct stream *stream)
 {
   char address[NET_ADDRESS_TEXT_MAX];
@@ -167,7 +167,8 @@ static void tls_begin(struct stream *stream)
 {
   stream->state = STREAM_SECURING;
   stream->deadline_ms = streams_now(stream->owner) + stream->set.connect_ms;
-  stream->tls = stream->as_server ? tls_server_new(stream->context) : tls_client_new(stream->context, stream->server_name);
+  stream->tls =
+      stream->as_server ? tls_server_new(stream->context) : tls_client_new(stream->context, stream->server_name);
   tls_context_unref(&stream->context);
 }
 
@@ -201,7 +202,7 @@ static void secure_begin(struct stream *stream)
   tls_step(stream);
 }
 
-/* --- Bytes in ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Bytes in --------------------------------------------------------------------------------- */
 /* Offers `bytes`; returns how much was used, or `len` when the stream is over. */
 static size_t data_offer(struct stream *stream, const char *bytes, size_t len)
 {

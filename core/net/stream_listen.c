@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* --- Accepting ----------------------------------------------------------------------------------------------------------------- */
+/* --- Accepting -------------------------------------------------------------------------------- */
 static void refused_on_closed(uv_handle_t *handle)
 {
   struct stream *stream = handle->data;
@@ -89,7 +89,7 @@ static void listener_on_connection(uv_stream_t *io, int status)
   accept_hand_over(listener, stream);
 }
 
-/* --- Binding ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Binding ---------------------------------------------------------------------------------- */
 static parley_status errno_status(int err)
 {
   if (err == EADDRINUSE)
@@ -271,7 +271,7 @@ uint64_t stream_listen(struct streams *owner, const parley_endpoint *endpoint, c
   return listener->id;
 }
 
-/* --- Ending ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Ending ----------------------------------------------------------------------------------- */
 void stream_listener_free(struct stream_listener *listener)
 {
   struct streams *owner = listener->owner;

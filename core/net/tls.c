@@ -1,8 +1,8 @@
 #include "tls.h"
+#include "address.h"
 #include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "core/base/text.h"
-#include "address.h"
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -25,7 +25,7 @@ struct tls {
   bool ready, failed;
 };
 
-/* --- Contexts ------------------------------------------------------------------------------------------------------------- */
+/* --- Contexts --------------------------------------------------------------------------------- */
 static void why_openssl(struct buf *why, const char *what)
 {
   unsigned long err = ERR_peek_last_error();
@@ -77,7 +77,8 @@ void tls_context_unref(struct tls_context **context)
   free(old);
 }
 
-parley_status tls_context_server_files(const char *cert_path, const char *key_path, struct tls_context **ret, struct buf *why)
+parley_status tls_context_server_files(const char *cert_path, const char *key_path, struct tls_context **ret,
+                                       struct buf *why)
 {
   struct tls_context *context = context_new(TLS_server_method());
 
@@ -198,7 +199,7 @@ parley_status tls_context_client(parley_text ca_pem, parley_text cert_pem, parle
   return PARLEY_OK;
 }
 
-/* --- Sessions ---------------------------------------------------------------------------------------------------------------- */
+/* --- Sessions --------------------------------------------------------------------------------- */
 static struct tls *session_new(struct tls_context *context)
 {
   struct tls *tls = xcalloc(1, sizeof(*tls));

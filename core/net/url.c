@@ -203,7 +203,7 @@ void url_write(struct buf *buf, const struct url *url)
   }
 }
 
-/* --- Percent encoding and queries ----------------------------------------------------------------------------------------- */
+/* --- Percent encoding and queries ------------------------------------------------------------- */
 static int hex_digit(char c)
 {
   if (c >= '0' && c <= '9')
@@ -225,7 +225,8 @@ size_t url_decode(parley_text text, bool form, char *to)
     if (c == '+' && form)
       c = ' ';
     if (c == '%') {
-      int high = text.len - i > 2 ? hex_digit(text.at[i + 1]) : -1, low = text.len - i > 2 ? hex_digit(text.at[i + 2]) : -1;
+      int high = text.len - i > 2 ? hex_digit(text.at[i + 1]) : -1,
+          low = text.len - i > 2 ? hex_digit(text.at[i + 2]) : -1;
 
       if (high < 0 || low < 0 || high + low == 0)
         return SIZE_MAX;
@@ -244,7 +245,8 @@ void url_encode(struct buf *buf, parley_text text)
   for (size_t i = 0; i < text.len; i++) {
     unsigned char c = (unsigned char)text.at[i];
 
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c != 0 && strchr("-._~", c) != NULL)) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+        (c != 0 && strchr("-._~", c) != NULL)) {
       buf_char(buf, (char)c);
     } else {
       buf_char(buf, '%');

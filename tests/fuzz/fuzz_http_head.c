@@ -1,5 +1,5 @@
-/* Whatever comes, the strict look at a head gives the same verdict whole and in pieces, stays within its limits, and what it
- * takes llhttp takes too, with the same length. */
+/* Whatever comes, the strict look at a head gives the same verdict whole and in pieces, stays within its limits, and
+ * what it takes llhttp takes too, with the same length. */
 #include "core/net/http_head.h"
 #include <llhttp.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* A URL that is taken has a host within its limits, its normal form is taken too and is its own normal form, and neither the
- * egress rules nor the query walk read beyond it. */
+/* A URL that is taken has a host within its limits, its normal form is taken too and is its own normal form, and
+ * neither the egress rules nor the query walk read beyond it. */
 #include "core/base/buf.h"
 #include "core/net/egress.h"
 #include <stdint.h>

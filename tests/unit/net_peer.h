@@ -1,5 +1,6 @@
-/* net_peer.h - the other side for tests of core/net: plain sockets on loopback, driven together with the loop under test, and
- * the way every such test ends. Nothing sleeps: it waits for bytes, and PEER_WAIT_MS is only a bound for what never comes. */
+/* net_peer.h - the other side for tests of core/net: plain sockets on loopback, driven together with the loop under
+ * test, and the way every such test ends. Nothing sleeps: it waits for bytes, and PEER_WAIT_MS is only a bound for what
+ * never comes. */
 #ifndef TESTS_UNIT_NET_PEER_H
 #define TESTS_UNIT_NET_PEER_H
 #include <arpa/inet.h>
@@ -107,8 +108,8 @@ static inline void peer_say(uv_loop_t *loop, int fd, const char *text)
   peer_send(loop, fd, text, strlen(text));
 }
 
-/* Reads until `until` stands in what came (NULL: until the end), at most room - 1 bytes; NUL-terminated. Returns how many.
- * *ret_end, when given: the peer has closed. */
+/* Reads until `until` stands in what came (NULL: until the end), at most room - 1 bytes; NUL-terminated. Returns how
+ * many. *ret_end, when given: the peer has closed. */
 static inline size_t peer_read(uv_loop_t *loop, int fd, char *to, size_t room, const char *until, bool *ret_end)
 {
   uint64_t deadline = peer_deadline();

@@ -3,7 +3,8 @@
 #include "net_peer.h"
 #include <stdio.h>
 
-/* A name server of a few lines: answers A and AAAA for good.example, NXDOMAIN for the rest, nothing for silent.example. */
+/* A name server of a few lines: answers A and AAAA for good.example, NXDOMAIN for the rest, nothing for silent.example.
+ */
 struct names {
   uv_loop_t loop;
   struct env_fake env;
@@ -33,7 +34,8 @@ static size_t question_name(const unsigned char *packet, size_t len, char *to)
 static void names_on_packet(uv_poll_t *poll, int status, int events)
 {
   static const unsigned char a[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
-  static const unsigned char aaaa[] = {0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 30, 0, 16, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9};
+  static const unsigned char aaaa[] = {0xc0, 12,   0, 28, 0, 1, 0, 0, 0, 30, 0, 16, 0x20, 1,
+                                       0xd,  0xb8, 0, 0,  0, 0, 0, 0, 0, 0,  0, 0,  0,    9};
   struct names *names = poll->data;
   unsigned char packet[600];
   char name[300];
@@ -135,8 +137,11 @@ START_TEST(what_is_no_name_is_answered_without_asking)
     const char *host;
     parley_status status;
     const char *found;
-  } cases[] = {{"192.0.2.1", PARLEY_OK, "192.0.2.1:443 "}, {"::1", PARLEY_OK, "[::1]:443 "}, {"127.1", PARLEY_OK, "127.0.0.1:443 "},
-               {"1.2.3.999", PARLEY_NOT_FOUND, ""},        {"", PARLEY_NOT_FOUND, ""}};
+  } cases[] = {{"192.0.2.1", PARLEY_OK, "192.0.2.1:443 "},
+               {"::1", PARLEY_OK, "[::1]:443 "},
+               {"127.1", PARLEY_OK, "127.0.0.1:443 "},
+               {"1.2.3.999", PARLEY_NOT_FOUND, ""},
+               {"", PARLEY_NOT_FOUND, ""}};
   struct names names;
 
   names_open(&names);

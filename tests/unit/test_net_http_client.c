@@ -133,12 +133,14 @@ static void ask(struct bed *bed, struct http_call call, const char *path)
 
 START_TEST(a_request_is_sent_as_given_and_its_answer_comes_back)
 {
-  static const parley_pair headers[] = {{PARLEY_LIT("X-One"), PARLEY_LIT("1")}, {PARLEY_LIT("X-Empty"), PARLEY_LIT("")},
+  static const parley_pair headers[] = {{PARLEY_LIT("X-One"), PARLEY_LIT("1")},
+                                        {PARLEY_LIT("X-Empty"), PARLEY_LIT("")},
                                         {PARLEY_LIT("Content-Type"), PARLEY_LIT("application/json")}};
   struct bed bed;
 
   bed_open(&bed, true, (struct http_client_conf){.user_agent = "parley/test"});
-  ask(&bed, (struct http_call){.headers = headers, .n_headers = 3, .body = PARLEY_LIT("{\"a\":1}")}, "/hook/./a%20b?x=1&y");
+  ask(&bed, (struct http_call){.headers = headers, .n_headers = 3, .body = PARLEY_LIT("{\"a\":1}")},
+      "/hook/./a%20b?x=1&y");
   ck_assert_int_eq(bed.status, PARLEY_OK);
   ck_assert_uint_eq(bed.code, 200);
   ck_assert(bed.sent);
@@ -159,9 +161,10 @@ START_TEST(methods_follow_each_other_on_one_connection)
 {
   static const struct {
     const char *method, *body, *want;
-  } rows[] = {{"", "", "GET /m\n"},       {"", "b", "POST /m\n"},    {"HEAD", "", "HEAD /m\n"},     {"POST", "", "POST /m\n"},
-              {"PUT", "b", "PUT /m\n"},   {"GET", "", "GET /m\n"},   {"DELETE", "", "DELETE /m\n"}, {"DELETE", "b", "DELETE /m\n"},
-              {"PATCH", "b", "PATCH /m\n"}, {"HEAD", "", "HEAD /m\n"}, {"", "b", "POST /m\n"}};
+  } rows[] = {{"", "", "GET /m\n"},          {"", "b", "POST /m\n"},         {"HEAD", "", "HEAD /m\n"},
+              {"POST", "", "POST /m\n"},     {"PUT", "b", "PUT /m\n"},       {"GET", "", "GET /m\n"},
+              {"DELETE", "", "DELETE /m\n"}, {"DELETE", "b", "DELETE /m\n"}, {"PATCH", "b", "PATCH /m\n"},
+              {"HEAD", "", "HEAD /m\n"},     {"", "b", "POST /m\n"}};
   struct bed bed;
 
   bed_open(&bed, true, (struct http_client_conf){0});
@@ -178,9 +181,12 @@ END_TEST
 
 START_TEST(what_may_not_be_asked_is_refused_unsent)
 {
-  static const parley_pair bad[] = {{PARLEY_LIT("Host"), PARLEY_LIT("x")},          {PARLEY_LIT("Content-Length"), PARLEY_LIT("1")},
-                                    {PARLEY_LIT("X"), PARLEY_LIT("a\r\nY: b")},     {PARLEY_LIT("X Y"), PARLEY_LIT("a")},
-                                    {PARLEY_LIT(""), PARLEY_LIT("a")},              {PARLEY_LIT("connection"), PARLEY_LIT("close")},
+  static const parley_pair bad[] = {{PARLEY_LIT("Host"), PARLEY_LIT("x")},
+                                    {PARLEY_LIT("Content-Length"), PARLEY_LIT("1")},
+                                    {PARLEY_LIT("X"), PARLEY_LIT("a\r\nY: b")},
+                                    {PARLEY_LIT("X Y"), PARLEY_LIT("a")},
+                                    {PARLEY_LIT(""), PARLEY_LIT("a")},
+                                    {PARLEY_LIT("connection"), PARLEY_LIT("close")},
                                     {PARLEY_LIT("Transfer-Encoding"), PARLEY_LIT("chunked")}};
   static const struct {
     const char *url;
@@ -202,12 +208,14 @@ START_TEST(what_may_not_be_asked_is_refused_unsent)
   bed_open(&bed, false, (struct http_client_conf){0});
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     ask(&bed, (struct http_call){0}, rows[i].url);
-    ck_assert_msg(bed.status == rows[i].status && strcmp(bed.reason.at, rows[i].reason) == 0, "%s: %s", rows[i].url, bed.reason.at);
+    ck_assert_msg(bed.status == rows[i].status && strcmp(bed.reason.at, rows[i].reason) == 0, "%s: %s", rows[i].url,
+                  bed.reason.at);
     ck_assert(!bed.sent);
   }
   for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
     ask(&bed, (struct http_call){.headers = &bad[i], .n_headers = 1}, "http://8.8.8.8/");
-    ck_assert_msg(bed.status == PARLEY_INVALID && strcmp(bed.reason.at, "header_invalid") == 0, "%zu: %s", i, bed.reason.at);
+    ck_assert_msg(bed.status == PARLEY_INVALID && strcmp(bed.reason.at, "header_invalid") == 0, "%zu: %s", i,
+                  bed.reason.at);
   }
   ask(&bed, (struct http_call){.method = PARLEY_LIT("GET X")}, "http://8.8.8.8/");
   ck_assert_str_eq(bed.reason.at, "method_invalid");
@@ -283,7 +291,8 @@ static const struct bad_peer {
     {"closes after the request", NULL, true, PARLEY_CLOSED, "closed_before_answer"},
     {"cut answer", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", true, PARLEY_CLOSED, "closed_before_answer"},
     {"not HTTP", "220 smtp.example ESMTP\r\n", true, PARLEY_RETRY, "not_http"},
-    {"too large by length", "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n%*", true, PARLEY_INVALID, "answer_too_large"},
+    {"too large by length", "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n%*", true, PARLEY_INVALID,
+     "answer_too_large"},
 };
 
 START_TEST(a_bad_peer_ends_as_the_table_says)
@@ -310,8 +319,8 @@ START_TEST(a_bad_peer_ends_as_the_table_says)
     peer_turn(&bed.loop, fd, POLLIN, 10);
   }
   ck_assert(bed.done);
-  ck_assert_msg(bed.status == row->status && strncmp(bed.reason.at, row->reason, strlen(row->reason)) == 0, "%s: %d %s", row->what,
-                bed.status, bed.reason.at);
+  ck_assert_msg(bed.status == row->status && strncmp(bed.reason.at, row->reason, strlen(row->reason)) == 0, "%s: %d %s",
+                row->what, bed.status, bed.reason.at);
   ck_assert(bed.sent);
   close(fd);
   close(listener);
@@ -464,7 +473,8 @@ START_TEST(many_requests_share_their_connections)
   snprintf(url, sizeof(url), "http://127.0.0.1:%u/m", bed.port);
   for (int round = 0; round < 10; round++) {
     for (int i = 0; i < 20; i++)
-      http_client_request(bed.client, &(struct http_call){.url = parley_text_of(url), .body = PARLEY_LIT("b")}, count_done, &done);
+      http_client_request(bed.client, &(struct http_call){.url = parley_text_of(url), .body = PARLEY_LIT("b")},
+                          count_done, &done);
     for (uint64_t deadline = peer_deadline(); done < (round + 1) * 20 && !peer_late(deadline);)
       peer_turn(&bed.loop, -1, 0, 10);
     ck_assert_int_eq(done, (round + 1) * 20);
@@ -507,7 +517,8 @@ START_TEST(tls_is_verified)
   for (int i = 0; i < 2; i++) {
     ask(&bed, (struct http_call){.body = PARLEY_LIT("secret")}, url);
     ck_assert_msg(bed.status == tls_rows[_i].status, "%d %s", bed.status, bed.reason.at);
-    ck_assert_msg(strncmp(bed.reason.at ? bed.reason.at : "", tls_rows[_i].reason, strlen(tls_rows[_i].reason)) == 0, "%s", bed.reason.at);
+    ck_assert_msg(strncmp(bed.reason.at ? bed.reason.at : "", tls_rows[_i].reason, strlen(tls_rows[_i].reason)) == 0,
+                  "%s", bed.reason.at);
     ck_assert(bed.sent == (bed.status == PARLEY_OK));
   }
   unlink(path);

@@ -73,7 +73,8 @@ static const struct row {
     {"method in small letters", "get / HTTP/1.1\r\n" H "\r\n", 400},
     {"B17 another expectation", "POST / HTTP/1.1\r\n" H "Expect: 200-maybe\r\n\r\n", 417},
     {"B17 100-continue", "POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", 0},
-    {"B20 Range, Upgrade and X-Forwarded-For", "GET / HTTP/1.1\r\n" H "Range: bytes=0-1\r\nUpgrade: h2c\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n", 0},
+    {"B20 Range, Upgrade and X-Forwarded-For",
+     "GET / HTTP/1.1\r\n" H "Range: bytes=0-1\r\nUpgrade: h2c\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n", 0},
 };
 
 static int verdict(enum http_head_state state, const struct http_head *head)
@@ -104,7 +105,8 @@ START_TEST(a_head_fed_byte_by_byte_gets_the_same_verdict)
     got = http_head_scan(&parts, copy, i);
     free(copy);
   }
-  ck_assert_msg(got == want && whole.code == parts.code && whole.end == parts.end, "%s: %d %d", row->what, got, parts.code);
+  ck_assert_msg(got == want && whole.code == parts.code && whole.end == parts.end, "%s: %d %d", row->what, got,
+                parts.code);
 }
 END_TEST
 
@@ -158,7 +160,8 @@ END_TEST
 
 START_TEST(what_frames_the_message_is_reported)
 {
-  static const char text[] = "\r\nPUT /a?b HTTP/1.1\r\nHost:  x:1 \r\nContent-Length: 0012\r\nexpect: 100-continue\r\n\r\n";
+  static const char text[] =
+      "\r\nPUT /a?b HTTP/1.1\r\nHost:  x:1 \r\nContent-Length: 0012\r\nexpect: 100-continue\r\n\r\n";
   struct http_head head = {0};
 
   ck_assert_int_eq(http_head_scan(&head, text, sizeof(text) - 1), HTTP_HEAD_DONE);

@@ -17,7 +17,7 @@ struct site {
   int n_kept, n_ready, n_left, n_head, n_closed, n_writable;
   size_t streamed;
   bool drained, closed;
-  struct http_request *stream;
+  struct http_request *stream, *held;
 };
 
 static void stream_on_writable(void *arg)
@@ -43,7 +43,7 @@ static void on_head(struct http_request *request, void *arg)
   site->n_head++;
   if (path_is(request, "/small"))
     request->body_max = 10;
-  if (path_is(request, "/media"))
+  if (path_is(request, "/media") || path_is(request, "/held"))
     request->streamed = true;
   if (path_is(request, "/refuse"))
     http_answer_problem(request, 401, "unauthorized", "");
@@ -54,6 +54,10 @@ static void on_piece(struct http_request *request, parley_bytes piece, void *arg
   struct site *site = arg;
 
   site->streamed += piece.len;
+  if (path_is(request, "/held") && site->held == NULL) {
+    site->held = request;
+    http_body_pause(request, true);
+  }
   if (text_find(piece, '!') < piece.len)
     http_answer_problem(request, 422, "bad_piece", "no exclamation marks");
 }
@@ -67,10 +71,11 @@ static void on_ready(struct http_request *request, void *arg)
     site->kept[site->n_kept++] = request;
   } else if (path_is(request, "/stream")) {
     site->stream = request;
-    http_stream_begin(request, &(struct http_answer){.code = 200, .type = PARLEY_LIT("text/plain")}, HTTP_LENGTH_UNKNOWN,
-                      &stream_events, site);
+    http_stream_begin(request, &(struct http_answer){.code = 200, .type = PARLEY_LIT("text/plain")},
+                      HTTP_LENGTH_UNKNOWN, &stream_events, site);
   } else if (path_is(request, "/x")) {
-    http_answer(request, &(struct http_answer){.code = 200, .type = PARLEY_LIT("text/plain"), .body = http_header(request, "x")});
+    http_answer(request, &(struct http_answer){
+                             .code = 200, .type = PARLEY_LIT("text/plain"), .body = http_header(request, "x")});
   } else {
     http_answer(request, &(struct http_answer){.code = 200, .type = PARLEY_LIT("text/plain"), .body = request->body});
   }
@@ -92,7 +97,8 @@ static void site_open(struct site *site, struct http_server_conf conf)
   ck_assert_int_eq(uv_loop_init(&site->loop), 0);
   env_fake_init(&site->env, INT64_C(1763764869482));
   site->server = http_server_new(&site->loop, &site->env.env, &conf, &handler, site);
-  ck_assert_msg(http_server_listen(site->server, PARLEY_LIT("127.0.0.1:0"), &site->port, &why) == PARLEY_OK, "%s", why.at);
+  ck_assert_msg(http_server_listen(site->server, PARLEY_LIT("127.0.0.1:0"), &site->port, &why) == PARLEY_OK, "%s",
+                why.at);
   buf_done(&why);
 }
 
@@ -137,7 +143,8 @@ START_TEST(an_answer_echoes_its_request)
 
   site_open(&site, (struct http_server_conf){0});
   fd = peer_connect(site.port);
-  ck_assert_int_eq(ask_fd(&site, fd, "POST /echo?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", got, sizeof(got)), 200);
+  ck_assert_int_eq(
+      ask_fd(&site, fd, "POST /echo?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", got, sizeof(got)), 200);
   ck_assert_ptr_nonnull(strstr(got, "\r\nDate: Fri, 21 Nov 2025 22:41:09 GMT\r\n"));
   ck_assert_ptr_nonnull(strstr(got, "\r\nContent-Length: 5\r\n\r\nhello"));
   ck_assert_ptr_null(strstr(got, "Connection:"));
@@ -178,24 +185,33 @@ static const struct refusal {
   int code;
   bool ends;
 } refusals[] = {
-    {"B5", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, true},
+    {"B5", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+     true},
     {"B8 bare LF", "GET /echo HTTP/1.1\nHost: x\n\n", 400, true},
     {"B13 bytes of TLS", "\x16\x03\x01\x02", 400, true},
     {"B13 HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, true},
     {"B14 no host", "GET /echo HTTP/1.1\r\n\r\n", 400, true},
     {"B16 TRACE", "TRACE /echo HTTP/1.1\r\nHost: x\r\n\r\n", 405, true},
     {"B17 maybe", "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 200-maybe\r\nContent-Length: 1\r\n\r\n", 417, true},
-    {"B17 large", "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2147483648\r\n\r\n", 413, true},
+    {"B17 large", "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2147483648\r\n\r\n", 413,
+     true},
     {"length over the limit", "POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world", 413, true},
-    {"chunks over the limit", "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n", 413, true},
+    {"chunks over the limit",
+     "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n", 413,
+     true},
     {"B19 gzip", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", 415, true},
-    {"chunk size is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, true},
-    {"chunk without CRLF", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabXX0\r\n\r\n", 400, true},
-    {"chunk of 2^64", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", 400, true},
+    {"chunk size is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400,
+     true},
+    {"chunk without CRLF", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabXX0\r\n\r\n",
+     400, true},
+    {"chunk of 2^64", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n", 400,
+     true},
     {"trailers", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", 400, true},
-    {"refused by the handler", "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 401, true /* by our EOF */},
+    {"refused by the handler", "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 401,
+     true /* by our EOF */},
     {"refused within the body", "POST /media HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc!", 422, true},
-    {"B20 upgrade is ignored", "GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX: 1\r\n\r\n", 200, true},
+    {"B20 upgrade is ignored", "GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX: 1\r\n\r\n", 200,
+     true},
     {"close is said", "GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 200, true},
 };
 
@@ -228,7 +244,9 @@ START_TEST(after_a_small_refused_body_the_connection_goes_on)
 
   site_open(&site, (struct http_server_conf){0});
   fd = peer_connect(site.port);
-  ck_assert_int_eq(ask_fd(&site, fd, "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\nGET /x HTTP", got, sizeof(got)), 401);
+  ck_assert_int_eq(
+      ask_fd(&site, fd, "POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\nGET /x HTTP", got, sizeof(got)),
+      401);
   peer_say(&site.loop, fd, "0123456789012345678");
   ck_assert_int_eq(ask_fd(&site, fd, "GET /x HTTP/1.1\r\nHost: x\r\nX: after\r\n\r\n", got, sizeof(got)), 200);
   ck_assert_ptr_nonnull(strstr(got, "\r\n\r\nafter"));
@@ -244,8 +262,10 @@ START_TEST(a_request_inside_a_body_is_body)
   char got[4096];
 
   site_open(&site, (struct http_server_conf){0});
-  ck_assert_int_eq(ask(&site, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\n", got,
-                       sizeof(got), NULL), 200);
+  ck_assert_int_eq(
+      ask(&site, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\n",
+          got, sizeof(got), NULL),
+      200);
   ck_assert_ptr_nonnull(strstr(got, "\r\n\r\nGET /later"));
   ck_assert_int_eq(site.n_ready, 1);
   site_close(&site);
@@ -267,8 +287,9 @@ START_TEST(the_body_waits_for_100_continue)
   peer_read(&site.loop, fd, got, sizeof(got), "\r\n\r\nhi", NULL);
   ck_assert_ptr_nonnull(strstr(got, "HTTP/1.1 200 OK"));
   /* behind an unanswered request the 100 waits for its turn */
-  peer_say(&site.loop, fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
-                           "Content-Length: 2\r\n\r\n");
+  peer_say(&site.loop, fd,
+           "GET /later HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+           "Content-Length: 2\r\n\r\n");
   peer_settle(&site.loop);
   ck_assert_int_eq(recv(fd, got, sizeof(got), 0), -1);
   answer_kept(&site, 0, "first");
@@ -289,7 +310,8 @@ START_TEST(pipelined_requests_are_answered_in_order_and_32_at_a_time)
   site_open(&site, (struct http_server_conf){0});
   fd = peer_connect(site.port);
   for (int i = 0; i < 200; i++)
-    buf_str(&all, i % 3 == 2 ? "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" : "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    buf_str(&all, i % 3 == 2 ? "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+                             : "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
   peer_send(&site.loop, fd, all.at, all.len);
   peer_settle(&site.loop);
   ck_assert_int_le(site.n_ready, HTTP_IN_FLIGHT_MAX);
@@ -358,7 +380,9 @@ START_TEST(a_request_outlives_a_client_that_left)
 
   site_open(&site, (struct http_server_conf){0});
   fd = peer_connect(site.port);
-  peer_say(&site.loop, fd, "GET /later HTTP/1.1\r\nHost: x\r\nX: kept\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc");
+  peer_say(&site.loop, fd,
+           "GET /later HTTP/1.1\r\nHost: x\r\nX: kept\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: "
+           "9\r\n\r\nabc");
   peer_settle(&site.loop);
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
   close(fd);
@@ -455,7 +479,7 @@ START_TEST(a_big_refused_body_does_not_hide_the_answer)
 }
 END_TEST
 
-START_TEST(a_streamed_body_comes_in_pieces_and_can_be_held_back)
+START_TEST(a_streamed_body_comes_in_pieces)
 {
   struct site site;
   char *body = malloc(1 << 20), got[4096];
@@ -471,10 +495,66 @@ START_TEST(a_streamed_body_comes_in_pieces_and_can_be_held_back)
   ck_assert_uint_eq(site.streamed, 1 << 20);
   ck_assert_int_eq(site.n_ready, 1);
   before = site.streamed;
-  ck_assert_int_eq(ask_fd(&site, fd, "POST /media HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", got, sizeof(got)), 200);
+  ck_assert_int_eq(
+      ask_fd(&site, fd, "POST /media HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", got, sizeof(got)), 200);
   ck_assert_uint_eq(site.streamed - before, 3);
   close(fd);
   free(body);
+  site_close(&site);
+}
+END_TEST
+
+START_TEST(a_streamed_body_can_be_held_back)
+{
+  struct site site;
+  char *body = calloc(1, 4 << 20), got[4096];
+  size_t held;
+  int fd;
+
+  site_open(&site, (struct http_server_conf){0});
+  fd = peer_connect(site.port);
+  peer_say(&site.loop, fd, "POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 4194304\r\n\r\n");
+  for (held = 0; held < 4 << 20;) { /* as much as goes while nobody takes it */
+    ssize_t n = send(fd, body + held, (4 << 20) - held, MSG_NOSIGNAL);
+
+    peer_turn(&site.loop, -1, 0, 2);
+    if (n < 0)
+      break;
+    held += (size_t)n;
+  }
+  env_fake_step(&site.env, 1000000); /* the wait is ours: no deadline runs */
+  http_server_sweep(site.server);
+  peer_settle(&site.loop);
+  ck_assert_ptr_nonnull(site.held);
+  ck_assert_uint_le(site.streamed, HTTP_READ_SLAB_BYTES);
+  http_body_pause(site.held, false);
+  peer_send(&site.loop, fd, body + held, (4 << 20) - held);
+  peer_read(&site.loop, fd, got, sizeof(got), "\r\n\r\n", NULL);
+  ck_assert_uint_eq(site.streamed, 4 << 20);
+  close(fd);
+  free(body);
+  site_close(&site);
+}
+END_TEST
+
+START_TEST(a_stream_begun_after_its_client_left_is_closed_once)
+{
+  struct site site;
+  struct linger reset = {.l_onoff = 1};
+  int fd;
+
+  site_open(&site, (struct http_server_conf){0});
+  fd = peer_connect(site.port);
+  peer_say(&site.loop, fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  peer_settle(&site.loop);
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+  close(fd);
+  peer_settle(&site.loop);
+  http_stream_begin(site.kept[0], &(struct http_answer){.code = 200}, HTTP_LENGTH_UNKNOWN, &stream_events, &site);
+  http_stream_write(site.kept[0], PARLEY_LIT("x"));
+  ck_assert_int_eq(site.n_closed, 0);
+  peer_settle(&site.loop);
+  ck_assert_int_eq(site.n_closed, 1);
   site_close(&site);
 }
 END_TEST
@@ -639,7 +719,8 @@ int main(void)
   tcase_set_timeout(tcase, 30);
   tcase_add_test(tcase, an_answer_echoes_its_request);
   tcase_add_test(tcase, a_request_fed_byte_by_byte_is_answered_once);
-  tcase_add_loop_test(tcase, a_bad_request_is_refused_as_the_table_says, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
+  tcase_add_loop_test(tcase, a_bad_request_is_refused_as_the_table_says, 0,
+                      (int)(sizeof(refusals) / sizeof(refusals[0])));
   tcase_add_test(tcase, after_a_small_refused_body_the_connection_goes_on);
   tcase_add_test(tcase, a_request_inside_a_body_is_body);
   tcase_add_test(tcase, the_body_waits_for_100_continue);
@@ -649,7 +730,9 @@ int main(void)
   tcase_add_loop_test(tcase, slow_clients_meet_their_deadlines, 0, 4);
   tcase_add_test(tcase, beyond_the_cap_a_connection_is_told_to_come_back);
   tcase_add_test(tcase, a_big_refused_body_does_not_hide_the_answer);
-  tcase_add_test(tcase, a_streamed_body_comes_in_pieces_and_can_be_held_back);
+  tcase_add_test(tcase, a_streamed_body_comes_in_pieces);
+  tcase_add_test(tcase, a_streamed_body_can_be_held_back);
+  tcase_add_test(tcase, a_stream_begun_after_its_client_left_is_closed_once);
   tcase_add_test(tcase, a_stream_reports_what_waits_and_ends);
   tcase_add_test(tcase, a_stream_whose_reader_leaves_is_closed_once);
   tcase_add_test(tcase, a_slow_reader_stops_reading_from_it_and_stalls_out);

@@ -11,9 +11,9 @@
 struct end {
   struct bed *bed;
   uint64_t id;
-  struct buf got;     /* used bytes */
-  char offered[64];   /* the last offer, cut */
-  size_t use;         /* 0: all; else at most this much a call */
+  struct buf got;   /* used bytes */
+  char offered[64]; /* the last offer, cut */
+  size_t use;       /* 0: all; else at most this much a call */
   bool use_nothing, open, closed, tls_after, tls_server;
   int n_opened, n_data, n_writable, n_closed;
   uint32_t secured;
@@ -64,8 +64,8 @@ static size_t on_data(parley_bytes bytes, void *arg)
     end->tls_after = false;
     if (end->tls_server)
       stream_write(end->bed->streams, end->id, PARLEY_LIT("!"));
-    stream_secure(end->bed->streams, end->id, end->tls_server ? &end->bed->server_tls : &end->bed->client_tls, end->tls_server,
-                  end->unused ? end->unused : 0);
+    stream_secure(end->bed->streams, end->id, end->tls_server ? &end->bed->server_tls : &end->bed->client_tls,
+                  end->tls_server, end->unused ? end->unused : 0);
     used = line;
   }
   return used;
@@ -86,8 +86,8 @@ static void on_closed(const parley_result *result, void *arg)
   snprintf(end->reason, sizeof(end->reason), "%.*s", TEXT_ARG(result->reason));
 }
 
-static const parley_stream_events events = {.size = sizeof(events), .opened = on_opened, .data = on_data, .writable = on_writable,
-                                            .closed = on_closed};
+static const parley_stream_events events = {
+    .size = sizeof(events), .opened = on_opened, .data = on_data, .writable = on_writable, .closed = on_closed};
 
 static void *on_accepted(uint64_t stream, const parley_peer *peer, void *arg)
 {
@@ -125,7 +125,8 @@ static void bed_open(struct bed *bed)
   bed->near.bed = bed->far.bed = bed;
   bed->next_accepted = &bed->far;
   net_cert_make(&bed->cert, "DNS:localhost,IP:127.0.0.1", 2);
-  bed->server_tls = (parley_tls){.size = sizeof(parley_tls), .cert_pem = parley_text_of(bed->cert.cert), .key_pem = parley_text_of(bed->cert.key)};
+  bed->server_tls = (parley_tls){
+      .size = sizeof(parley_tls), .cert_pem = parley_text_of(bed->cert.cert), .key_pem = parley_text_of(bed->cert.key)};
   bed->client_tls = (parley_tls){.size = sizeof(parley_tls), .ca_pem = parley_text_of(bed->cert.cert)};
 }
 
@@ -525,8 +526,11 @@ START_TEST(what_cannot_be_listened_on_says_why)
   static const struct {
     const char *address;
     parley_status status;
-  } rows[] = {{"localhost:0", PARLEY_INVALID}, {"192.0.2.1:0", PARLEY_INVALID}, {"unix:relative", PARLEY_INVALID},
-              {"unix:/nowhere/at/all", PARLEY_INVALID}, {"", PARLEY_INVALID}};
+  } rows[] = {{"localhost:0", PARLEY_INVALID},
+              {"192.0.2.1:0", PARLEY_INVALID},
+              {"unix:relative", PARLEY_INVALID},
+              {"unix:/nowhere/at/all", PARLEY_INVALID},
+              {"", PARLEY_INVALID}};
   struct bed bed;
   char taken[200];
 
@@ -557,8 +561,8 @@ START_TEST(a_listener_that_is_cancelled_takes_nobody_more)
   until_got(&bed, &bed.far, 10);
   ck_assert_int_eq(bed.n_bound, 1);
   bed.near.open = false;
-  stream_listen(bed.streams, &(parley_endpoint){.size = sizeof(parley_endpoint), .address = PARLEY_LIT("127.0.0.1:0")}, &events,
-                on_accepted, on_bound, &bed, NULL);
+  stream_listen(bed.streams, &(parley_endpoint){.size = sizeof(parley_endpoint), .address = PARLEY_LIT("127.0.0.1:0")},
+                &events, on_accepted, on_bound, &bed, NULL);
   stream_cancel(bed.streams, bed.far.id + 100);
   bed_close(&bed); /* a listener not yet told is told CANCELLED */
   ck_assert_int_eq(bed.n_bound, 2);
@@ -669,7 +673,8 @@ START_TEST(closing_the_owner_tells_everyone)
 
   bed_open(&bed);
   join(&bed, (parley_endpoint){0}, (parley_endpoint){0});
-  stream_connect(bed.streams, &(parley_endpoint){.size = sizeof(parley_endpoint), .address = PARLEY_LIT("name.invalid:25")}, &events,
+  stream_connect(bed.streams,
+                 &(parley_endpoint){.size = sizeof(parley_endpoint), .address = PARLEY_LIT("name.invalid:25")}, &events,
                  &bed.near); /* still resolving */
   streams_close(&bed.streams, peer_flag, &bed.done);
   ck_assert_int_eq(bed.near.n_closed, 0);
@@ -699,8 +704,10 @@ int main(void)
   tcase_add_test(tcase, starttls_secures_both_sides_of_an_open_stream);
   tcase_add_test(tcase, bytes_behind_starttls_are_an_injection);
   tcase_add_test(tcase, unused_bytes_told_to_secure_end_the_stream);
-  tcase_add_loop_test(tcase, a_certificate_is_checked_as_the_flags_say, 0, (int)(sizeof(tls_rows) / sizeof(tls_rows[0])));
-  tcase_add_loop_test(tcase, what_cannot_be_connected_to_says_why, 0, (int)(sizeof(unreachable) / sizeof(unreachable[0])));
+  tcase_add_loop_test(tcase, a_certificate_is_checked_as_the_flags_say, 0,
+                      (int)(sizeof(tls_rows) / sizeof(tls_rows[0])));
+  tcase_add_loop_test(tcase, what_cannot_be_connected_to_says_why, 0,
+                      (int)(sizeof(unreachable) / sizeof(unreachable[0])));
   tcase_add_test(tcase, the_next_address_is_tried);
   tcase_add_test(tcase, a_handshake_that_does_not_come_times_out);
   tcase_add_test(tcase, an_idle_stream_times_out);

@@ -46,7 +46,8 @@ static void pump(struct pair *pair)
   }
 }
 
-static void pair_open(struct pair *pair, const char *names, int days, const char *server_name, uint32_t flags, bool trusted)
+static void pair_open(struct pair *pair, const char *names, int days, const char *server_name, uint32_t flags,
+                      bool trusted)
 {
   struct tls_context *server = NULL, *client = NULL;
   struct net_cert other;
@@ -55,9 +56,11 @@ static void pair_open(struct pair *pair, const char *names, int days, const char
   memset(pair, 0, sizeof(*pair));
   net_cert_make(&pair->cert, names, days);
   net_cert_make(&other, names, days);
-  ck_assert_int_eq(tls_context_server(parley_text_of(pair->cert.cert), parley_text_of(pair->cert.key), &server, &why), PARLEY_OK);
-  ck_assert_int_eq(tls_context_client(parley_text_of(trusted ? pair->cert.cert : other.cert), TEXT_EMPTY, TEXT_EMPTY, flags, &client,
-                                      &why), PARLEY_OK);
+  ck_assert_int_eq(tls_context_server(parley_text_of(pair->cert.cert), parley_text_of(pair->cert.key), &server, &why),
+                   PARLEY_OK);
+  ck_assert_int_eq(tls_context_client(parley_text_of(trusted ? pair->cert.cert : other.cert), TEXT_EMPTY, TEXT_EMPTY,
+                                      flags, &client, &why),
+                   PARLEY_OK);
   pair->server = tls_server_new(server);
   pair->client = tls_client_new(client, server_name);
   tls_context_unref(&server); /* as a reload does: sessions keep what they began with */
@@ -189,7 +192,8 @@ START_TEST(material_that_does_not_fit_says_so)
 
   net_cert_make(&one, "DNS:a", 2);
   net_cert_make(&two, "DNS:a", 2);
-  ck_assert_int_eq(tls_context_server(parley_text_of(one.cert), parley_text_of(two.key), &context, &why), PARLEY_INVALID);
+  ck_assert_int_eq(tls_context_server(parley_text_of(one.cert), parley_text_of(two.key), &context, &why),
+                   PARLEY_INVALID);
   ck_assert_int_eq(tls_context_server(TEXT_EMPTY, TEXT_EMPTY, &context, &why), PARLEY_INVALID);
   ck_assert_int_eq(tls_context_server(PARLEY_LIT("x"), parley_text_of(two.key), &context, &why), PARLEY_INVALID);
   ck_assert_int_eq(tls_context_client(PARLEY_LIT("x"), TEXT_EMPTY, TEXT_EMPTY, 0, &context, &why), PARLEY_INVALID);

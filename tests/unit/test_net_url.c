@@ -219,7 +219,8 @@ END_TEST
 
 START_TEST(a_bad_entry_of_the_allow_list_is_named)
 {
-  static const char *const bad[] = {"10.0.0.0/33", "10.0.0.1/8", "10.0.0", "x", "::/129", "10.0.0.0/", "10.0.0.0/-1", "127.1"};
+  static const char *const bad[] = {"10.0.0.0/33", "10.0.0.1/8", "10.0.0",      "x",
+                                    "::/129",      "10.0.0.0/",  "10.0.0.0/-1", "127.1"};
   static const char *const bad_ports[] = {"0", "65536", "80-", "90-80", "http", "-1"};
 
   for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -233,8 +234,10 @@ START_TEST(ports_are_the_operators)
 {
   struct egress *usual = egress_of("", ""), *own = egress_of("", "8000-8999 443");
 
-  ck_assert(egress_http_port_allowed(usual, 80) && egress_http_port_allowed(usual, 8443) && !egress_http_port_allowed(usual, 8080));
-  ck_assert(egress_http_port_allowed(own, 8000) && egress_http_port_allowed(own, 8999) && egress_http_port_allowed(own, 443));
+  ck_assert(egress_http_port_allowed(usual, 80) && egress_http_port_allowed(usual, 8443) &&
+            !egress_http_port_allowed(usual, 8080));
+  ck_assert(egress_http_port_allowed(own, 8000) && egress_http_port_allowed(own, 8999) &&
+            egress_http_port_allowed(own, 443));
   ck_assert(!egress_http_port_allowed(own, 80) && !egress_http_port_allowed(own, 9000));
   egress_free(&usual);
   egress_free(&own);
@@ -247,9 +250,9 @@ START_TEST(percent_escapes_are_decoded_strictly)
     const char *text;
     bool form;
     const char *want; /* NULL: refused */
-  } cases[] = {{"a%20b", false, "a b"}, {"a+b", false, "a+b"}, {"a+b%2B", true, "a b+"}, {"%c3%A4", false, "\xc3\xa4"},
-               {"%", false, NULL},      {"%2", false, NULL},   {"%2g", false, NULL},     {"a%00b", false, NULL},
-               {"", false, ""}};
+  } cases[] = {{"a%20b", false, "a b"},       {"a+b", false, "a+b"},  {"a+b%2B", true, "a b+"},
+               {"%c3%A4", false, "\xc3\xa4"}, {"%", false, NULL},     {"%2", false, NULL},
+               {"%2g", false, NULL},          {"a%00b", false, NULL}, {"", false, ""}};
   char got[32];
 
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -281,7 +284,8 @@ END_TEST
 START_TEST(addresses_are_read_and_written)
 {
   static const char *const round[] = {"127.0.0.1:80", "[::1]:65535", "[2001:db8::1]:0"};
-  static const char *const bad[] = {"127.0.0.1", "::1:80", "[::1]", "127.0.0.1:65536", "127.0.0.1:", "localhost:80", "127.1:80", ":80"};
+  static const char *const bad[] = {"127.0.0.1",  "::1:80",       "[::1]",    "127.0.0.1:65536",
+                                    "127.0.0.1:", "localhost:80", "127.1:80", ":80"};
   struct net_address address;
   char text[NET_ADDRESS_TEXT_MAX];
 
@@ -301,7 +305,8 @@ int main(void)
   TCase *tcase = tcase_create("all");
 
   tcase_add_loop_test(tcase, a_url_is_taken_or_refused_as_the_table_says, 0, (int)(sizeof(rows) / sizeof(rows[0])));
-  tcase_add_loop_test(tcase, an_address_is_allowed_or_not_as_the_table_says, 0, (int)(sizeof(addresses) / sizeof(addresses[0])));
+  tcase_add_loop_test(tcase, an_address_is_allowed_or_not_as_the_table_says, 0,
+                      (int)(sizeof(addresses) / sizeof(addresses[0])));
   tcase_add_test(tcase, a_host_too_long_is_never_cut);
   tcase_add_test(tcase, a_bad_entry_of_the_allow_list_is_named);
   tcase_add_test(tcase, ports_are_the_operators);
