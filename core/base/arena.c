@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_CHUNK_FIRST 1024   /* bytes, of the first chunk: most messages need no second one */
+#define ARENA_CHUNK_FIRST 976    /* bytes, of the first chunk: with its head within what malloc keeps for each thread */
 #define ARENA_CHUNK_MAX 65536    /* each chunk doubles the last up to this */
 #define ARENA_ALIGN _Alignof(max_align_t)
 

@@ -61,14 +61,19 @@ static id64 newest_id(struct db *db)
                              " UNION ALL SELECT max(id) FROM answer)");
 }
 
+void store_recount(struct sqlite_store *store)
+{
+  store->n_suppressions = (uint64_t)db_int_of(&store->writer, "SELECT count(*) FROM suppression WHERE removed=0");
+  store->n_parked = (uint64_t)db_int_of(&store->writer, "SELECT count(*) FROM park");
+}
+
 static parley_status session_begin(struct sqlite_store *store, struct buf *reterr_why)
 {
   struct db *db = &store->writer;
 
   db_exec(db, "BEGIN IMMEDIATE; UPDATE meta SET value=value+1 WHERE name='session'; COMMIT");
   store->session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
-  store->n_suppressions = (uint64_t)db_int_of(db, "SELECT count(*) FROM suppression WHERE removed=0");
-  store->n_parked = (uint64_t)db_int_of(db, "SELECT count(*) FROM park");
+  store_recount(store);
   id_source_init(&store->ids, store->env, store->config.node, newest_id(db));
   if (db->error == 0 && tails_open(store) == PARLEY_OK)
     return PARLEY_OK;

@@ -147,10 +147,11 @@ struct sqlite_store {
   struct id_source ids;
   struct store_gauges gauges;
   bool full;        /* accepting stopped until a probe commits */
+  int64_t expire_ms, expire_at[3]; /* mono: when to look for what is past its time; where in each table */
   int reserve_fd;
   bool reserve_made; /* room is kept for the results of what is in flight */
   int64_t probe_ms; /* mono: when to try next */
-  uint64_t n_suppressions, n_parked; /* at most so many; 0: nobody is looked up */
+  uint64_t n_suppressions, n_parked; /* 0: nobody is looked up */
   struct timeline_tail *timeline;
   struct idem_tail *idem;
 };

@@ -75,7 +75,7 @@ static id64 suppression_insert(struct round *round, const struct identity *ident
   bind_text(put, 5, reason);
   bind_int(put, 6, at_ms);
   db_run(round->db, put);
-  round->store->n_suppressions++; /* too many after a roll-back only costs a look-up */
+  round->store->n_suppressions++;
   return id;
 }
 

@@ -269,7 +269,7 @@ void facts_load(struct db *db, const struct hash_key *key, bool suppressions, co
 
   *ret = (struct facts){.customer = customer->id, .created = !known, .conversation = customer->conversation,
                         .now_ms = submission->now_ms};
-  ret->identities = arena_alloc(arena, sizeof(*ret->identities) * (all ? FACTS_IDENTITIES_MAX : RECIPIENT_IDENTITIES_MAX));
+  ret->identities = arena_alloc(arena, sizeof(*ret->identities) * (all ? FACTS_IDENTITIES_MAX : submission->to.n_identities));
   facts_named(&loading, submission, found, resolution);
   if (!all && !consents)
     return;

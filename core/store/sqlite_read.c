@@ -34,7 +34,6 @@ void read_end(struct reader *reader)
 
 static void read_run(struct reader *reader, struct store_op *op)
 {
-  op->arena = arena_new();
   op->status = read_of(op->kind)(reader, op);
   if (reader->db->error != 0) {
     op->status = db_status(reader->db);

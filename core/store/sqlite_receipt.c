@@ -183,7 +183,7 @@ static void park_put(struct round *round, const struct store_receipt *receipt)
   bind_text(put, 9, receipt->detail);
   bind_int(put, 10, round->now_ms);
   db_run(round->db, put);
-  round->store->n_parked++; /* too many after a roll-back only costs a look-up */
+  round->store->n_parked++;
 }
 
 /* The oldest parked receipt of this id, taken out. */
@@ -209,6 +209,7 @@ static bool park_take(struct round *round, const struct life_row *row, parley_te
   db_reset(get);
   bind_id(drop, 1, parked);
   db_run(round->db, drop);
+  round->store->n_parked--;
   return true;
 }
 

@@ -120,7 +120,6 @@ static void op_run(struct round *round, struct store_op *op)
   write_fn *write = write_of(op->kind);
   uint64_t h = 0;
 
-  op->arena = arena_new();
   op->status = PARLEY_INVALID;
   if (write == NULL)
     return;
@@ -133,13 +132,34 @@ static void op_run(struct round *round, struct store_op *op)
     op_render(round, op, h);
 }
 
+/* What a rolled-back round had claimed is nobody's. */
+static void op_forget_claims(struct store_op *op)
+{
+  switch ((int)op->kind) {
+  case STORE_CLAIM:
+    container_of(op, struct store_claim, op)->n_claims = 0;
+    break;
+  case STORE_SWEEP:
+    container_of(op, struct store_sweep, op)->n_claims = 0;
+    break;
+  case STORE_SETTLE:
+    container_of(op, struct store_settle, op)->next = NULL;
+    break;
+  case STORE_RECEIPT:
+    container_of(op, struct store_receipt, op)->next = NULL;
+    break;
+  }
+}
+
 static void op_ended(struct store_op *op, parley_status commit)
 {
   if (op->kind == STORE_ACCEPT)
     accept_ended(container_of(op, struct store_accept, op),
                  commit == PARLEY_OK && op->status == PARLEY_OK && op->replay == REPLAY_NO);
-  if (commit != PARLEY_OK)
-    op->status = commit;
+  if (commit == PARLEY_OK)
+    return;
+  op->status = commit;
+  op_forget_claims(op);
 }
 
 /* --- one round ------------------------------------------------------------------------------------------------------------------ */
@@ -168,6 +188,7 @@ static void round_rolled_back(struct round *round, parley_status status)
   if (!sqlite3_get_autocommit(round->db->handle))
     sqlite3_exec(round->db->handle, "ROLLBACK", NULL, NULL, NULL);
   tails_undo(round);
+  store_recount(store);
   for (size_t i = 0; i < round->n_seats; i++)
     atomic_fetch_add(round->seats[i], 1);
   store->gauges.failed_rounds++;
@@ -245,8 +266,10 @@ static void round_run(struct sqlite_store *store, struct list *ops, size_t n_ops
   round_begin(&round, store);
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_run(&round, LIST_ITEM(at, struct store_op, link));
-  if (!store->full)
+  if (!store->full) {
     tails_write(&round, behind + round.n_tail + round.n_idem);
+    expire_step(&round);
+  }
   counters_write(&round);
   st = round_commit(&round);
   for (struct list *at = ops->next; at != ops; at = at->next)
@@ -277,7 +300,6 @@ static void idle_flush(struct sqlite_store *store)
   list_init(&none);
   tails_seal(store, 1);
   round_run(store, &none, 0, IDLE_ROWS);
-  tails_expire(store);
 }
 
 /* Waits for work. Returns how many ops were moved to `ops`; 0: time is up, or *closing. */

@@ -390,7 +390,8 @@ static void idem_write(struct db *db, struct idem_tail *tail, size_t rows)
   mark_put(db, "idem", upto);
 }
 
-/* One piece of the oldest day, once no key in it must be kept; then the table itself. */
+/* One piece of the oldest day, once no key in it must be kept; then the table itself, in a round of its own: if that is rolled
+ * back, the table stays without being looked into, and is found again at the next start. */
 static void idem_expire(struct db *db, struct idem_tail *tail, int64_t now_ms, int64_t keep_ms)
 {
   struct idem_day *oldest = tail->n_days > 1 ? &tail->days[tail->n_days - 1] : NULL;
@@ -496,9 +497,9 @@ void tails_undo(struct round *round)
     map_take(&idem->map, idem->active[--idem->n_active].h);
 }
 
-void tails_expire(struct sqlite_store *store)
+void tails_expire(struct round *round)
 {
-  idem_expire(&store->writer, store->idem, store->env->now_ms(store->env), store->config.idempotency_keep_ms);
+  idem_expire(round->db, round->store->idem, round->now_ms, round->store->config.idempotency_keep_ms);
 }
 
 /* --- start and end --------------------------------------------------------------------------------------------------------------- */

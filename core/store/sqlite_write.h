@@ -25,6 +25,8 @@ bool round_take_seat(struct round *round, atomic_int *room); /* false: the lane 
 uint64_t round_event(struct round *round, const char *type, int64_t at_ms, id64 customer, id64 identity, id64 conversation,
                      id64 message, parley_text data); /* returns its seq */
 
+void store_recount(struct sqlite_store *store); /* sqlite.c; what is counted in memory, after a roll-back */
+
 typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
     write_inbound, write_customer_put, write_consent, write_suppress, write_touchpoint, write_conversation_put, write_note,
@@ -159,6 +161,10 @@ void tails_begin(struct sqlite_store *store); /* remembers where tails_undo() mu
 void tails_write(struct round *round, size_t n_new);
 void tails_committed(struct round *round);
 void tails_undo(struct round *round);
-void tails_expire(struct sqlite_store *store); /* outside of a round: one small piece of what is past its time */
+void tails_expire(struct round *round); /* one small piece of what is past its time */
+
+/* --- sqlite_expire.c ----------------------------------------------------------------------------------------------------------- */
+
+void expire_step(struct round *round); /* at most once a second: a slice of each table */
 
 #endif

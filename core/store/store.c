@@ -1,5 +1,6 @@
 /* store.c - the front of every driver: limits, who writes and who reads, and completion on the loop. */
 #include "driver.h"
+#include "core/base/arena.h"
 #include "core/base/text.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -123,7 +124,7 @@ void store_submit(struct store *store, struct store_op *op)
   size_t limit = is_read(op->kind) ? STORE_READ_QUEUE_MAX : STORE_QUEUE_MAX;
 
   op->status = PARLEY_OK;
-  op->arena = NULL;
+  op->arena = arena_new(); /* here, so that the thread that frees it made it: allocators like that */
   op->replay = REPLAY_NO;
   op->queued_ms = store->env->mono_ms(store->env);
   list_init(&op->link);

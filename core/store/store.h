@@ -61,7 +61,7 @@ struct store_op {
   enum store_kind kind;
   void (*done)(struct store_op *op); /* on the loop, once */
   parley_status status;
-  struct arena *arena;               /* results; made by the driver, freed by the caller (may be NULL) */
+  struct arena *arena;               /* results; made by store_submit(), freed by the caller */
   const struct store_idem *idem;     /* writes: NULL or as above */
   /* With idem: makes the answer that is stored with the write, from the op's results; returns its HTTP code. Answers of 400 and
    * above are not stored. Runs inside the transaction. */

@@ -301,6 +301,25 @@ START_TEST(a_business_key_stands_for_its_first_message_until_that_is_cancelled)
 }
 END_TEST
 
+START_TEST(keys_and_parked_receipts_go_when_their_time_is_over)
+{
+  struct store_receipt receipt;
+  char answer[32];
+
+  ck_assert_int_eq(keyed_run("k1", "body", answer), REPLAY_NO);
+  accept_with_key("order-1042");
+  receipt_of(&f, &rules, "sms", "nobody", 0, PARLEY_RECEIPT_READ, &receipt);
+  env_fake_step(&f.fake, INT64_C(7) * 86400000 - 1000);
+  ck_assert_int_eq(keyed_run("k1", "body", answer), REPLAY_SAME);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM park"), 0);
+  env_fake_step(&f.fake, INT64_C(30) * 86400000);
+  ck_assert_int_eq(keyed_run("k2", "body", answer), REPLAY_NO);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM answer"), 1);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM business_key"), 0);
+  ck_assert_int_eq(keyed_run("k1", "body", answer), REPLAY_NO);
+}
+END_TEST
+
 /* --- settle ----------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(an_accepted_outcome_ends_the_message_as_sent)
@@ -692,6 +711,7 @@ int main(void)
   tcase_add_test(tcase, twins_within_one_round_make_one_message);
   tcase_add_test(tcase, a_refusal_is_not_remembered);
   tcase_add_test(tcase, a_business_key_stands_for_its_first_message_until_that_is_cancelled);
+  tcase_add_test(tcase, keys_and_parked_receipts_go_when_their_time_is_over);
   tcase_add_test(tcase, an_accepted_outcome_ends_the_message_as_sent);
   tcase_add_test(tcase, a_retry_waits_for_its_time_and_takes_the_next_token);
   tcase_add_test(tcase, a_delivery_that_was_taken_back_costs_no_attempt);

@@ -1,0 +1,67 @@
+/* sqlite_expire.c - rows that nobody needs any more go in small slices within ordinary rounds: answers and their index, keys,
+ * what came in once, provider ids, parked receipts. Messages, events and timelines stay. */
+#include "sqlite_write.h"
+
+#define EXPIRE_EVERY_MS 1000
+#define EXPIRE_SLICE_ROWS 256
+#define DAY_MS INT64_C(86400000)
+#define KEYS_KEEP_MS (31 * DAY_MS) /* business keys stand for 30 days, inbound ids and provider ids as long */
+#define PARK_KEEP_MS DAY_MS
+
+/* The smallest id that is not older than at_ms. */
+static id64 id_at(int64_t at_ms)
+{
+  return at_ms <= ID_EPOCH_MS ? 0 : (id64)(at_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS);
+}
+
+static void expire_by_id(struct round *round, sqlite3_stmt *drop, int64_t before_ms)
+{
+  bind_id(drop, 1, id_at(before_ms));
+  bind_int(drop, 2, EXPIRE_SLICE_ROWS);
+  db_run(round->db, drop);
+}
+
+/* Tables in the order of a hash: the slice goes round and round. */
+struct walk { sqlite3_stmt *next, *drop; int64_t *cursor; };
+
+static void expire_walk(struct round *round, const struct walk *walk, int64_t limit)
+{
+  int64_t from = *walk->cursor, to = INT64_MAX;
+
+  bind_int(walk->next, 1, from);
+  bind_int(walk->next, 2, EXPIRE_SLICE_ROWS);
+  if (db_step(round->db, walk->next))
+    to = col_int(walk->next, 0);
+  db_reset(walk->next);
+  bind_int(walk->drop, 1, from);
+  bind_int(walk->drop, 2, to);
+  bind_int(walk->drop, 3, limit);
+  db_run(round->db, walk->drop);
+  *walk->cursor = to == INT64_MAX ? INT64_MIN : to;
+}
+
+void expire_step(struct round *round)
+{
+  struct sqlite_store *store = round->store;
+  struct db *db = round->db;
+  int64_t mono_ms = store->env->mono_ms(store->env), now_ms = round->now_ms;
+  struct walk keys = {db_sql(db, "SELECT h FROM business_key WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                      db_sql(db, "DELETE FROM business_key WHERE h>=? AND h<=? AND at<?"), &store->expire_at[0]};
+  struct walk seen = {db_sql(db, "SELECT h FROM seen WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                      db_sql(db, "DELETE FROM seen WHERE h>=? AND h<=? AND at<?"), &store->expire_at[1]};
+  struct walk refs = {db_sql(db, "SELECT h FROM provider_ref WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                      db_sql(db, "DELETE FROM provider_ref WHERE h>=? AND h<=? AND message<?"), &store->expire_at[2]};
+
+  if (mono_ms < store->expire_ms)
+    return;
+  store->expire_ms = mono_ms + EXPIRE_EVERY_MS;
+  expire_by_id(round, db_sql(db, "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE id<? ORDER BY id LIMIT ?)"),
+               now_ms - store->config.idempotency_keep_ms - DAY_MS);
+  expire_by_id(round, db_sql(db, "DELETE FROM park WHERE id IN (SELECT id FROM park WHERE id<? ORDER BY id LIMIT ?)"),
+               now_ms - PARK_KEEP_MS);
+  store->n_parked -= (uint64_t)db_changes(db);
+  expire_walk(round, &keys, now_ms - KEYS_KEEP_MS);
+  expire_walk(round, &seen, now_ms - KEYS_KEEP_MS);
+  expire_walk(round, &refs, (int64_t)id_at(now_ms - KEYS_KEEP_MS));
+  tails_expire(round);
+}
