@@ -1,7 +1,6 @@
 #include "core/base/env.h"
 #include "core/net/dns.h"
-#include "net_peer.h"
-#include <stdio.h>
+#include "net_names.h"
 
 /* A name server of a few lines: answers A and AAAA for good.example, NXDOMAIN for the rest, nothing for silent.example.
  */
@@ -9,79 +8,20 @@ struct names {
   uv_loop_t loop;
   struct env_fake env;
   struct dns *dns;
-  uv_poll_t poll;
-  int fd, n_asked;
-  bool closed, poll_closed, done;
+  struct net_names server;
+  bool closed, done;
   parley_status status;
   char found[256];
   int n_done;
 };
 
-static size_t question_name(const unsigned char *packet, size_t len, char *to)
-{
-  size_t at = 12, n = 0;
-
-  while (at < len && packet[at] != 0) {
-    memcpy(to + n, packet + at + 1, packet[at]);
-    n += packet[at];
-    to[n++] = '.';
-    at += 1u + packet[at];
-  }
-  to[n > 0 ? n - 1 : 0] = '\0';
-  return at + 1 + 4;
-}
-
-static void names_on_packet(uv_poll_t *poll, int status, int events)
-{
-  static const unsigned char a[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
-  static const unsigned char aaaa[] = {0xc0, 12,   0, 28, 0, 1, 0, 0, 0, 30, 0, 16, 0x20, 1,
-                                       0xd,  0xb8, 0, 0,  0, 0, 0, 0, 0, 0,  0, 0,  0,    9};
-  struct names *names = poll->data;
-  unsigned char packet[600];
-  char name[300];
-  struct sockaddr_in from;
-  socklen_t from_len = sizeof(from);
-  ssize_t n = recvfrom(names->fd, packet, 512, 0, (struct sockaddr *)&from, &from_len);
-  size_t len;
-
-  (void)status;
-  (void)events;
-  if (n < 17)
-    return;
-  names->n_asked++;
-  len = question_name(packet, (size_t)n, name);
-  if (strcmp(name, "silent.example") == 0)
-    return;
-  packet[2] = 0x84; /* an answer, authoritative */
-  packet[3] = strcmp(name, "good.example") == 0 ? 0x80 : 0x83;
-  memset(packet + 6, 0, 6);
-  if (packet[3] == 0x80) {
-    bool six = packet[len - 3] == 28;
-
-    packet[7] = 1;
-    memcpy(packet + len, six ? aaaa : a, six ? sizeof(aaaa) : sizeof(a));
-    len += six ? sizeof(aaaa) : sizeof(a);
-  }
-  sendto(names->fd, packet, len, 0, (struct sockaddr *)&from, from_len);
-}
-
 static void names_open(struct names *names)
 {
-  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t len = sizeof(at);
-  char servers[32];
-
   memset(names, 0, sizeof(*names));
   ck_assert_int_eq(uv_loop_init(&names->loop), 0);
   env_fake_init(&names->env, 1);
-  names->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  ck_assert_int_eq(bind(names->fd, (struct sockaddr *)&at, sizeof(at)), 0);
-  getsockname(names->fd, (struct sockaddr *)&at, &len);
-  uv_poll_init(&names->loop, &names->poll, names->fd);
-  names->poll.data = names;
-  uv_poll_start(&names->poll, UV_READABLE, names_on_packet);
-  snprintf(servers, sizeof(servers), "127.0.0.1:%u", ntohs(at.sin_port));
-  ck_assert_int_eq(dns_new(&names->loop, &names->env.env, servers, &names->dns), PARLEY_OK);
+  net_names_open(&names->server, &names->loop);
+  ck_assert_int_eq(dns_new(&names->loop, &names->env.env, names->server.servers, &names->dns), PARLEY_OK);
 }
 
 static void names_on_done(const struct dns_answer *answer, void *arg)
@@ -105,9 +45,8 @@ static void names_close(struct names *names)
     dns_close(&names->dns, peer_flag, &names->closed);
     peer_until(&names->loop, &names->closed);
   }
-  uv_close((uv_handle_t *)&names->poll, NULL);
+  net_names_close(&names->server, &names->loop);
   peer_loop_end(&names->loop);
-  close(names->fd);
 }
 
 static void ask(struct names *names, const char *host)
@@ -152,7 +91,7 @@ START_TEST(what_is_no_name_is_answered_without_asking)
   }
   ask(&names, "localhost");
   ck_assert_ptr_nonnull(strstr(names.found, "127.0.0.1:443"));
-  ck_assert_int_eq(names.n_asked, 0);
+  ck_assert_int_eq(names.server.n_asked, 0);
   names_close(&names);
 }
 END_TEST

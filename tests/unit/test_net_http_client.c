@@ -5,13 +5,14 @@
 #include "core/net/http_server.h"
 #include "core/net/tls.h"
 #include "net_cert.h"
-#include "net_peer.h"
+#include "net_names.h"
 #include <stdio.h>
 
 /* The client under test, our own server as a well-behaved peer, and plain sockets as bad ones. */
 struct bed {
   uv_loop_t loop;
   struct env_fake env;
+  struct net_names names;
   struct dns *dns;
   struct egress *egress;
   struct http_client *client;
@@ -84,7 +85,8 @@ static void bed_open(struct bed *bed, bool loopback_allowed, struct http_client_
   memset(bed, 0, sizeof(*bed));
   ck_assert_int_eq(uv_loop_init(&bed->loop), 0);
   env_fake_init(&bed->env, INT64_C(1763764869000)); /* Fri, 21 Nov 2025 22:41:09 GMT */
-  ck_assert_int_eq(dns_new(&bed->loop, &bed->env.env, "127.0.0.1:1", &bed->dns), PARLEY_OK);
+  net_names_open(&bed->names, &bed->loop);
+  ck_assert_int_eq(dns_new(&bed->loop, &bed->env.env, bed->names.servers, &bed->dns), PARLEY_OK);
   ck_assert_int_eq(egress_new(allow, loopback_allowed ? 2 : 0, ports, 1, &bed->egress, &bad), PARLEY_OK);
   ck_assert_int_eq(http_client_new(&bed->loop, &bed->env.env, bed->dns, bed->egress, &conf, &bed->client), PARLEY_OK);
   bed->server = http_server_new(&bed->loop, &bed->env.env, &(struct http_server_conf){0}, &bed_handler, bed);
@@ -105,6 +107,7 @@ static void bed_close(struct bed *bed)
   buf_done(&bed->reason);
   buf_done(&bed->headers);
   buf_done(&bed->seen);
+  net_names_close(&bed->names, &bed->loop);
   peer_loop_end(&bed->loop);
 }
 
@@ -238,6 +241,40 @@ START_TEST(a_name_is_looked_up_once_and_guarded_by_its_address)
   ck_assert_ptr_nonnull(strstr(bed.seen.at, "host=localhost:"));
   ck_assert_uint_le(http_client_counters(bed.client)->connections_opened, 2); /* ::1 may be tried first */
   bed_close(&bed);
+}
+END_TEST
+
+START_TEST(a_name_that_means_a_private_address_is_refused_at_send_time)
+{
+  struct bed bed;
+
+  bed_open(&bed, true, (struct http_client_conf){0});
+  ask(&bed, (struct http_call){0}, "http://inside.example/");
+  ck_assert_int_eq(bed.status, PARLEY_DENIED);
+  ck_assert_int_eq(strncmp(bed.reason.at, "address_not_allowed", 19), 0);
+  ask(&bed, (struct http_call){0}, "http://nowhere.example/");
+  ck_assert_int_eq(bed.status, PARLEY_NOT_FOUND);
+  ck_assert_uint_eq(http_client_counters(bed.client)->connections_opened, 0);
+  bed_close(&bed);
+}
+END_TEST
+
+START_TEST(the_socket_itself_is_guarded)
+{
+  struct bed bed;
+  struct egress *narrow = NULL;
+  parley_text bad;
+
+  bed_open(&bed, true, (struct http_client_conf){0});
+  ck_assert_int_eq(egress_new(NULL, 0, NULL, 0, &narrow, &bad), PARLEY_OK);
+  start(&bed, (struct http_call){0}, bed.port, "/"); /* its URL was fine; the rules change before it connects */
+  http_client_egress_set(bed.client, narrow);
+  peer_until(&bed.loop, &bed.done);
+  ck_assert_int_eq(bed.status, PARLEY_DENIED);
+  ck_assert(!bed.sent);
+  ck_assert_int_eq(bed.n_requests, 0);
+  bed_close(&bed);
+  egress_free(&narrow);
 }
 END_TEST
 
@@ -536,6 +573,8 @@ int main(void)
   tcase_add_test(tcase, methods_follow_each_other_on_one_connection);
   tcase_add_test(tcase, what_may_not_be_asked_is_refused_unsent);
   tcase_add_test(tcase, a_name_is_looked_up_once_and_guarded_by_its_address);
+  tcase_add_test(tcase, a_name_that_means_a_private_address_is_refused_at_send_time);
+  tcase_add_test(tcase, the_socket_itself_is_guarded);
   tcase_add_test(tcase, redirects_are_answers);
   tcase_add_test(tcase, retry_after_is_read_and_clamped);
   tcase_add_loop_test(tcase, a_bad_peer_ends_as_the_table_says, 0, (int)(sizeof(bad_peers) / sizeof(bad_peers[0])));
