@@ -168,17 +168,19 @@ static void channel_down(parley_channel *channel, const struct smtp_result *resu
   channel->host->health(channel->host, PARLEY_DOWN, cause, remedy_of(result->stage));
 }
 
-static void backoff_begin(parley_channel *channel)
-{
-  channel->failures++;
-  channel->backoff_until_ms = now_ms(channel) + backoff_ms(channel->failures);
-}
-
 static uint32_t backoff_left_ms(const parley_channel *channel)
 {
   int64_t left = channel->backoff_until_ms - now_ms(channel);
 
   return left > 0 ? (uint32_t)left : 0;
+}
+
+static void backoff_begin(parley_channel *channel)
+{
+  if (backoff_left_ms(channel) > 0) /* one of several at the same time: one failure */
+    return;
+  channel->failures++;
+  channel->backoff_until_ms = now_ms(channel) + backoff_ms(channel->failures);
 }
 
 static bool any_link_ready(const parley_channel *channel) /* or at least logged in once */

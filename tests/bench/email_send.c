@@ -1,7 +1,8 @@
 /* email_send - how fast the email plugin alone sends: the real .so on real byte streams, no store, no daemon.
  *
- * usage: email_send -p PORT [-n MAILS=10000] [-b BODY_BYTES=1024] [-S SESSIONS=20] [-t required|opportunistic|off] [-H host]
- * Prints {mails, accepted, other, last_code, last_detail, rate, cpu_us_per_mail}. Compare with smtp_sink's own figures. */
+ * usage: email_send -p PORT [-n MAILS=10000] [-b BODY_BYTES=1024] [-S SESSIONS=20] [-t required|opportunistic|off] [-H HOST]
+ *                   [-u USER -w PASSWORD]
+ * Prints {mails, outcomes by name, last_code, last_detail, rate, cpu_us_per_mail}; exit code 0 when all were accepted. */
 #include "bench.h"
 #include "core/base/env.h"
 #include "core/net/stream.h"
@@ -12,7 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { OPEN_MAX_TOKENS = 8192, TIMERS_MAX = 16, TEXT_MAX = 512 };
+enum { OPEN_MAX_TOKENS = 8192, TIMERS_MAX = 16, TEXT_MAX = 512, OUTCOMES = PARLEY_OUTCOME_UNKNOWN + 1 };
+static const char *const outcome_names[OUTCOMES] = {NULL, "accepted", "delivered", "retry", "rejected", "bad_address",
+                                                    "throttled", "channel_down", "unknown"};
 
 struct mail {
   parley_message message;
@@ -38,7 +41,9 @@ struct bench {
   uv_prepare_t feeder;
   struct mail mails[OPEN_MAX_TOKENS];
   struct bench_timer timers[TIMERS_MAX];
-  uint64_t wanted, sent, accepted, other, next_id;
+  uint64_t wanted, sent, settled, outcomes[OUTCOMES], next_id;
+  const char *smtp, *tls, *user, *password;
+  long sessions;
   char *body, code[TEXT_MAX], detail[TEXT_MAX];
   size_t body_bytes;
   int64_t first_us, last_us;
@@ -114,13 +119,10 @@ static void h_settle(const parley_host *host, uint64_t token, const parley_outco
   struct bench *bench = self(host);
 
   (void)token;
-  if (outcome->result == PARLEY_OUTCOME_ACCEPTED)
-    bench->accepted++;
-  else
-    bench->other++;
+  bench->outcomes[outcome->result < OUTCOMES ? outcome->result : 0]++;
   snprintf(bench->code, sizeof bench->code, "%.*s", (int)outcome->code.len, outcome->code.at);
   snprintf(bench->detail, sizeof bench->detail, "%.*s", (int)outcome->detail.len, outcome->detail.at);
-  if (bench->accepted + bench->other == bench->wanted) {
+  if (++bench->settled == bench->wanted) {
     bench->last_us = bench_mono_us();
     uv_stop(bench->loop);
   }
@@ -186,26 +188,36 @@ static void feed(uv_prepare_t *feeder)
 }
 
 /* --- Start ------------------------------------------------------------------------------------------------------------ */
-static parley_value value_of(const parley_option *option, const char *smtp, long sessions, const char *tls)
+static const char *option_text(const struct bench *bench, const char *name)
+{
+  const struct { const char *name, *text; } texts[] = {{"smtp", bench->smtp}, {"from", "Shop <orders@shop.example>"},
+      {"tls", bench->tls}, {"user", bench->user}, {"password", bench->password}};
+
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    if (strcmp(name, texts[i].name) == 0)
+      return texts[i].text;
+  return NULL;
+}
+
+static parley_value value_of(const struct bench *bench, const parley_option *option)
 {
   parley_value value = {.size = sizeof value, .name = parley_text_of(option->name)};
-  const char *text = strcmp(option->name, "smtp") == 0 ? smtp : strcmp(option->name, "from") == 0 ? "Shop <orders@shop.example>"
-                     : strcmp(option->name, "tls") == 0 ? tls : NULL;
+  const char *text = option_text(bench, option->name);
 
   if (text != NULL) {
     value.type = option->type;
     value.text = parley_text_of(text);
-    while (option->choices != NULL && strcmp(option->choices[value.number], text) != 0)
+    while (option->choices != NULL && option->choices[value.number] != NULL && strcmp(option->choices[value.number], text) != 0)
       value.number++;
   }
   if (strcmp(option->name, "sessions") == 0) {
     value.type = PARLEY_OPTION_INT;
-    value.number = sessions;
+    value.number = bench->sessions;
   }
   return value;
 }
 
-static void plugin_start(struct bench *bench, const char *smtp, long sessions, const char *tls)
+static void plugin_start(struct bench *bench)
 {
   static parley_value values[TIMERS_MAX];
   static const parley_value *items[TIMERS_MAX];
@@ -218,7 +230,7 @@ static void plugin_start(struct bench *bench, const char *smtp, long sessions, c
     exit(1);
   }
   for (; bench->plugin->options[root.n_items] != NULL; root.n_items++) {
-    values[root.n_items] = value_of(bench->plugin->options[root.n_items], smtp, sessions, tls);
+    values[root.n_items] = value_of(bench, bench->plugin->options[root.n_items]);
     items[root.n_items] = &values[root.n_items];
   }
   if (bench->plugin->create(&bench->host, &root, &bench->channel) != PARLEY_OK || bench->plugin->start(bench->channel) != PARLEY_OK)
@@ -246,30 +258,52 @@ static double cpu_us(void)
   return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_S + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static void report(const struct bench *bench, double cpu)
+{
+  printf("{\"mails\":%llu", (unsigned long long)bench->wanted);
+  for (size_t i = 1; i < OUTCOMES; i++)
+    printf(",\"%s\":%llu", outcome_names[i], (unsigned long long)bench->outcomes[i]);
+  printf(",\"last_code\":\"%s\",\"last_detail\":\"%s\",\"rate\":%.0f,\"cpu_us_per_mail\":%.1f}\n", bench->code, bench->detail,
+         (double)bench->wanted * US_PER_S / (double)(bench->last_us - bench->first_us + 1), cpu / (double)bench->wanted);
+}
+
+static bool arguments_read(struct bench *bench, int argc, char **argv, char *smtp)
+{
+  const char *server = "127.0.0.1";
+  long port = 2526;
+  int c;
+
+  while ((c = getopt(argc, argv, "p:n:b:S:t:H:u:w:")) != -1) {
+    switch (c) {
+    case 'p': port = bench_number('p', optarg, 1, UINT16_MAX); break;
+    case 'n': bench->wanted = (uint64_t)bench_number('n', optarg, 1, 100000000); break;
+    case 'b': bench->body_bytes = (size_t)bench_number('b', optarg, 1, 1000000); break;
+    case 'S': bench->sessions = bench_number('S', optarg, 1, OPEN_MAX_TOKENS / 4); break;
+    case 't': bench->tls = optarg; break;
+    case 'H': server = optarg; break;
+    case 'u': bench->user = optarg; break;
+    case 'w': bench->password = optarg; break;
+    default: return false;
+    }
+  }
+  snprintf(smtp, TEXT_MAX, "smtp://%s:%ld", server, port);
+  bench->smtp = smtp;
+  return true;
+}
+
 int main(int argc, char **argv)
 {
   struct bench *bench = calloc(1, sizeof *bench);
-  long port = 2526, sessions = 20;
-  const char *tls = NULL, *server = "127.0.0.1";
   char smtp[TEXT_MAX];
   double cpu;
-  int c;
 
   if (bench == NULL)
     return 1;
   bench->wanted = 10000;
   bench->body_bytes = 1024;
-  while ((c = getopt(argc, argv, "p:n:b:S:t:H:")) != -1) {
-    switch (c) {
-    case 'p': port = bench_number('p', optarg, 1, UINT16_MAX); break;
-    case 'n': bench->wanted = (uint64_t)bench_number('n', optarg, 1, 100000000); break;
-    case 'b': bench->body_bytes = (size_t)bench_number('b', optarg, 1, 1000000); break;
-    case 'S': sessions = bench_number('S', optarg, 1, OPEN_MAX_TOKENS / 4); break;
-    case 't': tls = optarg; break;
-    case 'H': server = optarg; break;
-    default: return 2;
-    }
-  }
+  bench->sessions = 20;
+  if (!arguments_read(bench, argc, argv, smtp))
+    return 2;
   bench->body = malloc(bench->body_bytes);
   for (size_t i = 0; bench->body != NULL && i < bench->body_bytes; i++)
     bench->body[i] = i % 70 == 69 ? '\n' : 'x';
@@ -278,18 +312,13 @@ int main(int argc, char **argv)
                               .now_ms = h_now, .mono_ms = h_mono, .metric = h_metric, .timer = h_timer, .cancel = h_cancel,
                               .settle = h_settle, .window = h_window, .health = h_health, .extension = h_extension};
   net_start(bench);
-  snprintf(smtp, sizeof smtp, "smtp://%s:%ld", server, port);
-  plugin_start(bench, smtp, sessions, tls);
+  plugin_start(bench);
   uv_prepare_init(bench->loop, &bench->feeder);
   bench->feeder.data = bench;
   bench->first_us = bench_mono_us();
   cpu = cpu_us();
   uv_prepare_start(&bench->feeder, feed);
   uv_run(bench->loop, UV_RUN_DEFAULT);
-  printf("{\"mails\":%llu,\"accepted\":%llu,\"other\":%llu,\"last_code\":\"%s\",\"last_detail\":\"%s\",\"rate\":%.0f,"
-         "\"cpu_us_per_mail\":%.1f}\n",
-         (unsigned long long)bench->wanted, (unsigned long long)bench->accepted, (unsigned long long)bench->other, bench->code,
-         bench->detail, (double)bench->wanted * US_PER_S / (double)(bench->last_us - bench->first_us + 1),
-         (cpu_us() - cpu) / (double)bench->wanted);
-  return bench->accepted == bench->wanted ? 0 : 1;
+  report(bench, cpu_us() - cpu);
+  return bench->outcomes[PARLEY_OUTCOME_ACCEPTED] == bench->wanted ? 0 : 1;
 }

@@ -510,6 +510,19 @@ START_TEST(a_server_that_is_away_is_waited_for)
 }
 END_TEST
 
+START_TEST(many_connections_refused_at_once_are_one_failure)
+{
+  host->refuse = true;
+  start(plain);
+  for (uint64_t token = 1; token <= 40; token++)
+    submit(token);
+  stream_host_run(host);
+  for (uint64_t token = 1; token <= 40; token++)
+    ck_assert_uint_eq(settled(token)->result, PARLEY_OUTCOME_THROTTLED);
+  ck_assert_uint_eq(host->n_health, 0);
+}
+END_TEST
+
 START_TEST(a_server_that_takes_few_connections_gets_few)
 {
   start(plain);
@@ -801,6 +814,7 @@ int main(void)
   tcase_add_test(tcase, a_wrong_password_stops_the_channel_until_it_is_right);
   tcase_add_test(tcase, a_refused_sender_stops_the_channel_and_does_not_flap);
   tcase_add_test(tcase, a_server_that_is_away_is_waited_for);
+  tcase_add_test(tcase, many_connections_refused_at_once_are_one_failure);
   tcase_add_test(tcase, a_server_that_takes_few_connections_gets_few);
   tcase_add_test(tcase, a_probe_logs_in_and_sends_nothing);
   tcase_add_loop_test(tcase, an_address_is_used_exactly_or_not_at_all, 0, COUNT(addresses));
