@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-  JOBS_PER_SESSION = 4,       /* tokens open for each connection: one on its way, the rest so that none ever waits for the host */
+  JOBS_PER_SESSION = 4,       /* tokens open for each connection: one on its way, the others at hand when it is done */
   CONNECT_MS = 30000,
   IDLE_MS = 30000,            /* a connection with nothing to do takes its leave */
   TICK_MS = 1000,
@@ -57,7 +57,7 @@ struct parley_channel {
 
 static int64_t now_ms(const parley_channel *channel) { return channel->host->mono_ms(channel->host); }
 
-/* --- Jobs ------------------------------------------------------------------------------------------------------------ */
+/* --- Jobs --------------------------------------------------------------------------------------------------------- */
 static void queue_init(struct queue *queue)
 {
   *queue = (struct queue){.end = &queue->first};
@@ -105,27 +105,31 @@ static void job_settle(parley_channel *channel, struct email_job **job, const st
   email_job_settle(job, result);
 }
 
-static void job_end(parley_channel *channel, struct email_job **job, uint32_t outcome, uint32_t retry_ms, parley_text detail)
+static void job_end(parley_channel *channel, struct email_job **job, uint32_t outcome, uint32_t retry_ms,
+                    parley_text detail)
 {
   job_gone(channel, *job);
   email_job_end(job, outcome, retry_ms, detail);
 }
 
-static void queue_flush(parley_channel *channel, struct queue *queue, uint32_t outcome, uint32_t retry_ms, parley_text detail)
+static void queue_flush(parley_channel *channel, struct queue *queue, uint32_t outcome, uint32_t retry_ms,
+                        parley_text detail)
 {
   for (struct email_job *job = queue_pop(queue); job != NULL; job = queue_pop(queue))
     job_end(channel, &job, outcome, retry_ms, detail);
 }
 
-/* --- Up and down ----------------------------------------------------------------------------------------------------- */
+/* --- Up and down -------------------------------------------------------------------------------------------------- */
 static parley_text remedy_of(enum smtp_stage stage)
 {
   switch (stage) {
   case SMTP_STAGE_CONNECT:
   case SMTP_STAGE_GREETING:
   case SMTP_STAGE_EHLO:
-  case SMTP_STAGE_HELO: return PARLEY_LIT("is the server of option smtp reachable from here, and does it know this machine?");
-  case SMTP_STAGE_STARTTLS: return PARLEY_LIT("check the port and the certificate; a server without TLS needs tls: off");
+  case SMTP_STAGE_HELO:
+    return PARLEY_LIT("is the server of option smtp reachable from here, and does it know this machine?");
+  case SMTP_STAGE_STARTTLS:
+    return PARLEY_LIT("check the port and the certificate; a server without TLS needs tls: off");
   case SMTP_STAGE_AUTH: return PARLEY_LIT("check user and password");
   case SMTP_STAGE_MAIL: return PARLEY_LIT("may this user send from the address of option from?");
   case SMTP_STAGE_RCPT:
@@ -186,7 +190,8 @@ static void backoff_begin(parley_channel *channel)
 static bool any_link_ready(const parley_channel *channel) /* or at least logged in once */
 {
   for (const struct link *link = channel->links; link != NULL; link = link->next)
-    if (!link->probe && link->session.was_ready && link->session.state != SMTP_OVER && link->session.state != SMTP_QUITTING)
+    if (!link->probe && link->session.was_ready && link->session.state != SMTP_OVER &&
+        link->session.state != SMTP_QUITTING)
       return true;
   return false;
 }
@@ -228,7 +233,7 @@ static void stop_finish(parley_channel *channel)
   done(channel->stopped_arg);
 }
 
-/* --- A connection ---------------------------------------------------------------------------------------------------- */
+/* --- A connection ------------------------------------------------------------------------------------------------- */
 static void pump(parley_channel *channel);
 static void large_pump(parley_channel *channel);
 
@@ -425,15 +430,15 @@ static bool link_open(parley_channel *channel, struct email_job *probe)
   link->login = !link->probe;
   channel->n_logins += link->login;
   smtp_session_init(&link->session, &channel->options.smtp, &link_owner, link);
-  link->stream = channel->stream->connect(channel->host,
-                                          PARLEY_REF(parley_endpoint, .address = parley_text_of(channel->options.address),
-                                                     .connect_ms = CONNECT_MS,
-                                                     .tls = channel->options.implicit_tls ? &tls : NULL),
-                                          &link_events, link);
+  link->stream =
+      channel->stream->connect(channel->host,
+                               PARLEY_REF(parley_endpoint, .address = parley_text_of(channel->options.address),
+                                          .connect_ms = CONNECT_MS, .tls = channel->options.implicit_tls ? &tls : NULL),
+                               &link_events, link);
   return true;
 }
 
-/* --- The pool -------------------------------------------------------------------------------------------------------- */
+/* --- The pool ----------------------------------------------------------------------------------------------------- */
 static void tick(void *arg);
 
 static void tick_want(parley_channel *channel)
@@ -453,9 +458,11 @@ static void pump(parley_channel *channel)
   for (struct link *link = channel->links; link != NULL && channel->queue.first != NULL; link = link->next)
     if (link_idle(link))
       link_ready(link);
-  if (channel->stopping || (channel->queue.n > 0 && backoff_left_ms(channel) > 0 && channel->n_logins == 0 && !any_link_ready(channel)))
+  if (channel->stopping ||
+      (channel->queue.n > 0 && backoff_left_ms(channel) > 0 && channel->n_logins == 0 && !any_link_ready(channel)))
     queue_give_back(channel, PARLEY_LIT("no connection to the server"));
-  while (channel->queue.n > channel->n_logins && channel->n_links < channel->options.sessions && backoff_left_ms(channel) == 0)
+  while (channel->queue.n > channel->n_logins && channel->n_links < channel->options.sessions &&
+         backoff_left_ms(channel) == 0)
     if (!link_open(channel, NULL))
       break;
   if (channel->links != NULL || channel->queue.first != NULL || channel->down)
@@ -491,13 +498,14 @@ static void tick(void *arg)
   large_pump(channel);
   if (channel->down && !channel->draining && channel->n_links == 0 && backoff_left_ms(channel) == 0)
     link_open(channel, NULL); /* knocks until somebody opens */
-  if (channel->links == NULL && channel->queue.first == NULL && channel->large.first == NULL && !(channel->down && !channel->draining)) {
+  if (channel->links == NULL && channel->queue.first == NULL && channel->large.first == NULL &&
+      !(channel->down && !channel->draining)) {
     channel->host->cancel(channel->host, channel->timer);
     channel->timer = 0;
   }
 }
 
-/* --- Mails with large media ------------------------------------------------------------------------------------------ */
+/* --- Mails with large media --------------------------------------------------------------------------------------- */
 static void large_fetched(struct email_job *job, parley_status st, const char *why, void *arg)
 {
   parley_channel *channel = arg;
@@ -530,7 +538,8 @@ static void large_begin(parley_channel *channel, struct email_job *job)
   channel->n_large++;
   if (channel->media == NULL)
     job_end(channel, &job, PARLEY_OUTCOME_REJECTED, 0, PARLEY_LIT("the host has no media to fetch"));
-  else if (!email_fetch_begin(job, channel->media, channel->composer, &channel->options, large_fetched, channel, &job->fetch))
+  else if (!email_fetch_begin(job, channel->media, channel->composer, &channel->options, large_fetched, channel,
+                              &job->fetch))
     job_end(channel, &job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("no memory"));
   else
     channel->fetching[place] = job;
@@ -556,7 +565,7 @@ static void large_stop(parley_channel *channel)
   }
 }
 
-/* --- The plugin ------------------------------------------------------------------------------------------------------ */
+/* --- The plugin --------------------------------------------------------------------------------------------------- */
 static parley_status email_submit(parley_channel *channel, uint64_t token, const parley_message *message)
 {
   struct email_job *job;
@@ -645,8 +654,11 @@ static const parley_feature *const features[] = {
     PARLEY_REF(parley_feature, .what = PARLEY_FEATURE_REPLY, .level = PARLEY_LEVEL_NATIVE),
     NULL,
 };
-static const parley_capabilities capabilities = {.size = sizeof capabilities, .in_flight = 20 * JOBS_PER_SESSION,
-                                                 .address_kind = "email", .channel_kind = "email", .features = features};
+static const parley_capabilities capabilities = {.size = sizeof capabilities,
+                                                 .in_flight = 20 * JOBS_PER_SESSION,
+                                                 .address_kind = "email",
+                                                 .channel_kind = "email",
+                                                 .features = features};
 
 static parley_status email_create(const parley_host *host, const parley_value *options, parley_channel **ret)
 {

@@ -48,7 +48,7 @@ static void fetch_end(struct email_fetch *fetch, parley_status st, const char *w
   fetched(job, st, why, arg);
 }
 
-/* --- Composing ------------------------------------------------------------------------------------------------------- */
+/* --- Composing ---------------------------------------------------------------------------------------------------- */
 static void compose_on_pool(void *arg)
 {
   struct email_fetch *fetch = arg;
@@ -64,7 +64,7 @@ static void composed(const parley_result *result, void *arg)
   fetch_end(fetch, ran ? fetch->composed : result->status, ran ? fetch->why : "the work pool is full");
 }
 
-/* --- Reading --------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
 static void piece_read(const parley_result *result, void *arg);
 
 static void piece_next(struct email_fetch *fetch)
@@ -74,7 +74,8 @@ static void piece_next(struct email_fetch *fetch)
   while (fetch->part < message->n_parts && !part_needs(message->parts[fetch->part]))
     fetch->part++;
   if (fetch->part < message->n_parts) {
-    fetch->media->read(fetch->host, message->parts[fetch->part]->media, fetch->contents[fetch->part].len, piece_read, fetch);
+    fetch->media->read(fetch->host, message->parts[fetch->part]->media, fetch->contents[fetch->part].len, piece_read,
+                       fetch);
     return;
   }
   fetch->composing = true;

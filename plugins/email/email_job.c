@@ -2,7 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DETAIL_MAX = 480, DOT_BY_MS = 600000 /* from submit to the final dot; the host waits eleven minutes for the whole */ };
+enum {
+  DETAIL_MAX = 480,
+  DOT_BY_MS = 600000 /* from submit to the final dot; the host waits eleven minutes for the whole */
+};
 
 struct email_job *email_job_new(const parley_host *host, uint64_t token, const parley_message *message, int64_t mono_ms)
 {
@@ -25,8 +28,8 @@ static void job_free(struct email_job **job)
   *job = NULL;
 }
 
-parley_status email_job_compose(struct email_job *job, struct mail_composer *composer, const struct email_options *options,
-                                const parley_bytes *media, const char **ret_why)
+parley_status email_job_compose(struct email_job *job, struct mail_composer *composer,
+                                const struct email_options *options, const parley_bytes *media, const char **ret_why)
 {
   const struct mail_source source = {.from = &options->from, .to = &job->to, .message = job->message, .media = media};
   parley_status st;

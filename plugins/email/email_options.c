@@ -12,26 +12,28 @@ const parley_option *const email_option_table[] = {
     PARLEY_REF(parley_option, .name = "smtp", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
                .doc = "the mail server: smtp://host:port, or smtps:// for TLS from the first byte",
                .example = "smtp://127.0.0.1:2525"),
-    PARLEY_REF(parley_option, .name = "from", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED, .min = 1, .max = TEXT_MAX,
-               .doc = "the sender as customers see it", .example = "Shop <orders@shop.example>"),
+    PARLEY_REF(parley_option, .name = "from", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED, .min = 1,
+               .max = TEXT_MAX, .doc = "the sender as customers see it", .example = "Shop <orders@shop.example>"),
     PARLEY_REF(parley_option, .name = "user", .type = PARLEY_OPTION_TEXT, .max = TEXT_MAX,
                .doc = "to log in with; leave it out where the server wants no login", .example = "orders@shop.example"),
     PARLEY_REF(parley_option, .name = "password", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET, .max = TEXT_MAX,
                .doc = "the password of user", .example = "secret"),
     PARLEY_REF(parley_option, .name = "tls", .type = PARLEY_OPTION_CHOICE, .choices = tls_choices,
-               .doc = "required, or opportunistic (take it if offered, any certificate), or off; default: off on loopback, else required",
+               .doc = "required, or opportunistic (take it if offered, any certificate), or off; default: off on "
+                      "loopback, else required",
                .example = "required"),
     PARLEY_REF(parley_option, .name = "helo", .type = PARLEY_OPTION_TEXT, .max = EMAIL_HOST_MAX,
                .doc = "the name this machine gives itself; default: its full host name, else the domain of from",
                .example = "parley.shop.example"),
     PARLEY_REF(parley_option, .name = "sessions", .type = PARLEY_OPTION_INT, .min = 1, .max = EMAIL_SESSIONS_MAX,
                .default_text = "20", .doc = "most connections to the server at once", .example = "20"),
-    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS, .max = TIMEOUT_MAX_MS,
-               .default_text = "10m", .doc = "how long to wait for the answer to a mail", .example = "10m"),
+    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS,
+               .max = TIMEOUT_MAX_MS, .default_text = "10m", .doc = "how long to wait for the answer to a mail",
+               .example = "10m"),
     NULL,
 };
 
-/* --- The server ------------------------------------------------------------------------------------------------------ */
+/* --- The server --------------------------------------------------------------------------------------------------- */
 static bool port_read(parley_text text, uint32_t *ret)
 {
   uint32_t port = 0;
@@ -71,12 +73,14 @@ static bool server_read(parley_text rest, uint32_t port, struct email_options *t
 {
   bool bracketed = rest.len > 0 && rest.at[0] == '[';
   const char *end = rest.len > 0 ? memchr(rest.at, bracketed ? ']' : ':', rest.len) : NULL;
-  size_t host_end = end != NULL ? (size_t)(end - rest.at) : rest.len, after = host_end + (bracketed && end != NULL), len;
+  size_t host_end = end != NULL ? (size_t)(end - rest.at) : rest.len, after = host_end + (bracketed && end != NULL),
+         len;
   parley_text host = {rest.at + bracketed, host_end - bracketed};
 
   if ((bracketed && end == NULL) || !host_ok(host, bracketed))
     return false;
-  if (after < rest.len && (rest.at[after] != ':' || !port_read((parley_text){rest.at + after + 1, rest.len - after - 1}, &port)))
+  if (after < rest.len &&
+      (rest.at[after] != ':' || !port_read((parley_text){rest.at + after + 1, rest.len - after - 1}, &port)))
     return false;
   if (bracketed)
     snprintf(to->server, sizeof to->server, "%.*s", (int)host.len, host.at);
@@ -105,7 +109,7 @@ static bool is_loopback(const char *server)
   return strcmp(server, "localhost") == 0 || strcmp(server, "::1") == 0 || strncmp(server, "127.", 4) == 0;
 }
 
-/* --- The rest -------------------------------------------------------------------------------------------------------- */
+/* --- The rest ----------------------------------------------------------------------------------------------------- */
 static const char *helo_read(parley_text given, struct email_options *to)
 {
   char host[EMAIL_HOST_MAX + 1] = "";

@@ -14,7 +14,7 @@ parley_text mail_address_domain(const struct mail_address *address)
   return (parley_text){address->text + address->domain_at, address->len - address->domain_at};
 }
 
-/* --- UTF-8 (RFC 3629) -------------------------------------------------------------------------------------------------- */
+/* --- UTF-8 (RFC 3629) --------------------------------------------------------------------------------------------- */
 /* Length of the character at the front, 0 when it is none. */
 static size_t utf8_length(const unsigned char *at, size_t len)
 {
@@ -46,7 +46,7 @@ bool mail_text_ok(parley_text text)
   return true;
 }
 
-/* --- Domain ------------------------------------------------------------------------------------------------------------ */
+/* --- Domain ------------------------------------------------------------------------------------------------------- */
 static bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 static bool host_name_ok(const char *at, size_t len)
@@ -110,7 +110,7 @@ parley_status mail_domain_read(parley_text text, char *to, size_t room, size_t *
   return st;
 }
 
-/* --- Address ----------------------------------------------------------------------------------------------------------- */
+/* --- Address ------------------------------------------------------------------------------------------------------ */
 static bool is_atext(char c)
 {
   return is_alnum(c) || (unsigned char)c >= 0x80 || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
@@ -184,7 +184,7 @@ parley_status mail_address_read(parley_text text, struct mail_address *ret)
   return st;
 }
 
-/* --- Mailbox ----------------------------------------------------------------------------------------------------------- */
+/* --- Mailbox ------------------------------------------------------------------------------------------------------ */
 static parley_text trim(parley_text text)
 {
   while (text.len > 0 && text.at[0] == ' ')

@@ -30,8 +30,8 @@ struct mail_composer *mail_composer_new(void)
   struct mail_composer *composer = g_new0(struct mail_composer, 1);
   Dl_info info;
 
-  /* GMime registers types in GObject, which never forgets them: if it left with the last plugin that uses it and came again
-   * elsewhere in memory, those types would point into nowhere. So it stays. */
+  /* GMime registers types in GObject, which never forgets them: if it left with the last plugin that uses it and came
+   * again elsewhere in memory, those types would point into nowhere. So it stays. */
   if (dladdr((const void *)(uintptr_t)g_mime_init, &info) != 0 && info.dli_fname != NULL)
     dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
   g_mime_init();
@@ -49,7 +49,7 @@ void mail_composer_free(struct mail_composer **composer)
   *composer = NULL;
 }
 
-/* --- Ids --------------------------------------------------------------------------------------------------------------- */
+/* --- Ids ---------------------------------------------------------------------------------------------------------- */
 static void token_write(parley_text id, char *to) /* to: ID_TOKEN_MAX + 1 bytes; letters, digits, '-' and '_' only */
 {
   size_t n = 0;
@@ -70,7 +70,7 @@ void mail_id_write(const struct mail_source *source, char *to)
   snprintf(to, MAIL_ID_MAX + 1, "%s@%.*s", token, (int)domain.len, domain.at);
 }
 
-/* --- Headers ----------------------------------------------------------------------------------------------------------- */
+/* --- Headers ------------------------------------------------------------------------------------------------------ */
 static bool has_eightbit(const char *at, size_t len)
 {
   for (size_t i = 0; i < len; i++)
@@ -108,7 +108,8 @@ static bool header_add(struct draft *draft, GMimeObject *object, const char *nam
 }
 
 /* To: and From:. The local part may be UTF-8; the domain is ASCII. A name that no header can carry is left out. */
-static void mailbox_add(struct draft *draft, GMimeAddressType type, parley_text name, const struct mail_address *address)
+static void mailbox_add(struct draft *draft, GMimeAddressType type, parley_text name,
+                        const struct mail_address *address)
 {
   char *text = name.len > 0 && name.len <= MAIL_NAME_MAX && mail_text_ok(name) ? g_strndup(name.at, name.len) : NULL;
 
@@ -166,12 +167,21 @@ static bool unsubscribe_add(struct draft *draft)
   if (url.len == 0)
     return true;
   len = snprintf(value, sizeof value, "<%.*s>", (int)url.len, url.at);
-  if (len < 0 || (size_t)len != url.len + 2 || memchr(url.at, '>', url.len) != NULL || memchr(url.at, ' ', url.len) != NULL) {
+  if (len < 0 || (size_t)len != url.len + 2 || memchr(url.at, '>', url.len) != NULL ||
+      memchr(url.at, ' ', url.len) != NULL) {
     draft->why = "List-Unsubscribe";
     return false;
   }
   return header_add(draft, GMIME_OBJECT(draft->mail), "List-Unsubscribe", (parley_text){value, (size_t)len}, true) &&
-         header_add(draft, GMIME_OBJECT(draft->mail), "List-Unsubscribe-Post", PARLEY_LIT("List-Unsubscribe=One-Click"), true);
+         header_add(draft, GMIME_OBJECT(draft->mail), "List-Unsubscribe-Post", PARLEY_LIT("List-Unsubscribe=One-Click"),
+                    true);
+}
+
+static parley_text recipient_name(const parley_message *message)
+{
+  if (message->to != NULL && message->to->name.len > 0)
+    return message->to->name;
+  return message->customer != NULL ? message->customer->name : PARLEY_LIT("");
 }
 
 static bool headers_add(struct draft *draft, const char *id)
@@ -181,7 +191,7 @@ static bool headers_add(struct draft *draft, const char *id)
   struct mail_address reply;
 
   mailbox_add(draft, GMIME_ADDRESS_TYPE_FROM, parley_text_of(source->from->name), &source->from->address);
-  mailbox_add(draft, GMIME_ADDRESS_TYPE_TO, message->to != NULL ? message->to->name : PARLEY_LIT(""), source->to);
+  mailbox_add(draft, GMIME_ADDRESS_TYPE_TO, recipient_name(message), source->to);
   if (message->reply_address.len > 0 && mail_address_read(message->reply_address, &reply) == PARLEY_OK && !reply.utf8)
     mailbox_add(draft, GMIME_ADDRESS_TYPE_REPLY_TO, PARLEY_LIT(""), &reply);
   if (message->subject.len > HEADER_MAX || !mail_text_ok(message->subject)) {
@@ -200,7 +210,7 @@ static bool headers_add(struct draft *draft, const char *id)
   return unsubscribe_add(draft);
 }
 
-/* --- Parts ------------------------------------------------------------------------------------------------------------- */
+/* --- Parts -------------------------------------------------------------------------------------------------------- */
 static GMimeObject *multipart_new(struct draft *draft, const char *subtype)
 {
   GMimeMultipart *multipart = g_mime_multipart_new_with_subtype(subtype);
@@ -342,7 +352,7 @@ static GMimeObject *media_part_new(struct draft *draft, uint32_t index)
   return GMIME_OBJECT(part);
 }
 
-/* --- The tree ---------------------------------------------------------------------------------------------------------- */
+/* --- The tree ----------------------------------------------------------------------------------------------------- */
 static uint32_t parts_count(const parley_message *message, uint32_t kind, bool shown)
 {
   uint32_t n = 0;
@@ -401,8 +411,10 @@ static GMimeObject *words_new(struct draft *draft) /* NULL: the message has no w
 static GMimeObject *tree_new(struct draft *draft) /* NULL: nothing to send */
 {
   const parley_message *message = draft->source->message;
-  uint32_t attached = parts_count(message, PARLEY_PART_MEDIA, false), shown = parts_count(message, PARLEY_PART_MEDIA, true);
-  bool loose = shown > 0 && part_first(message, PARLEY_PART_HTML) == NULL; /* to be shown, but there is no HTML to show it in */
+  uint32_t attached = parts_count(message, PARLEY_PART_MEDIA, false),
+           shown = parts_count(message, PARLEY_PART_MEDIA, true);
+  bool loose =
+      shown > 0 && part_first(message, PARLEY_PART_HTML) == NULL; /* to be shown, but there is no HTML to show it in */
   GMimeObject *words = words_new(draft), *mixed;
 
   if (attached == 0 && !loose)
@@ -416,7 +428,7 @@ static GMimeObject *tree_new(struct draft *draft) /* NULL: nothing to send */
   return mixed;
 }
 
-/* --- The whole --------------------------------------------------------------------------------------------------------- */
+/* --- The whole ---------------------------------------------------------------------------------------------------- */
 static void draft_write(struct draft *draft, GMimeFormatOptions *format, struct mail *mail)
 {
   GByteArray *bytes = g_byte_array_sized_new(4096);

@@ -18,7 +18,7 @@ enum {
 static bool is_good(uint32_t code) { return code >= 200 && code <= 299; }
 static bool is_refusal(uint32_t code) { return code >= 400; }
 
-/* --- Leaving --------------------------------------------------------------------------------------------------------- */
+/* --- Leaving ------------------------------------------------------------------------------------------------------ */
 static struct smtp_verdict verdict_of(uint32_t outcome)
 {
   return (struct smtp_verdict){.outcome = outcome, .by_domain = false};
@@ -38,18 +38,22 @@ static void job_refused(struct smtp_session *session)
   const struct smtp_result result = {.verdict = smtp_judge(session->refusal_stage, refusal.code, refusal.enhanced),
                                      .reply = &refusal,
                                      .stage = session->refusal_stage,
-                                     .untouched = session->refusal_stage == SMTP_STAGE_MAIL && refusal.code == CODE_FAREWELL};
+                                     .untouched =
+                                         session->refusal_stage == SMTP_STAGE_MAIL && refusal.code == CODE_FAREWELL};
 
   session->refused = false;
   job_done(session, &result);
 }
 
-/* The connection is of no more use. A job behind its dot is UNKNOWN, a refused one has its refusal, any other is not out. */
+/* The connection is of no more use. A job behind its dot is UNKNOWN, a refused one has its refusal, any other is not
+ * out. */
 static void session_over(struct smtp_session *session, parley_text why)
 {
   bool dotted = smtp_session_dotted(session);
-  struct smtp_result result = {.verdict = verdict_of(dotted ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_RETRY), .why = why,
-                               .stage = session->stage, .untouched = !dotted && !session->answered};
+  struct smtp_result result = {.verdict = verdict_of(dotted ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_RETRY),
+                               .why = why,
+                               .stage = session->stage,
+                               .untouched = !dotted && !session->answered};
 
   if (session->state == SMTP_OVER)
     return;
@@ -72,7 +76,8 @@ static void session_drop(struct smtp_session *session, parley_text why)
 }
 
 /* The login ended with a reply, or without one by our own rules. */
-static void login_failed(struct smtp_session *session, struct smtp_verdict verdict, const struct smtp_reply *reply, parley_text why)
+static void login_failed(struct smtp_session *session, struct smtp_verdict verdict, const struct smtp_reply *reply,
+                         parley_text why)
 {
   const struct smtp_result result = {.verdict = verdict, .reply = reply, .why = why, .stage = session->stage};
 
@@ -94,7 +99,7 @@ static void login_forbidden(struct smtp_session *session, parley_text why)
   login_failed(session, verdict_of(PARLEY_OUTCOME_CHANNEL_DOWN), NULL, why);
 }
 
-/* --- Speaking -------------------------------------------------------------------------------------------------------- */
+/* --- Speaking ----------------------------------------------------------------------------------------------------- */
 static uint32_t stage_ms(const struct smtp_session *session, enum smtp_stage stage)
 {
   uint32_t ms = stage == SMTP_STAGE_DOT    ? session->config->timeout_ms
@@ -109,7 +114,8 @@ static void deadline_set(struct smtp_session *session, uint32_t after_ms)
 {
   int64_t due = session->owner->now_ms(session->arg) + after_ms;
 
-  if (session->job != NULL && session->job->dot_by_ms != 0 && !smtp_session_dotted(session) && session->job->dot_by_ms < due)
+  if (session->job != NULL && session->job->dot_by_ms != 0 && !smtp_session_dotted(session) &&
+      session->job->dot_by_ms < due)
     due = session->job->dot_by_ms;
   session->deadline_ms = due;
 }
@@ -139,7 +145,7 @@ static void say_word(struct smtp_session *session, enum smtp_stage stage, const 
   say(session, &out);
 }
 
-/* --- Login ----------------------------------------------------------------------------------------------------------- */
+/* --- Login -------------------------------------------------------------------------------------------------------- */
 static void session_ready(struct smtp_session *session)
 {
   session->state = SMTP_READY;
@@ -246,7 +252,7 @@ static void login_ehlo_answered(struct smtp_session *session, uint32_t code)
   }
 }
 
-/* --- One mail -------------------------------------------------------------------------------------------------------- */
+/* --- One mail ----------------------------------------------------------------------------------------------------- */
 bool smtp_session_takes(const struct smtp_session *session, const struct smtp_job *job, struct smtp_result *ret)
 {
   const struct smtp_offers *offers = &session->offers;
@@ -321,7 +327,8 @@ static void mail_push(struct smtp_session *session)
 /* All answers to a refused job's commands are in. */
 static void refusal_settle(struct smtp_session *session)
 {
-  bool leaves = session->surplus || session->refusal.code == CODE_FAREWELL || session->parser.reply.code == CODE_FAREWELL;
+  bool leaves =
+      session->surplus || session->refusal.code == CODE_FAREWELL || session->parser.reply.code == CODE_FAREWELL;
 
   if (leaves) {
     session_drop(session, PARLEY_LIT("refused"));
@@ -395,7 +402,7 @@ static void dot_answered(struct smtp_session *session, const struct smtp_reply *
     session->owner->ready(session->arg);
 }
 
-/* --- Listening ------------------------------------------------------------------------------------------------------- */
+/* --- Listening ---------------------------------------------------------------------------------------------------- */
 /* Nobody asked. Before the final dot a refusal is still one: the mail is not out. */
 static void reply_unasked(struct smtp_session *session)
 {
@@ -500,10 +507,12 @@ size_t smtp_session_data(struct smtp_session *session, parley_bytes bytes)
   return session->state == SMTP_OVER ? bytes.len : at;
 }
 
-/* --- The stream ------------------------------------------------------------------------------------------------------ */
-void smtp_session_init(struct smtp_session *session, const struct smtp_config *config, const struct smtp_owner *owner, void *arg)
+/* --- The stream --------------------------------------------------------------------------------------------------- */
+void smtp_session_init(struct smtp_session *session, const struct smtp_config *config, const struct smtp_owner *owner,
+                       void *arg)
 {
-  *session = (struct smtp_session){.config = config, .owner = owner, .arg = arg, .state = SMTP_LOGIN, .stage = SMTP_STAGE_CONNECT};
+  *session = (struct smtp_session){
+      .config = config, .owner = owner, .arg = arg, .state = SMTP_LOGIN, .stage = SMTP_STAGE_CONNECT};
 }
 
 void smtp_session_opened(struct smtp_session *session, bool secured)

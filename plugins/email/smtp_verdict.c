@@ -20,11 +20,11 @@ static const struct row rows[] = {
     {EVERYWHERE, 530, 530, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_CHANNEL_DOWN}, /* it wants us to log in first */
     {EVERYWHERE, 534, 535, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_CHANNEL_DOWN}, /* mechanism too weak, wrong password */
     {EVERYWHERE, 538, 538, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_CHANNEL_DOWN}, /* it wants TLS first */
-    {STAGE(AUTH), 432, 432, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_CHANNEL_DOWN}, /* a password must be changed by a person */
-    {LOGIN, 400, 499, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_THROTTLED},         /* 421 busy, 454 login not now */
+    {STAGE(AUTH), 432, 432, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_CHANNEL_DOWN}, /* a new password must be chosen */
+    {LOGIN, 400, 499, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_THROTTLED}, /* 421 busy, 454 login not now */
     {LOGIN, 500, 599, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_CHANNEL_DOWN},
-    {EVERYWHERE, 421, 421, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_THROTTLED},    /* the server takes its leave */
-    {EVERYWHERE, 400, 499, 7, ANY_CODE, PARLEY_OUTCOME_THROTTLED},           /* policy: rates, grey lists */
+    {EVERYWHERE, 421, 421, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_THROTTLED}, /* the server takes its leave */
+    {EVERYWHERE, 400, 499, 7, ANY_CODE, PARLEY_OUTCOME_THROTTLED},        /* policy: rates, grey lists */
     {EVERYWHERE, 400, 499, ANY_CODE, ANY_CODE, PARLEY_OUTCOME_RETRY},
     {STAGE(MAIL), 500, 599, 1, 7, PARLEY_OUTCOME_CHANNEL_DOWN}, /* our own address is refused: every mail would be */
     {STAGE(MAIL), 500, 599, 1, 8, PARLEY_OUTCOME_CHANNEL_DOWN},

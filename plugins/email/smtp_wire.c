@@ -1,7 +1,7 @@
 #include "smtp_wire.h"
 #include <stdio.h>
 
-/* --- Replies --------------------------------------------------------------------------------------------------------- */
+/* --- Replies ------------------------------------------------------------------------------------------------------ */
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* "5.1.1" at the front of text: its length, or 0. */
@@ -92,7 +92,7 @@ enum smtp_parsed smtp_parse(struct smtp_parser *parser, parley_bytes bytes, size
   return parser->open ? SMTP_PARSED_LINE : SMTP_PARSED_REPLY;
 }
 
-/* --- What the server offers ------------------------------------------------------------------------------------------ */
+/* --- What the server offers --------------------------------------------------------------------------------------- */
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c; }
 
 static bool word_is(parley_text word, const char *name)
@@ -160,7 +160,7 @@ void smtp_offers_line(struct smtp_offers *offers, parley_text line)
     offers_auth(offers, rest);
 }
 
-/* --- Commands -------------------------------------------------------------------------------------------------------- */
+/* --- Commands ----------------------------------------------------------------------------------------------------- */
 static bool piece_ok(parley_text piece)
 {
   return piece.len == 0 ||
@@ -283,7 +283,7 @@ void smtp_put_base64(struct smtp_commands *out, parley_text text)
   smtp_put(out, &piece, 1);
 }
 
-/* --- The mail -------------------------------------------------------------------------------------------------------- */
+/* --- The mail ----------------------------------------------------------------------------------------------------- */
 /* How many bytes from `at` on are neither CR nor LF. */
 static size_t plain_run(const char *at, size_t len)
 {

@@ -15,7 +15,7 @@ enum {
   SMTP_STUFF_ROOM_MIN = 8 /* smtp_stuff() makes headway with so much room */
 };
 
-/* --- Replies --------------------------------------------------------------------------------------------------------- */
+/* --- Replies ------------------------------------------------------------------------------------------------------ */
 struct smtp_enhanced { /* RFC 3463: 5.1.1; digit 0: the reply had none */
   uint32_t digit, subject, detail;
 };
@@ -40,7 +40,7 @@ struct smtp_parser { /* starts zeroed */
 /* Reads one line off the front of bytes; *ret_used is its length, 0 for SMTP_PARSED_NOTHING. */
 enum smtp_parsed smtp_parse(struct smtp_parser *parser, parley_bytes bytes, size_t *ret_used);
 
-/* --- What the server offers ------------------------------------------------------------------------------------------ */
+/* --- What the server offers --------------------------------------------------------------------------------------- */
 struct smtp_offers {
   bool pipelining, starttls, eightbit, smtputf8, size, enhanced, auth_plain, auth_login;
   uint64_t size_max; /* bytes of a mail; 0: no limit was named */
@@ -48,7 +48,7 @@ struct smtp_offers {
 /* One line of the answer to EHLO behind its first one. */
 void smtp_offers_line(struct smtp_offers *offers, parley_text line);
 
-/* --- Commands -------------------------------------------------------------------------------------------------------- */
+/* --- Commands ----------------------------------------------------------------------------------------------------- */
 struct smtp_commands { /* starts zeroed; whole commands, each with its CRLF */
   size_t len;
   bool bad; /* one was refused: none of them may be sent */
@@ -66,7 +66,7 @@ void smtp_put_rcpt(struct smtp_commands *out, parley_text to);
 void smtp_put_auth_plain(struct smtp_commands *out, parley_text user, parley_text password);
 void smtp_put_base64(struct smtp_commands *out, parley_text text); /* the steps of AUTH LOGIN */
 
-/* --- The mail -------------------------------------------------------------------------------------------------------- */
+/* --- The mail ----------------------------------------------------------------------------------------------------- */
 /* Makes every CRLF, CR or LF one CRLF and doubles the dot at the start of a line, piece by piece. Starts zeroed. */
 struct smtp_stuffer {
   bool within_line, after_cr;

@@ -1,7 +1,7 @@
 /* email_send - how fast the email plugin alone sends: the real .so on real byte streams, no store, no daemon.
  *
- * usage: email_send -p PORT [-n MAILS=10000] [-b BODY_BYTES=1024] [-S SESSIONS=20] [-t required|opportunistic|off] [-H HOST]
- *                   [-u USER -w PASSWORD]
+ * usage: email_send -p PORT [-n MAILS=10000] [-b BODY_BYTES=1024] [-S SESSIONS=20] [-t required|opportunistic|off]
+ *                   [-H HOST=127.0.0.1] [-u USER -w PASSWORD]
  * Prints {mails, outcomes by name, last_code, last_detail, rate, cpu_us_per_mail}; exit code 0 when all were accepted. */
 #include "bench.h"
 #include "core/base/env.h"
@@ -54,7 +54,7 @@ static struct bench *self(const parley_host *host)
   return host->impl;
 }
 
-/* --- The host -------------------------------------------------------------------------------------------------------- */
+/* --- The host ----------------------------------------------------------------------------------------------------- */
 static int64_t h_now(const parley_host *host)
 {
   (void)host;
@@ -128,7 +128,8 @@ static void h_settle(const parley_host *host, uint64_t token, const parley_outco
   }
 }
 
-static uint64_t s_connect(const parley_host *host, const parley_endpoint *to, const parley_stream_events *events, void *arg)
+static uint64_t s_connect(const parley_host *host, const parley_endpoint *to, const parley_stream_events *events,
+                          void *arg)
 {
   return stream_connect(self(host)->streams, to, events, arg);
 }
@@ -162,19 +163,27 @@ static const void *h_extension(const parley_host *host, const char *id)
   return strcmp(id, PARLEY_STREAM) == 0 ? &stream_table : NULL;
 }
 
-/* --- The load: as many open as the plugin takes ----------------------------------------------------------------------- */
+/* --- The load: as many open as the plugin takes ------------------------------------------------------------------- */
 static const parley_message *mail_fill(struct bench *bench, uint64_t number)
 {
   struct mail *mail = &bench->mails[number % OPEN_MAX_TOKENS];
 
   snprintf(mail->id, sizeof mail->id, "msg_%013llu", (unsigned long long)number);
   snprintf(mail->address, sizeof mail->address, "customer%llu@example.org", (unsigned long long)number);
-  mail->part = (parley_part){.size = sizeof mail->part, .kind = PARLEY_PART_TEXT, .text = {bench->body, bench->body_bytes}};
+  mail->part =
+      (parley_part){.size = sizeof mail->part, .kind = PARLEY_PART_TEXT, .text = {bench->body, bench->body_bytes}};
   mail->parts[0] = &mail->part;
-  mail->to = (parley_identity){.size = sizeof mail->to, .kind = PARLEY_LIT("email"), .value = parley_text_of(mail->address)};
-  mail->message = (parley_message){.size = sizeof mail->message, .kind = PARLEY_KIND_CONTENT, .attempt = 1, .n_parts = 1,
-                                   .accepted_ms = h_now(NULL), .id = parley_text_of(mail->id), .parts = mail->parts,
-                                   .subject = PARLEY_LIT("Order 1042 is on its way"), .to = &mail->to};
+  mail->to =
+      (parley_identity){.size = sizeof mail->to, .kind = PARLEY_LIT("email"), .value = parley_text_of(mail->address)};
+  mail->message = (parley_message){.size = sizeof mail->message,
+                                   .kind = PARLEY_KIND_CONTENT,
+                                   .attempt = 1,
+                                   .n_parts = 1,
+                                   .accepted_ms = h_now(NULL),
+                                   .id = parley_text_of(mail->id),
+                                   .parts = mail->parts,
+                                   .subject = PARLEY_LIT("Order 1042 is on its way"),
+                                   .to = &mail->to};
   return &mail->message;
 }
 
@@ -187,7 +196,7 @@ static void feed(uv_prepare_t *feeder)
     bench->sent++;
 }
 
-/* --- Start ------------------------------------------------------------------------------------------------------------ */
+/* --- Start -------------------------------------------------------------------------------------------------------- */
 static const char *option_text(const struct bench *bench, const char *name)
 {
   const struct { const char *name, *text; } texts[] = {{"smtp", bench->smtp}, {"from", "Shop <orders@shop.example>"},
@@ -207,7 +216,8 @@ static parley_value value_of(const struct bench *bench, const parley_option *opt
   if (text != NULL) {
     value.type = option->type;
     value.text = parley_text_of(text);
-    while (option->choices != NULL && option->choices[value.number] != NULL && strcmp(option->choices[value.number], text) != 0)
+    while (option->choices != NULL && option->choices[value.number] != NULL &&
+           strcmp(option->choices[value.number], text) != 0)
       value.number++;
   }
   if (strcmp(option->name, "sessions") == 0) {
@@ -233,7 +243,8 @@ static void plugin_start(struct bench *bench)
     values[root.n_items] = value_of(bench, bench->plugin->options[root.n_items]);
     items[root.n_items] = &values[root.n_items];
   }
-  if (bench->plugin->create(&bench->host, &root, &bench->channel) != PARLEY_OK || bench->plugin->start(bench->channel) != PARLEY_OK)
+  if (bench->plugin->create(&bench->host, &root, &bench->channel) != PARLEY_OK ||
+      bench->plugin->start(bench->channel) != PARLEY_OK)
     exit(1);
 }
 
@@ -255,7 +266,8 @@ static double cpu_us(void)
   struct rusage usage;
 
   getrusage(RUSAGE_SELF, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_S + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_S +
+         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 static void report(const struct bench *bench, double cpu)
@@ -263,8 +275,9 @@ static void report(const struct bench *bench, double cpu)
   printf("{\"mails\":%llu", (unsigned long long)bench->wanted);
   for (size_t i = 1; i < OUTCOMES; i++)
     printf(",\"%s\":%llu", outcome_names[i], (unsigned long long)bench->outcomes[i]);
-  printf(",\"last_code\":\"%s\",\"last_detail\":\"%s\",\"rate\":%.0f,\"cpu_us_per_mail\":%.1f}\n", bench->code, bench->detail,
-         (double)bench->wanted * US_PER_S / (double)(bench->last_us - bench->first_us + 1), cpu / (double)bench->wanted);
+  printf(",\"last_code\":\"%s\",\"last_detail\":\"%s\",\"rate\":%.0f,\"cpu_us_per_mail\":%.1f}\n", bench->code,
+         bench->detail, (double)bench->wanted * US_PER_S / (double)(bench->last_us - bench->first_us + 1),
+         cpu / (double)bench->wanted);
 }
 
 static bool arguments_read(struct bench *bench, int argc, char **argv, char *smtp)
@@ -308,9 +321,19 @@ int main(int argc, char **argv)
   for (size_t i = 0; bench->body != NULL && i < bench->body_bytes; i++)
     bench->body[i] = i % 70 == 69 ? '\n' : 'x';
   bench->loop = uv_default_loop();
-  bench->host = (parley_host){.size = sizeof bench->host, .abi_major = PARLEY_ABI_MAJOR, .impl = bench, .inline_max = 1 << 20,
-                              .now_ms = h_now, .mono_ms = h_mono, .metric = h_metric, .timer = h_timer, .cancel = h_cancel,
-                              .settle = h_settle, .window = h_window, .health = h_health, .extension = h_extension};
+  bench->host = (parley_host){.size = sizeof bench->host,
+                              .abi_major = PARLEY_ABI_MAJOR,
+                              .impl = bench,
+                              .inline_max = 1 << 20,
+                              .now_ms = h_now,
+                              .mono_ms = h_mono,
+                              .metric = h_metric,
+                              .timer = h_timer,
+                              .cancel = h_cancel,
+                              .settle = h_settle,
+                              .window = h_window,
+                              .health = h_health,
+                              .extension = h_extension};
   net_start(bench);
   plugin_start(bench);
   uv_prepare_init(bench->loop, &bench->feeder);

@@ -1,7 +1,8 @@
 // sources: plugins/email/mail_compose.c plugins/email/mail_address.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
-/* Whatever a message holds, the mail is 7-bit, has CRLF at every line's end and no line above 998 bytes, one header of each kind,
- * and the same bytes twice. The input is cut at its first bytes of value 0x1e into subject, text, HTML, name and media. */
+/* Whatever a message holds, the mail is 7-bit, has CRLF at every line's end and no line above 998 bytes, one header of
+ * each kind, and the same bytes twice. The input is cut at its first bytes of value 0x1e into subject, text, HTML, name
+ * and media. */
 #include "email/mail_compose.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -41,8 +42,10 @@ static void check_mail(const struct mail *mail)
     line = mail->at[i] == '\n' || mail->at[i] == '\r' ? 0 : line + 1;
     assert(line <= LINE_MAX_BYTES);
   }
-  assert(headers_named(mail, "From:") == 1 && headers_named(mail, "To:") == 1 && headers_named(mail, "Message-Id:") == 1);
-  assert(headers_named(mail, "Bcc:") == 0 && headers_named(mail, "Subject:") <= 1 && headers_named(mail, "Content-Type:") == 1);
+  assert(headers_named(mail, "From:") == 1 && headers_named(mail, "To:") == 1 &&
+         headers_named(mail, "Message-Id:") == 1);
+  assert(headers_named(mail, "Bcc:") == 0 && headers_named(mail, "Subject:") <= 1 &&
+         headers_named(mail, "Content-Type:") == 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -63,12 +66,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   const parley_identity who = {.size = sizeof who, .name = fields[3]};
   const parley_part text = {.size = sizeof text, .kind = PARLEY_PART_TEXT, .text = fields[1]};
   const parley_part html = {.size = sizeof html, .kind = PARLEY_PART_HTML, .text = fields[2]};
-  const parley_part media = {.size = sizeof media, .kind = PARLEY_PART_MEDIA, .flags = size % 2 ? PARLEY_PART_INLINE : 0,
-                             .type = fields[0], .name = fields[3], .text = fields[0], .data = fields[4]};
+  const parley_part media = {.size = sizeof media,
+                             .kind = PARLEY_PART_MEDIA,
+                             .flags = size % 2 ? PARLEY_PART_INLINE : 0,
+                             .type = fields[0],
+                             .name = fields[3],
+                             .text = fields[0],
+                             .data = fields[4]};
   const parley_part *parts[] = {&text, &html, &media};
-  const parley_message message = {.size = sizeof message, .id = fields[3], .subject = fields[0], .to = &who, .parts = parts,
-                                  .n_parts = 1 + size % 3, .accepted_ms = INT64_C(1700000000000), .unsubscribe_url = fields[4],
-                                  .reply_address = fields[3], .reply_to = fields[3], .thread = fields, .n_thread = FIELDS};
+  const parley_message message = {.size = sizeof message,
+                                  .id = fields[3],
+                                  .subject = fields[0],
+                                  .to = &who,
+                                  .parts = parts,
+                                  .n_parts = 1 + size % 3,
+                                  .accepted_ms = INT64_C(1700000000000),
+                                  .unsubscribe_url = fields[4],
+                                  .reply_address = fields[3],
+                                  .reply_to = fields[3],
+                                  .thread = fields,
+                                  .n_thread = FIELDS};
   const struct mail_source source = {.from = &from, .to = &to, .message = &message};
 
   if (mail_compose(composer, &source, &first, &why) != PARLEY_OK) {

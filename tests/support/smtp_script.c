@@ -41,8 +41,9 @@ static void log_line(struct smtp_script *script, const char *line)
 static const char *ehlo_answer(struct smtp_script *script, const struct stream_conn *conn)
 {
   if (conn->secured)
-    return or_else(script->ehlo_secured,
-                   "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 50000000\r\n");
+    return or_else(
+        script->ehlo_secured,
+        "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 50000000\r\n");
   return or_else(script->ehlo, "250-mx\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 50000000\r\n");
 }
 
@@ -77,7 +78,8 @@ static void command(struct smtp_script *script, struct stream_conn *conn, struct
   } else if (starts(line, "MAIL ")) {
     say(conn, or_else(script->mail, "250 2.1.0 ok\r\n"));
   } else if (starts(line, "RCPT ")) {
-    say(conn, script->n_rcpt++ < script->refuse_rcpt_first ? "550 5.1.1 nobody\r\n" : or_else(script->rcpt, "250 2.1.5 ok\r\n"));
+    say(conn, script->n_rcpt++ < script->refuse_rcpt_first ? "550 5.1.1 nobody\r\n"
+                                                           : or_else(script->rcpt, "250 2.1.5 ok\r\n"));
   } else if (starts(line, "DATA")) {
     bool refused = script->rcpt != NULL && script->rcpt[0] != '2';
     const char *answer = or_else(script->data, refused || script->n_rcpt <= script->refuse_rcpt_first

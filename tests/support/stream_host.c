@@ -16,7 +16,7 @@ static void text_copy(char *to, size_t room, parley_text text)
   snprintf(to, room, "%.*s", (int)text.len, text.len > 0 ? text.at : "");
 }
 
-/* --- The host's functions -------------------------------------------------------------------------------------------- */
+/* --- The host's functions ----------------------------------------------------------------------------------------- */
 static int64_t h_now(const parley_host *host)
 {
   return self(host)->now_ms;
@@ -99,7 +99,7 @@ static void h_trace(const parley_host *host, uint64_t token, parley_text line)
   (void)host, (void)token, (void)line;
 }
 
-/* --- Streams --------------------------------------------------------------------------------------------------------- */
+/* --- Streams ------------------------------------------------------------------------------------------------------ */
 static struct stream_conn *conn_of(const parley_host *host, uint64_t id)
 {
   struct stream_host *h = self(host);
@@ -120,7 +120,8 @@ static void bytes_add(char **at, size_t *len, const char *bytes, size_t n)
   *len += n;
 }
 
-static uint64_t s_connect(const parley_host *host, const parley_endpoint *endpoint, const parley_stream_events *events, void *arg)
+static uint64_t s_connect(const parley_host *host, const parley_endpoint *endpoint, const parley_stream_events *events,
+                          void *arg)
 {
   struct stream_host *h = self(host);
   struct stream_conn *conn = calloc(1, sizeof *conn);
@@ -197,7 +198,7 @@ static const void *h_extension(const parley_host *host, const char *id)
   return strcmp(id, PARLEY_STREAM) == 0 ? &stream_table : NULL;
 }
 
-/* --- Work: on the pool in a real host, here in stream_host_run() ------------------------------------------------------- */
+/* --- Work: on the pool in a real host, here in stream_host_run() -------------------------------------------------- */
 static uint64_t h_work(const parley_host *host, parley_call *blocking, parley_done *done, void *arg)
 {
   struct stream_host *h = self(host);
@@ -230,7 +231,7 @@ static bool done_run(struct stream_host *h)
   return true;
 }
 
-/* --- What happens by itself ------------------------------------------------------------------------------------------ */
+/* --- What happens by itself --------------------------------------------------------------------------------------- */
 static void conn_end(struct stream_conn *conn, parley_status status, const char *reason)
 {
   struct stream_host *h = conn->host;
@@ -396,7 +397,7 @@ void stream_conn_close(struct stream_conn *conn)
   conn->peer_closed = true;
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------ */
+/* --- Life --------------------------------------------------------------------------------------------------------- */
 struct stream_host *stream_host_new(const char *plugin, const struct stream_peer *peer)
 {
   struct stream_host *host = calloc(1, sizeof *host);
@@ -412,10 +413,23 @@ struct stream_host *stream_host_new(const char *plugin, const struct stream_peer
   host->now_ms = 1;
   host->settled = calloc(STREAM_HOST_TOKENS_MAX, sizeof *host->settled);
   ck_assert_ptr_nonnull(host->settled);
-  host->host = (parley_host){.size = sizeof host->host, .abi_major = PARLEY_ABI_MAJOR, .impl = host, .inline_max = 1 << 20,
-                             .now_ms = h_now, .mono_ms = h_now, .random = h_random, .log = h_log, .metric = h_metric,
-                             .timer = h_timer, .work = h_work, .cancel = h_cancel, .settle = h_settle, .window = h_window,
-                             .trace = h_trace, .health = h_health, .extension = h_extension};
+  host->host = (parley_host){.size = sizeof host->host,
+                             .abi_major = PARLEY_ABI_MAJOR,
+                             .impl = host,
+                             .inline_max = 1 << 20,
+                             .now_ms = h_now,
+                             .mono_ms = h_now,
+                             .random = h_random,
+                             .log = h_log,
+                             .metric = h_metric,
+                             .timer = h_timer,
+                             .work = h_work,
+                             .cancel = h_cancel,
+                             .settle = h_settle,
+                             .window = h_window,
+                             .trace = h_trace,
+                             .health = h_health,
+                             .extension = h_extension};
   return host;
 }
 

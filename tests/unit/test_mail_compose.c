@@ -30,8 +30,13 @@ static const parley_part html_part = {.size = sizeof html_part, .kind = PARLEY_P
 
 static parley_message message_of(const parley_part *const *parts, uint32_t n)
 {
-  return (parley_message){.size = sizeof(parley_message), .kind = PARLEY_KIND_CONTENT, .id = PARLEY_LIT("msg_01KAM2Z8Q3XWA"),
-                          .subject = PARLEY_LIT("Order 1042"), .accepted_ms = INT64_C(1700000000123), .n_parts = n, .parts = parts};
+  return (parley_message){.size = sizeof(parley_message),
+                          .kind = PARLEY_KIND_CONTENT,
+                          .id = PARLEY_LIT("msg_01KAM2Z8Q3XWA"),
+                          .subject = PARLEY_LIT("Order 1042"),
+                          .accepted_ms = INT64_C(1700000000123),
+                          .n_parts = n,
+                          .parts = parts};
 }
 
 static parley_status compose(const parley_message *message, struct mail *mail)
@@ -109,11 +114,13 @@ END_TEST
 
 START_TEST(the_parts_stand_in_the_tree_where_readers_expect_them)
 {
-  const parley_part *logo = PART(.kind = PARLEY_PART_MEDIA, .flags = PARLEY_PART_INLINE, .type = PARLEY_LIT("image/png"),
-                                 .name = PARLEY_LIT("logo.png"), .data = PARLEY_LIT("PNG"));
+  const parley_part *logo =
+      PART(.kind = PARLEY_PART_MEDIA, .flags = PARLEY_PART_INLINE, .type = PARLEY_LIT("image/png"),
+           .name = PARLEY_LIT("logo.png"), .data = PARLEY_LIT("PNG"));
   const parley_part *bill = PART(.kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("application/pdf"),
                                  .name = PARLEY_LIT("factura nº 1.pdf"), .data = PARLEY_LIT("%PDF"));
-  const parley_part *mail_in = PART(.kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("message/rfc822"), .data = PARLEY_LIT("x"));
+  const parley_part *mail_in =
+      PART(.kind = PARLEY_PART_MEDIA, .type = PARLEY_LIT("message/rfc822"), .data = PARLEY_LIT("x"));
   const struct {
     const parley_part *parts[4];
     uint32_t n;
@@ -162,8 +169,16 @@ START_TEST(two_attempts_have_the_same_bytes)
 END_TEST
 
 static const char *const bodies[] = {
-    "plain", "lone\nlf", "lone\rcr", "both\r\n\n\r", "año ñandú\n.\n", "привет мир", "tab\t\x01 control", ".\r\n.\r\n",
-    "--=_msg_01KAM2Z8Q3XWA_1--\n", "From me",
+    "plain",
+    "lone\nlf",
+    "lone\rcr",
+    "both\r\n\n\r",
+    "año ñandú\n.\n",
+    "привет мир",
+    "tab\t\x01 control",
+    ".\r\n.\r\n",
+    "--=_msg_01KAM2Z8Q3XWA_1--\n",
+    "From me",
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"};
 
 /* The words come back as they were, but for their line ends; lines end by CRLF and stay short; nothing is 8-bit. */
@@ -240,6 +255,25 @@ START_TEST(a_name_that_no_header_can_carry_is_left_out)
 }
 END_TEST
 
+START_TEST(the_recipient_is_greeted_by_name)
+{
+  const parley_part *parts[] = {&text_part};
+  const parley_customer customer = {.size = sizeof customer, .name = PARLEY_LIT("Ana Diaz")};
+  const parley_identity who = {.size = sizeof who, .name = PARLEY_LIT("Ana at work")};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.customer = &customer;
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "\r\nTo: Ana Diaz <ana@example.org>\r\n"));
+  mail_done(&mail);
+  message.to = &who;
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "\r\nTo: Ana at work <ana@example.org>\r\n"));
+  mail_done(&mail);
+}
+END_TEST
+
 START_TEST(unsubscribe_and_thread_headers_are_exact)
 {
   const parley_text thread[] = {PARLEY_LIT("a@b"), PARLEY_LIT("no id"), PARLEY_LIT("c@d")};
@@ -247,14 +281,16 @@ START_TEST(unsubscribe_and_thread_headers_are_exact)
   parley_message message = message_of(parts, 1);
   struct mail mail;
 
-  message.unsubscribe_url = PARLEY_LIT("https://shop.example/u/0123456789012345678901234567890123456789012345678901234567890123456789");
+  message.unsubscribe_url =
+      PARLEY_LIT("https://shop.example/u/0123456789012345678901234567890123456789012345678901234567890123456789");
   message.thread = thread;
   message.n_thread = 3;
   message.reply_to = PARLEY_LIT("c@d");
   message.reply_address = PARLEY_LIT("reply+x@shop.example");
   ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
-  ck_assert(has(&mail, "\r\nList-Unsubscribe: <https://shop.example/u/01234567890123456789012345678901234567890123456789012345678"
-                       "90123456789>\r\n"));
+  ck_assert(has(
+      &mail, "\r\nList-Unsubscribe: <https://shop.example/u/01234567890123456789012345678901234567890123456789012345678"
+             "90123456789>\r\n"));
   ck_assert(has(&mail, "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
   ck_assert(has(&mail, "\r\nIn-Reply-To: <c@d>\r\nReferences: <a@b> <c@d>\r\n"));
   ck_assert(has(&mail, "\r\nReply-To: reply+x@shop.example\r\n"));
@@ -300,6 +336,7 @@ int main(void)
   tcase_add_loop_test(tcase, any_text_comes_back_whole, 0, COUNT(bodies));
   tcase_add_loop_test(tcase, a_subject_is_one_header, 0, COUNT(subjects));
   tcase_add_test(tcase, a_name_that_no_header_can_carry_is_left_out);
+  tcase_add_test(tcase, the_recipient_is_greeted_by_name);
   tcase_add_test(tcase, unsubscribe_and_thread_headers_are_exact);
   tcase_add_test(tcase, a_utf8_address_makes_eightbit_headers);
   tcase_add_test(tcase, nothing_to_say_is_refused);

@@ -32,7 +32,8 @@ static void start(const char *const *pairs)
 }
 
 static const char *const plain[] = {"smtp", "smtp://127.0.0.1:2525", "from", "Shop <orders@shop.example>", NULL};
-static const char *const one_session[] = {"smtp", "smtp://127.0.0.1:2525", "from", "orders@shop.example", "sessions", "1", NULL};
+static const char *const one_session[] = {
+    "smtp", "smtp://127.0.0.1:2525", "from", "orders@shop.example", "sessions", "1", NULL};
 
 /* A message of one text part; texts are borrowed. */
 struct message {
@@ -45,13 +46,20 @@ struct message {
 
 static const parley_message *message_fill(struct message *room, uint64_t number, const char *address, parley_text text)
 {
-  *room = (struct message){.part = {.size = sizeof room->part, .kind = PARLEY_PART_TEXT, .text = text},
-                           .to = {.size = sizeof room->to, .kind = PARLEY_LIT("email"), .value = parley_text_of(address)}};
+  *room =
+      (struct message){.part = {.size = sizeof room->part, .kind = PARLEY_PART_TEXT, .text = text},
+                       .to = {.size = sizeof room->to, .kind = PARLEY_LIT("email"), .value = parley_text_of(address)}};
   snprintf(room->id, sizeof room->id, "msg_%05llu", (unsigned long long)number);
   room->parts[0] = &room->part;
-  room->message = (parley_message){.size = sizeof room->message, .kind = PARLEY_KIND_CONTENT, .attempt = 1, .n_parts = 1,
-                                   .accepted_ms = INT64_C(1700000000123), .id = parley_text_of(room->id),
-                                   .subject = PARLEY_LIT("Order 1042"), .to = &room->to, .parts = room->parts};
+  room->message = (parley_message){.size = sizeof room->message,
+                                   .kind = PARLEY_KIND_CONTENT,
+                                   .attempt = 1,
+                                   .n_parts = 1,
+                                   .accepted_ms = INT64_C(1700000000123),
+                                   .id = parley_text_of(room->id),
+                                   .subject = PARLEY_LIT("Order 1042"),
+                                   .to = &room->to,
+                                   .parts = room->parts};
   return &room->message;
 }
 
@@ -59,7 +67,8 @@ static struct message messages[STREAM_HOST_TOKENS_MAX];
 
 static parley_status submit(uint64_t token)
 {
-  return stream_host_submit(host, token, message_fill(&messages[token], token, "ana@Example.org", PARLEY_LIT("Thank you, Ana.")));
+  return stream_host_submit(host, token,
+                            message_fill(&messages[token], token, "ana@Example.org", PARLEY_LIT("Thank you, Ana.")));
 }
 
 static const struct stream_settled *settled(uint64_t token)
@@ -68,7 +77,7 @@ static const struct stream_settled *settled(uint64_t token)
   return &host->settled[token];
 }
 
-/* --- The main job ---------------------------------------------------------------------------------------------------- */
+/* --- The main job ------------------------------------------------------------------------------------------------- */
 START_TEST(a_mail_leaves_and_is_accepted)
 {
   start(plain);
@@ -165,7 +174,7 @@ START_TEST(an_old_server_is_spoken_to_slowly)
 }
 END_TEST
 
-/* --- Refusals -------------------------------------------------------------------------------------------------------- */
+/* --- Refusals ----------------------------------------------------------------------------------------------------- */
 #define SAYS(member) offsetof(struct smtp_script, member)
 static const struct {
   size_t where;
@@ -286,7 +295,7 @@ START_TEST(a_connection_that_was_gone_costs_nothing)
 }
 END_TEST
 
-/* --- A server out of its mind ---------------------------------------------------------------------------------------- */
+/* --- A server out of its mind ------------------------------------------------------------------------------------- */
 static const struct {
   size_t where;
   const char *says;
@@ -294,7 +303,8 @@ static const struct {
 } nonsense[] = {
     /* all answers at once, before a single command */
     {SAYS(greeting), "220 mx\r\n250 mx\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n", PARLEY_OUTCOME_THROTTLED, 0},
-    {SAYS(ehlo), "250-mx\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n", PARLEY_OUTCOME_THROTTLED, 0},
+    {SAYS(ehlo), "250-mx\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n354 go\r\n250 queued\r\n", PARLEY_OUTCOME_THROTTLED,
+     0},
     {SAYS(rcpt), "250 ok\r\n354 go\r\n250 queued\r\n", PARLEY_OUTCOME_RETRY, 0},
     {SAYS(data), "354 go\r\n354 go\r\n", PARLEY_OUTCOME_RETRY, 0},
     {SAYS(data), "354 go\r\n250 queued\r\n", PARLEY_OUTCOME_RETRY, 0},
@@ -379,16 +389,20 @@ START_TEST(no_message_waits_for_ever_behind_a_slow_one)
 }
 END_TEST
 
-/* --- TLS and login --------------------------------------------------------------------------------------------------- */
+/* --- TLS and login ------------------------------------------------------------------------------------------------ */
 static const char offers_tls[] = "250-mx\r\n250-PIPELINING\r\n250 STARTTLS\r\n";
 static const char *const far[] = {"smtp", "smtp://mx.example:587", "from", "a@b.example", NULL};
-static const char *const far_user[] = {"smtp", "smtp://mx.example", "from", "a@b.example", "user", "tim", "password", "secret", NULL};
-static const char *const far_maybe[] = {"smtp", "smtp://mx.example:25", "from", "a@b.example", "tls", "opportunistic", NULL};
+static const char *const far_user[] = {"smtp", "smtp://mx.example", "from",   "a@b.example", "user",
+                                       "tim",  "password",          "secret", NULL};
+static const char *const far_maybe[] = {"smtp", "smtp://mx.example:25", "from", "a@b.example",
+                                        "tls",  "opportunistic",        NULL};
 static const char *const maybe_user[] = {"smtp", "smtp://mx.example", "from", "a@b.example", "tls", "opportunistic",
                                          "user", "tim", "password", "secret", NULL};
-static const char *const near_user[] = {"smtp", "smtp://[::1]:2525", "from", "a@b.example", "user", "tim", "password", "secret", NULL};
+static const char *const near_user[] = {"smtp", "smtp://[::1]:2525", "from",   "a@b.example", "user",
+                                        "tim",  "password",          "secret", NULL};
 static const char *const near_tls[] = {"smtp", "smtp://localhost:2525", "from", "a@b.example", "tls", "required", NULL};
-static const char *const wrapped[] = {"smtp", "smtps://mx.example", "from", "a@b.example", "user", "tim", "password", "secret", NULL};
+static const char *const wrapped[] = {"smtp", "smtps://mx.example", "from",   "a@b.example", "user",
+                                      "tim",  "password",           "secret", NULL};
 
 static const struct {
   const char *const *options;
@@ -405,16 +419,20 @@ static const struct {
     {far, offers_tls, NULL, NULL, NULL, true, PARLEY_OUTCOME_THROTTLED, false, false, false},
     {far, "500 what\r\n", NULL, NULL, NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, false, false, false},
     {far_user, offers_tls, NULL, NULL, NULL, false, PARLEY_OUTCOME_ACCEPTED, true, true, true},
-    {far_user, offers_tls, NULL, "250-mx\r\n250 AUTH LOGIN\r\n", NULL, false, PARLEY_OUTCOME_ACCEPTED, true, true, true},
-    {far_user, offers_tls, NULL, "250-mx\r\n250 AUTH GSSAPI\r\n", NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, true, false, false},
+    {far_user, offers_tls, NULL, "250-mx\r\n250 AUTH LOGIN\r\n", NULL, false, PARLEY_OUTCOME_ACCEPTED, true, true,
+     true},
+    {far_user, offers_tls, NULL, "250-mx\r\n250 AUTH GSSAPI\r\n", NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, true, false,
+     false},
     {far_user, offers_tls, NULL, NULL, "535 5.7.8 wrong\r\n", false, PARLEY_OUTCOME_CHANNEL_DOWN, true, true, false},
     {far_user, offers_tls, NULL, NULL, "454 4.7.0 later\r\n", false, PARLEY_OUTCOME_THROTTLED, true, true, false},
     {far_user, offers_tls, NULL, NULL, "334 \r\n", false, PARLEY_OUTCOME_THROTTLED, true, true, false},
-    {far_user, "250-mx\r\n250 AUTH PLAIN\r\n", NULL, NULL, NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, false, false, false},
+    {far_user, "250-mx\r\n250 AUTH PLAIN\r\n", NULL, NULL, NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, false, false,
+     false},
     {far_maybe, offers_tls, NULL, NULL, NULL, false, PARLEY_OUTCOME_ACCEPTED, true, false, true},
     {far_maybe, NULL, NULL, NULL, NULL, false, PARLEY_OUTCOME_ACCEPTED, false, false, true},
     {far_maybe, offers_tls, "454 4.7.0 not now\r\n", NULL, NULL, false, PARLEY_OUTCOME_ACCEPTED, false, false, true},
-    {maybe_user, "250-mx\r\n250 AUTH PLAIN\r\n", NULL, NULL, NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, false, false, false},
+    {maybe_user, "250-mx\r\n250 AUTH PLAIN\r\n", NULL, NULL, NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, false, false,
+     false},
     {near_user, "250-mx\r\n250 AUTH PLAIN\r\n", NULL, NULL, NULL, false, PARLEY_OUTCOME_ACCEPTED, false, true, true},
     {near_tls, NULL, NULL, NULL, NULL, false, PARLEY_OUTCOME_CHANNEL_DOWN, false, false, false},
     {plain, offers_tls, NULL, NULL, NULL, false, PARLEY_OUTCOME_ACCEPTED, false, false, true}, /* loopback: off */
@@ -442,7 +460,7 @@ START_TEST(secrets_and_mail_go_only_where_they_may)
 }
 END_TEST
 
-/* --- Down and up again ----------------------------------------------------------------------------------------------- */
+/* --- Down and up again -------------------------------------------------------------------------------------------- */
 START_TEST(a_wrong_password_stops_the_channel_until_it_is_right)
 {
   script->ehlo = "250-mx\r\n250 AUTH PLAIN\r\n";
@@ -496,7 +514,8 @@ START_TEST(a_server_that_is_away_is_waited_for)
   for (; host->health != PARLEY_DOWN && token < 100; token++) {
     submit(token);
     stream_host_run(host);
-    ck_assert_uint_eq(settled(token)->result, host->health == PARLEY_DOWN ? PARLEY_OUTCOME_CHANNEL_DOWN : PARLEY_OUTCOME_THROTTLED);
+    ck_assert_uint_eq(settled(token)->result,
+                      host->health == PARLEY_DOWN ? PARLEY_OUTCOME_CHANNEL_DOWN : PARLEY_OUTCOME_THROTTLED);
     stream_host_step(host, settled(token)->retry_ms);
   }
   ck_assert_uint_eq(token, 6);
@@ -557,7 +576,7 @@ START_TEST(a_probe_logs_in_and_sends_nothing)
 }
 END_TEST
 
-/* --- Content --------------------------------------------------------------------------------------------------------- */
+/* --- Content ------------------------------------------------------------------------------------------------------ */
 static const struct {
   const char *address, *ehlo;
   uint32_t result;
@@ -582,7 +601,8 @@ START_TEST(an_address_is_used_exactly_or_not_at_all)
 }
 END_TEST
 
-static const char *const smuggles[] = {"\r\n.\r\nMAIL FROM:<x>\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n", ".", "..\r\n.", "\r\n.\r\n"};
+static const char *const smuggles[] = {
+    "\r\n.\r\nMAIL FROM:<x>\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n", ".", "..\r\n.", "\r\n.\r\n"};
 
 START_TEST(no_body_ends_its_mail_early)
 {
@@ -636,7 +656,7 @@ START_TEST(an_answer_in_the_middle_of_a_mail_is_definite)
 }
 END_TEST
 
-/* --- Media ----------------------------------------------------------------------------------------------------------- */
+/* --- Media -------------------------------------------------------------------------------------------------------- */
 enum { MEDIUM_BYTES = 2500000 };
 static char medium[MEDIUM_BYTES];
 
@@ -715,7 +735,7 @@ START_TEST(a_stop_while_fetching_gives_back)
 }
 END_TEST
 
-/* --- The end --------------------------------------------------------------------------------------------------------- */
+/* --- The end ------------------------------------------------------------------------------------------------------ */
 START_TEST(a_stop_settles_each_by_what_is_known)
 {
   script->dot = "";

@@ -9,7 +9,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- Replies --------------------------------------------------------------------------------------------------------- */
+/* --- Replies ------------------------------------------------------------------------------------------------------ */
 static enum smtp_parsed parse_all(struct smtp_parser *parser, parley_bytes bytes, size_t *ret_used)
 {
   enum smtp_parsed parsed = SMTP_PARSED_LINE;
@@ -102,13 +102,15 @@ END_TEST
 
 START_TEST(offers_are_read_in_any_case)
 {
-  static const char *const lines[] = {"PIPELINING", "size 1000", "StartTLS", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES",
-                                      "AUTH=LOGIN", "AUTH PLAIN CRAM-MD5", "X-UNKNOWN", ""};
+  static const char *const lines[] = {
+      "PIPELINING", "size 1000",           "StartTLS",  "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES",
+      "AUTH=LOGIN", "AUTH PLAIN CRAM-MD5", "X-UNKNOWN", ""};
   struct smtp_offers o = {0};
 
   for (size_t i = 0; i < COUNT(lines); i++)
     smtp_offers_line(&o, parley_text_of(lines[i]));
-  ck_assert(o.pipelining && o.size && o.starttls && o.eightbit && o.smtputf8 && o.enhanced && o.auth_plain && o.auth_login);
+  ck_assert(o.pipelining && o.size && o.starttls && o.eightbit && o.smtputf8 && o.enhanced && o.auth_plain &&
+            o.auth_login);
   ck_assert_uint_eq(o.size_max, 1000);
   o = (struct smtp_offers){0};
   smtp_offers_line(&o, PARLEY_LIT("SIZE 99999999999999999999999999"));
@@ -117,7 +119,7 @@ START_TEST(offers_are_read_in_any_case)
 }
 END_TEST
 
-/* --- Commands -------------------------------------------------------------------------------------------------------- */
+/* --- Commands ----------------------------------------------------------------------------------------------------- */
 START_TEST(commands_are_written_whole)
 {
   struct smtp_commands out = {0};
@@ -175,7 +177,7 @@ START_TEST(commands_have_a_limit)
 }
 END_TEST
 
-/* --- The mail -------------------------------------------------------------------------------------------------------- */
+/* --- The mail ----------------------------------------------------------------------------------------------------- */
 static const struct {
   const char *in, *want;
 } stuffed[] = {
@@ -219,7 +221,7 @@ START_TEST(no_line_end_ends_the_mail)
 }
 END_TEST
 
-/* --- What a reply means ---------------------------------------------------------------------------------------------- */
+/* --- What a reply means ------------------------------------------------------------------------------------------- */
 static const struct {
   enum smtp_stage stage;
   uint32_t code, subject, detail, outcome;
@@ -291,7 +293,7 @@ START_TEST(only_the_dot_can_accept_or_leave_it_open)
 }
 END_TEST
 
-/* --- Addresses ------------------------------------------------------------------------------------------------------- */
+/* --- Addresses ---------------------------------------------------------------------------------------------------- */
 static const struct {
   const char *in, *want; /* want NULL: refused */
   bool utf8;
