@@ -2,7 +2,7 @@
  *
  * usage: email_send -p PORT [-n MAILS=10000] [-b BODY_BYTES=1024] [-S SESSIONS=20] [-t required|opportunistic|off]
  *                   [-H HOST=127.0.0.1] [-u USER -w PASSWORD]
- * Prints {mails, outcomes by name, last_code, last_detail, rate, cpu_us_per_mail}; exit code 0 when all were accepted. */
+ * Prints {mails, outcomes by name, last_code, last_detail, rate, cpu_us_per_mail}; exit code 0: all were accepted. */
 #include "bench.h"
 #include "core/base/env.h"
 #include "core/net/stream.h"
