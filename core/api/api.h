@@ -34,6 +34,8 @@ void api_set_server(struct api *api, struct http_server *server); /* for its cou
 /* Loads keys and subscriptions that were made by API from the store; loaded(status, arg) when done. */
 void api_start(struct api *api, void (*loaded)(parley_status status, void *arg), void *arg);
 void api_close(struct api **api, void (*closed)(void *arg), void *arg);
+/* A receiver has said that it wants no more (410): remembered, until somebody enables it. For feed_shared.disabled. */
+void api_subscription_disabled(struct api *api, id64 subscription);
 /* The route table as OpenAPI 3.1. */
 void buf_openapi(struct buf *buf, const char *version);
 #endif

@@ -224,8 +224,8 @@ static void pause_done(struct store_op *op)
 
 static void channel_pause(struct api_request *req, bool paused)
 {
-  struct channel *channel = channel_param(req);
   struct pause *pause = arena_alloc(req->arena, sizeof *pause);
+  struct channel *channel = channel_param(req);
   struct buf words = BUF_INIT(1024);
 
   if (channel == NULL)

@@ -229,6 +229,7 @@ static bool read_types(struct reading *reading)
 {
   struct api_request *req = reading->req;
   parley_text all = TEXT_EMPTY;
+  bool every = false;
 
   if (!api_query_text(req, "types", TYPES_TEXT_MAX, &all))
     return false;
@@ -241,7 +242,10 @@ static bool read_types(struct reading *reading)
       return false;
     }
     reading->types[reading->op.n_types++] = type;
+    every |= parley_text_is(type, "*");
   }
+  if (every)
+    reading->op.n_types = 0; /* no type is every type */
   reading->op.types = reading->types;
   return true;
 }

@@ -26,15 +26,15 @@ static void buf_warnings(struct buf *buf, const struct decision *decision)
   buf_char(buf, ']');
 }
 
-void buf_accepted(struct buf *buf, const struct accept_item *item)
+static void buf_accepted_as(struct buf *buf, const struct accept_item *item, const struct decision *decision)
 {
   buf_str(buf, "{\"id\":");
   buf_json_id(buf, "msg", item->message);
   buf_json_key(buf, "status");
-  buf_json_str(buf, item->decision->end != NULL && item->decision->first < 0 ? item->decision->end : "accepted");
-  if (item->decision->first < 0 && item->decision->reason != NULL) {
+  buf_json_str(buf, decision->end != NULL && decision->first < 0 ? decision->end : "accepted");
+  if (decision->first < 0 && decision->reason != NULL) {
     buf_json_key(buf, "reason");
-    buf_json_str(buf, item->decision->reason);
+    buf_json_str(buf, decision->reason);
   }
   buf_json_key(buf, "customer");
   buf_json_id(buf, "cus", item->customer);
@@ -43,11 +43,23 @@ void buf_accepted(struct buf *buf, const struct accept_item *item)
     buf_json_id(buf, "cnv", item->conversation);
   }
   buf_json_key(buf, "plan");
-  buf_plan(buf, item->decision);
-  buf_warnings(buf, item->decision);
+  buf_plan(buf, decision);
+  buf_warnings(buf, decision);
   if (item->result == ACCEPT_DUPLICATE_KEY)
     buf_str(buf, ",\"duplicate\":true");
   buf_char(buf, '}');
+}
+
+/* Of a duplicate only the first one's decision is there, as it was stored. */
+void buf_accepted(struct buf *buf, const struct accept_item *item)
+{
+  struct arena *arena = arena_new();
+  struct decision stored = {.first = 0};
+
+  if (item->decision == NULL)
+    decision_read(item->decision_json, arena, &stored);
+  buf_accepted_as(buf, item, item->decision != NULL ? item->decision : &stored);
+  arena_free(&arena);
 }
 
 struct refusal { uint32_t code; const char *problem, *detail; };

@@ -6,6 +6,7 @@
 #include "core/net/url.h"
 #include "subscription.h"
 #include <openssl/crypto.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECRET_BYTES 32
@@ -80,7 +81,7 @@ static bool read_url(struct api_request *req, struct api_subscription *made)
 static bool read_types(struct api_request *req, struct api_subscription *made)
 {
   json_t *array = NULL, *item;
-  bool ok = true;
+  bool ok = true, all = false;
   size_t i;
 
   if (!json_in_array(&req->in, "types", FEED_TYPES_MAX, &array))
@@ -89,6 +90,7 @@ static bool read_types(struct api_request *req, struct api_subscription *made)
     return true;
   made->sub.n_types = 0;
   json_array_foreach(array, i, item) {
+    all |= parley_text_is(json_text(item), "*");
     if (conf_event_type_ok(json_text(item))) {
       made->sub.types[made->sub.n_types++] = arena_text(made->arena, json_text(item));
       continue;
@@ -97,6 +99,8 @@ static bool read_types(struct api_request *req, struct api_subscription *made)
                 "a type is such as message.received, message.* or *");
     ok = false;
   }
+  if (all)
+    made->sub.n_types = 0; /* no type is every type */
   return ok;
 }
 
@@ -309,6 +313,53 @@ void api_subscriptions_remove(struct api_request *req)
   api_submit(req, &change->op.op, STORE_DOC_PUT, removed);
 }
 
+/* --- A receiver that wants no more -------------------------------------------------------------------------------------------------------- */
+
+struct disable {
+  struct api *api;
+  struct api_subscription *copy; /* the one in force may be changed meanwhile */
+  struct buf json;
+  struct store_doc_put op;
+};
+
+static void disabled(struct store_op *op)
+{
+  struct disable *disable = container_of(op, struct disable, op.op);
+  struct api *api = disable->api;
+
+  if (op->status != PARLEY_OK)
+    log_line(api->shared.log, PARLEY_WARN, "event=subscription_not_stored what=\"it will be tried again after a restart\"");
+  arena_free(&op->arena);
+  buf_done(&disable->json);
+  subscription_free(&disable->copy);
+  free(disable);
+  api->open--;
+  api_maybe_closed(api);
+}
+
+void api_subscription_disabled(struct api *api, id64 subscription)
+{
+  struct api_subscription *found = subscription_find(api, subscription);
+  struct disable *disable;
+
+  if (found == NULL || found->sub.disabled)
+    return;
+  found->sub.disabled = true;
+  if (found->sub.configured || api->closing)
+    return;
+  disable = xcalloc(1, sizeof *disable);
+  disable->api = api;
+  disable->json = BUF_INIT(0);
+  disable->copy = subscription_copy(found);
+  buf_subscription_doc(&disable->json, found);
+  disable->op.doc = (struct doc){.kind = PARLEY_LIT("subscription"), .name = disable->copy->sub.name, .json = buf_as_text(&disable->json)};
+  disable->op.version = -1;
+  disable->op.op.kind = STORE_DOC_PUT;
+  disable->op.op.done = disabled;
+  api->open++;
+  store_submit(api->shared.store, &disable->op.op);
+}
+
 /* --- Replay ------------------------------------------------------------------------------------------------------------------------------ */
 
 struct replay {
@@ -332,7 +383,7 @@ static void replay_range_done(struct store_op *op)
 {
   struct replay *replay = container_of(op, struct replay, range.op);
   struct store_events *range = &replay->range;
-  uint64_t *seqs, next;
+  uint64_t *seqs, next = range->scanned_to, last = range->newest;
   size_t n = range->n;
 
   if (!api_went(replay->req, op))
@@ -340,7 +391,10 @@ static void replay_range_done(struct store_op *op)
   seqs = arena_alloc(replay->req->arena, (n + 1) * sizeof *seqs);
   for (size_t i = 0; i < n; i++)
     seqs[i] = range->rows[i].seq;
-  next = n == REPLAY_EVENTS_MAX ? seqs[n - 1] : 0;
+  if (range->upto != 0 && range->upto < last)
+    last = range->upto;
+  if (next >= last)
+    next = 0;
   arena_free(&op->arena);
   if (n > 0)
     feed_replay(replay->req->shared->feed, replay->subscription, seqs, n);

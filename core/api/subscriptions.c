@@ -145,6 +145,9 @@ static struct api_subscription *subscription_of_conf(const struct conf_subscript
 
   for (; from.sub.n_types < conf->n_types && from.sub.n_types < FEED_TYPES_MAX; from.sub.n_types++)
     from.sub.types[from.sub.n_types] = conf->types[from.sub.n_types];
+  for (size_t i = 0; i < conf->n_types; i++)
+    if (parley_text_is(conf->types[i], "*"))
+      from.sub.n_types = 0; /* no type is every type */
   return subscription_copy(&from);
 }
 
