@@ -27,6 +27,15 @@ static parley_status store_lock(struct sqlite_store *store, struct buf *reterr_w
   return store->lock_fd >= 0 ? PARLEY_OK : PARLEY_FAILED;
 }
 
+/* Made here, so that nobody but us may read it; SQLite gives its side files the same mode. An existing one keeps its own. */
+static void file_make(const char *path)
+{
+  int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+  if (fd >= 0)
+    close(fd);
+}
+
 static parley_status meta_read(struct sqlite_store *store, struct buf *reterr_why)
 {
   struct db *db = &store->writer;
@@ -172,8 +181,10 @@ static parley_status sqlite_open(const struct store_config *config, const struct
   struct sqlite_store *store = store_new(config, env, log, front);
   parley_status st = store_lock(store, reterr_why);
 
-  if (st == PARLEY_OK)
-    st = db_open(&store->writer, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, reterr_why);
+  if (st == PARLEY_OK) {
+    file_make(store->path);
+    st = db_open(&store->writer, store->path, SQLITE_OPEN_READWRITE, reterr_why);
+  }
   if (st == PARLEY_OK)
     st = schema_open(&store->writer, env, reterr_why);
   if (st == PARLEY_OK)

@@ -18,7 +18,8 @@
 #define IDEM_TWINS_MAX 16            /* different keys of one 64-bit hash that are looked through */
 #define IDEM_DROP_STEPS 256          /* an old day goes in so many pieces: no round waits for a whole table */
 #define MERGE_FROM_ROWS 1000000      /* of timeline_recent */
-#define MERGE_SLICE_ROWS 1000
+#define MERGE_SLICE_ROWS_MIN 64
+#define MERGE_PACE 2                 /* rows moved for each new one: sooner done than recent is full again */
 
 struct tail_set {
   size_t n, room;
@@ -182,7 +183,7 @@ static void timeline_write(struct db *db, struct timeline_tail *tail, size_t row
 
 /* Moves the next rows of timeline_recent to timeline, in key order: the base is rewritten page by page, not row by row. Each
  * slice is a transaction of its own kind: a row is always in exactly one of the two. */
-static void timeline_merge(struct db *db, struct timeline_tail *tail)
+static void timeline_merge(struct db *db, struct timeline_tail *tail, size_t rows)
 {
   sqlite3_stmt *last = db_sql(db, "SELECT customer, at, seq FROM timeline_recent WHERE (customer, at, seq) > (?, ?, ?)"
                                   " ORDER BY customer, at, seq LIMIT 1 OFFSET ?");
@@ -196,7 +197,7 @@ static void timeline_merge(struct db *db, struct timeline_tail *tail)
   bind_id(last, 1, tail->merged.customer);
   bind_int(last, 2, tail->merged.at);
   bind_id(last, 3, tail->merged.seq);
-  bind_int(last, 4, MERGE_SLICE_ROWS - 1);
+  bind_int(last, 4, (int64_t)rows - 1);
   tail->merging = db_step(db, last);
   if (tail->merging)
     to = (struct tail_entry){col_id(last, 0), col_int(last, 1), col_id(last, 2), 0, 0};
@@ -454,7 +455,7 @@ void tails_write(struct round *round, size_t n_new)
   if (timeline->n_sorted > 0)
     timeline_write(round->db, timeline, rows);
   else if (timeline->merging || timeline->n_recent >= MERGE_FROM_ROWS)
-    timeline_merge(round->db, timeline);
+    timeline_merge(round->db, timeline, n_new * MERGE_PACE + MERGE_SLICE_ROWS_MIN);
   if (idem->n_sealed > 0)
     idem_write(round->db, idem, rows);
 }

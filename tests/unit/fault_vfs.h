@@ -105,6 +105,8 @@ static void fault_off(void)
 static void fault_install(void)
 {
   fault_off();
+  if (fault.real != NULL)
+    return;
   fault.real = sqlite3_vfs_find(NULL);
   fault.vfs = *fault.real;
   fault.vfs.zName = "fault";

@@ -1,4 +1,5 @@
 #include "store_fixture.h"
+#include <sys/stat.h>
 
 static struct fixture f;
 
@@ -26,8 +27,11 @@ static void assert_refused(const char *words)
 START_TEST(a_new_file_becomes_a_store_that_opens_again)
 {
   uint8_t secret[32];
+  struct stat file;
 
   fixture_open(&f);
+  ck_assert_int_eq(stat(f.path, &file), 0);
+  ck_assert_uint_eq(file.st_mode & 0777, 0600);
   memcpy(secret, store_secret(f.store), sizeof(secret));
   fixture_close(&f);
   fixture_open(&f);
