@@ -94,9 +94,11 @@ static bool read_step(struct api_request *req, const struct json_in *in, struct 
 {
   static const char *const fields[] = {"channel", "until", "within", NULL};
   parley_text channel = TEXT_EMPTY, until = TEXT_EMPTY;
-  bool ok = json_in_only(in, fields) & json_in_text(in, "channel", 64, &channel) & json_in_text(in, "until", 16, &until) &
-            json_in_span(in, "within", 1000, MESSAGE_EXPIRES_MS_MAX, &step->within_ms);
+  bool ok = json_in_only(in, fields);
 
+  ok &= json_in_text(in, "channel", 64, &channel);
+  ok &= json_in_text(in, "until", 16, &until);
+  ok &= json_in_span(in, "within", 1000, MESSAGE_EXPIRES_MS_MAX, &step->within_ms);
   step->until = UNTIL_SENT;
   if (ok && until.len > 0 && !until_parse(until, &step->until)) {
     problem_add(&req->problems, pointer_member(req->arena, in->pointer, PARLEY_LIT("until")), "bad_value",
