@@ -1,6 +1,7 @@
 /* A claim as the plugin will see it: content fitted to the channel, all texts in one arena. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include "core/customer/email.h"
 #include "core/message/fit.h"
 #include "line.h"
 #include <stdlib.h>
@@ -34,12 +35,8 @@ struct outbound *outbound_new(struct line *line, const struct claim *claim)
   out->line = line;
   list_init(&out->node);
   claim_copy(arena, claim, &out->claim);
-  if (parley_text_is(out->claim.address_kind, "email")) {
-    parley_text domain = out->claim.address;
-
-    text_cut(&domain, '@');
-    out->destination = domain;
-  }
+  if (parley_text_is(out->claim.address_kind, "email"))
+    out->destination = text_sub(out->claim.address, email_at(out->claim.address) + 1, SIZE_MAX);
   return out;
 }
 

@@ -10,6 +10,8 @@ struct egress;
 parley_status egress_new(const parley_text *allow, size_t n_allow, const parley_text *ports, size_t n_ports,
                          struct egress **ret, parley_text *ret_bad);
 void egress_free(struct egress **egress);
+/* Moves the rules of *from into `to`, so that whoever holds `to` has them at once; *from is freed and NULL. Loop only. */
+void egress_replace(struct egress *to, struct egress **from);
 
 /* The address itself, whatever its port: public, or within the allow list. IPv6 forms that carry an IPv4 address
  * (mapped, NAT64) count as that one; 6to4 and Teredo are not public. */

@@ -1,0 +1,365 @@
+#include "daemon.h"
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "core/net/tls.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define IDEMPOTENCY_KEEP_MS (8LL * 86400000)
+
+static void daemon_next_close(struct daemon *daemon);
+
+/* --- What the api asks -------------------------------------------------------------------------------------------------------------- */
+
+static struct channel *api_channel(parley_text name, void *arg)
+{
+  struct daemon *daemon = arg;
+  struct channel_pair *pair = channel_set_find(&daemon->set, name);
+
+  return pair != NULL ? pair->channel : NULL;
+}
+
+static struct channel *api_test_sink(parley_text name, void *arg)
+{
+  struct daemon *daemon = arg;
+  struct channel_pair *pair = channel_set_find(&daemon->set, name);
+
+  return pair != NULL ? pair->test_sink : NULL;
+}
+
+static size_t api_channels(struct channel **to, size_t room, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  for (size_t i = 0; i < daemon->set.n && i < room; i++)
+    to[i] = daemon->set.pairs[i].channel;
+  return daemon->set.n;
+}
+
+static bool api_is_ready(const char **why_not, void *arg)
+{
+  struct daemon *daemon = arg;
+  struct store_gauges gauges;
+
+  *why_not = daemon->stopping ? "stopping" : "starting";
+  if (!daemon->ready || daemon->stopping)
+    return false;
+  store_gauges(daemon->store, &gauges);
+  *why_not = gauges.why_not != NULL ? gauges.why_not : "the store does not accept";
+  return gauges.accepting;
+}
+
+static void daemon_on_committed(uint64_t last_seq, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  if (daemon->feed != NULL)
+    feed_committed(daemon->feed, last_seq);
+}
+
+/* --- Start -------------------------------------------------------------------------------------------------------------------------- */
+
+/* Copies of plugins lie in a folder of our own beside the store (or in systemd's runtime directory), gone when we are. */
+static int daemon_make_run_dir(struct daemon *daemon, struct buf *why)
+{
+  const char *runtime = getenv("RUNTIME_DIRECTORY");
+  parley_text path = daemon->conf->store.path;
+  size_t slash = path.len;
+
+  while (slash > 0 && path.at[slash - 1] != '/')
+    slash--;
+  if (runtime != NULL && runtime[0] == '/')
+    snprintf(daemon->run_dir, sizeof daemon->run_dir, "%s/plugins-XXXXXX", runtime);
+  else
+    snprintf(daemon->run_dir, sizeof daemon->run_dir, "%.*s.parleyd-XXXXXX", (int)slash, path.at);
+  if (mkdtemp(daemon->run_dir) != NULL)
+    return EX_OK;
+  buf_printf(why, "a folder %s cannot be made: %s", daemon->run_dir, strerror(errno));
+  return EX_CANTCREAT;
+}
+
+static int daemon_make_net(struct daemon *daemon, struct buf *why)
+{
+  const struct conf_server *server = &daemon->conf->server;
+  struct http_client_conf client = {.ca_file = getenv("PARLEY_CA_FILE"), .user_agent = "Parley/" PARLEY_VERSION};
+  parley_text bad = TEXT_EMPTY;
+
+  if (egress_new(server->egress_allow, server->n_egress_allow, server->egress_ports, server->n_egress_ports, &daemon->egress, &bad) !=
+      PARLEY_OK) {
+    buf_printf(why, "server.egress: '%.*s' is neither a CIDR nor a port range", TEXT_ARG(bad));
+    return EX_CONFIG;
+  }
+  if (dns_new(daemon->loop, daemon->env, NULL, &daemon->dns) != PARLEY_OK ||
+      http_client_new(daemon->loop, daemon->env, daemon->dns, daemon->egress, &client, &daemon->http) != PARLEY_OK) {
+    buf_str(why, "c-ares or libcurl did not start");
+    return EX_SOFTWARE;
+  }
+  return EX_OK;
+}
+
+static int daemon_make_store(struct daemon *daemon, struct buf *why)
+{
+  struct store_config config = {.driver = "sqlite", .path = daemon->conf->store.path.at, .node = 0,
+                                .idempotency_keep_ms = IDEMPOTENCY_KEEP_MS, .committed = daemon_on_committed, .arg = daemon};
+
+  return store_open(&config, daemon->loop, daemon->env, &daemon->log, &daemon->store, why) == PARLEY_OK ? EX_OK : EX_UNAVAILABLE;
+}
+
+static void daemon_make_floors(struct daemon *daemon)
+{
+  struct deliver_shared deliver = {daemon->loop, daemon->env, &daemon->log, daemon->store};
+  struct feed_shared feed = {daemon->loop, daemon->env, &daemon->log, daemon->store, daemon->http};
+  struct api_shared api = {.loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store,
+                           .http = daemon->http, .egress = daemon->egress, .version = PARLEY_VERSION, .channel = api_channel,
+                           .test_sink = api_test_sink, .channels = api_channels, .ready = api_is_ready, .arg = daemon};
+
+  daemon->deliver = deliver_new(&deliver);
+  daemon->inbound = inbound_new(daemon->loop, daemon->env, &daemon->log, daemon->store);
+  daemon->feed = feed_new(&feed);
+  api.deliver = daemon->deliver;
+  api.inbound = daemon->inbound;
+  api.feed = daemon->feed;
+  daemon->api = api_new(&api);
+}
+
+static int daemon_listen(struct daemon *daemon, struct buf *why)
+{
+  const struct conf_server *server = &daemon->conf->server;
+  struct http_server_conf limits = {.connections_max = server->limits.connections, .head_ms = server->limits.header_timeout_ms,
+                                    .body_ms = server->limits.body_timeout_ms, .idle_ms = server->limits.idle_timeout_ms,
+                                    .body_max = server->limits.body_bytes};
+  struct tls_context *tls = NULL;
+
+  daemon->server = http_server_new(daemon->loop, daemon->env, &limits, &api_handler, daemon->api);
+  api_set_server(daemon->api, daemon->server);
+  if (server->tls_key_pem.len > 0) {
+    if (tls_context_server(server->tls_cert_pem, server->tls_key_pem, &tls, why) != PARLEY_OK)
+      return EX_CONFIG;
+    http_server_tls_set(daemon->server, tls);
+    tls_context_unref(&tls);
+  }
+  return http_server_listen(daemon->server, server->listen, &daemon->port, why) == PARLEY_OK ? EX_OK : EX_UNAVAILABLE;
+}
+
+static void daemon_on_loaded(parley_status status, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  if (status != PARLEY_OK) {
+    log_line(&daemon->log, PARLEY_ERROR, "event=start_failed why=\"keys and subscriptions cannot be read from the store\"");
+    daemon->exit_code = EX_UNAVAILABLE;
+    daemon_stop(daemon);
+    return;
+  }
+  deliver_start(daemon->deliver);
+  daemon->ready = true;
+  log_line(&daemon->log, PARLEY_INFO, "event=ready port=%u channels=%zu version=" PARLEY_VERSION, daemon->port, daemon->set.n);
+}
+
+static int daemon_make_channels(struct daemon *daemon, struct buf *why)
+{
+  struct channel_set set = {0};
+
+  if (channel_set_make(daemon, daemon->conf, &set, why) != PARLEY_OK)
+    return EX_CONFIG;
+  if (channel_set_start(daemon, &set, why) != PARLEY_OK) {
+    channel_set_stop(daemon, &set, 0);
+    return EX_UNAVAILABLE;
+  }
+  channel_set_use(daemon, &set, daemon->conf);
+  return EX_OK;
+}
+
+/* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs ------------------------------- */
+
+static bool reload_same(const struct daemon *daemon, const struct conf *next, struct buf *why)
+{
+  if (!text_eq(daemon->conf->server.listen, next->server.listen))
+    buf_str(why, "server.listen changed: that needs a restart");
+  else if (!text_eq(daemon->conf->store.path, next->store.path))
+    buf_str(why, "store changed: that needs a restart");
+  return why->len == 0;
+}
+
+/* Replaces what the running configuration made outside of the channels. */
+static parley_status reload_net(struct daemon *daemon, const struct conf *next, struct buf *why)
+{
+  const struct conf_server *server = &next->server;
+  struct egress *egress = NULL;
+  struct tls_context *tls = NULL;
+  parley_text bad = TEXT_EMPTY;
+
+  if (server->tls_key_pem.len > 0 && tls_context_server(server->tls_cert_pem, server->tls_key_pem, &tls, why) != PARLEY_OK)
+    return PARLEY_INVALID;
+  if (egress_new(server->egress_allow, server->n_egress_allow, server->egress_ports, server->n_egress_ports, &egress, &bad) !=
+      PARLEY_OK) {
+    tls_context_unref(&tls);
+    buf_printf(why, "server.egress: '%.*s' is neither a CIDR nor a port range", TEXT_ARG(bad));
+    return PARLEY_INVALID;
+  }
+  http_server_tls_set(daemon->server, tls);
+  tls_context_unref(&tls);
+  egress_replace(daemon->egress, &egress);
+  return PARLEY_OK;
+}
+
+static parley_status daemon_reload(struct daemon *daemon, struct buf *why)
+{
+  struct channel_set set = {0};
+  struct conf *next = NULL;
+  parley_status st = conf_load(daemon->conf_path, &next, why);
+
+  if (st != PARLEY_OK)
+    return st;
+  if (!reload_same(daemon, next, why))
+    st = PARLEY_INVALID;
+  if (st == PARLEY_OK)
+    st = channel_set_make(daemon, next, &set, why);
+  if (st == PARLEY_OK)
+    st = channel_set_start(daemon, &set, why);
+  if (st == PARLEY_OK)
+    st = reload_net(daemon, next, why);
+  if (st != PARLEY_OK) {
+    channel_set_stop(daemon, &set, 0);
+    conf_unref(&next);
+    return st;
+  }
+  channel_set_use(daemon, &set, next);
+  api_configure(daemon->api, next, daemon->set.policy);
+  daemon->log.level = next->log.level;
+  daemon->log.json = next->log.json;
+  conf_unref(&daemon->conf);
+  daemon->conf = next;
+  return PARLEY_OK;
+}
+
+static void daemon_on_hup(uv_signal_t *signal, int number)
+{
+  struct daemon *daemon = signal->data;
+  struct buf why = BUF_INIT(65536);
+
+  (void)number;
+  if (!daemon->ready || daemon->stopping)
+    return;
+  if (daemon_reload(daemon, &why) == PARLEY_OK) {
+    log_line(&daemon->log, PARLEY_INFO, "event=reloaded channels=%zu", daemon->set.n);
+  } else {
+    log_line(&daemon->log, PARLEY_ERROR, "event=reload_refused what=\"the running configuration stays\"");
+    fprintf(stderr, "%s\n", why.len > 0 ? why.at : "the configuration could not be reloaded");
+  }
+  buf_done(&why);
+}
+
+static void daemon_on_term(uv_signal_t *signal, int number)
+{
+  (void)number;
+  daemon_stop(signal->data);
+}
+
+static void daemon_signals(struct daemon *daemon)
+{
+  uv_signal_init(daemon->loop, &daemon->hup);
+  uv_signal_init(daemon->loop, &daemon->term);
+  uv_signal_init(daemon->loop, &daemon->interrupt);
+  uv_timer_init(daemon->loop, &daemon->deadline);
+  daemon->hup.data = daemon->term.data = daemon->interrupt.data = daemon->deadline.data = daemon;
+  uv_signal_start(&daemon->hup, daemon_on_hup, SIGHUP);
+  uv_signal_start(&daemon->term, daemon_on_term, SIGTERM);
+  uv_signal_start(&daemon->interrupt, daemon_on_term, SIGINT);
+}
+
+int daemon_start(struct daemon *daemon, struct buf *reterr_why)
+{
+  int code = daemon_make_run_dir(daemon, reterr_why);
+
+  daemon_signals(daemon);
+  if (code == EX_OK)
+    code = daemon_make_net(daemon, reterr_why);
+  if (code == EX_OK)
+    code = daemon_make_store(daemon, reterr_why);
+  if (code != EX_OK)
+    return code;
+  daemon_make_floors(daemon);
+  code = daemon_make_channels(daemon, reterr_why);
+  if (code != EX_OK)
+    return code;
+  api_configure(daemon->api, daemon->conf, daemon->set.policy);
+  code = daemon_listen(daemon, reterr_why);
+  if (code == EX_OK)
+    api_start(daemon->api, daemon_on_loaded, daemon);
+  return code;
+}
+
+/* --- The end: stop taking in, drain the channels, then close floor by floor from the top ------------------------------------------- */
+
+static void daemon_on_closed(void *arg)
+{
+  daemon_next_close(arg);
+}
+
+static void daemon_close_handles(struct daemon *daemon)
+{
+  uv_close((uv_handle_t *)&daemon->hup, NULL);
+  uv_close((uv_handle_t *)&daemon->term, NULL);
+  uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+  uv_close((uv_handle_t *)&daemon->deadline, NULL);
+}
+
+/* Closes the topmost floor that still stands; each tells when it is gone. */
+static void daemon_next_close(struct daemon *daemon)
+{
+  if (daemon->server != NULL)
+    http_server_close(&daemon->server, daemon_on_closed, daemon);
+  else if (daemon->api != NULL)
+    api_close(&daemon->api, daemon_on_closed, daemon);
+  else if (daemon->feed != NULL)
+    feed_close(&daemon->feed, 0, daemon_on_closed, daemon);
+  else if (daemon->inbound != NULL)
+    inbound_close(&daemon->inbound, daemon_on_closed, daemon);
+  else if (daemon->deliver != NULL)
+    deliver_close(&daemon->deliver, daemon_on_closed, daemon);
+  else if (daemon->store != NULL)
+    store_close(&daemon->store, daemon_on_closed, daemon);
+  else if (daemon->http != NULL)
+    http_client_close(&daemon->http, daemon_on_closed, daemon);
+  else if (daemon->dns != NULL)
+    dns_close(&daemon->dns, daemon_on_closed, daemon);
+  else
+    daemon_close_handles(daemon);
+}
+
+static void daemon_on_drained(void *arg)
+{
+  (void)arg; /* the server is closed in its turn all the same */
+}
+
+#define DAEMON_LOOK_MS 10
+
+static void daemon_on_looking(uv_timer_t *timer)
+{
+  struct daemon *daemon = timer->data;
+
+  if (daemon->open > 0)
+    return; /* channels bound their own farewell */
+  uv_timer_stop(timer);
+  daemon_next_close(daemon);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+  if (daemon->stopping)
+    return;
+  daemon->stopping = true;
+  log_line(&daemon->log, PARLEY_INFO, "event=stopping drain_ms=%u", daemon->conf->server.drain_ms);
+  if (daemon->server != NULL)
+    http_server_drain(daemon->server, daemon_on_drained, daemon);
+  if (daemon->deliver != NULL)
+    deliver_drain(daemon->deliver);
+  channel_set_stop(daemon, &daemon->set, daemon->conf->server.drain_ms);
+  uv_timer_start(&daemon->deadline, daemon_on_looking, 0, DAEMON_LOOK_MS);
+}

@@ -1,0 +1,58 @@
+/* daemon.h - parleyd as a whole: makes the floors, hands them to each other, reloads and takes its leave. One of it a process.
+ * Thread: loop. Private to core/daemon. */
+#ifndef CORE_DAEMON_DAEMON_H
+#define CORE_DAEMON_DAEMON_H
+#include "core/api/api.h"
+#include "core/config/conf.h"
+
+#define DAEMON_STOP_MS 5000 /* beside server.drain: for what closes after the channels */
+
+struct channel_pair { /* a channel and the sink that carries its test messages */
+  struct channel *channel, *test_sink;
+};
+struct channel_set { /* all channels of one configuration, sorted by name */
+  size_t n;
+  struct channel_pair *pairs;
+  struct policy *policy;
+};
+
+struct daemon {
+  uv_loop_t *loop;
+  const struct env *env;
+  struct log log;
+  const char *conf_path;
+  struct conf *conf;
+  char run_dir[256];
+  struct egress *egress;
+  struct dns *dns;
+  struct http_client *http;
+  struct store *store;
+  struct deliver *deliver;
+  struct inbound *inbound;
+  struct feed *feed;
+  struct api *api;
+  struct http_server *server;
+  struct channel_set set;
+  struct plugin *sink; /* carries test messages; NULL: no sink.so was found */
+  uv_signal_t hup, term, interrupt;
+  uv_timer_t deadline;
+  uint16_t port;
+  bool ready, stopping;
+  size_t open; /* channels still closing */
+  int exit_code;
+};
+
+/* Makes everything and begins to serve. On failure *reterr_why has a line for a person and the result is a sysexits code. */
+int daemon_start(struct daemon *daemon, struct buf *reterr_why);
+void daemon_stop(struct daemon *daemon); /* drain, then everything closes and the loop runs dry */
+
+/* channels.c: makes (and starts nothing of) every channel of conf; PARLEY_INVALID: why says which and what. */
+parley_status channel_set_make(struct daemon *daemon, struct conf *conf, struct channel_set *ret, struct buf *reterr_why);
+parley_status channel_set_start(struct daemon *daemon, struct channel_set *set, struct buf *reterr_why);
+void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf *conf); /* from now on, for new work */
+void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t within_ms);
+struct channel_pair *channel_set_find(const struct channel_set *set, parley_text name);
+/* policy_build.c: the choke point's rules out of conf and the channels' capabilities. */
+parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver, struct policy **ret,
+                           struct buf *reterr_why);
+#endif

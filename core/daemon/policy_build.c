@@ -1,0 +1,87 @@
+#include "core/base/text.h"
+#include "daemon.h"
+
+static void channel_rules(struct policy_channel *to, const struct conf_channel *from, const struct channel *channel,
+                          struct deliver *deliver, struct arena *arena)
+{
+  const parley_capabilities *caps = channel_caps(channel);
+
+  to->name = arena_text(arena, from->name);
+  to->channel_kind = arena_text(arena, parley_text_of(caps->channel_kind));
+  to->address_kind = arena_text(arena, parley_text_of(caps->address_kind));
+  to->flags = caps->flags;
+  to->receipts = caps->receipts;
+  to->can_query = channel_can_query(channel);
+  to->on_unknown = (enum on_unknown)from->on_unknown;
+  to->room = deliver_lane_room(deliver, channel_name(channel));
+}
+
+static bool until_tellable(const struct policy_channel *channel, enum until until)
+{
+  uint32_t read = PARLEY_BIT(PARLEY_RECEIPT_READ), delivered = PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | read;
+
+  switch (until) {
+  case UNTIL_SENT:
+    return true;
+  case UNTIL_DELIVERED:
+    return (channel->receipts & delivered) != 0;
+  case UNTIL_READ:
+    return (channel->receipts & read) != 0;
+  case UNTIL_REPLIED:
+    return (channel->flags & PARLEY_INBOUND) != 0;
+  }
+  return false;
+}
+
+static bool plan_rules(const struct conf *conf, const struct conf_plan *from, struct policy *policy, struct policy_plan *to,
+                       struct buf *why)
+{
+  bool ok = true;
+
+  to->name = arena_text(policy->arena, from->name);
+  to->n_steps = from->n_steps;
+  to->steps = arena_alloc(policy->arena, (from->n_steps + 1) * sizeof *to->steps);
+  for (size_t i = 0; i < from->n_steps; i++) {
+    const struct conf_step *step = &from->steps[i];
+
+    to->steps[i].channel = policy_find_channel(policy, step->channel->name);
+    to->steps[i].until = (enum until)step->until;
+    to->steps[i].within_ms = step->within_ms;
+    if (until_tellable(to->steps[i].channel, to->steps[i].until))
+      continue;
+    yaml_error(conf->file, step->line, step->col, why, "plans.%.*s: channel '%.*s' gives no receipt that tells '%s'",
+               TEXT_ARG(from->name), TEXT_ARG(step->channel->name), until_name(to->steps[i].until));
+    ok = false;
+  }
+  return ok;
+}
+
+parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver, struct policy **ret,
+                           struct buf *reterr_why)
+{
+  struct policy *policy = policy_new();
+  struct arena *arena = policy->arena;
+  bool ok = true;
+
+  policy->n_channels = conf->n_channels;
+  policy->channels = arena_alloc(arena, (conf->n_channels + 1) * sizeof *policy->channels);
+  for (size_t i = 0; i < conf->n_channels; i++)
+    channel_rules(&policy->channels[i], &conf->channels[i], channel_set_find(set, conf->channels[i].name)->channel, deliver, arena);
+  policy->n_topics = conf->n_topics;
+  policy->topics = arena_alloc(arena, (conf->n_topics + 1) * sizeof *policy->topics);
+  for (size_t i = 0; i < conf->n_topics; i++)
+    policy->topics[i] = (struct policy_topic){.name = arena_text(arena, conf->topics[i].name),
+                                              .class = (enum topic_class)conf->topics[i].class,
+                                              .on_unknown = (enum on_unknown)conf->topics[i].on_unknown,
+                                              .expires_in_ms = conf->topics[i].expires_in_ms};
+  policy->n_plans = conf->n_plans;
+  policy->plans = arena_alloc(arena, (conf->n_plans + 1) * sizeof *policy->plans);
+  for (size_t i = 0; i < conf->n_plans; i++)
+    ok &= plan_rules(conf, &conf->plans[i], policy, &policy->plans[i], reterr_why);
+  if (!ok) {
+    policy_unref(&policy);
+    return PARLEY_INVALID;
+  }
+  *ret = policy;
+  return PARLEY_OK;
+}
