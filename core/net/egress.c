@@ -216,3 +216,12 @@ void egress_free(struct egress **egress)
   free(*egress);
   *egress = NULL;
 }
+
+void egress_replace(struct egress *to, struct egress **from)
+{
+  struct egress old = *to;
+
+  *to = **from;
+  **from = old;
+  egress_free(from);
+}

@@ -4,6 +4,7 @@
 """The main job over real sockets: out by SMTP and webhook, in, the signed feed, the reply, one timeline, idempotency, and
 a restart."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ import sys
 
 from parley_test import (SECRET, TOP, Daemon, Recorder, Reply, expect, expect_true, parley, post_inbound, run, test,
                          wait_until)
+
+TOMORROW = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Mail:
@@ -146,13 +149,13 @@ def marketing_needs_consent_and_a_suppressed_address_gets_nothing(folder):
 @test
 def cancel_and_schedule(folder):
     with Recorder() as shop, Daemon(folder, channels={"hook": shop.channel()}) as daemon:
-        later = daemon.post("/v1/messages", daemon.message("later", send_at="2030-01-01T00:00:00Z", key="k-1")).json
+        later = daemon.post("/v1/messages", daemon.message("later", send_at=TOMORROW, key="k-1")).json
         expect(daemon.message_state(later["id"])["status"], "queued")
-        same = daemon.post("/v1/messages", daemon.message("later", send_at="2030-01-01T00:00:00Z", key="k-1"))
+        same = daemon.post("/v1/messages", daemon.message("later", send_at=TOMORROW, key="k-1"))
         expect((same.status, same.json["id"], same.json["duplicate"]), (200, later["id"], True))
         cancelled = daemon.post("/v1/messages/key:k-1/cancel")
         expect((cancelled.status, cancelled.json["status"]), (200, "cancelled"))
-        expect(daemon.post("/v1/messages", daemon.message("later", send_at="2030-01-01T00:00:00Z", key="k-1")).status, 202)
+        expect(daemon.post("/v1/messages", daemon.message("later", send_at=TOMORROW, key="k-1")).status, 202)
         expect(daemon.metric("parley_messages_add_up"), 1.0)
 
 
