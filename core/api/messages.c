@@ -97,11 +97,24 @@ struct accept {
   struct { uint32_t code; parley_text body; } *refused; /* batch: items that never came to the store, by index */
 };
 
+/* A duplicate shows the first message's decision, which comes as it was stored. */
+static void accept_read_first(struct accept_item *item, struct arena *arena)
+{
+  if (item->decision != NULL || item->result != ACCEPT_DUPLICATE_KEY)
+    return;
+  item->decision = arena_alloc(arena, sizeof *item->decision);
+  item->decision->first = -1;
+  if (!decision_read(item->decision_json, arena, item->decision))
+    *item->decision = (struct decision){.first = -1};
+}
+
 static uint32_t accept_render(struct store_op *op, struct buf *body)
 {
   struct store_accept *accept = container_of(op, struct store_accept, op);
   struct accept_item *item = &accept->items[0];
   struct refusal refusal = accept_refusal(item->result);
+
+  accept_read_first(item, op->arena);
 
   if (refusal.code != 0) {
     buf_refusal(body, refusal);
@@ -180,7 +193,7 @@ void api_messages_send(struct api_request *req)
 
 static void batch_item(struct buf *body, const struct accept *accept, size_t at, size_t *next)
 {
-  const struct accept_item *item;
+  struct accept_item *item;
   struct refusal refusal;
 
   buf_json_comma(body);
@@ -189,6 +202,7 @@ static void batch_item(struct buf *body, const struct accept *accept, size_t at,
     return;
   }
   item = &accept->op.items[(*next)++];
+  accept_read_first(item, accept->op.op.arena);
   refusal = accept_refusal(item->result);
   if (refusal.code != 0) {
     buf_refusal(body, refusal);
