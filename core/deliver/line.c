@@ -6,11 +6,17 @@
 static void line_on_timer(uv_timer_t *timer)
 {
   struct line *line = timer->data;
-  int64_t now = line->deliver->shared.env->now_ms(line->deliver->shared.env);
+  const struct env *env = line->deliver->shared.env;
+  int64_t now = env->now_ms(env);
 
-  for (int lane = 0; lane < LANES; lane++)
-    if (line->lanes[lane].due_ms > 0 && line->lanes[lane].due_ms <= now)
+  for (int lane = 0; lane < LANES; lane++) {
+    int64_t due = line->lanes[lane].due_ms;
+
+    if (due > now) /* the two clocks do not tick together: a little early is looked at again */
+      line_wake_at(line, env->mono_ms(env) + (due - now));
+    else if (due > 0)
       line_claim(line, (enum lane)lane);
+  }
   line_pump(line);
 }
 
