@@ -261,13 +261,33 @@ static void daemon_on_term(uv_signal_t *signal, int number)
   daemon_stop(signal->data);
 }
 
+#define DAEMON_WATCH_MS 250
+
+/* After a failed flush the kernel may have dropped what it was given: nothing may be retried on this file. Whoever supervises
+ * us starts us again, and the log tells what was committed. */
+static void daemon_on_watch(uv_timer_t *timer)
+{
+  struct daemon *daemon = timer->data;
+  struct store_gauges gauges;
+
+  if (daemon->store == NULL)
+    return;
+  store_gauges(daemon->store, &gauges);
+  if (!gauges.broken)
+    return;
+  log_line(&daemon->log, PARLEY_ERROR, "event=store_broken what=\"the process ends and recovers at its next start\"");
+  _exit(EX_IOERR);
+}
+
 static void daemon_signals(struct daemon *daemon)
 {
   uv_signal_init(daemon->loop, &daemon->hup);
   uv_signal_init(daemon->loop, &daemon->term);
   uv_signal_init(daemon->loop, &daemon->interrupt);
   uv_timer_init(daemon->loop, &daemon->deadline);
-  daemon->hup.data = daemon->term.data = daemon->interrupt.data = daemon->deadline.data = daemon;
+  uv_timer_init(daemon->loop, &daemon->watch);
+  daemon->hup.data = daemon->term.data = daemon->interrupt.data = daemon->deadline.data = daemon->watch.data = daemon;
+  uv_timer_start(&daemon->watch, daemon_on_watch, DAEMON_WATCH_MS, DAEMON_WATCH_MS);
   uv_signal_start(&daemon->hup, daemon_on_hup, SIGHUP);
   uv_signal_start(&daemon->term, daemon_on_term, SIGTERM);
   uv_signal_start(&daemon->interrupt, daemon_on_term, SIGINT);
@@ -308,6 +328,7 @@ static void daemon_close_handles(struct daemon *daemon)
   uv_close((uv_handle_t *)&daemon->term, NULL);
   uv_close((uv_handle_t *)&daemon->interrupt, NULL);
   uv_close((uv_handle_t *)&daemon->deadline, NULL);
+  uv_close((uv_handle_t *)&daemon->watch, NULL);
 }
 
 /* Closes the topmost floor that still stands; each tells when it is gone. */

@@ -35,7 +35,7 @@ struct daemon {
   struct channel_set set;
   struct plugin *sink; /* carries test messages; NULL: no sink.so was found */
   uv_signal_t hup, term, interrupt;
-  uv_timer_t deadline;
+  uv_timer_t deadline, watch;
   uint16_t port;
   bool ready, stopping;
   size_t open; /* channels still closing */

@@ -561,18 +561,18 @@ static void deliver_recover(struct deliver *deliver)
   store_submit(deliver->shared.store, &call->u.op);
 }
 
-static void deliver_look_at_down(struct deliver *deliver)
+static void deliver_look(struct deliver *deliver)
 {
   int64_t mono = deliver_mono(deliver);
 
   for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next) {
     struct line *line = LIST_ITEM(node, struct line, node);
 
-    if (!line->down || mono < line->down_until_ms)
-      continue;
-    line->down = false; /* one message will tell */
-    line_claim_all(line);
-    line_pump(line);
+    if (line->down && mono >= line->down_until_ms) {
+      line->down = false; /* one message will tell */
+      line_claim_all(line);
+    }
+    line_look(line);
   }
 }
 
@@ -590,7 +590,7 @@ static void deliver_on_sweep(uv_timer_t *timer)
     return;
   if (!deliver->orphans_done && deliver->ops == 0)
     deliver_recover(deliver); /* the store could not at the start */
-  deliver_look_at_down(deliver);
+  deliver_look(deliver);
   deliver_sweep(deliver);
 }
 

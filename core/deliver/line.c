@@ -3,9 +3,8 @@
 #include "core/base/text.h"
 #include <stdlib.h>
 
-static void line_on_timer(uv_timer_t *timer)
+void line_look(struct line *line)
 {
-  struct line *line = timer->data;
   const struct env *env = line->deliver->shared.env;
   int64_t now = env->now_ms(env);
 
@@ -18,6 +17,11 @@ static void line_on_timer(uv_timer_t *timer)
       line_claim(line, (enum lane)lane);
   }
   line_pump(line);
+}
+
+static void line_on_timer(uv_timer_t *timer)
+{
+  line_look(timer->data);
 }
 
 struct line *line_new(struct deliver *deliver, parley_text name)

@@ -89,6 +89,8 @@ int64_t line_blocked_until(struct line *line, parley_text destination);
 void line_untried(struct line *line, parley_text destination);
 /* Takes one from the rate's bucket; else false and *ret_ms is when to look again (monotonic). */
 bool line_rate_take(struct line *line, int64_t mono_ms, int64_t *ret_ms);
+/* Claims what has become due and hands over what may go. Also called each second, so that a jump of the wall clock is noticed. */
+void line_look(struct line *line);
 /* Looks again not later than this (monotonic). */
 void line_wake_at(struct line *line, int64_t mono_ms);
 /* A place of the lane has become free: gives it to the store, or closes the lane when the store has run out. */

@@ -219,6 +219,7 @@ static parley_status round_commit(struct round *round)
   if (st == PARLEY_FAILED && code_is_fatal(code)) {
     atomic_store(&store->broken, true);
     store->gauges.accepting = false;
+    store->gauges.broken = true;
     store->gauges.why_not = "the disk failed; the store must be opened anew";
   } else if (st == PARLEY_RETRY && (code & 0xff) != SQLITE_BUSY) {
     store_full_begin(store);

@@ -350,7 +350,8 @@ struct store_stats {
   int64_t schema;
 };
 /* Counters kept in memory, readable at any time on the loop. */
-struct store_gauges { uint64_t rounds, ops, longest_round_us, waiting, failed_rounds; bool accepting; const char *why_not; };
+struct store_gauges { uint64_t rounds, ops, longest_round_us, waiting, failed_rounds; bool accepting; const char *why_not;
+                      bool broken; /* a flush failed: nothing is believed until the store is opened anew */ };
 void store_gauges(const struct store *store, struct store_gauges *ret);
 /* The secret that signs cursors, links and tickets of this store: 32 bytes, made with it. */
 const uint8_t *store_secret(const struct store *store);
