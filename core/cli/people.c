@@ -85,10 +85,10 @@ static void timeline_print(const json_t *items)
 
   cli_table_begin(&table, columns, 5);
   json_array_foreach (items, i, row) {
-    const json_t *content = json_object_get(row, "content");
-    const char *way = cli_text(row, "direction"), *text = cli_text(content, "text");
-    const char *cells[] = {cli_text(row, "at"), way[0] ? way : cli_text(row, "type"), cli_text(row, "channel"),
-                           cli_text(row, "status"), text[0] ? text : cli_text(content, "subject")};
+    const json_t *message = json_object_get(row, "message");
+    const char *text = cli_text(message, "content.text");
+    const char *cells[] = {cli_text(row, "at"), cli_text(row, "type"), cli_text(message, "channel"), cli_text(message, "status"),
+                           text[0] ? text : cli_text(message, "content.subject")};
 
     cli_table_row(&table, cells);
   }

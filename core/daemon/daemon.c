@@ -113,7 +113,8 @@ static int daemon_make_store(struct daemon *daemon, struct buf *why)
 static void daemon_make_floors(struct daemon *daemon)
 {
   struct deliver_shared deliver = {daemon->loop, daemon->env, &daemon->log, daemon->store};
-  struct feed_shared feed = {daemon->loop, daemon->env, &daemon->log, daemon->store, daemon->http};
+  struct feed_shared feed = {.loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store,
+                             .http = daemon->http};
   struct api_shared api = {.loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store,
                            .http = daemon->http, .egress = daemon->egress, .version = PARLEY_VERSION, .channel = api_channel,
                            .test_sink = api_test_sink, .channels = api_channels, .ready = api_is_ready, .arg = daemon};

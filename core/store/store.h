@@ -339,7 +339,9 @@ struct store_media { struct store_op op; id64 id; uint64_t offset; size_t limit;
 /* The decision for a message that is not sent (POST /v1/explain): facts and decide, nothing written. */
 struct store_facts { struct store_op op; struct submission *submission; decide_fn *decide; enum accept_result result;
                      struct decision *decision; id64 customer; };
-struct store_feed_due { struct store_op op; id64 subscription; int64_t now_ms; bool dead; size_t limit; size_t n;
+/* Those due, the longest overdue first. Or, whatever their time and in order of seq beyond `after`: the dead, or with `all` those
+ * that are not. */
+struct store_feed_due { struct store_op op; id64 subscription; int64_t now_ms; bool dead, all; uint64_t after; size_t limit; size_t n;
                         struct feed_pending *rows; int64_t next_due_ms; uint64_t cursor; uint64_t n_pending, n_dead; };
 struct store_stats {
   struct store_op op;
