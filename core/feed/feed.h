@@ -24,6 +24,8 @@ struct feed_shared {
   const struct log *log;
   struct store *store;
   struct http_client *http;
+  void (*disabled)(id64 subscription, void *arg); /* a receiver answered 410; NULL allowed. On the loop */
+  void *arg;
 };
 struct subscription { /* as read from configuration or from the store's documents of kind "subscription" */
   id64 id;                 /* sub_...; configured ones get one on first sight, kept as a document by name */
@@ -49,5 +51,15 @@ void feed_stream(struct feed *feed, struct http_request *request, uint64_t after
                  const parley_pair *headers, uint32_t n_headers);
 struct feed_counters { uint64_t pushed, failed, dead, cut; uint32_t readers, in_flight, subscriptions; uint64_t lag_events; };
 void feed_counters(const struct feed *feed, struct feed_counters *ret);
+/* How one subscription is doing; false: it isn't known. last_error is borrowed until the next turn of the loop. */
+struct feed_state {
+  bool disabled;
+  uint64_t cursor, waiting /* in memory */, pending /* for another try */, pushed, failed, dead /* since the start */;
+  uint32_t in_flight, last_code;
+  int64_t last_good_ms, last_bad_ms, open_for_ms /* the breaker; 0: closed */, lag_ms;
+  parley_text last_error;
+};
+bool feed_state(const struct feed *feed, id64 subscription, struct feed_state *ret);
+/* "message.received", "message.*", "*"; no types: all. */
 bool event_type_matches(parley_text type, const parley_text *types, size_t n_types);
 #endif
