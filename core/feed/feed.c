@@ -438,7 +438,7 @@ void feed_close(struct feed **feed_ref, uint32_t drain_ms, void (*closed)(void *
   feed->closed = closed;
   feed->closed_arg = arg;
   feed->drain_until_ms = feed_mono_ms(feed) + drain_ms;
-  streams_close(feed);
+  readers_close(feed);
   feed_wake_at(feed, feed->drain_until_ms);
   feed_close_go(feed);
 }

@@ -201,5 +201,5 @@ void push_start(struct item *item);
 void push_cancel_all(struct feed_sub *sub);
 
 /* --- stream.c --------------------------------------------------------------------------------------------------------------------- */
-void streams_close(struct feed *feed);
+void readers_close(struct feed *feed);
 #endif

@@ -191,7 +191,7 @@ static void streams_closed(void *arg)
   feed_close_go(feed);
 }
 
-void streams_close(struct feed *feed)
+void readers_close(struct feed *feed)
 {
   sse_set_close(&feed->sse, streams_closed, feed);
 }
