@@ -171,6 +171,7 @@ read_fn read_backup;
 /* --- sqlite_checkpoint.c ------------------------------------------------------------------------------------------------------- */
 
 void checkpoint_init(struct sqlite_store *store);
+void checkpoint_end(struct sqlite_store *store);
 void sqlite_checkpoint_main(void *store);
 void checkpoint_step(struct sqlite_store *store); /* [writer] between two rounds */
 #endif

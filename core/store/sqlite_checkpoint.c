@@ -86,6 +86,15 @@ void checkpoint_step(struct sqlite_store *store)
   }
 }
 
+/* Here and not when the last connection closes: that is on the loop. */
+void checkpoint_end(struct sqlite_store *store)
+{
+  int in_log, copied;
+
+  if (!atomic_load(&store->broken))
+    sqlite3_wal_checkpoint_v2(store->writer.handle, "main", SQLITE_CHECKPOINT_TRUNCATE, &in_log, &copied);
+}
+
 void checkpoint_init(struct sqlite_store *store)
 {
   store->checkpoint_at = CHECKPOINT_FRAMES;

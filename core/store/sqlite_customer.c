@@ -125,6 +125,18 @@ static void members_write(struct round *round, const struct store_customer_put *
     attributes_write(round, customer, op->attributes_patch, op->op.arena);
 }
 
+/* Said again with a better warrant: verified stays verified. */
+static void assurance_raise(struct round *round, const struct identity *identity, const struct identity_row *row)
+{
+  sqlite3_stmt *put = db_sql(round->db, "UPDATE identity SET assurance=? WHERE h=?");
+
+  if (identity->assurance <= row->identity.assurance)
+    return;
+  bind_int(put, 1, identity->assurance);
+  bind_id(put, 2, row->h);
+  db_run(round->db, put);
+}
+
 static void links_write(struct round *round, struct put *put)
 {
   struct store_customer_put *op = put->op;
@@ -137,7 +149,9 @@ static void links_write(struct round *round, struct put *put)
     /* looked for again: an unlink or a twin in the same request may have changed its place */
     bool there = identity_find(round->db, &round->store->hash_key, &op->link[i], op->op.arena, &row);
 
-    if (!there)
+    if (there)
+      assurance_raise(round, &op->link[i], &row);
+    else
       identity_link(round, &op->link[i], op->link[i].assurance != 0 ? op->link[i].assurance : PARLEY_CLAIMED,
                     put->customer.id, op->now_ms, &row);
   }

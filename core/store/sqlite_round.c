@@ -359,5 +359,6 @@ void sqlite_writer_main(void *arg)
     housekeep(store);
   }
   others_stop(store);
+  checkpoint_end(store);
   store_closed(store->front);
 }

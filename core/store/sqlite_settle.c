@@ -229,6 +229,8 @@ static void sweep_one(struct round *round, struct store_sweep *sweep, id64 messa
     happened.delivery = life->message.n_deliveries - 1;
   }
   adv = life_advance(round, life, &happened, &next);
+  if (next == NULL && !adv.ignored)
+    next = life_claim_next_ordered(round, life, life->message.n_deliveries - 1);
   if (adv.ignored)
     wake_put(round, message, adv.wake_ms > sweep->now_ms ? adv.wake_ms : adv.wake_ms == 0 ? 0 : sweep->now_ms + SWEEP_AGAIN_MS);
   if (next != NULL)

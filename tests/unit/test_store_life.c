@@ -544,6 +544,23 @@ START_TEST(an_ordered_channel_sends_one_at_a_time_for_each_customer)
 }
 END_TEST
 
+START_TEST(when_the_one_in_front_expires_the_next_of_an_ordered_channel_goes)
+{
+  struct submission *submission = submission_make(&f, &rules, "telegram", "1001", CHAT);
+  struct accepted first, second;
+  struct taken next;
+  int64_t next_ms;
+
+  submission->expires_ms = f.fake.now_ms + 60000;
+  first = accept_one(&f, submission);
+  second = accept_to(&f, &rules, "telegram", "1001", CHAT);
+  settle(&f, &rules, &first, PARLEY_OUTCOME_RETRY);
+  env_fake_step(&f.fake, 60000);
+  ck_assert_uint_eq(run_sweep(&f, &rules, &next, &next_ms), 1);
+  ck_assert(next.n == 1 && next.message == second.message);
+}
+END_TEST
+
 START_TEST(several_waiting_for_one_customer_are_claimed_oldest_first_one_at_a_time)
 {
   struct accepted first, second;
@@ -726,6 +743,7 @@ int main(void)
   tcase_add_loop_test(tcase, an_unknown_outcome_on_a_hold_topic_waits_for_an_operator, 0, 3);
   tcase_add_test(tcase, where_the_plugin_can_tell_an_unknown_outcome_is_asked_about_first);
   tcase_add_test(tcase, an_ordered_channel_sends_one_at_a_time_for_each_customer);
+  tcase_add_test(tcase, when_the_one_in_front_expires_the_next_of_an_ordered_channel_goes);
   tcase_add_test(tcase, several_waiting_for_one_customer_are_claimed_oldest_first_one_at_a_time);
   tcase_add_loop_test(tcase, receipts_fold_the_same_in_every_order, 0, 4);
   tcase_add_test(tcase, an_early_receipt_is_parked_and_joined);
