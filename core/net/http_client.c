@@ -21,7 +21,6 @@ static void easy_options(struct http_client *client, CURL *easy)
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
   curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L); /* names are pinned and renewed here */
@@ -271,6 +270,9 @@ void transfer_start(struct transfer *transfer)
     return;
   }
   curl_easy_setopt(transfer->easy, CURLOPT_URL, transfer->text.at);
+  /* Over TLS the handshake says whether one connection carries many. In the clear only the first answer would: everyone would
+   * wait behind an endpoint that gives none. */
+  curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, url_tls(transfer->url.scheme) ? 1L : 0L);
   curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
   curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
   method_set(transfer);

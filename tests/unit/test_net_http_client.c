@@ -563,6 +563,21 @@ START_TEST(tls_is_verified)
 }
 END_TEST
 
+START_TEST(a_request_without_an_answer_holds_up_no_other_to_the_same_host)
+{
+  struct bed bed;
+
+  bed_open(&bed, true, (struct http_client_conf){0});
+  start(&bed, (struct http_call){0}, bed.port, "/later"); /* the very first: nobody knows yet what this host speaks */
+  ask(&bed, (struct http_call){0}, "/now");
+  ck_assert_ptr_nonnull(bed.kept);
+  ck_assert_int_eq(bed.n_requests, 2);
+  ck_assert_uint_eq(bed.code, 200);
+  http_answer(bed.kept, &(struct http_answer){.code = 204});
+  bed_close(&bed);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("net: the HTTP client");
@@ -585,6 +600,7 @@ int main(void)
   tcase_add_test(tcase, closing_ends_what_is_under_way);
   tcase_add_test(tcase, beyond_its_limit_it_is_busy);
   tcase_add_test(tcase, many_requests_share_their_connections);
+  tcase_add_test(tcase, a_request_without_an_answer_holds_up_no_other_to_the_same_host);
   tcase_add_loop_test(tcase, tls_is_verified, 0, (int)(sizeof(tls_rows) / sizeof(tls_rows[0])));
   suite_add_tcase(suite, tcase);
   return peer_main(suite);
