@@ -36,7 +36,8 @@ static void cursor_mac(const uint8_t secret[SHA256_BYTES], parley_text scope, co
   buf_done(&signed_bytes);
 }
 
-void cursor_write(struct buf *buf, const uint8_t secret[SHA256_BYTES], parley_text scope, const uint64_t *numbers, size_t n)
+void cursor_write(struct buf *buf, const uint8_t secret[SHA256_BYTES], parley_text scope, const uint64_t *numbers,
+                  size_t n)
 {
   uint8_t bytes[CURSOR_BYTES_MAX], mac[SHA256_BYTES];
   size_t count = n < CURSOR_NUMBERS_MAX ? n : CURSOR_NUMBERS_MAX;

@@ -5,13 +5,16 @@
 static const char *assurance_name(uint32_t assurance)
 {
   switch (assurance) {
-  case PARLEY_OBSERVED: return "observed";
-  case PARLEY_VERIFIED: return "verified";
-  default: return "claimed"; /* PARLEY_CLAIMED, or a plugin's word that we don't know */
+  case PARLEY_OBSERVED:
+    return "observed";
+  case PARLEY_VERIFIED:
+    return "verified";
+  default:
+    return "claimed"; /* PARLEY_CLAIMED, or a plugin's word that we don't know */
   }
 }
 
-/* --- Customers ---------------------------------------------------------------------------------------------------------- */
+/* --- Customers -------------------------------------------------------------------------------- */
 
 static void identity(struct buf *buf, const struct stored_identity *row)
 {
@@ -69,7 +72,7 @@ void buf_customer(struct buf *buf, const struct customer_row *row)
   buf_char(buf, '}');
 }
 
-/* --- Conversations ------------------------------------------------------------------------------------------------------- */
+/* --- Conversations ---------------------------------------------------------------------------- */
 
 void buf_conversation(struct buf *buf, const struct conversation_row *row)
 {
@@ -92,7 +95,7 @@ void buf_conversation(struct buf *buf, const struct conversation_row *row)
   buf_char(buf, '}');
 }
 
-/* --- Timeline and events --------------------------------------------------------------------------------------------------- */
+/* --- Timeline and events ---------------------------------------------------------------------- */
 
 void buf_timeline_entry(struct buf *buf, const struct timeline_row *row, size_t text_bytes_max)
 {

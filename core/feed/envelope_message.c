@@ -13,7 +13,7 @@ static const char *outcome_name(uint32_t outcome)
   return outcome < COUNT_OF(names) ? names[outcome] : "unknown";
 }
 
-/* --- Content ----------------------------------------------------------------------------------------------------------- */
+/* --- Content ---------------------------------------------------------------------------------- */
 
 static void content_cut(struct buf *buf, parley_text content, size_t text_bytes_max)
 {
@@ -69,7 +69,7 @@ static void content(struct buf *buf, const struct message_row *row, size_t text_
     said(buf, body);
 }
 
-/* --- Head ------------------------------------------------------------------------------------------------------------------ */
+/* --- Head ------------------------------------------------------------------------------------- */
 
 static void inbound_head(struct buf *buf, const struct message_row *row)
 {
@@ -117,7 +117,7 @@ static void message_open(struct buf *buf, const struct message_row *row, size_t 
   content(buf, row, text_bytes_max);
 }
 
-/* --- Whole ---------------------------------------------------------------------------------------------------------------- */
+/* --- Whole ------------------------------------------------------------------------------------ */
 
 static void delivery(struct buf *buf, const struct delivery_row *row)
 {

@@ -1,5 +1,5 @@
-/* The log and its followers: one read of what was just committed for all that are live, pages for those behind, the timer, the
- * way to an end. */
+/* The log and its followers: one read of what was just committed for all that are live, pages for those behind, the
+ * timer, the way to an end. */
 #include "core/base/arena.h"
 #include "core/base/text.h"
 #include "envelope.h"
@@ -17,7 +17,7 @@ int64_t feed_now_ms(const struct feed *feed)
   return feed->shared.env->now_ms(feed->shared.env);
 }
 
-/* --- Events and types -------------------------------------------------------------------------------------------------------- */
+/* --- Events and types ------------------------------------------------------------------------- */
 
 struct feed_event *feed_event_new(const struct event_row *row)
 {
@@ -64,7 +64,7 @@ bool event_type_matches(parley_text type, const parley_text *types, size_t n_typ
   return n_types == 0;
 }
 
-/* --- Operations of the store ---------------------------------------------------------------------------------------------------- */
+/* --- Operations of the store ------------------------------------------------------------------ */
 
 void feed_op(struct feed *feed, struct store_op *op, enum store_kind kind, void (*done)(struct store_op *op))
 {
@@ -80,7 +80,7 @@ void feed_op_over(struct feed *feed, struct store_op *op)
   feed->ops--;
 }
 
-/* --- The timer ---------------------------------------------------------------------------------------------------------------------- */
+/* --- The timer -------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -100,7 +100,7 @@ void feed_wake_at(struct feed *feed, int64_t mono_ms)
   uv_timer_start(&feed->timer, on_timer, mono_ms > now_ms ? (uint64_t)(mono_ms - now_ms) : 0, 0);
 }
 
-/* --- Followers ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Followers -------------------------------------------------------------------------------- */
 
 void follower_add(struct feed *feed, struct follower *follower)
 {
@@ -130,7 +130,8 @@ void follower_types_set(struct feed *feed, struct follower *follower, const parl
 
 bool follower_joins(struct feed *feed, struct follower *follower)
 {
-  if (!follower->live && feed->learned && follower->position >= feed->live_at && !(follower->fresh && feed->reading_live))
+  if (!follower->live && feed->learned && follower->position >= feed->live_at &&
+      !(follower->fresh && feed->reading_live))
     follower->live = true;
   return follower->live;
 }
@@ -190,7 +191,7 @@ static void types_refresh(struct feed *feed)
   feed->types_changed = false;
 }
 
-/* --- The live read ----------------------------------------------------------------------------------------------------------------------- */
+/* --- The live read ---------------------------------------------------------------------------- */
 
 struct live_read {
   struct store_events events;
@@ -295,7 +296,7 @@ void feed_committed(struct feed *feed, uint64_t last_seq)
     followers_go(feed);
 }
 
-/* --- Where the log ends, at the start ------------------------------------------------------------------------------------------------------ */
+/* --- Where the log ends, at the start --------------------------------------------------------- */
 
 static void learn_done(struct store_op *op)
 {
@@ -331,7 +332,7 @@ static void learn(struct feed *feed)
   feed_op(feed, &read->events.op, STORE_EVENTS, learn_done);
 }
 
-/* --- The tick ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- The tick --------------------------------------------------------------------------------- */
 
 void feed_tick(struct feed *feed)
 {
@@ -352,7 +353,7 @@ void feed_tick(struct feed *feed)
   feed_close_go(feed);
 }
 
-/* --- Life ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 struct feed *feed_new(const struct feed_shared *shared)
 {

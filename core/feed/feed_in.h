@@ -32,7 +32,6 @@
 #define FEED_CURSOR_ROOM 32
 #define SSE_PAGE 32
 #define SSE_LOW_BYTES ((size_t)64 << 10)  /* below, a reader that catches up gets more */
-#define SSE_HALF_BYTES ((size_t)512 << 10) /* above, it gets no more of this page */
 
 /* One event as it is sent, shared by all who send it. */
 struct feed_event {
@@ -146,7 +145,7 @@ struct feed {
   void *closed_arg;
 };
 
-/* --- feed.c: the log --------------------------------------------------------------------------------------------------------- */
+/* --- feed.c: the log -------------------------------------------------------------------------- */
 int64_t feed_mono_ms(const struct feed *feed);
 int64_t feed_now_ms(const struct feed *feed);
 void feed_wake_at(struct feed *feed, int64_t mono_ms);
@@ -162,18 +161,18 @@ bool follower_joins(struct feed *feed, struct follower *follower); /* true: it h
 bool follower_offer(struct follower *follower, const struct event_row *row, struct feed_event **event);
 void feed_close_go(struct feed *feed);
 
-/* --- subscription.c ------------------------------------------------------------------------------------------------------------- */
+/* --- subscription.c --------------------------------------------------------------------------- */
 void sub_go(struct feed_sub *sub); /* starts all that can start now */
 void sub_over(struct feed_sub *sub); /* frees a removed one when nothing is under way any more */
 void sub_free(struct feed_sub *sub);
 void sub_disable(struct feed_sub *sub, const char *why);
 
-/* --- reading.c -------------------------------------------------------------------------------------------------------------------- */
+/* --- reading.c -------------------------------------------------------------------------------- */
 bool sub_take(struct feed_sub *sub, const struct event_row *row, struct feed_event **event); /* as follower_kind.take */
 void sub_read_log(struct feed_sub *sub);
 void sub_read_rows(struct feed_sub *sub); /* events again whose time for another try has come */
 
-/* --- queue.c ----------------------------------------------------------------------------------------------------------------------- */
+/* --- queue.c ---------------------------------------------------------------------------------- */
 struct item *item_new(struct feed_sub *sub, uint64_t seq, id64 customer);
 void item_open(struct item *item, struct feed_event *event); /* takes the reference */
 void item_store(struct item *item);                          /* out of memory, into feed_pending */
@@ -188,7 +187,7 @@ struct queue *sub_queue(struct feed_sub *sub, id64 customer);
 void sub_promote(struct feed_sub *sub); /* queues whose time has come */
 void sub_empty(struct feed_sub *sub);   /* frees all items and queues */
 
-/* --- save.c ----------------------------------------------------------------------------------------------------------------------- */
+/* --- save.c ----------------------------------------------------------------------------------- */
 void sub_load(struct feed_sub *sub);
 void sub_dirty(struct item *item);
 uint64_t sub_cursor(const struct feed_sub *sub);
@@ -196,10 +195,10 @@ int64_t sub_save_at_ms(const struct feed_sub *sub); /* when it must be saved; FE
 void sub_save_soon(struct feed_sub *sub, int64_t pause_ms);
 void sub_save(struct feed_sub *sub, bool all);      /* what is due; all: whatever there is */
 
-/* --- push.c ------------------------------------------------------------------------------------------------------------------------- */
+/* --- push.c ----------------------------------------------------------------------------------- */
 void push_start(struct item *item);
 void push_cancel_all(struct feed_sub *sub);
 
-/* --- stream.c --------------------------------------------------------------------------------------------------------------------- */
+/* --- stream.c --------------------------------------------------------------------------------- */
 void readers_close(struct feed *feed);
 #endif

@@ -1,8 +1,8 @@
 /* One signed POST, and what its answer means. */
 #include "core/base/clock.h"
 #include "core/base/text.h"
-#include "feed_in.h"
 #include "envelope.h"
+#include "feed_in.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,7 +14,8 @@ struct push_head { /* of one POST; the pairs point into it */
   parley_pair pairs[PUSH_HEADERS];
 };
 
-static void push_sign(const struct sub_conf *conf, uint64_t event, int64_t now_ms, parley_bytes body, struct push_head *ret)
+static void push_sign(const struct sub_conf *conf, uint64_t event, int64_t now_ms, parley_bytes body,
+                      struct push_head *ret)
 {
   id_format("evt", event, ret->id);
   snprintf(ret->timestamp, sizeof(ret->timestamp), "%lld", (long long)(now_ms / 1000));
@@ -29,7 +30,8 @@ static uint64_t push_post(struct feed *feed, const struct sub_conf *conf, uint64
                           http_client_done *done, void *arg)
 {
   struct push_head head;
-  struct http_call call = {.method = PARLEY_LIT("POST"), .url = conf->set.url, .timeout_ms = FEED_TIMEOUT_MS, .body = body};
+  struct http_call call = {
+      .method = PARLEY_LIT("POST"), .url = conf->set.url, .timeout_ms = FEED_TIMEOUT_MS, .body = body};
 
   push_sign(conf, event, feed_now_ms(feed), body, &head);
   call.headers = head.pairs;
@@ -37,7 +39,7 @@ static uint64_t push_post(struct feed *feed, const struct sub_conf *conf, uint64
   return http_client_request(feed->shared.http, &call, done, arg);
 }
 
-/* --- The answer ------------------------------------------------------------------------------------------------------------- */
+/* --- The answer ------------------------------------------------------------------------------- */
 
 static bool reply_is_good(const struct http_reply *reply)
 {
@@ -137,7 +139,8 @@ void push_start(struct item *item)
 
   item->state = ITEM_IN_FLIGHT;
   sub->in_flight++;
-  item->call = push_post(sub->feed, sub->conf, item->seq, (parley_bytes){item->event->at, item->event->len}, push_done, item);
+  item->call =
+      push_post(sub->feed, sub->conf, item->seq, (parley_bytes){item->event->at, item->event->len}, push_done, item);
 }
 
 void push_cancel_all(struct feed_sub *sub)
@@ -153,7 +156,7 @@ void push_cancel_all(struct feed_sub *sub)
   }
 }
 
-/* --- A test -------------------------------------------------------------------------------------------------------------------- */
+/* --- A test ----------------------------------------------------------------------------------- */
 
 struct push_test {
   struct feed *feed;
@@ -170,7 +173,8 @@ static void test_done(const struct http_reply *reply, void *arg)
 
   if (!test->unknown)
     reply_why(reply, why);
-  test->done(reply->status == PARLEY_OK ? reply->code : 0, reply_is_good(reply) ? TEXT_EMPTY : parley_text_of(why), test->arg);
+  test->done(reply->status == PARLEY_OK ? reply->code : 0, reply_is_good(reply) ? TEXT_EMPTY : parley_text_of(why),
+             test->arg);
   free(test);
   feed->ops--;
   feed_close_go(feed);
@@ -186,7 +190,8 @@ static uint64_t test_id(const struct feed *feed)
          (random & ((1u << (ID_NODE_BITS + ID_COUNTER_BITS)) - 1));
 }
 
-void feed_test(struct feed *feed, id64 subscription, void (*done)(uint32_t code, parley_text reason, void *arg), void *arg)
+void feed_test(struct feed *feed, id64 subscription, void (*done)(uint32_t code, parley_text reason, void *arg),
+               void *arg)
 {
   struct feed_sub *sub = map_get(&feed->by_id, subscription);
   struct push_test *test = xcalloc(1, sizeof(*test));
@@ -197,7 +202,8 @@ void feed_test(struct feed *feed, id64 subscription, void (*done)(uint32_t code,
   *test = (struct push_test){.feed = feed, .done = done, .arg = arg, .unknown = sub == NULL};
   feed->ops++;
   buf_event(&body, &row);
-  nowhere = sub == NULL ? sub_conf_new(&(struct subscription){.url = TEXT_EMPTY}) : NULL; /* so that done comes later all the same */
+  nowhere = sub == NULL ? sub_conf_new(&(struct subscription){.url = TEXT_EMPTY})
+                        : NULL; /* so that done comes later all the same */
   push_post(feed, sub != NULL ? sub->conf : nowhere, row.seq, buf_as_text(&body), test_done, test);
   sub_conf_unref(&nowhere);
   buf_done(&body);

@@ -1,10 +1,11 @@
-/* What a subscription reads: the log, page by page while it is behind, and single events again that are to be tried again. */
+/* What a subscription reads: the log, page by page while it is behind, and single events again that are to be tried
+ * again. */
 #include "core/base/text.h"
 #include "feed_in.h"
 #include "slice.h"
 #include <stdlib.h>
 
-/* --- Taking an event ------------------------------------------------------------------------------------------------------- */
+/* --- Taking an event -------------------------------------------------------------------------- */
 
 static parley_text row_channel(const struct event_row *row)
 {
@@ -59,7 +60,7 @@ bool sub_take(struct feed_sub *sub, const struct event_row *row, struct feed_eve
   return true;
 }
 
-/* --- Pages of the log -------------------------------------------------------------------------------------------------------- */
+/* --- Pages of the log ------------------------------------------------------------------------- */
 
 struct sub_read {
   struct store_events events;
@@ -140,8 +141,9 @@ void sub_read_log(struct feed_sub *sub)
 {
   struct sub_read *read;
 
-  if (sub->reading || sub->follower.live || sub->n_open > FEED_WINDOW / 2 || !sub_has_room(sub) || sub_waits_for_store(sub) ||
-      follower_joins(sub->feed, &sub->follower) || sub->follower.position >= sub->feed->newest)
+  if (sub->reading || sub->follower.live || sub->n_open > FEED_WINDOW / 2 || !sub_has_room(sub) ||
+      sub_waits_for_store(sub) || follower_joins(sub->feed, &sub->follower) ||
+      sub->follower.position >= sub->feed->newest)
     return;
   read = sub_read_new(sub);
   read->events.after = sub->follower.position;
@@ -152,7 +154,7 @@ void sub_read_log(struct feed_sub *sub)
   feed_op(sub->feed, &read->events.op, STORE_EVENTS, page_done);
 }
 
-/* --- Single events again --------------------------------------------------------------------------------------------------------- */
+/* --- Single events again ---------------------------------------------------------------------- */
 
 static void row_take(struct feed_sub *sub, const struct event_row *row)
 {

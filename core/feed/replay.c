@@ -1,5 +1,5 @@
-/* Events that are pushed once more because somebody asked for it: single ones from the log, or all that are dead. They begin
- * anew: no attempt counts, and the time that we keep trying runs from now. */
+/* Events that are pushed once more because somebody asked for it: single ones from the log, or all that are dead. They
+ * begin anew: no attempt counts, and the time that we keep trying runs from now. */
 #include "core/base/arena.h"
 #include "feed_in.h"
 #include <stdlib.h>
@@ -39,6 +39,7 @@ static void replay_one(struct feed_sub *sub, uint64_t seq, id64 customer)
 
   if (item == NULL) {
     item = item_new(sub, seq, customer);
+    item->row = true; /* a dead one has a row, and it must go when this one arrives */
     item_store(item);
   }
   item_revive(item);

@@ -1,11 +1,11 @@
-/* What a subscription keeps in the store: its cursor and the events that wait for another try, written together, so that the
- * cursor never passes an event that would be forgotten. */
+/* What a subscription keeps in the store: its cursor and the events that wait for another try, written together, so
+ * that the cursor never passes an event that would be forgotten. */
 #include "core/base/arena.h"
 #include "core/base/text.h"
 #include "feed_in.h"
 #include <stdlib.h>
 
-/* --- Loading --------------------------------------------------------------------------------------------------------------- */
+/* --- Loading ---------------------------------------------------------------------------------- */
 
 struct load {
   struct store_feed_due due;
@@ -92,7 +92,7 @@ void sub_load(struct feed_sub *sub)
   load_page(sub, 0);
 }
 
-/* --- Saving ------------------------------------------------------------------------------------------------------------------- */
+/* --- Saving ----------------------------------------------------------------------------------- */
 
 struct move {
   struct store_feed_move move;
@@ -139,14 +139,13 @@ static void move_put(struct move *move, const struct item *item)
     to->drop[to->n_drop++] = item->seq;
     return;
   }
-  to->put[to->n_put++] = (struct feed_pending){.seq = item->seq,
-                                               .customer = item->customer,
-                                               .attempts = item->attempts,
-                                               .due_ms = item->due_ms,
-                                               .dead = item->state == ITEM_DEAD,
-                                               .last_error = item->last_error != NULL
-                                                                 ? arena_text(move->arena, parley_text_of(item->last_error))
-                                                                 : TEXT_EMPTY};
+  to->put[to->n_put++] = (struct feed_pending){
+      .seq = item->seq,
+      .customer = item->customer,
+      .attempts = item->attempts,
+      .due_ms = item->due_ms,
+      .dead = item->state == ITEM_DEAD,
+      .last_error = item->last_error != NULL ? arena_text(move->arena, parley_text_of(item->last_error)) : TEXT_EMPTY};
 }
 
 static struct move *move_new(struct feed_sub *sub)

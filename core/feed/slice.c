@@ -5,7 +5,8 @@
 
 static size_t skip_space(parley_text json, size_t pos)
 {
-  while (pos < json.len && (json.at[pos] == ' ' || json.at[pos] == '\t' || json.at[pos] == '\n' || json.at[pos] == '\r'))
+  while (pos < json.len &&
+         (json.at[pos] == ' ' || json.at[pos] == '\t' || json.at[pos] == '\n' || json.at[pos] == '\r'))
     pos++;
   return pos;
 }

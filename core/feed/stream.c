@@ -1,4 +1,5 @@
-/* SSE readers: pages of the log until they have caught up, as fast as they take them; then what is committed, as it comes. */
+/* SSE readers: pages of the log until they have caught up, as fast as they take them; then what is committed, as it
+ * comes. */
 #include "core/base/arena.h"
 #include "core/base/text.h"
 #include "cursor.h"
@@ -47,12 +48,21 @@ static parley_text event_cursor(const struct feed *feed, struct feed_event *even
   return parley_text_of(event->cursor);
 }
 
-/* false: it is too far behind. While it catches up it is read on for when it has taken what waits; a live one is cut. */
+/* More than this, and sse_send() would cut it. Line ends in the JSON become fields, hence twice its length. */
+static bool reader_has_room(const struct reader *reader, const struct feed_event *event)
+{
+  size_t waiting = sse_waiting(reader->sse);
+
+  return waiting == 0 || waiting + 2 * event->len < HTTP_STREAM_CUT_BYTES;
+}
+
+/* false: it is too far behind. While it catches up it is read on for when it has taken what waits; a live one is cut.
+ */
 static bool reader_take(struct follower *follower, const struct event_row *row, struct feed_event **event)
 {
   struct reader *reader = container_of(follower, struct reader, follower);
 
-  if (reader->sse == NULL || reader->cut || (!follower->live && sse_waiting(reader->sse) > SSE_HALF_BYTES))
+  if (reader->sse == NULL || reader->cut)
     return false;
   if (!event_type_matches(row->type, follower->types, follower->n_types))
     return true;
@@ -60,6 +70,8 @@ static bool reader_take(struct follower *follower, const struct event_row *row, 
     *event = feed_event_new(row);
   if (*event == NULL)
     return true; /* larger than anything may be */
+  if (!follower->live && !reader_has_room(reader, *event))
+    return false;
   if (sse_send(reader->sse, event_cursor(reader->feed, *event), row->type, (parley_text){(*event)->at, (*event)->len}))
     return true;
   reader->cut = true;
@@ -67,7 +79,7 @@ static bool reader_take(struct follower *follower, const struct event_row *row, 
   return false;
 }
 
-/* --- Pages ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Pages ------------------------------------------------------------------------------------ */
 
 static void page_take(struct reader *reader, const struct reader_read *read)
 {
@@ -136,7 +148,7 @@ static void reader_go(struct follower *follower)
 
 static const struct follower_kind reader_follower = {.take = reader_take, .go = reader_go};
 
-/* --- Coming and going ------------------------------------------------------------------------------------------------------------- */
+/* --- Coming and going ------------------------------------------------------------------------- */
 
 static void on_writable(void *arg)
 {
@@ -156,8 +168,8 @@ static void on_closed(void *arg)
 
 static const struct sse_events reader_events = {.writable = on_writable, .closed = on_closed};
 
-void feed_stream(struct feed *feed, struct http_request *request, uint64_t after, const parley_text *types, size_t n_types,
-                 const parley_pair *headers, uint32_t n_headers)
+void feed_stream(struct feed *feed, struct http_request *request, uint64_t after, const parley_text *types,
+                 size_t n_types, const parley_pair *headers, uint32_t n_headers)
 {
   struct reader *reader;
   parley_text *copies;

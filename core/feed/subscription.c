@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- What it is set to ------------------------------------------------------------------------------------------------- */
+/* --- What it is set to ------------------------------------------------------------------------ */
 
 static bool keys_read(const struct subscription *set, struct standard_webhooks_keys *ret)
 {
@@ -60,7 +60,7 @@ void sub_conf_unref(struct sub_conf **ref)
   free(conf);
 }
 
-/* --- Coming, changing, going ---------------------------------------------------------------------------------------------- */
+/* --- Coming, changing, going ------------------------------------------------------------------ */
 
 static void sub_on_go(struct follower *follower)
 {
@@ -190,7 +190,7 @@ void sub_disable(struct feed_sub *sub, const char *why)
     sub->feed->shared.disabled(sub->id, sub->feed->shared.arg);
 }
 
-/* --- What can start now ------------------------------------------------------------------------------------------------------ */
+/* --- What can start now ----------------------------------------------------------------------- */
 
 static void sub_start(struct feed_sub *sub)
 {
@@ -261,10 +261,18 @@ bool feed_state(const struct feed *feed, id64 subscription, struct feed_state *r
   if (sub == NULL)
     return false;
   cursor = sub->follower.position != 0 ? sub_cursor(sub) : 0;
-  *ret = (struct feed_state){.disabled = sub->off, .waiting = sub->n_open, .pending = sub->n_stored,
-                             .in_flight = sub->in_flight, .pushed = sub->pushed, .failed = sub->failed, .dead = sub->dead,
-                             .cursor = cursor, .last_code = sub->last_code, .last_good_ms = sub->last_good_ms,
-                             .last_bad_ms = sub->last_bad_ms, .last_error = parley_text_of(sub->last_error)};
+  *ret = (struct feed_state){.disabled = sub->off,
+                             .waiting = sub->n_open,
+                             .pending = sub->n_stored,
+                             .in_flight = sub->in_flight,
+                             .pushed = sub->pushed,
+                             .failed = sub->failed,
+                             .dead = sub->dead,
+                             .cursor = cursor,
+                             .last_code = sub->last_code,
+                             .last_good_ms = sub->last_good_ms,
+                             .last_bad_ms = sub->last_bad_ms,
+                             .last_error = parley_text_of(sub->last_error)};
   if (breaker_open_until_ms(&sub->breaker) > feed_mono_ms(feed))
     ret->open_for_ms = breaker_open_until_ms(&sub->breaker) - feed_mono_ms(feed);
   if (cursor > 1 && cursor < feed->newest)

@@ -1,5 +1,6 @@
-/* cursor_read() and slice_next(): the first byte picks. What opens as a cursor is what cursor_write() makes of its numbers; what
- * jansson reads as an object has the same members for the slices, and a text that is cut stays JSON of a prefix. */
+/* cursor_read() and slice_next(): the first byte picks. What opens as a cursor is what cursor_write() makes of its
+ * numbers; what jansson reads as an object has the same members for the slices, and a text that is cut stays JSON of a
+ * prefix. */
 #include "core/base/text.h"
 #include "core/feed/cursor.h"
 #include "core/feed/slice.h"
@@ -32,7 +33,8 @@ static void cut_check(parley_text value, const json_t *want)
   bool cut = buf_slice_cut(&buf, value, 7);
   json_t *got = json_loadb(buf.at, buf.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 
-  if (got == NULL || json_string_length(got) > (cut ? 7 : json_string_length(want)) || cut == (json_equal(got, want) != 0) ||
+  if (got == NULL || json_string_length(got) > (cut ? 7 : json_string_length(want)) ||
+      cut == (json_equal(got, want) != 0) ||
       memcmp(json_string_value(got), json_string_value(want), json_string_length(got)) != 0)
     abort();
   json_decref(got);

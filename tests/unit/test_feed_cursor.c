@@ -15,7 +15,10 @@ static struct buf written(parley_text scope, const uint64_t *numbers, size_t n)
   return buf;
 }
 
-static const struct { uint64_t numbers[CURSOR_NUMBERS_MAX]; size_t n; } rows[] = {
+static const struct {
+  uint64_t numbers[CURSOR_NUMBERS_MAX];
+  size_t n;
+} rows[] = {
     {{0}, 1}, {{1}, 1}, {{UINT64_MAX}, 1}, {{1700000000000, 77}, 2}, {{1, 2, 3}, 3}, {{0}, 0},
 };
 
@@ -71,7 +74,8 @@ END_TEST
 
 START_TEST(what_is_no_cursor_at_all_is_refused)
 {
-  static const char *const texts[] = {"", "0", "evt_01KAM2Z8Q3XWA", "AAAA====", "\xff\xfe", "../../etc/passwd", "AAAAAAAAAAAAAAAAAAAAAAAAAAA"};
+  static const char *const texts[] = {
+      "", "0", "evt_01KAM2Z8Q3XWA", "AAAA====", "\xff\xfe", "../../etc/passwd", "AAAAAAAAAAAAAAAAAAAAAAAAAAA"};
   struct buf longer = BUF_INIT(0);
   uint64_t got;
 

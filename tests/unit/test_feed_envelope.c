@@ -60,16 +60,29 @@ static const char *id_text(const char *prefix, id64 id)
 
 static struct message_row inbound(const char *body)
 {
-  return (struct message_row){.id = ID, .customer = ID + 1, .identity = ID + 2, .conversation = ID + 3, .inbound = true,
-                              .kind = PARLEY_KIND_CONTENT, .created_ms = AT_MS, .at_ms = AT_MS, .state = MESSAGE_DELIVERED,
-                              .channel = PARLEY_LIT("hook"), .channel_kind = PARLEY_LIT("webhook"),
+  return (struct message_row){.id = ID,
+                              .customer = ID + 1,
+                              .identity = ID + 2,
+                              .conversation = ID + 3,
+                              .inbound = true,
+                              .kind = PARLEY_KIND_CONTENT,
+                              .created_ms = AT_MS,
+                              .at_ms = AT_MS,
+                              .state = MESSAGE_DELIVERED,
+                              .channel = PARLEY_LIT("hook"),
+                              .channel_kind = PARLEY_LIT("webhook"),
                               .body = parley_text_of(body)};
 }
 
 static struct message_row outbound(const char *body)
 {
-  return (struct message_row){.id = ID, .customer = ID + 1, .created_ms = AT_MS, .state = MESSAGE_SENT,
-                              .topic = PARLEY_LIT("orders"), .channel = PARLEY_LIT("mail"), .body = parley_text_of(body)};
+  return (struct message_row){.id = ID,
+                              .customer = ID + 1,
+                              .created_ms = AT_MS,
+                              .state = MESSAGE_SENT,
+                              .topic = PARLEY_LIT("orders"),
+                              .channel = PARLEY_LIT("mail"),
+                              .body = parley_text_of(body)};
 }
 
 static json_t *message(const struct message_row *row, bool whole)
@@ -80,7 +93,7 @@ static json_t *message(const struct message_row *row, bool whole)
   return parsed(&buf);
 }
 
-/* --- Messages ------------------------------------------------------------------------------------------------------------ */
+/* --- Messages --------------------------------------------------------------------------------- */
 
 START_TEST(an_inbound_message_is_received_and_shows_what_was_said)
 {
@@ -106,8 +119,8 @@ END_TEST
 
 START_TEST(a_postback_shows_its_payload_target_and_fields)
 {
-  struct message_row row =
-      inbound("{\"content\":{},\"kind\":\"form\",\"payload\":\"yes\",\"target\":\"msg_1\",\"fields\":{\"a\":\"\\u00e9\"}}");
+  struct message_row row = inbound(
+      "{\"content\":{},\"kind\":\"form\",\"payload\":\"yes\",\"target\":\"msg_1\",\"fields\":{\"a\":\"\\u00e9\"}}");
   json_t *json;
 
   row.kind = PARLEY_KIND_FORM;
@@ -122,7 +135,9 @@ START_TEST(a_postback_shows_its_payload_target_and_fields)
 }
 END_TEST
 
-static const struct { const char *body, *want; } bodies[] = {
+static const struct {
+  const char *body, *want;
+} bodies[] = {
     {"{\"to\":{\"email\":\"a@example.org\"},\"content\":{\"text\":\"hello\"},\"topic\":\"orders\"}", "hello"},
     {" {\n  \"to\": {\"content\": 1},\n  \"content\" : {\"text\" : \"hello\"} }\n", "hello"},
     {"{\"\\u0063onten\\u0074\":{\"text\":\"hello\"}}", "hello"},
@@ -144,8 +159,18 @@ START_TEST(content_is_found_in_whatever_was_posted)
 }
 END_TEST
 
-static const char *const no_contents[] = {"", "{}", "[]", "null", "{\"content\":\"text\"}", "{\"content\"", "{\"content\":", "{\"x\":{",
-                                          "{\"x\":\"", "{\"x\":\"\\", "{\"content\"}", "\"content\""};
+static const char *const no_contents[] = {"",
+                                          "{}",
+                                          "[]",
+                                          "null",
+                                          "{\"content\":\"text\"}",
+                                          "{\"content\"",
+                                          "{\"content\":",
+                                          "{\"x\":{",
+                                          "{\"x\":\"",
+                                          "{\"x\":\"\\",
+                                          "{\"content\"}",
+                                          "\"content\""};
 
 START_TEST(a_body_without_content_gives_null)
 {
@@ -161,12 +186,19 @@ static parley_text decision_json(struct buf *buf)
 {
   struct decision decision = {.first = 1, .n_steps = 2, .consent_rule = NULL};
 
-  decision.steps[0] = (struct decided_step){.channel = PARLEY_LIT("sms"), .channel_kind = PARLEY_LIT("sms"),
-                                            .verdict = STEP_NO_ADDRESS, .until = UNTIL_SENT, .address_kind = PARLEY_LIT("phone"),
+  decision.steps[0] = (struct decided_step){.channel = PARLEY_LIT("sms"),
+                                            .channel_kind = PARLEY_LIT("sms"),
+                                            .verdict = STEP_NO_ADDRESS,
+                                            .until = UNTIL_SENT,
+                                            .address_kind = PARLEY_LIT("phone"),
                                             .address = TEXT_EMPTY};
-  decision.steps[1] = (struct decided_step){.channel = PARLEY_LIT("mail"), .channel_kind = PARLEY_LIT("email"),
-                                            .verdict = STEP_GO, .until = UNTIL_DELIVERED, .within_ms = 600000,
-                                            .address_kind = PARLEY_LIT("email"), .address = PARLEY_LIT("ana@example.org")};
+  decision.steps[1] = (struct decided_step){.channel = PARLEY_LIT("mail"),
+                                            .channel_kind = PARLEY_LIT("email"),
+                                            .verdict = STEP_GO,
+                                            .until = UNTIL_DELIVERED,
+                                            .within_ms = 600000,
+                                            .address_kind = PARLEY_LIT("email"),
+                                            .address = PARLEY_LIT("ana@example.org")};
   decision_write(buf, &decision);
   return buf_as_text(buf);
 }
@@ -174,11 +206,18 @@ static parley_text decision_json(struct buf *buf)
 START_TEST(a_whole_message_has_plan_deliveries_attempts_and_decision)
 {
   struct buf decision = BUF_INIT(0);
-  struct delivery_row delivery = {.id = ID + 9, .facts = {.step = 1, .state = DELIVERY_SENT, .attempt = 2, .maybe_twice = true},
-                                  .channel = PARLEY_LIT("mail"), .address_kind = PARLEY_LIT("email"),
+  struct delivery_row delivery = {.id = ID + 9,
+                                  .facts = {.step = 1, .state = DELIVERY_SENT, .attempt = 2, .maybe_twice = true},
+                                  .channel = PARLEY_LIT("mail"),
+                                  .address_kind = PARLEY_LIT("email"),
                                   .address = PARLEY_LIT("ana@example.org")};
-  struct attempt_row attempts[] = {{.id = ID + 10, .step = 1, .number = 1, .started_ms = AT_MS, .ended_ms = AT_MS,
-                                    .outcome = PARLEY_OUTCOME_UNKNOWN, .code = PARLEY_LIT("lost")},
+  struct attempt_row attempts[] = {{.id = ID + 10,
+                                    .step = 1,
+                                    .number = 1,
+                                    .started_ms = AT_MS,
+                                    .ended_ms = AT_MS,
+                                    .outcome = PARLEY_OUTCOME_UNKNOWN,
+                                    .code = PARLEY_LIT("lost")},
                                    {.step = 1, .number = 2, .started_ms = AT_MS}};
   struct message_row row = outbound("{\"content\":{\"text\":\"hello\"}}");
   json_t *json;
@@ -222,9 +261,13 @@ START_TEST(a_message_without_a_readable_decision_is_shown_all_the_same)
 }
 END_TEST
 
-/* --- Cutting ---------------------------------------------------------------------------------------------------------------- */
+/* --- Cutting ---------------------------------------------------------------------------------- */
 
-static const struct { const char *text; size_t max; const char *want; } cuts[] = {
+static const struct {
+  const char *text;
+  size_t max;
+  const char *want;
+} cuts[] = {
     {"\"\"", 4, ""},
     {"\"abcd\"", 4, "abcd"},
     {"\"abcde\"", 4, "abcd"},
@@ -259,7 +302,8 @@ START_TEST(recent_holds_at_most_a_kilobyte_of_a_text)
 {
   struct buf body = BUF_INIT(0), buf = BUF_INIT(0);
   struct message_row row = outbound("");
-  struct timeline_row entry = {.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("message.sent"), .customer = ID + 1, .message = &row};
+  struct timeline_row entry = {
+      .at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("message.sent"), .customer = ID + 1, .message = &row};
   json_t *json;
 
   buf_str(&body, "{\"content\":{\"subject\":\"Order\",\"text\":\"");
@@ -284,11 +328,14 @@ START_TEST(recent_holds_at_most_a_kilobyte_of_a_text)
 }
 END_TEST
 
-/* --- Everything else ---------------------------------------------------------------------------------------------------------- */
+/* --- Everything else -------------------------------------------------------------------------- */
 
 START_TEST(timeline_entries_without_a_message_show_their_data)
 {
-  struct timeline_row entry = {.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("touchpoint.checkout"), .customer = ID + 1,
+  struct timeline_row entry = {.at_ms = AT_MS,
+                               .seq = ID,
+                               .type = PARLEY_LIT("touchpoint.checkout"),
+                               .customer = ID + 1,
                                .data = PARLEY_LIT("{\"total\":12}")};
   struct buf buf = BUF_INIT(0);
   json_t *json;
@@ -305,15 +352,30 @@ END_TEST
 
 START_TEST(a_customer_shows_identities_consents_and_attributes)
 {
-  struct stored_identity identities[] = {
-      {.id = ID, .identity = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("Ana@example.org"),
-                              .raw = PARLEY_LIT("Ana@EXAMPLE.org"), .assurance = PARLEY_VERIFIED}},
-      {.id = ID + 1, .identity = {.kind = PARLEY_LIT("external"), .value = PARLEY_LIT("shop-77"), .raw = PARLEY_LIT("shop-77"),
-                                  .assurance = PARLEY_CLAIMED}, .blocked = true}};
-  struct consent consents[] = {{.topic = PARLEY_LIT("newsletter"), .channel_kind = PARLEY_LIT("*"), .granted = true,
-                                .at_ms = AT_MS, .source = PARLEY_LIT("api")}};
-  struct customer_row row = {.id = ID, .created_ms = AT_MS, .name = PARLEY_LIT("Ana \"A\""), .attributes = PARLEY_LIT("{\"vip\":true}"),
-                             .tags = PARLEY_LIT("[\"a\"]"), .n_identities = 2, .identities = identities, .n_consents = 1,
+  struct stored_identity identities[] = {{.id = ID,
+                                          .identity = {.kind = PARLEY_LIT("email"),
+                                                       .value = PARLEY_LIT("Ana@example.org"),
+                                                       .raw = PARLEY_LIT("Ana@EXAMPLE.org"),
+                                                       .assurance = PARLEY_VERIFIED}},
+                                         {.id = ID + 1,
+                                          .identity = {.kind = PARLEY_LIT("external"),
+                                                       .value = PARLEY_LIT("shop-77"),
+                                                       .raw = PARLEY_LIT("shop-77"),
+                                                       .assurance = PARLEY_CLAIMED},
+                                          .blocked = true}};
+  struct consent consents[] = {{.topic = PARLEY_LIT("newsletter"),
+                                .channel_kind = PARLEY_LIT("*"),
+                                .granted = true,
+                                .at_ms = AT_MS,
+                                .source = PARLEY_LIT("api")}};
+  struct customer_row row = {.id = ID,
+                             .created_ms = AT_MS,
+                             .name = PARLEY_LIT("Ana \"A\""),
+                             .attributes = PARLEY_LIT("{\"vip\":true}"),
+                             .tags = PARLEY_LIT("[\"a\"]"),
+                             .n_identities = 2,
+                             .identities = identities,
+                             .n_consents = 1,
                              .consents = consents};
   struct buf buf = BUF_INIT(0);
   json_t *json;
@@ -343,7 +405,8 @@ START_TEST(a_bare_customer_has_empty_lists_not_nulls)
   buf_customer(&buf, &row);
   json = parsed(&buf);
   ck_assert(json_is_object(at(json, "attributes")));
-  ck_assert(json_is_array(at(json, "tags")) && json_is_array(at(json, "identities")) && json_is_array(at(json, "consents")));
+  ck_assert(json_is_array(at(json, "tags")) && json_is_array(at(json, "identities")) &&
+            json_is_array(at(json, "consents")));
   json_decref(json);
 }
 END_TEST
@@ -352,12 +415,20 @@ START_TEST(an_event_carries_its_facts_and_the_context_beside_them)
 {
   struct message_row said = inbound("{\"content\":{\"text\":\"Where is order 1042?\"}}");
   struct message_row order = outbound("{\"content\":{\"text\":\"Order 1042 is on its way\"}}");
-  struct timeline_row entries[] = {{.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("message.received"), .message = &said},
-                                   {.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("message.sent"), .message = &order}};
-  struct conversation_row conversation = {.id = ID + 3, .customer = ID + 1, .state = PARLEY_LIT("open"), .opened_ms = AT_MS, .version = 4};
+  struct timeline_row entries[] = {
+      {.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("message.received"), .message = &said},
+      {.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("message.sent"), .message = &order}};
+  struct conversation_row conversation = {
+      .id = ID + 3, .customer = ID + 1, .state = PARLEY_LIT("open"), .opened_ms = AT_MS, .version = 4};
   struct customer_row customer = {.id = ID + 1, .name = PARLEY_LIT("Ana")};
-  struct event_row event = {.seq = ID + 5, .type = PARLEY_LIT("message.received"), .at_ms = AT_MS, .data = PARLEY_LIT("{\"message\":1}"),
-                            .message = &said, .conversation_row = &conversation, .customer_row = &customer, .n_recent = 2,
+  struct event_row event = {.seq = ID + 5,
+                            .type = PARLEY_LIT("message.received"),
+                            .at_ms = AT_MS,
+                            .data = PARLEY_LIT("{\"message\":1}"),
+                            .message = &said,
+                            .conversation_row = &conversation,
+                            .customer_row = &customer,
+                            .n_recent = 2,
                             .recent = entries};
   struct buf buf = BUF_INIT(0);
   json_t *json;
