@@ -74,10 +74,25 @@ void api_problem(struct api_request *req, uint32_t code, const char *problem, co
   problem_send(req, code, &body);
 }
 
+void api_problem_method(struct api_request *req, parley_text allow)
+{
+  struct buf body = BUF_INIT(PROBLEM_BYTES_MAX);
+  parley_pair header = {PARLEY_LIT("Allow"), allow};
+
+  problem_begin(req, &body, 405, "method_not_allowed");
+  buf_json_key(&body, "detail");
+  buf_json_str(&body, "this path has other methods; the header Allow lists them");
+  buf_char(&body, '}');
+  api_answer_with(req, &(struct http_answer){.code = 405, .type = PARLEY_LIT("application/problem+json"), .headers = &header,
+                                             .n_headers = 1, .body = buf_as_text(&body)});
+  buf_done(&body);
+}
+
 static uint32_t problems_code(const struct problem *first)
 {
   static const struct { const char *code; uint32_t http; } others[] = {
       {"bad_encoding", 400}, {"duplicate_key", 400}, {"too_deep", 400}, {"bad_number", 400}, {"bad_json", 400},
+      {"too_many_values", 400},
       {"bad_cursor", 400},   {"content_too_large", 413},
   };
 

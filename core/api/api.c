@@ -213,11 +213,7 @@ static void api_head(struct http_request *http, void *arg)
   http->user = NULL;
   req->route = route_find(http->method, http->path, req->params, &allow);
   if (req->route == NULL && allow.len > 0) {
-    parley_pair header = {PARLEY_LIT("Allow"), arena_text(req->arena, buf_as_text(&allow))};
-
-    api_answer_with(req, &(struct http_answer){.code = 405, .headers = &header, .n_headers = 1,
-                                               .type = PARLEY_LIT("application/problem+json"),
-                                               .body = PARLEY_LIT("{\"status\":405,\"code\":\"method_not_allowed\"}")});
+    api_problem_method(req, buf_as_text(&allow));
   } else if (req->route == NULL) {
     api_problem(req, 404, "no_such_route", "GET /openapi.json lists them", "there is nothing at this path");
   } else if (api_authorize(req) && api_query_known(req) && api_params_decode(req)) {

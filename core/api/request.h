@@ -72,6 +72,8 @@ void api_answer_with(struct api_request *req, const struct http_answer *answer);
 /* One problem. detail: printf rules; hint "" for none. */
 void api_problem(struct api_request *req, uint32_t code, const char *problem, const char *hint, const char *detail, ...)
     __attribute__((format(printf, 5, 6)));
+/* 405; allow: the path's methods, such as "GET, POST". */
+void api_problem_method(struct api_request *req, parley_text allow);
 /* What is in req->problems, as 422 (or 400 and 413 where the first row's code calls for it). */
 void api_problems(struct api_request *req);
 /* A write's result: replays and reused keys, BUSY, RETRY, FAILED are answered here; true: OK, NOT_FOUND or REJECTED: go on. */
