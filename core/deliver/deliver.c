@@ -423,11 +423,29 @@ struct receipt_op {
   void *arg;
 };
 
+/* It named a message that is not here, or one of another channel: parked by that name, as any early receipt. */
+static void receipt_park(struct receipt_op *call)
+{
+  struct store_receipt *op = &call->receipt;
+  char id[ID_TEXT_MAX];
+
+  id_format("msg", op->message, id);
+  log_line(call->deliver->shared.log, PARLEY_WARN, "event=receipt_orphan channel=%.*s msg=%s", TEXT_ARG(op->channel), id);
+  op->provider_id = arena_text(call->arena, parley_text_of(id));
+  op->message = 0;
+  arena_free(&op->op.arena);
+  store_submit(call->deliver->shared.store, &op->op);
+}
+
 static void deliver_on_receipt(struct store_op *op)
 {
   struct receipt_op *call = container_of(op, struct receipt_op, receipt.op);
   parley_result result = {.size = sizeof result, .status = op->status, .count = call->receipt.repeated};
 
+  if (op->status == PARLEY_NOT_FOUND && call->receipt.message != 0 && call->receipt.provider_id.len == 0) {
+    receipt_park(call);
+    return;
+  }
   if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY)
     result.retry_ms = DELIVER_RESTORE_MS;
   if (call->receipt.next != NULL)
