@@ -233,6 +233,20 @@ static uint32_t result_of_silence(const parley_http_response *response)
   return response->sent ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_RETRY;
 }
 
+/* The reason begins with a word for programs, as in "tls_expired: certificate has expired". */
+static parley_text code_of_silence(const parley_http_response *response)
+{
+  size_t len = 0;
+
+  if (response->status == PARLEY_DENIED)
+    return PARLEY_LIT("address_not_allowed");
+  while (len < response->reason.len && response->reason.at[len] != ':' && response->reason.at[len] != ' ')
+    len++;
+  if (len == 0 || (len < response->reason.len && response->reason.at[len] != ':'))
+    return PARLEY_LIT("no_answer");
+  return (parley_text){response->reason.at, len};
+}
+
 void webhook_outcome_make(const parley_http_response *response, struct webhook_outcome *to)
 {
   /* An answer whose body is larger than we care for (INVALID) has been given all the same, and its code counts. */
@@ -242,7 +256,7 @@ void webhook_outcome_make(const parley_http_response *response, struct webhook_o
   *outcome = (parley_outcome){.size = sizeof *outcome, .retry_ms = response->retry_ms, .detail = response->reason};
   if (!answered) {
     outcome->result = result_of_silence(response);
-    outcome->code = response->status == PARLEY_DENIED ? PARLEY_LIT("address_not_allowed") : PARLEY_LIT("no_answer");
+    outcome->code = code_of_silence(response);
     return;
   }
   outcome->result = result_of_code(response->code);
