@@ -191,16 +191,20 @@ static void read_keys(struct conf_reader *r, const struct yaml_node *node, const
 
 /* --- Egress and origins -------------------------------------------------------------------------------------------------- */
 
+/* Bits behind the prefix must be zero: "10.1.2.3/8" is more likely a slip than a net. */
 static bool is_cidr(parley_text text)
 {
   unsigned char address[16];
   parley_text bits = text, host = text_cut(&bits, '/');
-  bool v4 = is_address(host, AF_INET, address), v6 = is_address(host, AF_INET6, address);
-  uint64_t count;
+  bool v4 = is_address(host, AF_INET, address), v6 = !v4 && is_address(host, AF_INET6, address);
+  uint64_t all = v4 ? 32 : 128, count = all;
 
-  if (!v4 && !v6)
+  if ((!v4 && !v6) || (host.len < text.len && !text_to_uint(bits, all, &count)))
     return false;
-  return host.len == text.len || text_to_uint(bits, v4 ? 32 : 128, &count);
+  for (uint64_t bit = count; bit < all; bit++)
+    if ((address[bit / 8] & (0x80 >> bit % 8)) != 0)
+      return false;
+  return true;
 }
 
 static bool is_ports(parley_text text)
