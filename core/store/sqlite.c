@@ -141,6 +141,14 @@ static void sqlite_free(void *impl)
   free(store);
 }
 
+/* Behind symbolic links, as SQLite itself goes: the lock beside the file must be the same for every name it has. */
+static char *path_resolve(const char *path)
+{
+  char *real = realpath(path, NULL);
+
+  return real != NULL ? real : xstrdup(path);
+}
+
 static struct sqlite_store *store_new(const struct store_config *config, const struct env *env, const struct log *log,
                                       struct store *front)
 {
@@ -150,7 +158,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
   store->env = env;
   store->log = log;
   store->config = *config;
-  store->path = xstrdup(config->path);
+  store->path = path_resolve(config->path);
   store->lock_fd = store->reserve_fd = -1;
   store->gauges.accepting = true;
   list_init(&store->waiting);
