@@ -33,6 +33,15 @@ static int connect_by_config(struct cli *cli)
   return CLI_OK;
 }
 
+/* It goes into a header: what a header cannot carry must not come near one. */
+static bool key_ok(const char *key)
+{
+  for (const unsigned char *at = (const unsigned char *)key; *at != '\0'; at++)
+    if (*at <= ' ' || *at >= 0x7f)
+      return false;
+  return strlen(key) <= CLI_KEY_BYTES_MAX;
+}
+
 static int connect_key(struct cli *cli)
 {
   const char *named = getenv("PARLEY_KEY");
@@ -56,6 +65,10 @@ static int connect_key(struct cli *cli)
   if (cli->key == NULL) {
     cli_complain("no API key: set PARLEY_KEY, or give --key-file, or -c with a configuration that has an admin key");
     return CLI_DENIED;
+  }
+  if (!key_ok(cli->key)) {
+    cli_complain("the API key is none: it has at most %d visible ASCII characters", CLI_KEY_BYTES_MAX);
+    return CLI_USAGE;
   }
   return CLI_OK;
 }
