@@ -138,8 +138,15 @@ curl -sS "$api/in/chat" -H 'Content-Type: application/json' -H 'webhook-id: chat
   -H "webhook-signature: v1,$signature" -d "$answer" | show
 wait_for "the support webhook" grep -q 'Where is my parcel' "$dir/support.log"
 grep 'Where is my parcel' "$dir/support.log" | head -n 1 >"$dir/feed.json"
-field body <"$dir/feed.json" >/dev/null
-show <"$dir/feed.json"
+/usr/bin/python3 - "$dir/feed.json" <<'PYTHON'
+import json, sys
+event = json.load(open(sys.argv[1]))["body"]
+print(f"   {event['id']}  {event['type']}  (signature verified)")
+print(f"   message  {event['data']['message']['channel']}: {event['data']['message']['content']['text']}")
+for entry in event["data"]["recent"]:
+    message = entry["message"]
+    print(f"   recent   {entry['at']}  {message['channel']}  {message['status']}  {message['content']['text']}")
+PYTHON
 
 echo "== 4. Support replies; it leaves on the channel that the customer used last"
 conversation=$(field body.data.conversation.id <"$dir/feed.json")
