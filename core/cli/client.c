@@ -143,8 +143,7 @@ static int complain_problem(long code, const json_t *problem)
   size_t i;
 
   cli_complain("%ld %s: %s", code, cli_text(problem, "code"), detail[0] != '\0' ? detail : "refused");
-  json_array_foreach (json_object_get(problem, "errors"), i, row)
-    if (i > 0)
+  json_array_foreach(json_object_get(problem, "errors"), i, row) if (i > 0)
       fprintf(stderr, "  %s: %s\n", cli_text(row, "pointer"), cli_text(row, "detail"));
   if (hint[0] != '\0')
     fprintf(stderr, "  %s\n", hint);

@@ -34,32 +34,37 @@ static const struct cli_option reply_options[] = {
     {"text", "TEXT", "the reply"}, {"channel", "NAME", "not the channel used last, but this one"}, {NULL, NULL, NULL}};
 static const struct cli_option subscription_options[] = {
     {"types", "LIST", "message.received,message.status: these only"}, {NULL, NULL, NULL}};
-static const struct cli_option replay_options[] = {{"event", "ID", "this event; else all dead ones"}, {NULL, NULL, NULL}};
-static const struct cli_option key_options[] = {
-    {"scopes", "LIST", "messages:send,customers:read,...; admin is all"}, {"test", NULL, "a test key: nothing leaves the sink"},
-    {NULL, NULL, NULL}};
+static const struct cli_option replay_options[] = {{"event", "ID", "this event; else all dead ones"},
+                                                   {NULL, NULL, NULL}};
+static const struct cli_option key_options[] = {{"scopes", "LIST", "messages:send,customers:read,...; admin is all"},
+                                                {"test", NULL, "a test key: nothing leaves the sink"},
+                                                {NULL, NULL, NULL}};
 
 const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
     {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
     {"cancel", "MESSAGE|key:KEY", "cancel what is not yet sent", 1, 1, false, cli_cancel, NULL},
-    {"explain", "", "the decision for a message that is not sent (options as send)", 0, 0, false, cli_explain, send_options},
+    {"explain", "", "the decision for a message that is not sent (options as send)", 0, 0, false, cli_explain,
+     send_options},
     {"tail", "", "follow the event log", 0, 0, false, cli_tail, tail_options},
     {"customer show", "REF", "a customer with identities and consents", 1, 1, false, cli_customer_show, NULL},
     {"customer timeline", "REF", "what happened, over all channels", 1, 1, false, cli_customer_timeline, limit_options},
     {"inbox list", "", "conversations, newest first", 0, 0, false, cli_inbox_list, inbox_options},
     {"inbox show", "CONVERSATION", "a conversation with its timeline", 1, 1, false, cli_inbox_show, limit_options},
-    {"inbox reply", "CONVERSATION", "answer on the channel that the customer used last", 1, 1, false, cli_inbox_reply, reply_options},
+    {"inbox reply", "CONVERSATION", "answer on the channel that the customer used last", 1, 1, false, cli_inbox_reply,
+     reply_options},
     {"channel list", "", "channels with state, queue and health", 0, 0, false, cli_channel_list, NULL},
     {"channel check", "NAME", "log in at the provider, send nothing", 1, 1, false, cli_channel_check, NULL},
     {"channel pause", "NAME", "send nothing until resumed; accepting goes on", 1, 1, false, cli_channel_pause, NULL},
     {"channel resume", "NAME", "go on sending", 1, 1, false, cli_channel_resume, NULL},
-    {"sink list", "CHANNEL", "what a sink, or the test mode of a channel, was given", 1, 1, false, cli_sink_list, limit_options},
+    {"sink list", "CHANNEL", "what a sink, or the test mode of a channel, was given", 1, 1, false, cli_sink_list,
+     limit_options},
     {"subscription list", "", "who gets the feed", 0, 0, false, cli_subscription_list, NULL},
     {"subscription add", "URL", "push the feed to a webhook", 1, 1, false, cli_subscription_add, subscription_options},
     {"subscription remove", "SUBSCRIPTION", "unsubscribe", 1, 1, false, cli_subscription_remove, NULL},
     {"subscription test", "SUBSCRIPTION", "push one signed test event now", 1, 1, false, cli_subscription_test, NULL},
-    {"subscription replay", "SUBSCRIPTION", "push dead or single events again", 1, 1, false, cli_subscription_replay, replay_options},
+    {"subscription replay", "SUBSCRIPTION", "push dead or single events again", 1, 1, false, cli_subscription_replay,
+     replay_options},
     {"key list", "", "API keys, without their secrets", 0, 0, false, cli_key_list, NULL},
     {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},

@@ -20,8 +20,8 @@ int cli_config_check(struct cli *cli)
   parley_status st = conf_load(cli->words[0], &conf, &why);
 
   if (st == PARLEY_OK)
-    printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", cli->words[0], conf->n_channels, conf->n_topics,
-           conf->n_plans, conf->n_subscriptions);
+    printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", cli->words[0], conf->n_channels,
+           conf->n_topics, conf->n_plans, conf->n_subscriptions);
   else
     fprintf(stderr, "%s\n", why.at);
   conf_unref(&conf);
@@ -133,8 +133,7 @@ static void doctor_daemon(struct cli *cli, struct doctor *doctor)
   json_decref(answer);
   if (cli_call(cli, "GET", "/v1/channels", NULL, NULL, &answer) != CLI_OK)
     return;
-  json_array_foreach (json_object_get(answer, "items"), i, row)
-    doctor_channel(cli, doctor, cli_text(row, "name"));
+  json_array_foreach(json_object_get(answer, "items"), i, row) doctor_channel(cli, doctor, cli_text(row, "name"));
   json_decref(answer);
 }
 
@@ -145,7 +144,8 @@ int cli_doctor(struct cli *cli)
 
   if (cli->config_path != NULL)
     doctor_local(&doctor, cli->config_path);
-  said(&doctor, now > CLOCK_YEAR_2025_MS ? "ok" : "fail", "clock", "%s", now > CLOCK_YEAR_2025_MS ? "is set" : "is before 2025");
+  said(&doctor, now > CLOCK_YEAR_2025_MS ? "ok" : "fail", "clock", "%s",
+       now > CLOCK_YEAR_2025_MS ? "is set" : "is before 2025");
   if (cli->config_path != NULL || cli->url != NULL || getenv("PARLEY_URL") != NULL)
     doctor_daemon(cli, &doctor);
   printf("%d failed, %d warnings\n", doctor.failed, doctor.warned);

@@ -46,7 +46,8 @@ static const struct command *command_find(const char *const *words, size_t n, si
       *used = 1;
       return command;
     }
-    if (n > 1 && snprintf(two, sizeof two, "%s %s", words[0], words[1]) < (int)sizeof two && strcmp(command->name, two) == 0) {
+    if (n > 1 && snprintf(two, sizeof two, "%s %s", words[0], words[1]) < (int)sizeof two &&
+        strcmp(command->name, two) == 0) {
       *used = 2;
       return command;
     }

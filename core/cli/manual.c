@@ -9,7 +9,8 @@ static void help_options(const struct cli_option *options)
   for (; options != NULL && options->name != NULL; options++) {
     char left[64];
 
-    snprintf(left, sizeof left, "--%s%s%s", options->name, options->value ? " " : "", options->value ? options->value : "");
+    snprintf(left, sizeof left, "--%s%s%s", options->name, options->value ? " " : "",
+             options->value ? options->value : "");
     printf("  %-26s %s\n", left, options->doc);
   }
 }
@@ -67,9 +68,12 @@ static void roff_options(const struct cli_option *options)
 
 static void manpage_parley(void)
 {
-  printf(".TH PARLEY 1 \"\" \"Parley " PARLEY_VERSION "\" \"User Commands\"\n.SH NAME\nparley \\- talk to a Parley daemon\n"
-         ".SH SYNOPSIS\n.B parley\n[\\fB\\-c\\fR \\fIparley.yaml\\fR | \\fB\\-\\-url\\fR \\fIURL\\fR] \\fICOMMAND\\fR ...\n"
-         ".SH DESCRIPTION\nSends messages, looks at customers and conversations, and operates channels, subscriptions and keys of\n"
+  printf(".TH PARLEY 1 \"\" \"Parley " PARLEY_VERSION
+         "\" \"User Commands\"\n.SH NAME\nparley \\- talk to a Parley daemon\n"
+         ".SH SYNOPSIS\n.B parley\n[\\fB\\-c\\fR \\fIparley.yaml\\fR | \\fB\\-\\-url\\fR \\fIURL\\fR] \\fICOMMAND\\fR "
+         "...\n"
+         ".SH DESCRIPTION\nSends messages, looks at customers and conversations, and operates channels, subscriptions "
+         "and keys of\n"
          "a running\n.BR parleyd (8).\nData goes to standard output, words to standard error.\n.SH OPTIONS\n");
   roff_options(cli_global_options);
   printf(".SH COMMANDS\n");
@@ -83,21 +87,30 @@ static void manpage_parley(void)
     printf(".\n");
     roff_options(command->options);
   }
-  printf(".SH ENVIRONMENT\n.TP\n.B PARLEY_KEY\nthe API key, where no configuration is given\n.TP\n.B PARLEY_URL\nthe daemon's "
-         "address\n.SH EXIT STATUS\n0 done, 1 failed, 2 usage, 3 partly failed, 4 not allowed, 5 the daemon cannot be reached.\n"
+  printf(".SH ENVIRONMENT\n.TP\n.B PARLEY_KEY\nthe API key, where no configuration is given\n.TP\n.B PARLEY_URL\nthe "
+         "daemon's "
+         "address\n.SH EXIT STATUS\n0 done, 1 failed, 2 usage, 3 partly failed, 4 not allowed, 5 the daemon cannot be "
+         "reached.\n"
          ".SH SEE ALSO\n.BR parleyd (8)\n");
 }
 
 static void manpage_parleyd(void)
 {
-  printf(".TH PARLEYD 8 \"\" \"Parley " PARLEY_VERSION "\" \"System Administration\"\n.SH NAME\nparleyd \\- omnichannel message "
-         "router\n.SH SYNOPSIS\n.B parleyd\n\\fB\\-c\\fR \\fIparley.yaml\\fR [\\fB\\-\\-check\\fR]\n.SH DESCRIPTION\nTakes a "
-         "business's messages to its customers, and its customers' messages to the business, over every configured\nchannel, with "
+  printf(".TH PARLEYD 8 \"\" \"Parley " PARLEY_VERSION
+         "\" \"System Administration\"\n.SH NAME\nparleyd \\- omnichannel message "
+         "router\n.SH SYNOPSIS\n.B parleyd\n\\fB\\-c\\fR \\fIparley.yaml\\fR [\\fB\\-\\-check\\fR]\n.SH "
+         "DESCRIPTION\nTakes a "
+         "business's messages to its customers, and its customers' messages to the business, over every "
+         "configured\nchannel, with "
          "one timeline a customer. What it has accepted is durable.\n.SH OPTIONS\n.TP\n.BR \\-c \", \" \\-\\-config \" "
-         "\\fIFILE\\fR\"\nthe configuration; conf/parley.yaml shows every option\n.TP\n.B \\-\\-check\nread the configuration, say "
-         "what is wrong with it, and exit\n.SH SIGNALS\n.TP\n.B SIGHUP\nread the configuration again: all of it is checked and "
-         "started beside the old, or nothing changes\n.TP\n.B SIGTERM\ndrain for server.drain and stop\n.SH EXIT STATUS\nThose of "
-         "sysexits.h: 64 usage, 69 the store or the port is not available, 78 configuration.\n.SH SEE ALSO\n.BR parley (1)\n");
+         "\\fIFILE\\fR\"\nthe configuration; conf/parley.yaml shows every option\n.TP\n.B \\-\\-check\nread the "
+         "configuration, say "
+         "what is wrong with it, and exit\n.SH SIGNALS\n.TP\n.B SIGHUP\nread the configuration again: all of it is "
+         "checked and "
+         "started beside the old, or nothing changes\n.TP\n.B SIGTERM\ndrain for server.drain and stop\n.SH EXIT "
+         "STATUS\nThose of "
+         "sysexits.h: 64 usage, 69 the store or the port is not available, 78 configuration.\n.SH SEE ALSO\n.BR parley "
+         "(1)\n");
 }
 
 int cli_manpage(struct cli *cli)

@@ -63,9 +63,9 @@ static void plan_print(const json_t *answer)
   json_t *step;
   size_t i;
 
-  json_array_foreach (json_object_get(answer, "plan"), i, step)
-    printf("  %zu. %s %s%s%s\n", i + 1, cli_text(step, "channel"), cli_text(step, "to"),
-           cli_text(step, "verdict")[0] ? " - " : "", cli_text(step, "verdict"));
+  json_array_foreach(json_object_get(answer, "plan"), i, step)
+      printf("  %zu. %s %s%s%s\n", i + 1, cli_text(step, "channel"), cli_text(step, "to"),
+             cli_text(step, "verdict")[0] ? " - " : "", cli_text(step, "verdict"));
 }
 
 int cli_send(struct cli *cli)
@@ -111,11 +111,11 @@ static void status_print(const json_t *message)
 
   printf("%s  %s  %s  %s\n", cli_text(message, "id"), cli_text(message, "status"), cli_text(message, "topic"),
          cli_text(message, "customer"));
-  json_array_foreach (json_object_get(message, "deliveries"), i, row)
-    printf("  delivery %s  %s  %s\n", cli_cell(row, "step", room), cli_text(row, "channel"), cli_text(row, "status"));
-  json_array_foreach (json_object_get(message, "attempts"), i, row)
-    printf("  attempt %s  %s  %s  %s %s\n", cli_cell(row, "number", room), cli_text(row, "started_at"), cli_text(row, "outcome"),
-           cli_text(row, "code"), cli_text(row, "detail"));
+  json_array_foreach(json_object_get(message, "deliveries"), i, row)
+      printf("  delivery %s  %s  %s\n", cli_cell(row, "step", room), cli_text(row, "channel"), cli_text(row, "status"));
+  json_array_foreach(json_object_get(message, "attempts"), i, row)
+      printf("  attempt %s  %s  %s  %s %s\n", cli_cell(row, "number", room), cli_text(row, "started_at"),
+             cli_text(row, "outcome"), cli_text(row, "code"), cli_text(row, "detail"));
   if (json_is_true(json_object_get(message, "possible_duplicate")))
     printf("  possible duplicate: nobody can know whether an earlier attempt went out\n");
 }

@@ -63,8 +63,14 @@ static int channel_do(struct cli *cli, const char *what)
   return told(cli, code, answer, paths, 2);
 }
 
-int cli_channel_pause(struct cli *cli) { return channel_do(cli, "/pause"); }
-int cli_channel_resume(struct cli *cli) { return channel_do(cli, "/resume"); }
+int cli_channel_pause(struct cli *cli)
+{
+  return channel_do(cli, "/pause");
+}
+int cli_channel_resume(struct cli *cli)
+{
+  return channel_do(cli, "/resume");
+}
 
 int cli_channel_check(struct cli *cli)
 {

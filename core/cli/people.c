@@ -51,11 +51,11 @@ static void customer_print(const json_t *customer)
 
   printf("%s  %s  %s  %s\n", cli_text(customer, "id"), cli_text(customer, "name"), cli_text(customer, "locale"),
          cli_text(customer, "timezone"));
-  json_array_foreach (json_object_get(customer, "identities"), i, row)
-    printf("  %s:%s  %s\n", cli_text(row, "kind"), cli_text(row, "value"), cli_text(row, "assurance"));
-  json_array_foreach (json_object_get(customer, "consents"), i, row)
-    printf("  consent %s/%s  %s  %s\n", cli_text(row, "topic"), cli_text(row, "channel_kind"),
-           json_is_true(json_object_get(row, "granted")) ? "granted" : "withdrawn", cli_text(row, "at"));
+  json_array_foreach(json_object_get(customer, "identities"), i, row)
+      printf("  %s:%s  %s\n", cli_text(row, "kind"), cli_text(row, "value"), cli_text(row, "assurance"));
+  json_array_foreach(json_object_get(customer, "consents"), i, row)
+      printf("  consent %s/%s  %s  %s\n", cli_text(row, "topic"), cli_text(row, "channel_kind"),
+             json_is_true(json_object_get(row, "granted")) ? "granted" : "withdrawn", cli_text(row, "at"));
 }
 
 int cli_customer_show(struct cli *cli)
@@ -84,11 +84,12 @@ static void timeline_print(const json_t *items)
   size_t i;
 
   cli_table_begin(&table, columns, 5);
-  json_array_foreach (items, i, row) {
+  json_array_foreach(items, i, row)
+  {
     const json_t *message = json_object_get(row, "message");
     const char *text = cli_text(message, "content.text");
-    const char *cells[] = {cli_text(row, "at"), cli_text(row, "type"), cli_text(message, "channel"), cli_text(message, "status"),
-                           text[0] ? text : cli_text(message, "content.subject")};
+    const char *cells[] = {cli_text(row, "at"), cli_text(row, "type"), cli_text(message, "channel"),
+                           cli_text(message, "status"), text[0] ? text : cli_text(message, "content.subject")};
 
     cli_table_row(&table, cells);
   }

@@ -100,7 +100,8 @@ void cli_table_end(struct cli_table *table)
   buf_done(&table->rows);
 }
 
-int cli_print_list(struct cli *cli, const json_t *answer, const char *const *columns, const char *const *paths, size_t n)
+int cli_print_list(struct cli *cli, const json_t *answer, const char *const *columns, const char *const *paths,
+                   size_t n)
 {
   struct cli_table table;
   json_t *item;
@@ -109,7 +110,8 @@ int cli_print_list(struct cli *cli, const json_t *answer, const char *const *col
   if (cli->json)
     return cli_print_json(answer);
   cli_table_begin(&table, columns, n);
-  json_array_foreach (json_object_get(answer, "items"), i, item) {
+  json_array_foreach(json_object_get(answer, "items"), i, item)
+  {
     const char *cells[8];
     char rooms[8][CLI_CELL_BYTES];
 

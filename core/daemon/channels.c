@@ -1,4 +1,5 @@
-/* The channels of one configuration: made, started, put to use and stopped together, so that a reload is all or nothing. */
+/* The channels of one configuration: made, started, put to use and stopped together, so that a reload is all or
+ * nothing. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "daemon.h"
@@ -6,7 +7,8 @@
 
 #define PLUGIN_DIRS_MAX 16
 
-/* --- What channels report, to the floors above ------------------------------------------------------------------------------------- */
+/* --- What channels report, to the floors above
+ * ------------------------------------------------------------------------------------- */
 
 static void owner_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg)
 {
@@ -22,60 +24,79 @@ static void owner_roomier(struct channel *channel, void *arg)
   deliver_roomier(daemon->deliver, channel);
 }
 
-static void owner_inbound(struct channel *channel, const parley_inbound *in, parley_done *done, void *done_arg, void *arg)
+static void owner_inbound(struct channel *channel, const parley_inbound *in, parley_done *done, void *done_arg,
+                          void *arg)
 {
   struct daemon *daemon = arg;
 
   inbound_take(daemon->inbound, channel, in, done, done_arg);
 }
 
-static void owner_receipt(struct channel *channel, const parley_receipt *receipt, parley_done *done, void *done_arg, void *arg)
+static void owner_receipt(struct channel *channel, const parley_receipt *receipt, parley_done *done, void *done_arg,
+                          void *arg)
 {
   struct daemon *daemon = arg;
 
   deliver_receipt(daemon->deliver, channel, receipt, done, done_arg);
 }
 
-static void owner_touchpoint(struct channel *channel, const parley_touchpoint *event, parley_done *done, void *done_arg, void *arg)
+static void owner_touchpoint(struct channel *channel, const parley_touchpoint *event, parley_done *done, void *done_arg,
+                             void *arg)
 {
   struct daemon *daemon = arg;
 
   inbound_touchpoint(daemon->inbound, channel, event, done, done_arg);
 }
 
-static void owner_timeline(struct channel *channel, const parley_query *query, parley_page_done *done, void *done_arg, void *arg)
+static void owner_timeline(struct channel *channel, const parley_query *query, parley_page_done *done, void *done_arg,
+                           void *arg)
 {
   struct daemon *daemon = arg;
 
   inbound_timeline(daemon->inbound, channel, query, done, done_arg);
 }
 
-static void owner_health(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy, void *arg)
+static void owner_health(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy,
+                         void *arg)
 {
   struct daemon *daemon = arg;
 
-  log_line(&daemon->log, state == CHANNEL_UP ? PARLEY_INFO : PARLEY_WARN, "event=channel_%s channel=%s cause=\"%.*s\" remedy=\"%.*s\"",
-           channel_state_name(state), channel_name(channel), TEXT_ARG(cause), TEXT_ARG(remedy));
+  log_line(&daemon->log, state == CHANNEL_UP ? PARLEY_INFO : PARLEY_WARN,
+           "event=channel_%s channel=%s cause=\"%.*s\" remedy=\"%.*s\"", channel_state_name(state),
+           channel_name(channel), TEXT_ARG(cause), TEXT_ARG(remedy));
 }
 
-/* --- Making --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Making
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static struct channel_shared daemon_channel_shared(struct daemon *daemon, const struct conf *conf)
 {
-  return (struct channel_shared){.loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store,
-                                 .http = daemon->http, .dns = daemon->dns, .egress = daemon->egress,
-                                 .public_url = conf->server.public_url, .version = PARLEY_LIT(PARLEY_VERSION)};
+  return (struct channel_shared){.loop = daemon->loop,
+                                 .env = daemon->env,
+                                 .log = &daemon->log,
+                                 .store = daemon->store,
+                                 .http = daemon->http,
+                                 .dns = daemon->dns,
+                                 .egress = daemon->egress,
+                                 .public_url = conf->server.public_url,
+                                 .version = PARLEY_LIT(PARLEY_VERSION)};
 }
 
 static struct channel_owner daemon_channel_owner(struct daemon *daemon)
 {
-  return (struct channel_owner){.settled = owner_settled, .roomier = owner_roomier, .inbound = owner_inbound,
-                                .receipt = owner_receipt, .touchpoint = owner_touchpoint, .timeline = owner_timeline,
-                                .health = owner_health, .arg = daemon};
+  return (struct channel_owner){.settled = owner_settled,
+                                .roomier = owner_roomier,
+                                .inbound = owner_inbound,
+                                .receipt = owner_receipt,
+                                .touchpoint = owner_touchpoint,
+                                .timeline = owner_timeline,
+                                .health = owner_health,
+                                .arg = daemon};
 }
 
-static parley_status daemon_plugin_load(struct daemon *daemon, const struct conf *conf, const char *name, struct plugin **ret,
-                                        struct buf *why)
+static parley_status daemon_plugin_load(struct daemon *daemon, const struct conf *conf, const char *name,
+                                        struct plugin **ret, struct buf *why)
 {
   const char *dirs[PLUGIN_DIRS_MAX + 1];
   size_t n = conf->n_plugin_dirs < PLUGIN_DIRS_MAX ? conf->n_plugin_dirs : PLUGIN_DIRS_MAX;
@@ -86,12 +107,13 @@ static parley_status daemon_plugin_load(struct daemon *daemon, const struct conf
   return plugin_load(name, dirs, daemon->run_dir, channel_extensions, ret, why);
 }
 
-static parley_status pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted, struct channel_pair *pair,
-                               struct buf *why)
+static parley_status pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted,
+                               struct channel_pair *pair, struct buf *why)
 {
   struct channel_shared shared = daemon_channel_shared(daemon, conf);
   struct channel_owner owner = daemon_channel_owner(daemon);
-  struct conf_channel sink = {.name = wanted->name, .plugin = PARLEY_LIT("sink"), .line = wanted->line, .col = wanted->col};
+  struct conf_channel sink = {
+      .name = wanted->name, .plugin = PARLEY_LIT("sink"), .line = wanted->line, .col = wanted->col};
   struct plugin *plugin = NULL;
   struct buf reason = BUF_INIT(4096);
   parley_status st = daemon_plugin_load(daemon, conf, wanted->plugin.at, &plugin, &reason);
@@ -108,7 +130,8 @@ static parley_status pair_make(struct daemon *daemon, struct conf *conf, const s
   return st;
 }
 
-parley_status channel_set_make(struct daemon *daemon, struct conf *conf, struct channel_set *ret, struct buf *reterr_why)
+parley_status channel_set_make(struct daemon *daemon, struct conf *conf, struct channel_set *ret,
+                               struct buf *reterr_why)
 {
   struct channel_set set = {.n = conf->n_channels, .pairs = xcalloc(conf->n_channels, sizeof *set.pairs)};
   struct buf no_sink = BUF_INIT(4096);
@@ -155,7 +178,8 @@ void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf
 
   deliver_set_policy(daemon->deliver, set->policy);
   for (size_t i = 0; i < set->n; i++)
-    deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink, channel_rate(&conf->channels[i]));
+    deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink,
+                        channel_rate(&conf->channels[i]));
   for (size_t i = 0; i < old.n; i++)
     if (channel_set_find(set, parley_text_of(channel_name(old.pairs[i].channel))) == NULL)
       deliver_remove_channel(daemon->deliver, channel_name(old.pairs[i].channel));

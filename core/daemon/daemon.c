@@ -14,7 +14,8 @@
 
 static void daemon_next_close(struct daemon *daemon);
 
-/* --- What the api asks -------------------------------------------------------------------------------------------------------------- */
+/* --- What the api asks
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static struct channel *api_channel(parley_text name, void *arg)
 {
@@ -62,9 +63,12 @@ static void daemon_on_committed(uint64_t last_seq, void *arg)
     feed_committed(daemon->feed, last_seq);
 }
 
-/* --- Start -------------------------------------------------------------------------------------------------------------------------- */
+/* --- Start
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
-/* Copies of plugins lie in a folder of our own beside the store (or in systemd's runtime directory), gone when we are. */
+/* Copies of plugins lie in a folder of our own beside the store (or in systemd's runtime directory), gone when we are.
+ */
 static int daemon_make_run_dir(struct daemon *daemon, struct buf *why)
 {
   const char *runtime = getenv("RUNTIME_DIRECTORY");
@@ -89,8 +93,8 @@ static int daemon_make_net(struct daemon *daemon, struct buf *why)
   struct http_client_conf client = {.ca_file = getenv("PARLEY_CA_FILE"), .user_agent = "Parley/" PARLEY_VERSION};
   parley_text bad = TEXT_EMPTY;
 
-  if (egress_new(server->egress_allow, server->n_egress_allow, server->egress_ports, server->n_egress_ports, &daemon->egress, &bad) !=
-      PARLEY_OK) {
+  if (egress_new(server->egress_allow, server->n_egress_allow, server->egress_ports, server->n_egress_ports,
+                 &daemon->egress, &bad) != PARLEY_OK) {
     buf_printf(why, "server.egress: '%.*s' is neither a CIDR nor a port range", TEXT_ARG(bad));
     return EX_CONFIG;
   }
@@ -104,20 +108,35 @@ static int daemon_make_net(struct daemon *daemon, struct buf *why)
 
 static int daemon_make_store(struct daemon *daemon, struct buf *why)
 {
-  struct store_config config = {.driver = "sqlite", .path = daemon->conf->store.path.at, .node = 0,
-                                .idempotency_keep_ms = IDEMPOTENCY_KEEP_MS, .committed = daemon_on_committed, .arg = daemon};
+  struct store_config config = {.driver = "sqlite",
+                                .path = daemon->conf->store.path.at,
+                                .node = 0,
+                                .idempotency_keep_ms = IDEMPOTENCY_KEEP_MS,
+                                .committed = daemon_on_committed,
+                                .arg = daemon};
 
-  return store_open(&config, daemon->loop, daemon->env, &daemon->log, &daemon->store, why) == PARLEY_OK ? EX_OK : EX_UNAVAILABLE;
+  return store_open(&config, daemon->loop, daemon->env, &daemon->log, &daemon->store, why) == PARLEY_OK
+             ? EX_OK
+             : EX_UNAVAILABLE;
 }
 
 static void daemon_make_floors(struct daemon *daemon)
 {
   struct deliver_shared deliver = {daemon->loop, daemon->env, &daemon->log, daemon->store};
-  struct feed_shared feed = {.loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store,
-                             .http = daemon->http};
-  struct api_shared api = {.loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store,
-                           .http = daemon->http, .egress = daemon->egress, .version = PARLEY_VERSION, .channel = api_channel,
-                           .test_sink = api_test_sink, .channels = api_channels, .ready = api_is_ready, .arg = daemon};
+  struct feed_shared feed = {
+      .loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store, .http = daemon->http};
+  struct api_shared api = {.loop = daemon->loop,
+                           .env = daemon->env,
+                           .log = &daemon->log,
+                           .store = daemon->store,
+                           .http = daemon->http,
+                           .egress = daemon->egress,
+                           .version = PARLEY_VERSION,
+                           .channel = api_channel,
+                           .test_sink = api_test_sink,
+                           .channels = api_channels,
+                           .ready = api_is_ready,
+                           .arg = daemon};
 
   daemon->deliver = deliver_new(&deliver);
   daemon->inbound = inbound_new(daemon->loop, daemon->env, &daemon->log, daemon->store);
@@ -131,8 +150,10 @@ static void daemon_make_floors(struct daemon *daemon)
 static int daemon_listen(struct daemon *daemon, struct buf *why)
 {
   const struct conf_server *server = &daemon->conf->server;
-  struct http_server_conf limits = {.connections_max = server->limits.connections, .head_ms = server->limits.header_timeout_ms,
-                                    .body_ms = server->limits.body_timeout_ms, .idle_ms = server->limits.idle_timeout_ms,
+  struct http_server_conf limits = {.connections_max = server->limits.connections,
+                                    .head_ms = server->limits.header_timeout_ms,
+                                    .body_ms = server->limits.body_timeout_ms,
+                                    .idle_ms = server->limits.idle_timeout_ms,
                                     .body_max = server->limits.body_bytes};
   struct tls_context *tls = NULL;
 
@@ -152,14 +173,16 @@ static void daemon_on_loaded(parley_status status, void *arg)
   struct daemon *daemon = arg;
 
   if (status != PARLEY_OK) {
-    log_line(&daemon->log, PARLEY_ERROR, "event=start_failed why=\"keys and subscriptions cannot be read from the store\"");
+    log_line(&daemon->log, PARLEY_ERROR,
+             "event=start_failed why=\"keys and subscriptions cannot be read from the store\"");
     daemon->exit_code = EX_UNAVAILABLE;
     daemon_stop(daemon);
     return;
   }
   deliver_start(daemon->deliver);
   daemon->ready = true;
-  log_line(&daemon->log, PARLEY_INFO, "event=ready port=%u channels=%zu version=" PARLEY_VERSION, daemon->port, daemon->set.n);
+  log_line(&daemon->log, PARLEY_INFO, "event=ready port=%u channels=%zu version=" PARLEY_VERSION, daemon->port,
+           daemon->set.n);
 }
 
 static int daemon_make_channels(struct daemon *daemon, struct buf *why)
@@ -176,7 +199,8 @@ static int daemon_make_channels(struct daemon *daemon, struct buf *why)
   return EX_OK;
 }
 
-/* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs ------------------------------- */
+/* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs
+ * ------------------------------- */
 
 static bool reload_same(const struct daemon *daemon, const struct conf *next, struct buf *why)
 {
@@ -195,10 +219,11 @@ static parley_status reload_net(struct daemon *daemon, const struct conf *next, 
   struct tls_context *tls = NULL;
   parley_text bad = TEXT_EMPTY;
 
-  if (server->tls_key_pem.len > 0 && tls_context_server(server->tls_cert_pem, server->tls_key_pem, &tls, why) != PARLEY_OK)
+  if (server->tls_key_pem.len > 0 &&
+      tls_context_server(server->tls_cert_pem, server->tls_key_pem, &tls, why) != PARLEY_OK)
     return PARLEY_INVALID;
-  if (egress_new(server->egress_allow, server->n_egress_allow, server->egress_ports, server->n_egress_ports, &egress, &bad) !=
-      PARLEY_OK) {
+  if (egress_new(server->egress_allow, server->n_egress_allow, server->egress_ports, server->n_egress_ports, &egress,
+                 &bad) != PARLEY_OK) {
     tls_context_unref(&tls);
     buf_printf(why, "server.egress: '%.*s' is neither a CIDR nor a port range", TEXT_ARG(bad));
     return PARLEY_INVALID;
@@ -264,8 +289,8 @@ static void daemon_on_term(uv_signal_t *signal, int number)
 
 #define DAEMON_WATCH_MS 250
 
-/* After a failed flush the kernel may have dropped what it was given: nothing may be retried on this file. Whoever supervises
- * us starts us again, and the log tells what was committed. */
+/* After a failed flush the kernel may have dropped what it was given: nothing may be retried on this file. Whoever
+ * supervises us starts us again, and the log tells what was committed. */
 static void daemon_on_watch(uv_timer_t *timer)
 {
   struct daemon *daemon = timer->data;
@@ -316,7 +341,8 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
   return code;
 }
 
-/* --- The end: stop taking in, drain the channels, then close floor by floor from the top ------------------------------------------- */
+/* --- The end: stop taking in, drain the channels, then close floor by floor from the top
+ * ------------------------------------------- */
 
 static void daemon_on_closed(void *arg)
 {

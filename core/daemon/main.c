@@ -13,13 +13,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "usage: parleyd -c parley.yaml\n"
-    "  -c, --config FILE   the configuration (conf/parley.yaml shows every option)\n"
-    "      --check         read the configuration, say what is wrong with it, and exit\n"
-    "  -V, --version       print the version and exit\n"
-    "  -h, --help          print this and exit\n"
-    "SIGHUP reads the configuration again, all of it or nothing; SIGTERM drains and stops.\n";
+static const char usage[] = "usage: parleyd -c parley.yaml\n"
+                            "  -c, --config FILE   the configuration (conf/parley.yaml shows every option)\n"
+                            "      --check         read the configuration, say what is wrong with it, and exit\n"
+                            "  -V, --version       print the version and exit\n"
+                            "  -h, --help          print this and exit\n"
+                            "SIGHUP reads the configuration again, all of it or nothing; SIGTERM drains and stops.\n";
 
 struct arguments {
   const char *config;
@@ -29,8 +28,10 @@ struct arguments {
 /* -1: go on; else the exit code. */
 static int arguments_read(int argc, char **argv, struct arguments *ret)
 {
-  static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 'k'},
-                                          {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                          {"check", no_argument, NULL, 'k'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
   int option;
 
@@ -114,7 +115,8 @@ int main(int argc, char **argv)
     return EX_OK;
   }
   daemon.conf_path = arguments.config;
-  daemon.log = (struct log){.fd = STDERR_FILENO, .level = daemon.conf->log.level, .json = daemon.conf->log.json, .env = &env_system};
+  daemon.log = (struct log){
+      .fd = STDERR_FILENO, .level = daemon.conf->log.level, .json = daemon.conf->log.json, .env = &env_system};
   uv_loop_init(&loop);
   daemon.loop = &loop;
   code = process_run(&daemon);

@@ -33,8 +33,8 @@ static bool until_tellable(const struct policy_channel *channel, enum until unti
   return false;
 }
 
-static bool plan_rules(const struct conf *conf, const struct conf_plan *from, struct policy *policy, struct policy_plan *to,
-                       struct buf *why)
+static bool plan_rules(const struct conf *conf, const struct conf_plan *from, struct policy *policy,
+                       struct policy_plan *to, struct buf *why)
 {
   bool ok = true;
 
@@ -56,8 +56,8 @@ static bool plan_rules(const struct conf *conf, const struct conf_plan *from, st
   return ok;
 }
 
-parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver, struct policy **ret,
-                           struct buf *reterr_why)
+parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver,
+                           struct policy **ret, struct buf *reterr_why)
 {
   struct policy *policy = policy_new();
   struct arena *arena = policy->arena;
@@ -66,7 +66,8 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   policy->n_channels = conf->n_channels;
   policy->channels = arena_alloc(arena, (conf->n_channels + 1) * sizeof *policy->channels);
   for (size_t i = 0; i < conf->n_channels; i++)
-    channel_rules(&policy->channels[i], &conf->channels[i], channel_set_find(set, conf->channels[i].name)->channel, deliver, arena);
+    channel_rules(&policy->channels[i], &conf->channels[i], channel_set_find(set, conf->channels[i].name)->channel,
+                  deliver, arena);
   policy->n_topics = conf->n_topics;
   policy->topics = arena_alloc(arena, (conf->n_topics + 1) * sizeof *policy->topics);
   for (size_t i = 0; i < conf->n_topics; i++)

@@ -108,7 +108,9 @@ static void report_later(struct report_call *call, parley_status status, parley_
   uv_idle_start(&inbound->later_idle, inbound_on_idle);
 }
 
-/* --- Messages ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Messages
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static void inbound_on_stored(struct store_op *op)
 {
@@ -124,8 +126,8 @@ static void inbound_on_stored(struct store_op *op)
     inbound->counters.received += !call->u.in.duplicate;
     inbound->counters.duplicates += call->u.in.duplicate;
     inbound->counters.other_body += call->u.in.other_body;
-    log_line(inbound->log, PARLEY_INFO, "event=%s msg=%s channel=%.*s", call->u.in.duplicate ? "received_again" : "received", id,
-             TEXT_ARG(call->u.in.channel));
+    log_line(inbound->log, PARLEY_INFO, "event=%s msg=%s channel=%.*s",
+             call->u.in.duplicate ? "received_again" : "received", id, TEXT_ARG(call->u.in.channel));
   } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY) {
     result.retry_ms = 1000;
     inbound->counters.busy++;
@@ -140,7 +142,8 @@ static int64_t inbound_at(const struct inbound *inbound, int64_t said_ms)
   return said_ms > 0 && said_ms < now + INBOUND_AHEAD_MS_MAX ? said_ms : now;
 }
 
-void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done, void *arg)
+void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
+                  void *arg)
 {
   struct report_call *call = report_new(inbound, done, arg);
   struct store_inbound *op = &call->u.in;
@@ -156,7 +159,8 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   op->at_ms = inbound_at(inbound, in->at_ms);
   op->now_ms = inbound->env->now_ms(inbound->env);
   if (!report_read(in, call->arena, &problems, op)) {
-    report_later(call, PARLEY_INVALID, problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the report is not complete"));
+    report_later(call, PARLEY_INVALID,
+                 problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the report is not complete"));
     return;
   }
   op->op.kind = STORE_INBOUND;
@@ -164,7 +168,9 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   store_submit(inbound->store, &op->op);
 }
 
-/* --- Touchpoints --------------------------------------------------------------------------------------------------------------------- */
+/* --- Touchpoints
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static void inbound_on_filed(struct store_op *op)
 {
@@ -183,8 +189,8 @@ static void inbound_on_filed(struct store_op *op)
   report_answer(call, &result);
 }
 
-void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event, parley_done *done,
-                        void *arg)
+void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event,
+                        parley_done *done, void *arg)
 {
   struct report_call *call = report_new(inbound, done, arg);
   struct store_touchpoint *op = &call->u.touch;
@@ -199,7 +205,8 @@ void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const 
   op->at_ms = inbound_at(inbound, event->at_ms);
   op->now_ms = inbound->env->now_ms(inbound->env);
   if (!report_touchpoint(event, call->arena, &problems, op)) {
-    report_later(call, PARLEY_INVALID, problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the event is not complete"));
+    report_later(call, PARLEY_INVALID,
+                 problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the event is not complete"));
     return;
   }
   op->op.kind = STORE_TOUCHPOINT;
@@ -207,7 +214,8 @@ void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const 
   store_submit(inbound->store, &op->op);
 }
 
-/* --- The timeline, for plugins --------------------------------------------------------------------------------------------------------- */
+/* --- The timeline, for plugins
+ * --------------------------------------------------------------------------------------------------------- */
 
 #define TIMELINE_LIMIT_DEFAULT 20
 #define TIMELINE_LIMIT_MAX 100
@@ -237,8 +245,8 @@ static void page_on_read(struct store_op *op)
   inbound_maybe_closed(inbound);
 }
 
-void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query, parley_page_done *done,
-                      void *arg)
+void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query,
+                      parley_page_done *done, void *arg)
 {
   struct page_call *call = xcalloc(1, sizeof *call);
   struct problems problems;
@@ -265,7 +273,9 @@ void inbound_timeline(struct inbound *inbound, struct channel *channel, const pa
   store_submit(inbound->store, &call->op.op);
 }
 
-/* --- Life --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- Life
+ * ---------------------------------------------------------------------------------------------------------------------------------
+ */
 
 struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct log *log, struct store *store)
 {

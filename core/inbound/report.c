@@ -9,11 +9,14 @@
 
 const char *report_kind_name(uint32_t kind)
 {
-  static const struct { uint32_t kind; const char *name; } names[] = {
-      {PARLEY_KIND_CONTENT, "content"}, {PARLEY_KIND_EDIT, "edit"},       {PARLEY_KIND_DELETE, "delete"},
+  static const struct {
+    uint32_t kind;
+    const char *name;
+  } names[] = {
+      {PARLEY_KIND_CONTENT, "content"},   {PARLEY_KIND_EDIT, "edit"},         {PARLEY_KIND_DELETE, "delete"},
       {PARLEY_KIND_REACTION, "reaction"}, {PARLEY_KIND_POSTBACK, "postback"}, {PARLEY_KIND_TYPING, "typing"},
-      {PARLEY_KIND_READ, "read"},       {PARLEY_KIND_CALL, "call"},       {PARLEY_KIND_START, "start"},
-      {PARLEY_KIND_LEAVE, "leave"},     {PARLEY_KIND_FORM, "form"},       {PARLEY_KIND_COMMENT, "comment"},
+      {PARLEY_KIND_READ, "read"},         {PARLEY_KIND_CALL, "call"},         {PARLEY_KIND_START, "start"},
+      {PARLEY_KIND_LEAVE, "leave"},       {PARLEY_KIND_FORM, "form"},         {PARLEY_KIND_COMMENT, "comment"},
   };
 
   for (size_t i = 0; i < COUNT_OF(names); i++)
@@ -170,7 +173,8 @@ bool report_read(const parley_inbound *in, struct arena *arena, struct problems 
   if (fits)
     ret->body = arena_text(arena, buf_as_text(&body));
   else
-    problem_add(problems, PARLEY_LIT("/content"), "content_too_large", "text and html are at most 1 MiB; larger content is media");
+    problem_add(problems, PARLEY_LIT("/content"), "content_too_large",
+                "text and html are at most 1 MiB; larger content is media");
   buf_done(&body);
   ret->raw = in->raw != NULL ? arena_text(arena, in->raw->data) : TEXT_EMPTY;
   sha256(ret->raw.len > 0 ? ret->raw : ret->body, ret->body_sha256);
@@ -190,7 +194,8 @@ static bool touchpoint_type_ok(parley_text type)
   return type.len > 0 && type.len <= TOUCHPOINT_TYPE_BYTES_MAX;
 }
 
-bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems, struct store_touchpoint *ret)
+bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems,
+                       struct store_touchpoint *ret)
 {
   static const char *const stages[] = {"", "before", "during", "after"};
   struct buf data = BUF_INIT(65536);
@@ -211,7 +216,8 @@ bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, stru
   return true;
 }
 
-/* --- Timeline rows as the ABI's events ------------------------------------------------------------------------------------------------ */
+/* --- Timeline rows as the ABI's events
+ * ------------------------------------------------------------------------------------------------ */
 
 static parley_text page_id(struct arena *arena, const char *prefix, id64 id)
 {
@@ -243,7 +249,8 @@ static const parley_event *page_event(const struct timeline_row *row, struct are
   parley_part *part = arena_alloc(arena, sizeof *part);
   const parley_part **parts = arena_alloc(arena, sizeof *parts);
 
-  *event = (parley_event){.size = sizeof *event, .at_ms = row->at_ms, .id = page_id(arena, "evt", row->seq), .type = row->type};
+  *event = (parley_event){
+      .size = sizeof *event, .at_ms = row->at_ms, .id = page_id(arena, "evt", row->seq), .type = row->type};
   if (message == NULL)
     return event;
   *part = (parley_part){.size = sizeof *part, .kind = PARLEY_PART_TEXT, .text = page_body_text(message->body, arena)};
@@ -258,8 +265,8 @@ static const parley_event *page_event(const struct timeline_row *row, struct are
   return event;
 }
 
-const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel, struct arena *arena,
-                                       uint64_t *ret_n, const parley_customer **ret_customer)
+const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel,
+                                       struct arena *arena, uint64_t *ret_n, const parley_customer **ret_customer)
 {
   const parley_event **events = arena_alloc(arena, (timeline->n + 1) * sizeof *events);
   parley_customer *customer = arena_alloc(arena, sizeof *customer);
@@ -273,8 +280,10 @@ const parley_event *const *report_page(const struct store_timeline *timeline, pa
     events[(*ret_n)++] = page_event(&timeline->rows[i], arena);
   }
   if (timeline->row != NULL) {
-    *customer = (parley_customer){.size = sizeof *customer, .id = page_id(arena, "cus", timeline->row->id),
-                                  .name = timeline->row->name, .locale = timeline->row->locale,
+    *customer = (parley_customer){.size = sizeof *customer,
+                                  .id = page_id(arena, "cus", timeline->row->id),
+                                  .name = timeline->row->name,
+                                  .locale = timeline->row->locale,
                                   .timezone = timeline->row->timezone};
     *ret_customer = customer;
   }
