@@ -33,6 +33,7 @@ LABELS = ["spine", "border", "postgres", "email", "sms", "context", "support", "
 SCRIPT_FOLDERS = ["e2e", "contract", "fault"]
 SCRIPT_TIMEOUT_S = 300
 UNIT_TIMEOUT_S = 120
+CHECK_TIMEOUT_S = "60"  # of one test; 4 s, the default of Check, is too near on a busy machine
 BUILD_TIMEOUT_S = 1200
 FUZZ_S = 10
 FUZZ_FULL_S = 300
@@ -325,7 +326,7 @@ def unit_steps(preset, label, names):
             command = ["setarch", os.uname().machine, "-R"] + command  # some kernels' layouts are too random for TSan
         tap = os.path.join(LOGS, f"unit_{preset}_{name}.tap")
         steps.append(Step(f"unit {preset} {name}", command, needs=[f"build {preset}"], labels=[label],
-                          timeout_s=UNIT_TIMEOUT_S, env=dict(sanitizer_env(preset), CK_TAP_LOG_FILE_NAME=tap),
+                          timeout_s=UNIT_TIMEOUT_S, env=dict(sanitizer_env(preset), CK_TAP_LOG_FILE_NAME=tap, CK_DEFAULT_TIMEOUT=CHECK_TIMEOUT_S),
                           parse=parse_check, prepare=lambda runner, path=tap: remove_file(path)))
     return steps
 
