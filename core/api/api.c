@@ -147,6 +147,10 @@ static bool api_authorize(struct api_request *req)
   if ((req->route->flags & ROUTE_KEY_ELSEWHERE) != 0 && http_header_count(req->http, "authorization") == 0)
     return true; /* the handler looks for a ticket or a loopback peer; key.scopes is 0 */
   key = auth_check(req->api->auth, http_header(req->http, "authorization"));
+  if (key == NULL && !req->api->started) {
+    api_problem(req, 503, "starting", "try again", "the keys made by API are still being read");
+    return false;
+  }
   if (key == NULL) {
     api_refuse_key(req);
     return false;

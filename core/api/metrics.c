@@ -283,11 +283,18 @@ static void stats_done(struct store_op *op)
   buf_done(&body);
 }
 
+/* From this machine, and not handed on by a proxy that runs on it. */
+static bool is_local(const struct http_request *http)
+{
+  return net_address_loopback(http_peer(http)) && http_header(http, "x-forwarded-for").at == NULL &&
+         http_header(http, "forwarded").at == NULL && http_header(http, "via").at == NULL;
+}
+
 void api_metrics(struct api_request *req)
 {
   struct measure *measure = arena_alloc(req->arena, sizeof *measure);
 
-  if (req->key.id == 0 && !net_address_loopback(http_peer(req->http))) {
+  if (req->key.id == 0 && !is_local(req->http)) {
     api_refuse_key(req);
     return;
   }

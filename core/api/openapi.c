@@ -274,7 +274,7 @@ static void components(struct buf *buf)
 void buf_openapi(struct buf *buf, const char *version)
 {
   buf_loose(buf, "{'openapi':'3.1.0','info':{'title':'Parley','description':'Messages to and from customers over every channel.',"
-                 "'license':{'name':'Apache-2.0','identifier':'Apache-2.0'},"
+                 "'contact':{'name':'Parley'},'license':{'name':'Apache-2.0','identifier':'Apache-2.0'},"
                  "'version':");
   buf_json_str(buf, version);
   buf_loose(buf, "},'servers':[{'url':'/'}],'security':[{'bearer':[]}]");

@@ -91,7 +91,7 @@ const struct openapi_schema openapi_schemas[] = {
      ",'held':" FLAG ",'possible_duplicate':" FLAG ",'provider_id':" TEXT_OR_NULL ",'started_at':" TIME_OR_NULL ","
      "'handed_at':" TIME_OR_NULL ",'due_at':" TIME_OR_NULL "}}"},
     {"Attempt",
-     "{'type':'object','required':['id','step','number','outcome'],'properties':{'id':" ID("att") ",'step':" COUNT ",'number':" COUNT
+     "{'type':'object','required':['id','step','number','outcome'],'properties':{'id':" ID_OR_NULL("att") ",'step':" COUNT ",'number':" COUNT
      ",'outcome':{'type':'string','enum':['open'," OUTCOMES "]},'code':" TEXT ",'detail':" TEXT ",'provider_id':" TEXT
      ",'started_at':" TIME_OR_NULL ",'ended_at':" TIME_OR_NULL "}}"},
     {"Message",

@@ -725,8 +725,12 @@ void deliver_poke(struct deliver *deliver, parley_text channel)
 void deliver_drain(struct deliver *deliver)
 {
   deliver->draining = true;
-  for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next)
-    line_take_all_back(LIST_ITEM(node, struct line, node));
+  for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next) {
+    struct line *line = LIST_ITEM(node, struct line, node);
+
+    line_take_all_back(line);
+    line->channel = line->test_sink = NULL; /* they are stopped next, while outcomes of theirs are still being stored */
+  }
 }
 
 void deliver_handle_over(struct deliver *deliver)

@@ -24,7 +24,8 @@ struct deliver_shared {
   struct store *store;
 };
 struct deliver *deliver_new(const struct deliver_shared *shared);
-/* From now on nothing is claimed or handed over; what is held goes back to the store unharmed. Outcomes are still taken. */
+/* From now on nothing is claimed or handed over; what is held goes back to the store unharmed. Outcomes are still taken. The
+ * channels are not looked at any more: they may be stopped. */
 void deliver_drain(struct deliver *deliver);
 /* Once nothing is in flight (the channels have been stopped) and every outcome is stored, frees all. closed(arg) on the loop. */
 void deliver_close(struct deliver **deliver, void (*closed)(void *arg), void *arg);
