@@ -27,7 +27,8 @@ void api_answer_with(struct api_request *req, const struct http_answer *answer)
 
 void api_answer(struct api_request *req, uint32_t code, const struct buf *json)
 {
-  api_answer_with(req, &(struct http_answer){.code = code, .type = PARLEY_LIT("application/json"), .body = buf_as_text(json)});
+  api_answer_with(
+      req, &(struct http_answer){.code = code, .type = PARLEY_LIT("application/json"), .body = buf_as_text(json)});
 }
 
 void api_answer_empty(struct api_request *req, uint32_t code)
@@ -48,10 +49,13 @@ static void problem_send(struct api_request *req, uint32_t code, struct buf *bod
   parley_pair challenge = {PARLEY_LIT("WWW-Authenticate"), PARLEY_LIT("Bearer realm=\"parley\"")};
 
   buf_char(body, '}');
-  api_answer_with(req, &(struct http_answer){.code = code, .type = PARLEY_LIT("application/problem+json"),
-                                             .retry_after_s = code == 429 || code == 503 || code == 409 ? RETRY_AFTER_S : 0,
-                                             .headers = &challenge, .n_headers = code == 401 ? 1 : 0,
-                                             .body = buf_as_text(body)});
+  api_answer_with(req,
+                  &(struct http_answer){.code = code,
+                                        .type = PARLEY_LIT("application/problem+json"),
+                                        .retry_after_s = code == 429 || code == 503 || code == 409 ? RETRY_AFTER_S : 0,
+                                        .headers = &challenge,
+                                        .n_headers = code == 401 ? 1 : 0,
+                                        .body = buf_as_text(body)});
   buf_done(body);
 }
 
@@ -83,17 +87,22 @@ void api_problem_method(struct api_request *req, parley_text allow)
   buf_json_key(&body, "detail");
   buf_json_str(&body, "this path has other methods; the header Allow lists them");
   buf_char(&body, '}');
-  api_answer_with(req, &(struct http_answer){.code = 405, .type = PARLEY_LIT("application/problem+json"), .headers = &header,
-                                             .n_headers = 1, .body = buf_as_text(&body)});
+  api_answer_with(req, &(struct http_answer){.code = 405,
+                                             .type = PARLEY_LIT("application/problem+json"),
+                                             .headers = &header,
+                                             .n_headers = 1,
+                                             .body = buf_as_text(&body)});
   buf_done(&body);
 }
 
 static uint32_t problems_code(const struct problem *first)
 {
-  static const struct { const char *code; uint32_t http; } others[] = {
-      {"bad_encoding", 400}, {"duplicate_key", 400}, {"too_deep", 400}, {"bad_number", 400}, {"bad_json", 400},
-      {"too_many_values", 400},
-      {"bad_cursor", 400},   {"content_too_large", 413},
+  static const struct {
+    const char *code;
+    uint32_t http;
+  } others[] = {
+      {"bad_encoding", 400}, {"duplicate_key", 400}, {"too_deep", 400},          {"bad_number", 400},
+      {"bad_json", 400},     {"bad_cursor", 400},    {"content_too_large", 413}, {"too_many_values", 400},
   };
 
   for (size_t i = 0; i < COUNT_OF(others); i++)
@@ -137,15 +146,18 @@ void api_problems(struct api_request *req)
   problem_send(req, code, &body);
 }
 
-/* --- What a store op came to ------------------------------------------------------------------------------------------------- */
+/* --- What a store op came to -------------------------------------------------------------------------------------- */
 
 static void api_replay(struct api_request *req, struct store_op *op)
 {
   parley_pair mark = {PARLEY_LIT("Idempotency-Replayed"), PARLEY_LIT("true")};
   struct arena *results = op->arena; /* the op goes with the req */
 
-  api_answer_with(req, &(struct http_answer){.code = op->answer_status, .type = PARLEY_LIT("application/json"), .headers = &mark,
-                                             .n_headers = 1, .body = op->answer});
+  api_answer_with(req, &(struct http_answer){.code = op->answer_status,
+                                             .type = PARLEY_LIT("application/json"),
+                                             .headers = &mark,
+                                             .n_headers = 1,
+                                             .body = op->answer});
   arena_free(&results);
 }
 
@@ -177,8 +189,8 @@ void api_answer_op(struct api_request *req, struct store_op *op)
   struct buf body = BUF_INIT(0);
 
   if (op->answer.len > 0) {
-    api_answer_with(req, &(struct http_answer){.code = op->answer_status, .type = PARLEY_LIT("application/json"),
-                                               .body = op->answer});
+    api_answer_with(req, &(struct http_answer){
+                             .code = op->answer_status, .type = PARLEY_LIT("application/json"), .body = op->answer});
   } else {
     uint32_t code = op->render(op, &body);
 

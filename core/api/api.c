@@ -7,7 +7,7 @@
 
 #define ROUTES_MAX 128
 
-/* --- Routes ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Routes ------------------------------------------------------------------------------------------------------- */
 
 static bool segment_match(parley_text pattern, parley_text given, parley_text *param)
 {
@@ -60,7 +60,7 @@ static const struct route *route_find(enum http_method method, parley_text path,
   return NULL;
 }
 
-/* --- A request's life ------------------------------------------------------------------------------------------------------------ */
+/* --- A request's life --------------------------------------------------------------------------------------------- */
 
 static void api_on_closed(uv_handle_t *handle) /* the only place that frees an api */
 {
@@ -128,7 +128,8 @@ void api_refuse_key(struct api_request *req)
 {
   req->api->refused++;
   if (auth_wrong(req->api->auth, http_peer(req->http)))
-    api_problem(req, 429, "too_many_wrong_keys", "wait a minute", "too many requests with a wrong key from this address");
+    api_problem(req, 429, "too_many_wrong_keys", "wait a minute",
+                "too many requests with a wrong key from this address");
   else
     api_problem(req, 401, "unauthorized", "send Authorization: Bearer <key>", "a valid API key is needed");
 }
@@ -155,10 +156,13 @@ static bool api_authorize(struct api_request *req)
     api_refuse_key(req);
     return false;
   }
-  req->key = (struct api_key){.id = key->id, .scopes = key->scopes, .test = key->test,
+  req->key = (struct api_key){.id = key->id,
+                              .scopes = key->scopes,
+                              .test = key->test,
                               .name = arena_text(req->arena, parley_text_of(key->name))};
   if (!scope_allows(key->scopes, req->route->scope)) {
-    api_problem(req, 403, "scope_missing", "use a key that has it", "this key lacks the scope %s", scope_name(req->route->scope));
+    api_problem(req, 403, "scope_missing", "use a key that has it", "this key lacks the scope %s",
+                scope_name(req->route->scope));
     return false;
   }
   return true;
@@ -299,7 +303,8 @@ static bool api_type_ok(parley_text type)
   parley_text bare = type;
 
   bare = text_trim(text_cut(&bare, ';'));
-  return type.len == 0 || text_is_nocase(bare, "application/json") || text_is_nocase(bare, "application/merge-patch+json");
+  return type.len == 0 || text_is_nocase(bare, "application/json") ||
+         text_is_nocase(bare, "application/merge-patch+json");
 }
 
 /* false: answered. */
@@ -326,7 +331,8 @@ static bool api_read_json(struct api_request *req)
     api_problems(req);
     return false;
   }
-  req->in = (struct json_in){.object = req->json, .pointer = TEXT_EMPTY, .arena = req->arena, .problems = &req->problems};
+  req->in =
+      (struct json_in){.object = req->json, .pointer = TEXT_EMPTY, .arena = req->arena, .problems = &req->problems};
   return true;
 }
 
@@ -342,7 +348,7 @@ static void api_ready_whole(struct http_request *http, void *arg)
 
 const struct http_handler api_handler = {.head = api_head, .ready = api_ready_whole, .left = api_left};
 
-/* --- Life -------------------------------------------------------------------------------------------------------------------------- */
+/* --- Life --------------------------------------------------------------------------------------------------------- */
 
 static void api_on_sweep(uv_timer_t *timer)
 {
@@ -381,7 +387,8 @@ void api_configure(struct api *api, struct conf *conf, struct policy *policy)
   api->policy = policy_ref(policy);
   auth_configure(api->auth, conf);
   for (size_t i = 0; i < api->n_paused; i++)
-    deliver_pause(api->shared.deliver, parley_text_of(api->paused[i]), true); /* a channel that came back is still paused */
+    deliver_pause(api->shared.deliver, parley_text_of(api->paused[i]),
+                  true); /* a channel that came back is still paused */
   if (api->started)
     api_subscriptions_configure(api);
   conf_unref(&old_conf);

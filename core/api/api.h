@@ -1,5 +1,5 @@
-/* api.h - the HTTP API: one route table (routes.c), one file a resource. Checks keys and scopes, reads requests, hands them to
- * the floors below, writes answers. Thread: loop. */
+/* api.h - the HTTP API: one route table (routes.c), one file a resource. Checks keys and scopes, reads requests, hands
+ * them to the floors below, writes answers. Thread: loop. */
 #ifndef CORE_API_API_H
 #define CORE_API_API_H
 #include "core/deliver/deliver.h"
@@ -29,7 +29,7 @@ struct api_shared {
 struct api *api_new(const struct api_shared *shared);
 /* The rules and keys in force from now on: takes a reference of each. */
 void api_configure(struct api *api, struct conf *conf, struct policy *policy);
-extern const struct http_handler api_handler; /* for http_server_new(..., api) */
+extern const struct http_handler api_handler;                     /* for http_server_new(..., api) */
 void api_set_server(struct api *api, struct http_server *server); /* for its counters; borrowed */
 /* Loads keys and subscriptions that were made by API from the store; loaded(status, arg) when done. */
 void api_start(struct api *api, void (*loaded)(parley_status status, void *arg), void *arg);

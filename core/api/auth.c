@@ -110,8 +110,11 @@ void auth_configure(struct auth *auth, const struct conf *conf)
       auth_drop(auth, i);
   for (size_t i = 0; i < conf->server.n_keys; i++) {
     const struct conf_key *from = &conf->server.keys[i];
-    struct auth_key key = {.id = auth_id_of_name(from->name), .name = (char *)from->name.at, .scopes = from->scopes,
-                           .test = from->test, .configured = true};
+    struct auth_key key = {.id = auth_id_of_name(from->name),
+                           .name = (char *)from->name.at,
+                           .scopes = from->scopes,
+                           .test = from->test,
+                           .configured = true};
 
     sha256(from->secret, key.sha256);
     auth_add(auth, &key);
@@ -129,8 +132,8 @@ const struct auth_key *auth_check(struct auth *auth, parley_text authorization)
     return NULL;
   sha256(secret, digest);
   key = map_get(&auth->by_digest, auth_slot(digest));
-  if (key == NULL ||
-      !text_eq_secret((parley_text){(const char *)digest, SHA256_BYTES}, (parley_text){(const char *)key->sha256, SHA256_BYTES}))
+  if (key == NULL || !text_eq_secret((parley_text){(const char *)digest, SHA256_BYTES},
+                                     (parley_text){(const char *)key->sha256, SHA256_BYTES}))
     return NULL;
   if (key->expires_ms > 0 && key->expires_ms <= auth->env->now_ms(auth->env))
     return NULL;

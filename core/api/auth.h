@@ -1,5 +1,6 @@
-/* auth.h - API keys in force: configured ones and those made by API. Only SHA-256 digests are kept; a key is found by its digest
- * and compared in constant time. Wrong keys are counted by address: AUTH_WRONG_MAX a minute, then 429. Thread: loop. */
+/* auth.h - API keys in force: configured ones and those made by API. Only SHA-256 digests are kept; a key is found by
+ * its digest and compared in constant time. Wrong keys are counted by address: AUTH_WRONG_MAX a minute, then 429.
+ * Thread: loop. */
 #ifndef CORE_API_AUTH_H
 #define CORE_API_AUTH_H
 #include "core/base/digest.h"
@@ -9,9 +10,9 @@
 
 #define AUTH_KEY_BYTES_MAX 256
 #define AUTH_KEYS_MAX 10000
-#define AUTH_WRONG_MAX 100        /* an address, a minute */
+#define AUTH_WRONG_MAX 100 /* an address, a minute */
 #define AUTH_WRONG_SPAN_MS 60000
-#define AUTH_ADDRESSES_MAX 4096   /* remembered at once; when full, all are forgotten */
+#define AUTH_ADDRESSES_MAX 4096 /* remembered at once; when full, all are forgotten */
 
 struct auth;
 struct auth_key {

@@ -37,7 +37,7 @@ static void buf_member(struct buf *buf, const char *name, parley_text value)
     buf_str(buf, "null");
 }
 
-/* --- One channel ---------------------------------------------------------------------------------------------------------------- */
+/* --- One channel -------------------------------------------------------------------------------------------------- */
 
 static const char *const outcome_names[] = {NULL,          "accepted",  "delivered",    "retry",  "rejected",
                                             "bad_address", "throttled", "channel_down", "unknown"};
@@ -153,7 +153,7 @@ void api_channels_get(struct api_request *req)
     channel_answer(req, channel);
 }
 
-/* --- Check: the plugin logs in and sends nothing ---------------------------------------------------------------------------------- */
+/* --- Check: the plugin logs in and sends nothing ------------------------------------------------------------------ */
 
 static void check_done(const parley_outcome *outcome, void *arg)
 {
@@ -178,12 +178,13 @@ void api_channels_check(struct api_request *req)
     return;
   st = deliver_probe(req->shared->deliver, channel, check_done, req);
   if (st == PARLEY_NOT_FOUND)
-    api_problem(req, 409, "cannot_check", "send a message with a test key instead", "the plugin of this channel has no check");
+    api_problem(req, 409, "cannot_check", "send a message with a test key instead",
+                "the plugin of this channel has no check");
   else if (st != PARLEY_OK)
     api_problem(req, 503, "channel_busy", "try again", "the channel cannot be checked now");
 }
 
-/* --- Pause and resume ------------------------------------------------------------------------------------------------------------- */
+/* --- Pause and resume --------------------------------------------------------------------------------------------- */
 
 void api_paused_put(struct api *api, parley_text name, bool paused)
 {
@@ -260,7 +261,7 @@ void api_channels_resume(struct api_request *req)
   channel_pause(req, false);
 }
 
-/* --- Plugins and topics ------------------------------------------------------------------------------------------------------------- */
+/* --- Plugins and topics ------------------------------------------------------------------------------------------- */
 
 static void buf_names_using(struct buf *buf, struct channel **all, size_t n, const char *plugin)
 {

@@ -42,7 +42,7 @@ static bool state_ok(parley_text state)
          parley_text_is(state, "closed");
 }
 
-/* --- List -------------------------------------------------------------------------------------------------------------------------- */
+/* --- List --------------------------------------------------------------------------------------------------------- */
 
 static void list_done(struct store_op *op)
 {
@@ -72,7 +72,8 @@ void api_conversations_list(struct api_request *req)
   struct store_conversations *many = &talk->u.many;
   parley_text customer = TEXT_EMPTY;
 
-  if (!(api_query_text(req, "state", 16, &many->state) && api_query_text(req, "assignee", ASSIGNEE_BYTES_MAX, &many->assignee) &&
+  if (!(api_query_text(req, "state", 16, &many->state) &&
+        api_query_text(req, "assignee", ASSIGNEE_BYTES_MAX, &many->assignee) &&
         api_query_text(req, "customer", 32, &customer) && api_query_limit(req, &many->limit) &&
         api_query_cursor(req, &many->before, 1))) {
     api_problems(req);
@@ -88,7 +89,7 @@ void api_conversations_list(struct api_request *req)
     api_look(req, &talk->u.op, STORE_CONVERSATIONS, list_done);
 }
 
-/* --- One: the row first, then what is done with it ------------------------------------------------------------------------------- */
+/* --- One: the row first, then what is done with it ---------------------------------------------------------------- */
 
 static void look_done(struct store_op *op)
 {
@@ -155,7 +156,7 @@ void api_conversations_get(struct api_request *req)
     talk_look(talk, get_found);
 }
 
-/* --- Patch --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Patch -------------------------------------------------------------------------------------------------------- */
 
 static void patch_done(struct store_op *op)
 {
@@ -166,7 +167,8 @@ static void patch_done(struct store_op *op)
     return;
   if (op->status == PARLEY_REJECTED) {
     arena_free(&op->arena);
-    api_problem(talk->req, 409, "another_is_open", "close that one first", "the customer has another open conversation");
+    api_problem(talk->req, 409, "another_is_open", "close that one first",
+                "the customer has another open conversation");
     return;
   }
   if (op->status != PARLEY_OK || talk->u.put.row == NULL) {
@@ -190,12 +192,13 @@ static bool patch_tags(struct api_request *req, struct store_conversation_put *p
   put->tags.set = json_object_get(req->json, "tags") != NULL;
   if (!json_in_array(&req->in, "tags", TAGS_MAX, &array))
     return false;
-  json_array_foreach(array, i, item)
-    if (!json_is_string(item) || json_string_length(item) == 0 || json_string_length(item) > TAG_BYTES_MAX) {
-      problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value", "a tag is text of 1 to %d bytes",
-                  TAG_BYTES_MAX);
-      ok = false;
-    }
+  json_array_foreach(array, i, item) if (!json_is_string(item) || json_string_length(item) == 0 ||
+                                         json_string_length(item) > TAG_BYTES_MAX)
+  {
+    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value",
+                "a tag is text of 1 to %d bytes", TAG_BYTES_MAX);
+    ok = false;
+  }
   if (array != NULL)
     buf_json_value(&json, array);
   put->tags.value = arena_text(req->arena, array != NULL ? buf_as_text(&json) : PARLEY_LIT("[]"));
@@ -235,7 +238,7 @@ void api_conversations_patch(struct api_request *req)
     api_submit(req, &talk->u.op, STORE_CONVERSATION_PUT, patch_done);
 }
 
-/* --- Notes ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Notes -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t note_render(struct store_op *op, struct buf *body)
 {
@@ -286,7 +289,7 @@ void api_conversations_note(struct api_request *req)
     api_submit(req, &talk->u.op, STORE_NOTE, note_done);
 }
 
-/* --- Replies ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- Replies ------------------------------------------------------------------------------------------------------ */
 
 /* The topic that answers go out under: the one asked for, "support", else the first of class conversation. */
 static const struct policy_topic *reply_topic(struct api_request *req)
@@ -321,7 +324,8 @@ static const struct policy_channel *reply_channel(struct api_request *req, const
   if (channel == NULL && name.len > 0) {
     json_in_problem(&req->in, "channel", "unknown_channel", "no channel of this name is configured");
   } else if (channel == NULL) {
-    json_in_problem(&req->in, "channel", "no_reply_channel", "the customer has not written on a channel that is configured now");
+    json_in_problem(&req->in, "channel", "no_reply_channel",
+                    "the customer has not written on a channel that is configured now");
     problem_hint(&req->problems, "say which channel to answer on");
   }
   return channel;

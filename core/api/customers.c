@@ -39,7 +39,7 @@ static void customer_not_found(struct api_request *req)
   api_problem(req, 404, "customer_not_found", "", "no such customer");
 }
 
-/* --- Get and find ---------------------------------------------------------------------------------------------------------------- */
+/* --- Get and find ------------------------------------------------------------------------------------------------- */
 
 static void got(struct store_op *op)
 {
@@ -96,12 +96,13 @@ void api_customers_find(struct api_request *req)
     return;
   }
   if (!given)
-    api_problem(req, 422, "missing", "?identity=email:ana@example.org", "identity is needed: a kind, a colon and a value");
+    api_problem(req, 422, "missing", "?identity=email:ana@example.org",
+                "identity is needed: a kind, a colon and a value");
   else
     api_look(req, &person->u.op, STORE_CUSTOMER, found);
 }
 
-/* --- The timeline ------------------------------------------------------------------------------------------------------------------ */
+/* --- The timeline ------------------------------------------------------------------------------------------------- */
 
 static void timeline_done(struct store_op *op)
 {
@@ -174,7 +175,7 @@ void api_customers_timeline(struct api_request *req)
   api_look(req, &person->u.op, STORE_TIMELINE, timeline_done);
 }
 
-/* --- Put ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Put ---------------------------------------------------------------------------------------------------------- */
 
 /* A member that is set, or with null emptied. */
 static bool read_set(const struct json_in *in, const char *name, size_t bytes_max, bool *set, parley_text *value)
@@ -198,12 +199,13 @@ static bool read_tags(struct api_request *req, struct store_customer_put *put)
   put->tags.set = json_object_get(req->json, "tags") != NULL;
   if (!json_in_array(&req->in, "tags", CUSTOMER_TAGS_MAX, &array))
     return false;
-  json_array_foreach(array, i, item)
-    if (!json_is_string(item) || json_string_length(item) == 0 || json_string_length(item) > CUSTOMER_WORD_BYTES_MAX) {
-      problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value", "a tag is text of 1 to %d bytes",
-                  CUSTOMER_WORD_BYTES_MAX);
-      ok = false;
-    }
+  json_array_foreach(array, i, item) if (!json_is_string(item) || json_string_length(item) == 0 ||
+                                         json_string_length(item) > CUSTOMER_WORD_BYTES_MAX)
+  {
+    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value",
+                "a tag is text of 1 to %d bytes", CUSTOMER_WORD_BYTES_MAX);
+    ok = false;
+  }
   if (array != NULL)
     buf_json_value(&json, array);
   put->tags.value = arena_text(req->arena, array != NULL ? buf_as_text(&json) : PARLEY_LIT("[]"));
@@ -222,22 +224,26 @@ static bool read_attributes(struct api_request *req, struct store_customer_put *
   buf_json_value(&json, in.object);
   put->attributes_patch = arena_text(req->arena, buf_as_text(&json));
   if (json.len > CUSTOMER_ATTRIBUTES_BYTES_MAX)
-    ok = json_in_problem(&req->in, "attributes", "too_long", "attributes have at most %zu bytes", CUSTOMER_ATTRIBUTES_BYTES_MAX);
+    ok = json_in_problem(&req->in, "attributes", "too_long", "attributes have at most %zu bytes",
+                         CUSTOMER_ATTRIBUTES_BYTES_MAX);
   buf_done(&json);
   return ok;
 }
 
-static bool link_one(struct api_request *req, struct store_customer_put *put, const char *kind, parley_text pointer, const json_t *value)
+static bool link_one(struct api_request *req, struct store_customer_put *put, const char *kind, parley_text pointer,
+                     const json_t *value)
 {
   if (!json_is_string(value)) {
-    problem_add(&req->problems, pointer, "wrong_type", "an identity is text, a list of texts, or null to unlink the kind");
+    problem_add(&req->problems, pointer, "wrong_type",
+                "an identity is text, a list of texts, or null to unlink the kind");
     return false;
   }
   if (put->n_link == RECIPIENT_IDENTITIES_MAX) {
     problem_add(&req->problems, pointer, "too_many_items", "%d identities are allowed", RECIPIENT_IDENTITIES_MAX);
     return false;
   }
-  return identity_normalise(parley_text_of(kind), json_text(value), req->arena, pointer, &req->problems, &put->link[put->n_link]) &&
+  return identity_normalise(parley_text_of(kind), json_text(value), req->arena, pointer, &req->problems,
+                            &put->link[put->n_link]) &&
          ++put->n_link > 0;
 }
 
@@ -281,7 +287,8 @@ static void put_done(struct store_op *op)
     parley_text which = arena_text(req->arena, person->put.conflict_identity);
 
     arena_free(&op->arena);
-    api_problem(req, 409, "identity_conflict", "unlink it there first", "%.*s belongs to another customer", TEXT_ARG(which));
+    api_problem(req, 409, "identity_conflict", "unlink it there first", "%.*s belongs to another customer",
+                TEXT_ARG(which));
     return;
   }
   if (op->status != PARLEY_OK || person->put.row == NULL) {
@@ -310,8 +317,10 @@ static void put_unlink(struct person *person, const struct customer_row *row)
     const struct identity *from = &row->identities[i].identity;
 
     if (kind_is_null(person->req, from->kind))
-      put->unlink[put->n_unlink++] = (struct identity){.kind = arena_text(arena, from->kind), .value = arena_text(arena, from->value),
-                                                       .raw = arena_text(arena, from->value), .assurance = from->assurance};
+      put->unlink[put->n_unlink++] = (struct identity){.kind = arena_text(arena, from->kind),
+                                                       .value = arena_text(arena, from->value),
+                                                       .raw = arena_text(arena, from->value),
+                                                       .assurance = from->assurance};
   }
   api_submit(person->req, &put->op, STORE_CUSTOMER_PUT, put_done);
 }
@@ -328,7 +337,8 @@ static void look_done(struct store_op *op)
 }
 
 /* Looks the customer up; then(person, row) goes on, row NULL: there is none. The row lives until then returns. */
-static void person_look(struct person *person, id64 id, parley_text external, void (*then)(struct person *, const struct customer_row *))
+static void person_look(struct person *person, id64 id, parley_text external,
+                        void (*then)(struct person *, const struct customer_row *))
 {
   person->u.one.id = id;
   person->u.one.external = external;
@@ -345,8 +355,8 @@ void api_customers_put(struct api_request *req)
   bool nulls;
   bool ok = json_in_only(in, fields) & read_set(in, "name", CUSTOMER_NAME_BYTES_MAX, &put->name.set, &put->name.value) &
             read_set(in, "locale", CUSTOMER_WORD_BYTES_MAX, &put->locale.set, &put->locale.value) &
-            read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value) & read_tags(req, put) &
-            read_attributes(req, put) & read_identities(req, put, &nulls);
+            read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value) &
+            read_tags(req, put) & read_attributes(req, put) & read_identities(req, put, &nulls);
 
   if (!ok) {
     api_problems(req);
@@ -361,7 +371,7 @@ void api_customers_put(struct api_request *req)
     api_submit(req, &put->op, STORE_CUSTOMER_PUT, put_done);
 }
 
-/* --- Consents -------------------------------------------------------------------------------------------------------------------------- */
+/* --- Consents ----------------------------------------------------------------------------------------------------- */
 
 static void buf_consent(struct buf *buf, const struct consent *consent)
 {
@@ -441,10 +451,13 @@ static bool consent_read(struct api_request *req, struct consent *entry)
   const struct json_in *in = &req->in;
   size_t kind = 0;
 
-  *entry = (struct consent){.topic = req->params[1], .channel_kind = req->params[2], .at_ms = req->now_ms,
-                            .source = PARLEY_LIT("api"), .proof = TEXT_EMPTY};
-  if (!(json_in_only(in, fields) & json_in_bool(in, "granted", &entry->granted) & json_in_time(in, "at", &entry->at_ms) &
-        json_in_text(in, "source", CONSENT_WORD_BYTES_MAX, &entry->source) &
+  *entry = (struct consent){.topic = req->params[1],
+                            .channel_kind = req->params[2],
+                            .at_ms = req->now_ms,
+                            .source = PARLEY_LIT("api"),
+                            .proof = TEXT_EMPTY};
+  if (!(json_in_only(in, fields) & json_in_bool(in, "granted", &entry->granted) &
+        json_in_time(in, "at", &entry->at_ms) & json_in_text(in, "source", CONSENT_WORD_BYTES_MAX, &entry->source) &
         json_in_text(in, "proof", CONSENT_PROOF_BYTES_MAX, &entry->proof)))
     return false;
   if (!json_is_boolean(json_object_get(req->json, "granted")))
@@ -454,7 +467,8 @@ static bool consent_read(struct api_request *req, struct consent *entry)
   while (kinds[kind] != NULL && !parley_text_is(entry->channel_kind, kinds[kind]))
     kind++;
   if (kinds[kind] == NULL)
-    problem_add(&req->problems, TEXT_EMPTY, "unknown_kind", "a channel kind is email, sms, chat, push, voice, webhook or * for all");
+    problem_add(&req->problems, TEXT_EMPTY, "unknown_kind",
+                "a channel kind is email, sms, chat, push, voice, webhook or * for all");
   else if (policy_find_topic(req->policy, entry->topic) == NULL)
     problem_add(&req->problems, TEXT_EMPTY, "unknown_topic", "no topic of this name is configured");
   return req->problems.count == 0;

@@ -1,4 +1,5 @@
-/* /v1/events: touchpoints in; the log out, as pages or as a stream; tickets for browsers, whose EventSource sends no header. */
+/* /v1/events: touchpoints in; the log out, as pages or as a stream; tickets for browsers, whose EventSource sends no
+ * header. */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -16,7 +17,7 @@
 #define EVENTS_SCOPE PARLEY_LIT("events") /* of every event cursor: it fits every filter */
 #define TICKET_SCOPE PARLEY_LIT("ticket")
 
-/* --- In: a touchpoint ----------------------------------------------------------------------------------------------------------- */
+/* --- In: a touchpoint --------------------------------------------------------------------------------------------- */
 
 struct touch {
   struct api_request *req;
@@ -95,7 +96,8 @@ static bool read_who(struct api_request *req, struct recipient *who)
   if (!json_in_object(&req->in, "to", &to) || !json_in_text(&req->in, "customer", 32, &customer))
     return false;
   if ((to.object != NULL) == (customer.len > 0))
-    return json_in_problem(&req->in, "to", "missing_recipient", "give either to, as in a message, or customer, a cus_ id");
+    return json_in_problem(&req->in, "to", "missing_recipient",
+                           "give either to, as in a message, or customer, a cus_ id");
   if (to.object != NULL)
     return recipient_read(&to, who);
   return id_parse("cus", customer, &who->customer) ||
@@ -106,7 +108,8 @@ static bool read_stage(struct api_request *req, parley_text *ret)
 {
   if (!json_in_text(&req->in, "stage", 16, ret))
     return false;
-  return ret->len == 0 || parley_text_is(*ret, "before") || parley_text_is(*ret, "during") || parley_text_is(*ret, "after") ||
+  return ret->len == 0 || parley_text_is(*ret, "before") || parley_text_is(*ret, "during") ||
+         parley_text_is(*ret, "after") ||
          json_in_problem(&req->in, "stage", "bad_value", "stage is before, during or after: of the purchase");
 }
 
@@ -114,8 +117,9 @@ static bool touch_read(struct api_request *req, struct store_touchpoint *touch)
 {
   static const char *const fields[] = {"to", "customer", "type", "at", "data", "stage", "key", NULL};
   const struct json_in *in = &req->in;
-  bool ok = json_in_only(in, fields) & read_who(req, &touch->who) & json_in_text(in, "type", EVENT_TYPE_BYTES_MAX, &touch->type) &
-            json_in_time(in, "at", &touch->at_ms) & read_data(req, &touch->data) & read_stage(req, &touch->stage) &
+  bool ok = json_in_only(in, fields) & read_who(req, &touch->who) &
+            json_in_text(in, "type", EVENT_TYPE_BYTES_MAX, &touch->type) & json_in_time(in, "at", &touch->at_ms) &
+            read_data(req, &touch->data) & read_stage(req, &touch->stage) &
             json_in_text(in, "key", EVENT_KEY_BYTES_MAX, &touch->key);
 
   if (!type_ok(touch->type))
@@ -142,7 +146,7 @@ void api_events_add(struct api_request *req)
     api_problems(req);
 }
 
-/* --- Tickets ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Tickets ------------------------------------------------------------------------------------------------------ */
 
 void api_events_ticket(struct api_request *req)
 {
@@ -185,7 +189,7 @@ static bool ticket_ok(struct api_request *req, parley_text ticket)
   return false;
 }
 
-/* --- Out -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- Out ---------------------------------------------------------------------------------------------------------- */
 
 struct reading {
   struct api_request *req;
@@ -237,8 +241,8 @@ static bool read_types(struct reading *reading)
     parley_text type = text_trim(text_cut(&all, ','));
 
     if (!conf_event_type_ok(type) || reading->op.n_types == FEED_TYPES_MAX) {
-      problem_add(&req->problems, PARLEY_LIT("?types"), "bad_query", "types: at most %d, with commas between, as message.received,message.*",
-                  FEED_TYPES_MAX);
+      problem_add(&req->problems, PARLEY_LIT("?types"), "bad_query",
+                  "types: at most %d, with commas between, as message.received,message.*", FEED_TYPES_MAX);
       return false;
     }
     reading->types[reading->op.n_types++] = type;
@@ -252,7 +256,8 @@ static bool read_types(struct reading *reading)
 
 static void events_expired(struct reading *reading)
 {
-  api_problem(reading->req, 410, "cursor_expired", "begin again without `after`", "what came after this cursor is no longer kept");
+  api_problem(reading->req, 410, "cursor_expired", "begin again without `after`",
+              "what came after this cursor is no longer kept");
 }
 
 static bool is_expired(const struct reading *reading)
@@ -273,7 +278,8 @@ static void stream_checked(struct store_op *op)
     events_expired(reading);
     return;
   }
-  feed_stream(req->shared->feed, req->http, reading->op.after, reading->types, reading->op.n_types, reading->headers, reading->n_headers);
+  feed_stream(req->shared->feed, req->http, reading->op.after, reading->types, reading->op.n_types, reading->headers,
+              reading->n_headers);
   api_request_free(req);
 }
 
@@ -306,8 +312,11 @@ static void page_done(struct store_op *op)
     buf_str(&body, "null}");
   }
   arena_free(&op->arena);
-  api_answer_with(reading->req, &(struct http_answer){.code = 200, .type = PARLEY_LIT("application/json"), .headers = reading->headers,
-                                                      .n_headers = reading->n_headers, .body = buf_as_text(&body)});
+  api_answer_with(reading->req, &(struct http_answer){.code = 200,
+                                                      .type = PARLEY_LIT("application/json"),
+                                                      .headers = reading->headers,
+                                                      .n_headers = reading->n_headers,
+                                                      .body = buf_as_text(&body)});
   buf_done(&body);
 }
 

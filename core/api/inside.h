@@ -7,8 +7,8 @@
 
 #define API_RUNNING_MAX 100000 /* idempotent requests under way */
 #define API_SUBSCRIPTIONS_MAX 1000
-#define API_SWEEP_MS 60000     /* how often secrets that were rotated out are looked at */
-#define API_STALL_MS 50        /* a turn of the loop longer than this is a stall */
+#define API_SWEEP_MS 60000 /* how often secrets that were rotated out are looked at */
+#define API_STALL_MS 50    /* a turn of the loop longer than this is a stall */
 
 /* How long the loop is busy in one turn: the time that it did not wait for its sockets. */
 struct loop_watch {
@@ -25,17 +25,17 @@ struct api {
   struct http_server *server;
   struct id_source ids; /* of requests */
   struct hash_key hash_key;
-  struct map running;   /* of (key, route, Idempotency-Key): those not yet answered */
+  struct map running; /* of (key, route, Idempotency-Key): those not yet answered */
   uint64_t requests, refused;
-  uint32_t open;        /* requests not yet answered, and loads under way */
+  uint32_t open;         /* requests not yet answered, and loads under way */
   bool closing, started; /* started: what the store held of keys and subscriptions is known */
   struct api_subscription **subscriptions;
   size_t n_subscriptions;
-  char **paused;        /* channels paused by an operator, configured now or not */
+  char **paused; /* channels paused by an operator, configured now or not */
   size_t n_paused;
   struct loop_watch watch;
   uv_timer_t sweep;
-  uint32_t handles;     /* open ones of libuv */
+  uint32_t handles; /* open ones of libuv */
   int64_t started_ms;
   void (*loaded)(parley_status status, void *arg);
   void *loaded_arg;

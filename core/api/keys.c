@@ -57,7 +57,7 @@ static char *text_copy(struct arena *arena, parley_text text)
   return copy;
 }
 
-/* --- Documents ---------------------------------------------------------------------------------------------------------------- */
+/* --- Documents ---------------------------------------------------------------------------------------------------- */
 
 static void buf_scopes(struct buf *buf, uint32_t scopes)
 {
@@ -92,9 +92,8 @@ void api_keys_changed(struct api *api, const struct doc *doc, bool removed)
   json = removed ? NULL : json_read(doc->json, &problems);
   if (removed)
     auth_remove(api->auth, doc->id);
-  json_array_foreach(json_object_get(json, "scopes"), i, scope)
-    if (scope_parse(json_text(scope), &bit))
-      key.scopes |= bit;
+  json_array_foreach(json_object_get(json, "scopes"), i, scope) if (scope_parse(json_text(scope), &bit)) key.scopes |=
+      bit;
   key.name = text_copy(arena, doc->name);
   key.test = parley_text_is(json_text(json_object_get(json, "mode")), "test");
   key.expires_ms = json_integer_value(json_object_get(json, "expires_ms"));
@@ -104,7 +103,7 @@ void api_keys_changed(struct api *api, const struct doc *doc, bool removed)
   arena_free(&arena);
 }
 
-/* --- Answers -------------------------------------------------------------------------------------------------------------------- */
+/* --- Answers ------------------------------------------------------------------------------------------------------ */
 
 static void buf_key(struct buf *buf, const struct auth_key *key)
 {
@@ -140,7 +139,7 @@ void api_keys_list(struct api_request *req)
   buf_done(&body);
 }
 
-/* --- Making ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Making ------------------------------------------------------------------------------------------------------- */
 
 struct key_change {
   struct api_request *req;
@@ -197,7 +196,8 @@ static bool key_read_scopes(struct api_request *req, json_t *array, uint32_t *re
 
   if (!ok)
     json_in_problem(&req->in, "scopes", "missing", "scopes are needed: a list such as [\"messages:send\"]");
-  json_array_foreach(array, i, item) {
+  json_array_foreach(array, i, item)
+  {
     parley_text word = json_text(item);
     uint32_t bit;
 
@@ -206,7 +206,8 @@ static bool key_read_scopes(struct api_request *req, json_t *array, uint32_t *re
       continue;
     }
     ok = false;
-    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/scopes"), i), "unknown_scope", "there is no such scope");
+    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/scopes"), i), "unknown_scope",
+                "there is no such scope");
     if (text_nearest(word, scope_names()) != NULL)
       problem_hint(&req->problems, "did you mean '%s'?", text_nearest(word, scope_names()));
   }
@@ -239,7 +240,8 @@ static bool key_read(struct api_request *req, struct auth_key *key)
             key_read_life(req, key);
 
   if (ok && !conf_name_ok(name))
-    ok = json_in_problem(&req->in, "name", name.len > 0 ? "bad_value" : "missing", "name is 1 to %d of a-z 0-9 _ . -", CONF_NAME_MAX);
+    ok = json_in_problem(&req->in, "name", name.len > 0 ? "bad_value" : "missing", "name is 1 to %d of a-z 0-9 _ . -",
+                         CONF_NAME_MAX);
   if (!parley_text_is(mode, "live") && !parley_text_is(mode, "test"))
     ok = json_in_problem(&req->in, "mode", "bad_value", "mode is live or test");
   if (!ok || !key_read_scopes(req, scopes, &key->scopes))
@@ -266,7 +268,8 @@ void api_keys_add(struct api_request *req)
   key_secret_make(req->shared->env, change->key.test, change->secret);
   sha256(parley_text_of(change->secret), change->key.sha256);
   buf_key_doc(&json, &change->key);
-  change->op.doc = (struct doc){.kind = PARLEY_LIT("key"), .name = parley_text_of(change->key.name),
+  change->op.doc = (struct doc){.kind = PARLEY_LIT("key"),
+                                .name = parley_text_of(change->key.name),
                                 .json = arena_text(req->arena, buf_as_text(&json))};
   change->op.version = 0;
   change->op.op.render = key_render;
@@ -274,7 +277,7 @@ void api_keys_add(struct api_request *req)
   api_submit(req, &change->op.op, STORE_DOC_PUT, key_made);
 }
 
-/* --- Revoking ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Revoking ----------------------------------------------------------------------------------------------------- */
 
 static void key_removed(struct store_op *op)
 {

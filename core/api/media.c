@@ -1,5 +1,5 @@
-/* /v1/media: files that messages carry. Content-addressed; opened by anybody who has a signed link that has not expired. What
- * comes back is always a download: the type is the sender's word, and nothing here looks inside. */
+/* /v1/media: files that messages carry. Content-addressed; opened by anybody who has a signed link that has not
+ * expired. What comes back is always a download: the type is the sender's word, and nothing here looks inside. */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -22,7 +22,7 @@ struct media {
   } u;
 };
 
-/* --- Links ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Links -------------------------------------------------------------------------------------------------------- */
 
 static void link_sign(const struct api_request *req, id64 id, int64_t expires_ms, struct buf *to)
 {
@@ -30,7 +30,8 @@ static void link_sign(const struct api_request *req, id64 id, int64_t expires_ms
   uint8_t mac[SHA256_BYTES];
   int len = snprintf(words, sizeof words, "media %llu %lld", (unsigned long long)id, (long long)expires_ms);
 
-  hmac_sha256((parley_bytes){(const char *)store_secret(req->shared->store), SHA256_BYTES}, (parley_bytes){words, (size_t)len}, mac);
+  hmac_sha256((parley_bytes){(const char *)store_secret(req->shared->store), SHA256_BYTES},
+              (parley_bytes){words, (size_t)len}, mac);
   buf_base64url(to, mac, MEDIA_MAC_BYTES);
 }
 
@@ -43,7 +44,8 @@ static void buf_link(struct buf *buf, const struct api_request *req, id64 id, in
   link_sign(req, id, expires_ms, buf);
 }
 
-static void buf_media(struct buf *buf, const struct api_request *req, id64 id, parley_text type, parley_text name, uint64_t bytes)
+static void buf_media(struct buf *buf, const struct api_request *req, id64 id, parley_text type, parley_text name,
+                      uint64_t bytes)
 {
   int64_t expires_ms = req->now_ms + MEDIA_LINK_MS;
 
@@ -63,7 +65,7 @@ static void buf_media(struct buf *buf, const struct api_request *req, id64 id, p
   buf_char(buf, '}');
 }
 
-/* --- Adding ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Adding ------------------------------------------------------------------------------------------------------- */
 
 static uint32_t add_render(struct store_op *op, struct buf *body)
 {
@@ -140,7 +142,7 @@ void api_media_add(struct api_request *req)
   api_submit(req, &media->u.op, STORE_MEDIA_ADD, add_done);
 }
 
-/* --- Looking ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Looking ------------------------------------------------------------------------------------------------------ */
 
 static void get_done(struct store_op *op)
 {
@@ -169,7 +171,7 @@ void api_media_get(struct api_request *req)
     api_look(req, &media->u.op, STORE_MEDIA, get_done);
 }
 
-/* --- Opening a link: one answer for whatever is wrong with it ----------------------------------------------------------------------- */
+/* --- Opening a link: one answer for whatever is wrong with it ----------------------------------------------------- */
 
 static void link_refuse(struct api_request *req)
 {
@@ -202,8 +204,9 @@ static void link_done(struct store_op *op)
     headers[0] = (parley_pair){PARLEY_LIT("Content-Disposition"), buf_as_text(&disposition)};
     headers[1] = (parley_pair){PARLEY_LIT("X-Content-Type-Options"), PARLEY_LIT("nosniff")};
     headers[2] = (parley_pair){PARLEY_LIT("Content-Security-Policy"), PARLEY_LIT("sandbox; default-src 'none'")};
-    api_answer_with(media->req, &(struct http_answer){.code = 200, .type = get->type, .headers = headers, .n_headers = 3,
-                                                      .body = get->bytes});
+    api_answer_with(
+        media->req,
+        &(struct http_answer){.code = 200, .type = get->type, .headers = headers, .n_headers = 3, .body = get->bytes});
   }
   buf_done(&disposition);
   arena_free(&results);

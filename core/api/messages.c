@@ -1,13 +1,13 @@
 /* /v1/messages: accept (one, or a batch), look, list, cancel, resolve; /v1/explain. */
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "core/base/clock.h"
+#include "core/base/text.h"
 #include "core/feed/envelope.h"
 #include "submit.h"
 
 #define BATCH_ITEMS_MAX 500
 
-/* --- Accept ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Accept ------------------------------------------------------------------------------------------------------- */
 
 static void buf_warnings(struct buf *buf, const struct decision *decision)
 {
@@ -26,8 +26,10 @@ static void buf_warnings(struct buf *buf, const struct decision *decision)
   buf_char(buf, ']');
 }
 
-static void buf_accepted_as(struct buf *buf, const struct accept_item *item, const struct decision *decision)
+void buf_accepted(struct buf *buf, const struct accept_item *item)
 {
+  const struct decision *decision = item->decision;
+
   buf_str(buf, "{\"id\":");
   buf_json_id(buf, "msg", item->message);
   buf_json_key(buf, "status");
@@ -50,19 +52,10 @@ static void buf_accepted_as(struct buf *buf, const struct accept_item *item, con
   buf_char(buf, '}');
 }
 
-/* Of a duplicate only the first one's decision is there, as it was stored. */
-void buf_accepted(struct buf *buf, const struct accept_item *item)
-{
-  struct arena *arena = arena_new();
-  struct decision stored = {.first = 0};
-
-  if (item->decision == NULL)
-    decision_read(item->decision_json, arena, &stored);
-  buf_accepted_as(buf, item, item->decision != NULL ? item->decision : &stored);
-  arena_free(&arena);
-}
-
-struct refusal { uint32_t code; const char *problem, *detail; };
+struct refusal {
+  uint32_t code;
+  const char *problem, *detail;
+};
 
 static struct refusal accept_refusal(enum accept_result result)
 {
@@ -70,8 +63,9 @@ static struct refusal accept_refusal(enum accept_result result)
   case ACCEPT_NO_CUSTOMER:
     return (struct refusal){404, "customer_not_found", "the customer in `to` does not exist"};
   case ACCEPT_CONFLICT:
-    return (struct refusal){409, "identity_conflict",
-                            "the identities in `to` belong to different customers; say which one by customer or external"};
+    return (struct refusal){
+        409, "identity_conflict",
+        "the identities in `to` belong to different customers; say which one by customer or external"};
   case ACCEPT_NO_CONVERSATION:
     return (struct refusal){404, "conversation_not_found", "no such conversation"};
   case ACCEPTED:
@@ -93,8 +87,11 @@ struct accept {
   struct api_request *req;
   struct store_accept op;
   struct accept_item one;
-  json_t *array;       /* batch */
-  struct { uint32_t code; parley_text body; } *refused; /* batch: items that never came to the store, by index */
+  json_t *array; /* batch */
+  struct {
+    uint32_t code;
+    parley_text body;
+  } * refused; /* batch: items that never came to the store, by index */
 };
 
 /* A duplicate shows the first message's decision, which comes as it was stored. */
@@ -124,7 +121,8 @@ static uint32_t accept_render(struct store_op *op, struct buf *body)
   return item->result == ACCEPT_DUPLICATE_KEY ? 200 : 202;
 }
 
-/* What was claimed in the accept's own transaction goes on from memory; the rest of the submissions are ours to free. */
+/* What was claimed in the accept's own transaction goes on from memory; the rest of the submissions are ours to free.
+ */
 static void accept_hand_on(struct api_request *req, struct store_accept *accept)
 {
   for (size_t i = 0; i < accept->n_items; i++) {
@@ -189,7 +187,7 @@ void api_messages_send(struct api_request *req)
     api_accept(req, submission);
 }
 
-/* --- A batch: one result an item, in order --------------------------------------------------------------------------------------- */
+/* --- A batch: one result an item, in order ------------------------------------------------------------------------ */
 
 static void batch_item(struct buf *body, const struct accept *accept, size_t at, size_t *next)
 {
@@ -271,7 +269,9 @@ static void batch_refuse(struct api_request *req, struct accept *accept, size_t 
 static void batch_read_item(struct api_request *req, struct accept *accept, size_t at)
 {
   json_t *item = json_array_get(accept->array, at);
-  struct json_in in = {.object = item, .pointer = pointer_index(req->arena, PARLEY_LIT("/items"), at), .arena = req->arena,
+  struct json_in in = {.object = item,
+                       .pointer = pointer_index(req->arena, PARLEY_LIT("/items"), at),
+                       .arena = req->arena,
                        .problems = &req->problems};
   struct submission *submission = NULL;
   struct buf body = BUF_INIT(0);
@@ -314,7 +314,7 @@ void api_messages_batch(struct api_request *req)
   api_submit(req, &accept->op.op, STORE_ACCEPT, batch_done);
 }
 
-/* --- Looking ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Looking ------------------------------------------------------------------------------------------------------ */
 
 struct look {
   struct api_request *req;
@@ -459,7 +459,7 @@ void api_explain(struct api_request *req)
     api_submit(req, &look->u.op, STORE_FACTS, explain_done);
 }
 
-/* --- Changing ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Changing ----------------------------------------------------------------------------------------------------- */
 
 struct change {
   struct api_request *req;

@@ -1,9 +1,10 @@
-/* /metrics: Prometheus text. For keys with metrics:read, and for whoever asks from this machine. Also the watch over the loop. */
+/* /metrics: Prometheus text. For keys with metrics:read, and for whoever asks from this machine. Also the watch over
+ * the loop. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "inside.h"
 
-/* --- The loop -------------------------------------------------------------------------------------------------------------------- */
+/* --- The loop ----------------------------------------------------------------------------------------------------- */
 
 static void loop_turned(uv_prepare_t *prepare)
 {
@@ -31,7 +32,7 @@ void loop_watch_start(struct loop_watch *watch, uv_loop_t *loop)
   uv_unref((uv_handle_t *)&watch->prepare);
 }
 
-/* --- Writing ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Writing ------------------------------------------------------------------------------------------------------ */
 
 static void family(struct buf *buf, const char *name, const char *type, const char *help)
 {
@@ -53,7 +54,8 @@ static void seconds(struct buf *buf, const char *name, const char *type, const c
 static void write_store(struct buf *buf, struct api_request *req, const struct store_stats *stats)
 {
   struct store_gauges gauges;
-  int64_t age_ms = stats->oldest_due_ms > 0 && req->now_ms > stats->oldest_due_ms ? req->now_ms - stats->oldest_due_ms : 0;
+  int64_t age_ms =
+      stats->oldest_due_ms > 0 && req->now_ms > stats->oldest_due_ms ? req->now_ms - stats->oldest_due_ms : 0;
 
   store_gauges(req->shared->store, &gauges);
   single(buf, "messages_accepted_total", "counter", "Messages accepted", stats->accepted);
@@ -63,15 +65,19 @@ static void write_store(struct buf *buf, struct api_request *req, const struct s
                (unsigned long long)stats->by_state[state]);
   single(buf, "messages_add_up", "gauge", "1: the sum over all states equals what was accepted", stats->adds_up);
   single(buf, "inbound_total", "counter", "Inbound messages stored", stats->inbound);
-  single(buf, "inbound_other_body_total", "counter", "Inbound events that came again with another body", stats->inbound_other_body);
-  single(buf, "possible_duplicates_total", "counter", "Messages that may have gone out twice", stats->duplicates_marked);
+  single(buf, "inbound_other_body_total", "counter", "Inbound events that came again with another body",
+         stats->inbound_other_body);
+  single(buf, "possible_duplicates_total", "counter", "Messages that may have gone out twice",
+         stats->duplicates_marked);
   single(buf, "receipts_parked", "gauge", "Receipts for messages not known yet", stats->parked_receipts);
-  seconds(buf, "queue_age_seconds", "gauge", "How long the oldest due delivery has been waiting", (uint64_t)age_ms * 1000);
+  seconds(buf, "queue_age_seconds", "gauge", "How long the oldest due delivery has been waiting",
+          (uint64_t)age_ms * 1000);
   single(buf, "store_bytes", "gauge", "Size of the store's file", stats->file_bytes);
   single(buf, "store_wal_bytes", "gauge", "Size of the write-ahead log", stats->wal_bytes);
   single(buf, "store_commits_total", "counter", "Commits", gauges.rounds);
   single(buf, "store_ops_total", "counter", "Writes in those commits", gauges.ops);
-  single(buf, "store_commits_failed_total", "counter", "Commits that failed; nothing of them was kept", gauges.failed_rounds);
+  single(buf, "store_commits_failed_total", "counter", "Commits that failed; nothing of them was kept",
+         gauges.failed_rounds);
   seconds(buf, "store_commit_longest_seconds", "gauge", "The longest commit since the start", gauges.longest_round_us);
   single(buf, "store_waiting", "gauge", "Writes waiting for their commit", gauges.waiting);
   single(buf, "store_accepting", "gauge", "1: messages are accepted", gauges.accepting);
@@ -99,8 +105,8 @@ static void metric_latency(struct buf *buf, struct api_request *req, struct chan
   deliver_counters(req->shared->deliver, parley_text_of(name), &counters);
   for (size_t i = 0; i < DELIVER_BUCKETS; i++) {
     sum += counters.latency[i];
-    buf_printf(buf, "parley_delivery_seconds_bucket{channel=\"%s\",le=\"%g\"} %llu\n", name, deliver_bucket_ms[i] / 1000.0,
-               (unsigned long long)sum);
+    buf_printf(buf, "parley_delivery_seconds_bucket{channel=\"%s\",le=\"%g\"} %llu\n", name,
+               deliver_bucket_ms[i] / 1000.0, (unsigned long long)sum);
   }
   sum += counters.latency[DELIVER_BUCKETS];
   buf_printf(buf, "parley_delivery_seconds_bucket{channel=\"%s\",le=\"+Inf\"} %llu\n", name, (unsigned long long)sum);
@@ -144,7 +150,8 @@ static void metric_up(struct buf *buf, struct api_request *req, struct channel *
 static void metric_paused(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
 {
   (void)channel;
-  buf_printf(buf, "parley_channel_paused{channel=\"%s\"} %d\n", name, deliver_paused(req->shared->deliver, parley_text_of(name)));
+  buf_printf(buf, "parley_channel_paused{channel=\"%s\"} %d\n", name,
+             deliver_paused(req->shared->deliver, parley_text_of(name)));
 }
 
 static void metric_misbehaved(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
@@ -153,7 +160,8 @@ static void metric_misbehaved(struct buf *buf, struct api_request *req, struct c
 
   (void)req;
   channel_counters(channel, &counters);
-  buf_printf(buf, "parley_plugin_misbehaved_total{channel=\"%s\"} %llu\n", name, (unsigned long long)counters.misbehaved);
+  buf_printf(buf, "parley_plugin_misbehaved_total{channel=\"%s\"} %llu\n", name,
+             (unsigned long long)counters.misbehaved);
 }
 
 static void metric_slow(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
@@ -162,7 +170,8 @@ static void metric_slow(struct buf *buf, struct api_request *req, struct channel
 
   (void)req;
   channel_counters(channel, &counters);
-  buf_printf(buf, "parley_plugin_slow_calls_total{channel=\"%s\"} %llu\n", name, (unsigned long long)counters.slow_calls);
+  buf_printf(buf, "parley_plugin_slow_calls_total{channel=\"%s\"} %llu\n", name,
+             (unsigned long long)counters.slow_calls);
 }
 
 static void write_channels(struct buf *buf, struct api_request *req)
@@ -217,12 +226,14 @@ static void write_http(struct buf *buf, struct api_request *req)
     return;
   single(buf, "http_requests_total", "counter", "Requests", counters->requests);
   family(buf, "http_answers_total", "counter", "Answers by class");
-  for (int class = 1; class < 6; class++)
-    buf_printf(buf, "parley_http_answers_total{class=\"%dxx\"} %llu\n", class, (unsigned long long)counters->answers[class]);
+  for (int class = 1; class < 6; class ++)
+    buf_printf(buf, "parley_http_answers_total{class=\"%dxx\"} %llu\n", class,
+               (unsigned long long)counters->answers[class]);
   single(buf, "http_connections_total", "counter", "Connections accepted", counters->accepted);
   single(buf, "http_connections", "gauge", "Connections open", counters->open);
   single(buf, "http_streams", "gauge", "Answers that are streams", counters->streams);
-  single(buf, "http_refused_full_total", "counter", "Connections refused because there were too many", counters->refused_full);
+  single(buf, "http_refused_full_total", "counter", "Connections refused because there were too many",
+         counters->refused_full);
   single(buf, "http_malformed_total", "counter", "Requests that are no HTTP", counters->malformed);
   single(buf, "http_timeouts_total", "counter", "Connections cut because they were too slow", counters->timeouts);
   single(buf, "http_received_bytes_total", "counter", "Bytes received", counters->bytes_in);
@@ -248,7 +259,8 @@ static void write_process(struct buf *buf, struct api_request *req)
   uv_resident_set_memory(&rss);
   family(buf, "build_info", "gauge", "The version that runs");
   buf_printf(buf, "parley_build_info{version=\"%s\"} 1\n", req->shared->version);
-  seconds(buf, "start_time_seconds", "gauge", "When the daemon was started, since 1970", (uint64_t)req->api->started_ms * 1000);
+  seconds(buf, "start_time_seconds", "gauge", "When the daemon was started, since 1970",
+          (uint64_t)req->api->started_ms * 1000);
   single(buf, "resident_bytes", "gauge", "Resident memory", rss);
   single(buf, "loop_turns_total", "counter", "Turns of the event loop", watch->turns);
   seconds(buf, "loop_busy_seconds_total", "counter", "Time that the loop did not wait", watch->busy_us);
@@ -256,7 +268,7 @@ static void write_process(struct buf *buf, struct api_request *req)
   seconds(buf, "loop_longest_seconds", "gauge", "The longest turn since the start", watch->longest_us);
 }
 
-/* --- The route ------------------------------------------------------------------------------------------------------------------------ */
+/* --- The route ---------------------------------------------------------------------------------------------------- */
 
 struct measure {
   struct api_request *req;
@@ -278,7 +290,8 @@ static void stats_done(struct store_op *op)
   write_feed(&body, req);
   write_http(&body, req);
   arena_free(&op->arena);
-  api_answer_with(req, &(struct http_answer){.code = 200, .type = PARLEY_LIT("text/plain; version=0.0.4; charset=utf-8"),
+  api_answer_with(req, &(struct http_answer){.code = 200,
+                                             .type = PARLEY_LIT("text/plain; version=0.0.4; charset=utf-8"),
                                              .body = buf_as_text(&body)});
   buf_done(&body);
 }

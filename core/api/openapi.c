@@ -17,7 +17,7 @@ static void buf_schema_ref(struct buf *buf, const char *name)
   buf_printf(buf, "{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}", name);
 }
 
-/* --- What a path says ------------------------------------------------------------------------------------------------------------ */
+/* --- What a path says --------------------------------------------------------------------------------------------- */
 
 /* "/in/{channel}/{rest...}" without the dots. */
 static void buf_path(struct buf *buf, const char *path)
@@ -75,7 +75,7 @@ static void header_parameters(struct buf *buf, const struct route *route)
   }
 }
 
-/* --- Bodies ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Bodies ------------------------------------------------------------------------------------------------------- */
 
 static void request_body(struct buf *buf, const struct route *route)
 {
@@ -162,7 +162,7 @@ static void answers(struct buf *buf, const struct route *route)
   buf_char(buf, '}');
 }
 
-/* --- Operations ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Operations --------------------------------------------------------------------------------------------------- */
 
 /* "/v1/messages/..." -> "messages"; what has no /v1 is "service". */
 static parley_text route_tag(const struct route *route)
@@ -239,13 +239,20 @@ static void paths(struct buf *buf)
 static void tags(struct buf *buf)
 {
   static const char *const rows[][2] = {
-      {"messages", "Out to customers, and what became of it"}, {"explain", "Decisions without sending"},
-      {"media", "Files that messages carry"},                  {"customers", "Who they are and what happened"},
-      {"suppressions", "Addresses nothing is sent to"},        {"events", "The log: touchpoints in, everything out"},
-      {"conversations", "Threads over all channels"},          {"subscriptions", "Webhooks over the log"},
-      {"channels", "Configured instances of plugins"},         {"plugins", "What is loaded"},
-      {"topics", "What messages are about"},                   {"keys", "API keys"},
-      {"store", "The store itself"},                           {"service", "Health, metrics, callbacks, this document"},
+      {"messages", "Out to customers, and what became of it"},
+      {"explain", "Decisions without sending"},
+      {"media", "Files that messages carry"},
+      {"customers", "Who they are and what happened"},
+      {"suppressions", "Addresses nothing is sent to"},
+      {"events", "The log: touchpoints in, everything out"},
+      {"conversations", "Threads over all channels"},
+      {"subscriptions", "Webhooks over the log"},
+      {"channels", "Configured instances of plugins"},
+      {"plugins", "What is loaded"},
+      {"topics", "What messages are about"},
+      {"keys", "API keys"},
+      {"store", "The store itself"},
+      {"service", "Health, metrics, callbacks, this document"},
   };
 
   buf_json_key(buf, "tags");
@@ -259,11 +266,13 @@ static void tags(struct buf *buf)
 
 static void components(struct buf *buf)
 {
-  buf_loose(buf, ",'components':{'securitySchemes':{'bearer':{'type':'http','scheme':'bearer','description':'An API key'}},"
-                 "'parameters':{'IdempotencyKey':{'in':'header','name':'Idempotency-Key','description':'The same key and body within "
-                 "7 days: the first answer again','schema':{'type':'string','minLength':1,'maxLength':255}}},"
-                 "'responses':{'Problem':{'description':'Refused','content':{'application/problem+json':{'schema':{"
-                 "'$ref':'#/components/schemas/Problem'}}}}},'schemas':{");
+  buf_loose(buf,
+            ",'components':{'securitySchemes':{'bearer':{'type':'http','scheme':'bearer','description':'An API key'}},"
+            "'parameters':{'IdempotencyKey':{'in':'header','name':'Idempotency-Key','description':'The same key and "
+            "body within "
+            "7 days: the first answer again','schema':{'type':'string','minLength':1,'maxLength':255}}},"
+            "'responses':{'Problem':{'description':'Refused','content':{'application/problem+json':{'schema':{"
+            "'$ref':'#/components/schemas/Problem'}}}}},'schemas':{");
   for (const struct openapi_schema *schema = openapi_schemas; schema->name != NULL; schema++) {
     buf_json_key(buf, schema->name);
     buf_loose(buf, schema->json);
@@ -273,9 +282,11 @@ static void components(struct buf *buf)
 
 void buf_openapi(struct buf *buf, const char *version)
 {
-  buf_loose(buf, "{'openapi':'3.1.0','info':{'title':'Parley','description':'Messages to and from customers over every channel.',"
-                 "'contact':{'name':'Parley'},'license':{'name':'Apache-2.0','identifier':'Apache-2.0'},"
-                 "'version':");
+  buf_loose(
+      buf,
+      "{'openapi':'3.1.0','info':{'title':'Parley','description':'Messages to and from customers over every channel.',"
+      "'contact':{'name':'Parley'},'license':{'name':'Apache-2.0','identifier':'Apache-2.0'},"
+      "'version':");
   buf_json_str(buf, version);
   buf_loose(buf, "},'servers':[{'url':'/'}],'security':[{'bearer':[]}]");
   tags(buf);

@@ -16,93 +16,128 @@
 #define NAME "{'type':'string','pattern':'^[a-z0-9_.-]{1,64}$'}"
 #define NEXT TEXT_OR_NULL
 /* {"items":[...],"next":...} */
-#define PAGE_OF(name) "{'type':'object','required':['items','next'],'properties':{'items':" LIST_OF(name) ",'next':" NEXT "}}"
+#define PAGE_OF(name) \
+  "{'type':'object','required':['items','next'],'properties':{'items':" LIST_OF(name) ",'next':" NEXT "}}"
 
 #define MESSAGE_STATES "'queued','sending','sent','delivered','read','failed','expired','cancelled','suppressed','held'"
 #define OUTCOMES "'accepted','delivered','retry','rejected','bad_address','throttled','channel_down','unknown'"
 #define UNTIL "{'type':'string','enum':['sent','delivered','read','replied']}"
 #define CONVERSATION_STATE "{'type':'string','enum':['open','pending','snoozed','closed']}"
 #define EVENT_TYPE \
-  "{'type':'string','maxLength':100,'pattern':'^([*]|(message|conversation|customer|consent|touchpoint|campaign|channel)[.].+)$'}"
+  "{'type':'string','maxLength':100," \
+  "'pattern':'^([*]|(message|conversation|customer|consent|touchpoint|campaign|channel)[.].+)$'}"
 
+/* clang-format off */
 const struct openapi_schema openapi_schemas[] = {
     {"Problem",
-     "{'type':'object','description':'RFC 9457. The code is stable, the words are for people.','required':['status','code'],"
-     "'properties':{'type':{'type':'string'},'title':" TEXT ",'status':{'type':'integer'},'code':" TEXT ",'request_id':" TEXT
-     ",'detail':" TEXT ",'hint':" TEXT ",'errors':{'type':'array','items':{'type':'object','required':['pointer','code','detail'],"
+     "{'type':'object','description':'RFC 9457. The code is stable, the words are for people.','required':['status',"
+     "'code'],"
+     "'properties':{'type':{'type':'string'},'title':" TEXT ",'status':{'type':'integer'},'code':" TEXT ","
+     "'request_id':" TEXT
+     ",'detail':" TEXT ",'hint':" TEXT ",'errors':{'type':'array','items':{'type':'object','required':['pointer',"
+     "'code','detail'],"
      "'properties':{'pointer':{'type':'string','description':'A JSON pointer; ?name is a query parameter'},'code':" TEXT
      ",'detail':" TEXT ",'hint':" TEXT "}}}}}"},
     {"Recipient",
-     "{'type':'object','minProperties':1,'maxProperties':10,'description':'A customer, an external key, or any identities "
+     "{'type':'object','minProperties':1,'maxProperties':10,'description':'A customer, an external key,"
+     " or any identities "
      "together. A plugin may bring kinds of its own.','properties':{'customer':" ID("cus") ",'external':" TEXT
      ",'email':" TEXT ",'phone':" TEXT "},'additionalProperties':" TEXT ",'examples':[{'email':'ana@example.org'}]}"},
     {"MediaPart",
-     "{'type':'object','additionalProperties':false,'properties':{'id':" ID("med") ",'url':{'type':'string','format':'uri'},"
+     "{'type':'object','additionalProperties':false,'properties':{'id':" ID("med") ",'url':{'type':'string',"
+     "'format':'uri'},"
      "'type':" TEXT ",'name':" TEXT ",'caption':" TEXT ",'inline':" FLAG "}}"},
     {"Button",
-     "{'type':'object','required':['label'],'additionalProperties':false,'properties':{'label':{'type':'string','maxLength':256},"
+     "{'type':'object','required':['label'],'additionalProperties':false,'properties':{'label':{'type':'string',"
+     "'maxLength':256},"
      "'id':" TEXT ",'url':{'type':'string','format':'uri'},'phone':" TEXT "}}"},
     {"Location",
      "{'type':'object','required':['latitude','longitude'],'additionalProperties':false,'properties':{"
-     "'latitude':{'type':'number','minimum':-90,'maximum':90},'longitude':{'type':'number','minimum':-180,'maximum':180},"
+     "'latitude':{'type':'number','minimum':-90,'maximum':90},'longitude':{'type':'number','minimum':-180,"
+     "'maximum':180},"
      "'name':" TEXT ",'address':" TEXT "}}"},
     {"Content",
-     "{'type':'object','minProperties':1,'additionalProperties':false,'description':'What a message says, whatever the channel. "
-     "At least one of text, html, media and location.','properties':{'subject':{'type':'string','maxLength':998},'text':" TEXT
+     "{'type':'object','minProperties':1,'additionalProperties':false,'description':'What a message says,"
+     " whatever the channel. "
+     "At least one of text, html, media and location.','properties':{'subject':{'type':'string','maxLength':998},"
+     "'text':" TEXT
      ",'html':" TEXT ",'media':{'type':'array','maxItems':32,'items':" REF("MediaPart") "},"
      "'buttons':{'type':'array','maxItems':10,'items':" REF("Button") "},'location':" REF("Location") ","
-     "'channels':{'type':'object','maxProperties':16,'description':'Overrides by channel kind or channel name; none within them',"
+     "'channels':{'type':'object','maxProperties':16,"
+     "'description':'Overrides by channel kind or channel name; none within them',"
      "'additionalProperties':" REF("Content") "}},'examples':[{'text':'Order 1042 is on its way.'}]}"},
     {"Step",
-     "{'type':'object','required':['channel'],'additionalProperties':false,'properties':{'channel':" NAME ",'until':" UNTIL
+     "{'type':'object','required':['channel'],'additionalProperties':false,'properties':{'channel':" NAME ","
+     "'until':" UNTIL
      ",'within':" SPAN "}}"},
     {"MessageIn",
-     "{'type':'object','required':['to','topic','content'],'additionalProperties':false,'properties':{'to':" REF("Recipient")
+     "{'type':'object','required':['to','topic','content'],'additionalProperties':false,'properties':{'to':" REF(
+     "Recipient")
      ",'topic':" NAME ",'content':" REF("Content") ","
-     "'channels':{'type':'array','minItems':1,'maxItems':8,'description':'Short for a plan of such steps','items':" NAME "},"
-     "'plan':{'description':'The name of a plan, or its steps','anyOf':[" NAME ",{'type':'array','minItems':1,'maxItems':8,'items':"
-     REF("Step") "}]},'key':{'type':'string','maxLength':255,'description':'The business key: the same event twice is one message'},"
+     "'channels':{'type':'array','minItems':1,'maxItems':8,'description':'Short for a plan of such steps',"
+     "'items':" NAME "},"
+     "'plan':{'description':'The name of a plan, or its steps','anyOf':[" NAME ",{'type':'array','minItems':1,"
+     "'maxItems':8,'items':"
+     REF("Step") "}]},'key':{'type':'string','maxLength':255,"
+     "'description':'The business key: the same event twice is one message'},"
      "'campaign':{'type':'string','maxLength':64},'send_at':" TIME ",'expires_in':" SPAN "}}"},
     {"PlanStep",
-     "{'type':'object','required':['channel','until'],'properties':{'channel':" TEXT ",'to':{'type':'string','description':'Masked'},"
-     "'until':" UNTIL ",'within':" SPAN ",'verdict':{'type':'string','enum':['no_address','no_consent','address_suppressed']}}}"},
+     "{'type':'object','required':['channel','until'],'properties':{'channel':" TEXT ",'to':{'type':'string',"
+     "'description':'Masked'},"
+     "'until':" UNTIL ",'within':" SPAN ",'verdict':{'type':'string','enum':['no_address','no_consent',"
+     "'address_suppressed']}}}"},
     {"Warning", "{'type':'object','required':['code','detail'],'properties':{'code':" TEXT ",'detail':" TEXT "}}"},
     {"Accepted",
      "{'type':'object','required':['id','status','customer','plan'],'properties':{'id':" ID("msg") ","
-     "'status':{'type':'string','enum':['accepted','suppressed','failed']},'reason':" TEXT ",'customer':" ID_OR_NULL("cus") ","
-     "'conversation':" ID("cnv") ",'plan':" LIST_OF("PlanStep") ",'warnings':" LIST_OF("Warning") ",'duplicate':{'const':true}}}"},
+     "'status':{'type':'string','enum':['accepted','suppressed','failed']},'reason':" TEXT ",'customer':" ID_OR_NULL(
+     "cus") ","
+     "'conversation':" ID("cnv") ",'plan':" LIST_OF("PlanStep") ",'warnings':" LIST_OF("Warning") ","
+     "'duplicate':{'const':true}}}"},
     {"BatchIn",
-     "{'type':'object','required':['items'],'additionalProperties':false,'properties':{'items':{'type':'array','minItems':1,"
+     "{'type':'object','required':['items'],'additionalProperties':false,'properties':{'items':{'type':'array',"
+     "'minItems':1,"
      "'maxItems':500,'items':" REF("MessageIn") "}}}"},
     {"BatchResults",
-     "{'type':'object','required':['items'],'properties':{'items':{'type':'array','description':'One for each message, in order',"
-     "'items':{'type':'object','required':['status'],'properties':{'status':{'type':'integer'},'message':" REF("Accepted")
+     "{'type':'object','required':['items'],'properties':{'items':{'type':'array',"
+     "'description':'One for each message, in order',"
+     "'items':{'type':'object','required':['status'],'properties':{'status':{'type':'integer'},'message':" REF(
+     "Accepted")
      ",'code':" TEXT ",'detail':" TEXT ",'pointer':" TEXT ",'hint':" TEXT "}}}}}"},
     {"Explanation",
      "{'type':'object','required':['verdict','reason','first_step','consent','rules','plan','warnings'],'properties':{"
      "'verdict':{'type':['string','null'],'enum':['send','suppressed','failed',null]},'reason':" TEXT_OR_NULL ","
-     "'first_step':{'type':['integer','null']},'consent':" TEXT_OR_NULL ",'rules':{'type':'array','items':{'type':'object',"
+     "'first_step':{'type':['integer','null']},'consent':" TEXT_OR_NULL ",'rules':{'type':'array',"
+     "'items':{'type':'object',"
      "'required':['rule','step','channel','verdict'],'properties':{'rule':" TEXT ",'step':" COUNT ",'channel':" TEXT
      ",'verdict':" TEXT "}}},'plan':" LIST_OF("PlanStep") ",'warnings':" LIST_OF("Warning") "}}"},
     {"Delivery",
-     "{'type':'object','required':['id','step','channel','status','attempts'],'properties':{'id':" ID("dlv") ",'step':" COUNT
-     ",'channel':" TEXT_OR_NULL ",'status':{'type':'string','enum':['planned','queued','sending','unknown','sent','delivered',"
-     "'read','failed','skipped','expired','cancelled']},'to':" TEXT ",'identity':" ID_OR_NULL("idn") ",'attempts':" COUNT
+     "{'type':'object','required':['id','step','channel','status','attempts'],'properties':{'id':" ID("dlv") ","
+     "'step':" COUNT
+     ",'channel':" TEXT_OR_NULL ",'status':{'type':'string','enum':['planned','queued','sending','unknown','sent',"
+     "'delivered',"
+     "'read','failed','skipped','expired','cancelled']},'to':" TEXT ",'identity':" ID_OR_NULL("idn") ","
+     "'attempts':" COUNT
      ",'held':" FLAG ",'possible_duplicate':" FLAG ",'provider_id':" TEXT_OR_NULL ",'started_at':" TIME_OR_NULL ","
      "'handed_at':" TIME_OR_NULL ",'due_at':" TIME_OR_NULL "}}"},
     {"Attempt",
-     "{'type':'object','required':['id','step','number','outcome'],'properties':{'id':" ID_OR_NULL("att") ",'step':" COUNT ",'number':" COUNT
+     "{'type':'object','required':['id','step','number','outcome'],'properties':{'id':" ID_OR_NULL("att") ","
+     "'step':" COUNT ",'number':" COUNT
      ",'outcome':{'type':'string','enum':['open'," OUTCOMES "]},'code':" TEXT ",'detail':" TEXT ",'provider_id':" TEXT
      ",'started_at':" TIME_OR_NULL ",'ended_at':" TIME_OR_NULL "}}"},
     {"Message",
      "{'type':'object','required':['id','direction','status','customer','created_at'],'properties':{'id':" ID("msg") ","
-     "'direction':{'type':'string','enum':['in','out']},'status':{'type':'string','enum':['received'," MESSAGE_STATES "]},"
-     "'reason':" TEXT ",'kind':" TEXT ",'automatic':" FLAG ",'echo':" FLAG ",'test':" FLAG ",'possible_duplicate':" FLAG ","
+     "'direction':{'type':'string','enum':['in','out']},'status':{'type':'string','enum':['received'," MESSAGE_STATES
+     "]},"
+     "'reason':" TEXT ",'kind':" TEXT ",'automatic':" FLAG ",'echo':" FLAG ",'test':" FLAG ","
+     "'possible_duplicate':" FLAG ","
      "'degraded':" TEXTS ",'not_before':" TIME ",'expires_at':" TIME ",'key':" TEXT ",'campaign':" TEXT ","
-     "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'conversation':" ID_OR_NULL("cnv") ",'topic':" TEXT_OR_NULL ","
+     "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'conversation':" ID_OR_NULL("cnv") ","
+     "'topic':" TEXT_OR_NULL ","
      "'channel':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'created_at':" TIME_OR_NULL ",'at':" TIME_OR_NULL ","
-     "'provider_id':" TEXT ",'in_reply_to':" TEXT ",'content':{'type':['object','null']},'payload':{},'target':{},'fields':{},"
-     "'plan':" LIST_OF("PlanStep") ",'decision':{'anyOf':[" REF("Explanation") ",{'type':'null'}]},'deliveries':" LIST_OF("Delivery")
+     "'provider_id':" TEXT ",'in_reply_to':" TEXT ",'content':{'type':['object','null']},'payload':{},'target':{},"
+     "'fields':{},"
+     "'plan':" LIST_OF("PlanStep") ",'decision':{'anyOf':[" REF("Explanation") ",{'type':'null'}]},"
+     "'deliveries':" LIST_OF("Delivery")
      ",'attempts':" LIST_OF("Attempt") "}}"},
     {"MessageList", PAGE_OF("Message")},
     {"Cancelled",
@@ -112,147 +147,210 @@ const struct openapi_schema openapi_schemas[] = {
      "{'type':'object','required':['as'],'additionalProperties':false,'properties':{'as':{'type':'string',"
      "'enum':['resend','discard','sent']}}}"},
     {"Media",
-     "{'type':'object','required':['id','type','name','bytes','url','url_expires_at'],'properties':{'id':" ID("med") ",'type':" TEXT
-     ",'name':" TEXT ",'bytes':" COUNT ",'url':{'type':'string','format':'uri','description':'Open to whoever has it, until it expires'},"
+     "{'type':'object','required':['id','type','name','bytes','url','url_expires_at'],'properties':{'id':" ID("med")
+     ",'type':" TEXT
+     ",'name':" TEXT ",'bytes':" COUNT ",'url':{'type':'string','format':'uri','description':'Open to whoever has it,"
+     " until it expires'},"
      "'url_expires_at':" TIME "}}"},
     {"Identities",
      "{'type':'object','description':'By kind: a value or a list of values is linked, null unlinks all of the kind',"
      "'additionalProperties':{'anyOf':[" TEXT ",{'type':'array','items':" TEXT "},{'type':'null'}]},"
      "'examples':[{'email':'ana@example.org','phone':null}]}"},
     {"CustomerIn",
-     "{'type':'object','additionalProperties':false,'description':'A merge-patch: what is absent stays, null empties','properties':{"
+     "{'type':'object','additionalProperties':false,'description':'A merge-patch: what is absent stays,"
+     " null empties','properties':{"
      "'name':{'type':['string','null'],'maxLength':255},'locale':{'type':['string','null'],'maxLength':64},"
      "'timezone':{'type':['string','null'],'maxLength':64},'attributes':{'type':'object'},"
      "'tags':{'type':['array','null'],'maxItems':100,'items':{'type':'string','minLength':1,'maxLength':64}},"
      "'identities':" REF("Identities") "}}"},
     {"Identity",
-     "{'type':'object','required':['id','kind','value','assurance'],'properties':{'id':" ID_OR_NULL("idn") ",'kind':" TEXT_OR_NULL ","
-     "'value':" TEXT_OR_NULL ",'raw':" TEXT ",'assurance':{'type':'string','enum':['claimed','observed','verified']},'blocked':" FLAG ","
+     "{'type':'object','required':['id','kind','value','assurance'],'properties':{'id':" ID_OR_NULL("idn") ","
+     "'kind':" TEXT_OR_NULL ","
+     "'value':" TEXT_OR_NULL ",'raw':" TEXT ",'assurance':{'type':'string','enum':['claimed','observed','verified']},"
+     "'blocked':" FLAG ","
      "'created_at':" TIME_OR_NULL ",'used_at':" TIME_OR_NULL "}}"},
     {"Consent",
-     "{'type':'object','required':['topic','channel_kind','granted','at','source'],'properties':{'topic':" TEXT ",'channel_kind':"
+     "{'type':'object','required':['topic','channel_kind','granted','at','source'],'properties':{'topic':" TEXT ","
+     "'channel_kind':"
      TEXT_OR_NULL ",'granted':" FLAG ",'at':" TIME_OR_NULL ",'source':" TEXT_OR_NULL ",'proof':" TEXT "}}"},
     {"Customer",
-     "{'type':'object','required':['id','name','locale','timezone','attributes','tags','identities','consents'],'properties':{"
-     "'id':" ID_OR_NULL("cus") ",'merged_into':" ID("cus") ",'name':" TEXT_OR_NULL ",'locale':" TEXT_OR_NULL ",'timezone':" TEXT_OR_NULL
-     ",'attributes':{'type':'object'},'tags':" TEXTS ",'identities':" LIST_OF("Identity") ",'consents':" LIST_OF("Consent") ","
+     "{'type':'object','required':['id','name','locale','timezone','attributes','tags','identities','consents'],"
+     "'properties':{"
+     "'id':" ID_OR_NULL("cus") ",'merged_into':" ID("cus") ",'name':" TEXT_OR_NULL ",'locale':" TEXT_OR_NULL ","
+     "'timezone':" TEXT_OR_NULL
+     ",'attributes':{'type':'object'},'tags':" TEXTS ",'identities':" LIST_OF("Identity") ",'consents':" LIST_OF(
+     "Consent") ","
      "'created_at':" TIME_OR_NULL ",'updated_at':" TIME_OR_NULL "}}"},
     {"CustomerList", PAGE_OF("Customer")},
     {"TimelineEntry",
-     "{'type':'object','required':['type','at'],'properties':{'type':" TEXT ",'at':" TIME_OR_NULL ",'id':" ID_OR_NULL("evt") ","
-     "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'message':{'type':'object'},'data':{'type':'object'}}}"},
+     "{'type':'object','required':['type','at'],'properties':{'type':" TEXT ",'at':" TIME_OR_NULL ",'id':" ID_OR_NULL(
+     "evt") ","
+     "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'message':{'type':'object'},"
+     "'data':{'type':'object'}}}"},
     {"Timeline", PAGE_OF("TimelineEntry")},
     {"ConsentList", PAGE_OF("Consent")},
     {"ConsentIn",
-     "{'type':'object','required':['granted'],'additionalProperties':false,'properties':{'granted':" FLAG ",'at':" TIME ","
+     "{'type':'object','required':['granted'],'additionalProperties':false,'properties':{'granted':" FLAG ","
+     "'at':" TIME ","
      "'source':{'type':'string','maxLength':64},'proof':{'type':'string','maxLength':2048}}}"},
     {"SuppressionIn",
      "{'type':'object','required':['identity'],'additionalProperties':false,'properties':{'identity':{'type':'string',"
-     "'pattern':'^[a-z][a-z0-9_]{0,31}:.+$','examples':['email:ana@example.org']},'reason':{'type':'string','maxLength':64}}}"},
+     "'pattern':'^[a-z][a-z0-9_]{0,31}:.+$','examples':['email:ana@example.org']},'reason':{'type':'string',"
+     "'maxLength':64}}}"},
     {"Suppression",
-     "{'type':'object','required':['identity','reason','at'],'properties':{'identity':" TEXT ",'reason':" TEXT ",'at':" TIME_OR_NULL "}}"},
+     "{'type':'object','required':['identity','reason','at'],'properties':{'identity':" TEXT ",'reason':" TEXT ","
+     "'at':" TIME_OR_NULL "}}"},
     {"SuppressionList", PAGE_OF("Suppression")},
     {"EventIn",
-     "{'type':'object','required':['type'],'additionalProperties':false,'description':'With to or customer','properties':{"
-     "'to':" REF("Recipient") ",'customer':" ID("cus") ",'type':{'type':'string','pattern':'^[a-z0-9._-]{1,64}$'},'at':" TIME ","
-     "'data':{'type':'object'},'stage':{'type':'string','enum':['before','during','after'],'description':'Of the purchase'},"
+     "{'type':'object','required':['type'],'additionalProperties':false,'description':'With to or customer',"
+     "'properties':{"
+     "'to':" REF("Recipient") ",'customer':" ID("cus") ",'type':{'type':'string','pattern':'^[a-z0-9._-]{1,64}$'},"
+     "'at':" TIME ","
+     "'data':{'type':'object'},'stage':{'type':'string','enum':['before','during','after'],"
+     "'description':'Of the purchase'},"
      "'key':{'type':'string','maxLength':255,'description':'The same event twice is one entry'}},"
      "'examples':[{'to':{'external':'shop-77'},'type':'checkout','data':{'order':'1042'},'stage':'during'}]}"},
     {"EventFiled",
-     "{'type':'object','required':['id'],'properties':{'id':" ID_OR_NULL("evt") ",'customer':" ID_OR_NULL("cus") ",'conversation':"
+     "{'type':'object','required':['id'],'properties':{'id':" ID_OR_NULL("evt") ",'customer':" ID_OR_NULL("cus") ","
+     "'conversation':"
      ID_OR_NULL("cnv") ",'duplicate':" FLAG "}}"},
     {"Event",
-     "{'type':'object','required':['id','type','timestamp','data'],'properties':{'id':" ID("evt") ",'type':" TEXT ",'timestamp':"
-     TIME_OR_NULL ",'data':{'type':'object','properties':{'facts':{'type':'object'},'message':" REF("Message") ",'conversation':"
+     "{'type':'object','required':['id','type','timestamp','data'],'properties':{'id':" ID("evt") ",'type':" TEXT ","
+     "'timestamp':"
+     TIME_OR_NULL ",'data':{'type':'object','properties':{'facts':{'type':'object'},'message':" REF("Message") ","
+     "'conversation':"
      REF("Conversation") ",'customer':" REF("Customer") ",'recent':" LIST_OF("TimelineEntry") "}}}}"},
     {"EventList",
-     "{'type':'object','required':['items','cursor','next'],'properties':{'items':" LIST_OF("Event") ",'cursor':{'type':'string',"
+     "{'type':'object','required':['items','cursor','next'],'properties':{'items':" LIST_OF("Event") ","
+     "'cursor':{'type':'string',"
      "'description':'Go on from here later; fits every filter'},'next':" NEXT "}}"},
     {"TicketIn", "{'type':'object','additionalProperties':false,'properties':{}}"},
     {"Ticket",
-     "{'type':'object','required':['ticket','expires_at','url'],'properties':{'ticket':" TEXT ",'expires_at':" TIME ",'url':" TEXT "}}"},
+     "{'type':'object','required':['ticket','expires_at','url'],'properties':{'ticket':" TEXT ",'expires_at':" TIME
+     ",'url':" TEXT "}}"},
     {"Conversation",
-     "{'type':'object','required':['id','customer','state','assignee','tags'],'properties':{'id':" ID_OR_NULL("cnv") ",'customer':"
-     ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'state':" CONVERSATION_STATE ",'assignee':" TEXT_OR_NULL ",'tags':" TEXTS ","
-     "'channel':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'subject':" TEXT_OR_NULL ",'opened_at':" TIME_OR_NULL ","
-     "'updated_at':" TIME_OR_NULL ",'last_inbound_at':" TIME_OR_NULL ",'closed_at':" TIME_OR_NULL ",'version':" COUNT "}}"},
+     "{'type':'object','required':['id','customer','state','assignee','tags'],'properties':{'id':" ID_OR_NULL("cnv")
+     ",'customer':"
+     ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'state':" CONVERSATION_STATE ",'assignee':" TEXT_OR_NULL ","
+     "'tags':" TEXTS ","
+     "'channel':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'subject':" TEXT_OR_NULL ","
+     "'opened_at':" TIME_OR_NULL ","
+     "'updated_at':" TIME_OR_NULL ",'last_inbound_at':" TIME_OR_NULL ",'closed_at':" TIME_OR_NULL ",'version':" COUNT
+     "}}"},
     {"ConversationList", PAGE_OF("Conversation")},
     {"ConversationPage",
-     "{'type':'object','required':['conversation','items','next'],'properties':{'conversation':" REF("Conversation") ",'items':"
+     "{'type':'object','required':['conversation','items','next'],'properties':{'conversation':" REF("Conversation")
+     ",'items':"
      LIST_OF("TimelineEntry") ",'next':" NEXT "}}"},
     {"ConversationPatch",
      "{'type':'object','additionalProperties':false,'properties':{'state':" CONVERSATION_STATE ","
-     "'assignee':{'type':['string','null'],'maxLength':255},'tags':{'type':['array','null'],'maxItems':50,'items':{'type':'string',"
+     "'assignee':{'type':['string','null'],'maxLength':255},'tags':{'type':['array','null'],'maxItems':50,"
+     "'items':{'type':'string',"
      "'minLength':1,'maxLength':64}}}}"},
     {"ReplyIn",
-     "{'type':'object','required':['content'],'additionalProperties':false,'properties':{'content':" REF("Content") ",'topic':" NAME
+     "{'type':'object','required':['content'],'additionalProperties':false,'properties':{'content':" REF("Content")
+     ",'topic':" NAME
      ",'channel':" NAME ",'send_at':" TIME ",'expires_in':" SPAN "}}"},
     {"NoteIn",
-     "{'type':'object','required':['text'],'additionalProperties':false,'properties':{'text':{'type':'string','minLength':1,"
+     "{'type':'object','required':['text'],'additionalProperties':false,'properties':{'text':{'type':'string',"
+     "'minLength':1,"
      "'maxLength':65536}}}"},
     {"Filter", "{'type':'object','additionalProperties':false,'properties':{'channel':" NAME ",'topic':" NAME "}}"},
     {"SubscriptionIn",
-     "{'type':'object','required':['url'],'additionalProperties':false,'properties':{'name':" NAME ",'url':{'type':'string',"
-     "'format':'uri','maxLength':2048},'secret':{'type':'string','pattern':'^whsec_','description':'Left out: a new one, shown once'},"
+     "{'type':'object','required':['url'],'additionalProperties':false,'properties':{'name':" NAME ","
+     "'url':{'type':'string',"
+     "'format':'uri','maxLength':2048},'secret':{'type':'string','pattern':'^whsec_',"
+     "'description':'Left out: a new one, shown once'},"
      "'types':{'type':'array','maxItems':32,'items':" EVENT_TYPE "},'filter':" REF("Filter") ",'disabled':" FLAG "}}"},
     {"SubscriptionPatch",
-     "{'type':'object','additionalProperties':false,'properties':{'url':{'type':'string','format':'uri','maxLength':2048},"
+     "{'type':'object','additionalProperties':false,'properties':{'url':{'type':'string','format':'uri',"
+     "'maxLength':2048},"
      "'types':{'type':'array','maxItems':32,'items':" EVENT_TYPE "},'filter':" REF("Filter") ",'disabled':" FLAG "}}"},
+    {"SubscriptionState",
+     "{'type':'object','required':['pushed','failed','dead','waiting','retrying','in_flight'],"
+     "'properties':{'pushed':" COUNT
+     ",'failed':" COUNT ",'dead':" COUNT ",'waiting':" COUNT ",'retrying':" COUNT ",'in_flight':" COUNT ","
+     "'lag_ms':" COUNT ","
+     "'left_alone_ms':" COUNT ",'last_status':" COUNT ",'last_error':" TEXT ",'last_good_at':" TIME_OR_NULL ","
+     "'last_bad_at':" TIME_OR_NULL "}}"},
     {"Subscription",
-     "{'type':'object','required':['id','name','url','types','filter','configured','disabled'],'properties':{'id':" ID("sub") ",'name':"
-     TEXT ",'url':" TEXT ",'types':" TEXTS ",'filter':" REF("Filter") ",'configured':" FLAG ",'disabled':" FLAG ",'created_at':"
-     TIME_OR_NULL ",'old_secret_until':" TIME_OR_NULL ",'secret':{'type':['string','null'],'description':'Shown once: when it is made'}}}"},
+     "{'type':'object','required':['id','name','url','types','filter','configured','disabled'],"
+     "'properties':{'id':" ID("sub") ",'name':"
+     TEXT ",'url':" TEXT ",'types':" TEXTS ",'filter':" REF("Filter") ",'configured':" FLAG ",'disabled':" FLAG ","
+     "'created_at':"
+     TIME_OR_NULL ",'old_secret_until':" TIME_OR_NULL ",'state':{'anyOf':[" REF("SubscriptionState") ","
+     "{'type':'null'}]},'secret':{'type':['string','null'],'description':'Shown once: when it is made'}}}"},
     {"SubscriptionList", PAGE_OF("Subscription")},
-    {"RotateIn", "{'type':'object','additionalProperties':false,'properties':{'secret':{'type':'string','pattern':'^whsec_'}}}"},
+    {"RotateIn", "{'type':'object','additionalProperties':false,'properties':{'secret':{'type':'string',"
+     "'pattern':'^whsec_'}}}"},
     {"Pending",
-     "{'type':'object','required':['event','attempts','dead','due_at','last_error'],'properties':{'event':" ID_OR_NULL("evt") ","
+     "{'type':'object','required':['event','attempts','dead','due_at','last_error'],"
+     "'properties':{'event':" ID_OR_NULL("evt") ","
      "'attempts':" COUNT ",'dead':" FLAG ",'due_at':" TIME_OR_NULL ",'last_error':" TEXT "}}"},
     {"DeliveryList",
-     "{'type':'object','required':['items','waiting','dead','next'],'properties':{'items':" LIST_OF("Pending") ",'waiting':" COUNT
+     "{'type':'object','required':['items','waiting','dead','next'],'properties':{'items':" LIST_OF("Pending") ","
+     "'waiting':" COUNT
      ",'dead':" COUNT ",'next':" NEXT "}}"},
     {"ReplayIn",
-     "{'type':'object','additionalProperties':false,'description':'Some events, a range, or nothing: all dead ones','properties':{"
+     "{'type':'object','additionalProperties':false,'description':'Some events, a range, or nothing: all dead ones',"
+     "'properties':{"
      "'events':{'type':'array','minItems':1,'maxItems':1000,'items':" ID("evt") "},'after':" TEXT ",'upto':" TEXT "}}"},
     {"Replayed",
      "{'type':'object','required':['queued','next'],'properties':{'queued':" COUNT ",'next':{'type':['string','null'],"
      "'description':'Go on with this as after'}}}"},
     {"TestResult",
-     "{'type':'object','required':['ok','status','reason'],'properties':{'ok':" FLAG ",'status':" COUNT ",'reason':" TEXT "}}"},
+     "{'type':'object','required':['ok','status','reason'],'properties':{'ok':" FLAG ",'status':" COUNT ","
+     "'reason':" TEXT "}}"},
     {"Channel",
-     "{'type':'object','required':['name','plugin','state','paused','held','in_flight','counters'],'properties':{'name':" TEXT
-     ",'plugin':" TEXT_OR_NULL ",'version':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'address_kind':" TEXT_OR_NULL ",'state':"
-     TEXT_OR_NULL ",'cause':" TEXT_OR_NULL ",'remedy':" TEXT_OR_NULL ",'paused':" FLAG ",'can_check':" FLAG ",'ordered':" FLAG ","
-     "'takes_in':" FLAG ",'rate_per_s':{'type':['number','null']},'held':" COUNT ",'in_flight':" COUNT ",'breakers_open':" COUNT ","
+     "{'type':'object','required':['name','plugin','state','paused','held','in_flight','counters'],"
+     "'properties':{'name':" TEXT
+     ",'plugin':" TEXT_OR_NULL ",'version':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ","
+     "'address_kind':" TEXT_OR_NULL ",'state':"
+     TEXT_OR_NULL ",'cause':" TEXT_OR_NULL ",'remedy':" TEXT_OR_NULL ",'paused':" FLAG ",'can_check':" FLAG ","
+     "'ordered':" FLAG ","
+     "'takes_in':" FLAG ",'rate_per_s':{'type':['number','null']},'held':" COUNT ",'in_flight':" COUNT ","
+     "'breakers_open':" COUNT ","
      "'counters':{'type':'object','additionalProperties':" COUNT "}}}"},
     {"ChannelList", PAGE_OF("Channel")},
     {"CheckResult",
-     "{'type':'object','required':['ok','outcome','code','detail'],'properties':{'ok':" FLAG ",'outcome':{'type':'string','enum':["
+     "{'type':'object','required':['ok','outcome','code','detail'],'properties':{'ok':" FLAG ","
+     "'outcome':{'type':'string','enum':["
      OUTCOMES "]},'code':" TEXT_OR_NULL ",'detail':" TEXT_OR_NULL "}}"},
     {"SinkEntry",
-     "{'type':'object','required':['number','at','outcome','message','to','parts'],'properties':{'number':" COUNT ",'at':" TIME_OR_NULL
-     ",'outcome':" TEXT ",'message':" TEXT ",'attempt':" COUNT ",'resent':" FLAG ",'topic':" TEXT ",'conversation':" TEXT ","
+     "{'type':'object','required':['number','at','outcome','message','to','parts'],'properties':{'number':" COUNT ","
+     "'at':" TIME_OR_NULL
+     ",'outcome':" TEXT ",'message':" TEXT ",'attempt':" COUNT ",'resent':" FLAG ",'topic':" TEXT ","
+     "'conversation':" TEXT ","
      "'subject':" TEXT ",'to':{'type':['object','null']},'parts':{'type':'array','items':{'type':'object'}}}}"},
     {"SinkList",
-     "{'type':'object','required':['items','count','forgotten','next'],'properties':{'items':" LIST_OF("SinkEntry") ",'count':" COUNT
+     "{'type':'object','required':['items','count','forgotten','next'],'properties':{'items':" LIST_OF("SinkEntry")
+     ",'count':" COUNT
      ",'forgotten':" COUNT ",'next':" NEXT "}}"},
     {"Plugin",
-     "{'type':'object','required':['name','version','abi','sha256','channels'],'properties':{'name':" TEXT ",'version':" TEXT_OR_NULL
-     ",'summary':" TEXT_OR_NULL ",'abi':" TEXT ",'channel_kind':" TEXT_OR_NULL ",'address_kind':" TEXT_OR_NULL ",'sha256':" TEXT
+     "{'type':'object','required':['name','version','abi','sha256','channels'],'properties':{'name':" TEXT ","
+     "'version':" TEXT_OR_NULL
+     ",'summary':" TEXT_OR_NULL ",'abi':" TEXT ",'channel_kind':" TEXT_OR_NULL ",'address_kind':" TEXT_OR_NULL ","
+     "'sha256':" TEXT
      ",'channels':" TEXTS "}}"},
     {"PluginList", PAGE_OF("Plugin")},
     {"Topic",
-     "{'type':'object','required':['name','class','expires_in','configured'],'properties':{'name':" TEXT ",'class':{'type':'string',"
+     "{'type':'object','required':['name','class','expires_in','configured'],'properties':{'name':" TEXT ","
+     "'class':{'type':'string',"
      "'enum':['critical','conversation','transactional','marketing']},'expires_in':" SPAN ",'configured':" FLAG "}}"},
     {"TopicList", PAGE_OF("Topic")},
     {"Scopes",
-     "{'type':'array','items':{'type':'string','enum':['messages:send','messages:read','customers:read','customers:write',"
-     "'customers:erase','events:read','events:write','inbox:read','inbox:reply','subscriptions:write','campaigns:write',"
+     "{'type':'array','items':{'type':'string','enum':['messages:send','messages:read','customers:read',"
+     "'customers:write',"
+     "'customers:erase','events:read','events:write','inbox:read','inbox:reply','subscriptions:write',"
+     "'campaigns:write',"
      "'templates:write','channels:admin','metrics:read','admin']}}"},
     {"KeyIn",
-     "{'type':'object','required':['name','scopes'],'additionalProperties':false,'properties':{'name':" NAME ",'scopes':" REF("Scopes")
+     "{'type':'object','required':['name','scopes'],'additionalProperties':false,'properties':{'name':" NAME ","
+     "'scopes':" REF("Scopes")
      ",'mode':{'type':'string','enum':['live','test']},'expires_in':" SPAN ",'expires_at':" TIME "}}"},
     {"Key",
-     "{'type':'object','required':['id','name','scopes','mode','configured','created_at','expires_at'],'properties':{'id':" ID("key") ","
+     "{'type':'object','required':['id','name','scopes','mode','configured','created_at','expires_at'],"
+     "'properties':{'id':" ID("key") ","
      "'name':" TEXT ",'scopes':" REF("Scopes") ",'mode':{'type':'string','enum':['live','test']},'configured':" FLAG ","
      "'created_at':" TIME_OR_NULL ",'expires_at':" TIME_OR_NULL "}}"},
     {"KeyMade",
@@ -260,12 +358,14 @@ const struct openapi_schema openapi_schemas[] = {
      "'description':'Shown once; null in a replay'}}}]}"},
     {"KeyList", PAGE_OF("Key")},
     {"BackupIn",
-     "{'type':'object','required':['path'],'additionalProperties':false,'properties':{'path':{'type':'string','pattern':'^/',"
+     "{'type':'object','required':['path'],'additionalProperties':false,'properties':{'path':{'type':'string',"
+     "'pattern':'^/',"
      "'description':'A new file on the server'}}}"},
     {"Backup", "{'type':'object','required':['path','bytes'],'properties':{'path':" TEXT ",'bytes':" COUNT "}}"},
     {"Health", "{'type':'object','required':['status','version'],'properties':{'status':" TEXT ",'version':" TEXT "}}"},
     {NULL, NULL},
 };
+/* clang-format on */
 
 const struct openapi_query openapi_queries[] = {
     {"to", TEXT, "An identity, as email:ana@example.org"},

@@ -41,8 +41,8 @@ bool api_query_text(struct api_request *req, const char *name, size_t bytes_max,
   plain = arena_alloc(req->arena, raw.len + 1);
   len = url_decode(raw, true, plain);
   if (len == SIZE_MAX || len > bytes_max || !text_utf8_ok((parley_text){plain, len})) {
-    problem_add(&req->problems, query_pointer(req, name), "bad_query", "%s: at most %zu bytes of UTF-8, percent-encoded", name,
-                bytes_max);
+    problem_add(&req->problems, query_pointer(req, name), "bad_query",
+                "%s: at most %zu bytes of UTF-8, percent-encoded", name, bytes_max);
     return false;
   }
   *ret = (parley_text){plain, len};

@@ -1,8 +1,9 @@
 /* request.h - one HTTP request on its way through a resource's handler. Private to core/api.
  *
- * The life: api.c matches the route, checks key and scope, reads the body as JSON and calls route->handle(req). The handler
- * answers at once (api_answer*, api_problem*) or submits a store op that it embeds in its own struct and answers in its done.
- * Answering frees the req, its arena and its JSON: nothing of it may be touched afterwards. Thread: loop. */
+ * The life: api.c matches the route, checks key and scope, reads the body as JSON and calls route->handle(req). The
+ * handler answers at once (api_answer*, api_problem*) or submits a store op that it embeds in its own struct and
+ * answers in its done. Answering frees the req, its arena and its JSON: nothing of it may be touched afterwards.
+ * Thread: loop. */
 #ifndef CORE_API_REQUEST_H
 #define CORE_API_REQUEST_H
 #include "api.h"
@@ -31,11 +32,11 @@ struct api_request {
   const struct route *route;
   struct arena *arena;
   struct problems problems;
-  struct api_key key;       /* texts in the arena */
+  struct api_key key;                 /* texts in the arena */
   parley_text params[API_PARAMS_MAX]; /* what stood for {id} ..., percent-decoded */
-  json_t *json;             /* NULL: no body was sent */
-  struct json_in in;        /* its root */
-  struct conf *conf;        /* references, for as long as the req lives */
+  json_t *json;                       /* NULL: no body was sent */
+  struct json_in in;                  /* its root */
+  struct conf *conf;                  /* references, for as long as the req lives */
   struct policy *policy;
   int64_t now_ms;
   id64 request_id;
@@ -45,27 +46,32 @@ struct api_request {
   struct api_request *next; /* the api's free use */
 };
 
-enum { ROUTE_IDEMPOTENT = 1 /* takes Idempotency-Key */, ROUTE_RAW_BODY = 2 /* not JSON */, ROUTE_OPEN = 4 /* no key */,
-       ROUTE_NO_BODY = 8, ROUTE_BODY_OPTIONAL = 16,
-       ROUTE_KEY_ELSEWHERE = 32 /* a ticket, or loopback, may stand for the key: the handler looks */ };
+enum {
+  ROUTE_IDEMPOTENT = 1 /* takes Idempotency-Key */,
+  ROUTE_RAW_BODY = 2 /* not JSON */,
+  ROUTE_OPEN = 4 /* no key */,
+  ROUTE_NO_BODY = 8,
+  ROUTE_BODY_OPTIONAL = 16,
+  ROUTE_KEY_ELSEWHERE = 32 /* a ticket, or loopback, may stand for the key: the handler looks */
+};
 struct route {
   enum http_method method;
-  const char *path;       /* "/v1/messages/{id}/cancel"; the last may be "{rest...}" */
-  uint32_t scope;         /* SCOPE_*; 0 with ROUTE_OPEN */
+  const char *path; /* "/v1/messages/{id}/cancel"; the last may be "{rest...}" */
+  uint32_t scope;   /* SCOPE_*; 0 with ROUTE_OPEN */
   uint32_t flags;
-  uint64_t body_max;      /* bytes; 0: API_BODY_BYTES_MAX */
+  uint64_t body_max; /* bytes; 0: API_BODY_BYTES_MAX */
   void (*handle)(struct api_request *req);
   /* for OpenAPI: */
-  const char *operation;  /* "sendMessage" */
+  const char *operation; /* "sendMessage" */
   const char *summary;
-  const char *request;    /* schema's name in openapi.c, or NULL */
-  const char *response;   /* schema's name, or NULL: no body */
-  uint32_t code;          /* of success */
+  const char *request;      /* schema's name in openapi.c, or NULL */
+  const char *response;     /* schema's name, or NULL: no body */
+  uint32_t code;            /* of success */
   const char *const *query; /* names of query parameters, ends with NULL; NULL: none allowed */
 };
 extern const struct route api_routes[]; /* ends with path NULL; routes.c */
 
-/* --- Answering: each ends the req --------------------------------------------------------------------------------------------- */
+/* --- Answering: each ends the req --------------------------------------------------------------------------------- */
 void api_answer(struct api_request *req, uint32_t code, const struct buf *json); /* application/json */
 void api_answer_empty(struct api_request *req, uint32_t code);
 void api_answer_with(struct api_request *req, const struct http_answer *answer);
@@ -76,19 +82,21 @@ void api_problem(struct api_request *req, uint32_t code, const char *problem, co
 void api_problem_method(struct api_request *req, parley_text allow);
 /* What is in req->problems, as 422 (or 400 and 413 where the first row's code calls for it). */
 void api_problems(struct api_request *req);
-/* A write's result: replays and reused keys, BUSY, RETRY, FAILED are answered here; true: OK, NOT_FOUND or REJECTED: go on. */
+/* A write's result: replays and reused keys, BUSY, RETRY, FAILED are answered here; true: OK, NOT_FOUND or REJECTED: go
+ * on. */
 bool api_went(struct api_request *req, struct store_op *op);
 /* Answers with what op->render makes, or made in the transaction. */
 void api_answer_op(struct api_request *req, struct store_op *op);
 
-/* --- Reading ------------------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
 /* The query's value, decoded; false: a problem was added. Absent: *ret as it was. */
 bool api_query_text(struct api_request *req, const char *name, size_t bytes_max, parley_text *ret);
-bool api_query_limit(struct api_request *req, size_t *ret);  /* 1-200, default 50 */
+bool api_query_limit(struct api_request *req, size_t *ret); /* 1-200, default 50 */
 bool api_query_bool(struct api_request *req, const char *name, bool *ret);
 /* "cursor": of this route with this query but for cursor and limit. Absent: numbers stay as they were. */
 bool api_query_cursor(struct api_request *req, uint64_t *numbers, size_t n);
-void api_next_cursor(struct api_request *req, struct buf *body, bool more, const uint64_t *numbers, size_t n); /* "next":...} */
+void api_next_cursor(struct api_request *req, struct buf *body, bool more, const uint64_t *numbers,
+                     size_t n); /* "next":...} */
 /* params[index] as an id; else 404 not_found is answered and false comes back. */
 bool api_param_id(struct api_request *req, size_t index, const char *prefix, id64 *ret);
 /* A customer reference in a path: cus_... or external:KEY. */
@@ -114,8 +122,8 @@ void buf_accepted(struct buf *buf, const struct accept_item *item);
 void api_timeline_items(struct api_request *req, struct buf *body, const struct store_timeline *timeline);
 bool api_timeline_query(struct api_request *req, struct store_timeline *timeline);
 /* channels.c */
-const char *api_outcome_name(uint32_t outcome);                               /* "accepted" ... of PARLEY_OUTCOME_* */
-struct channel **api_channels_all(struct api_request *req, size_t *ret_n);    /* in the arena */
+const char *api_outcome_name(uint32_t outcome);                            /* "accepted" ... of PARLEY_OUTCOME_* */
+struct channel **api_channels_all(struct api_request *req, size_t *ret_n); /* in the arena */
 
 /* Handlers, one file a resource. */
 void api_messages_send(struct api_request *req);

@@ -114,7 +114,8 @@ static void sink_done(const parley_mail_page *page, void *arg)
     buf_json_comma(&body);
     buf_mail(&body, page->mails[i]);
   }
-  buf_printf(&body, "],\"count\":%llu,\"forgotten\":%llu", (unsigned long long)page->count, (unsigned long long)page->forgotten);
+  buf_printf(&body, "],\"count\":%llu,\"forgotten\":%llu", (unsigned long long)page->count,
+             (unsigned long long)page->forgotten);
   api_next_cursor(req, &body, next != 0, &next, 1);
   api_answer(req, 200, &body);
   buf_done(&body);
@@ -134,7 +135,8 @@ static struct channel *sink_of(struct api_request *req, bool test)
   channel = req->shared->test_sink(req->params[0], req->shared->arg);
   if (channel != NULL && channel_offer(channel, PARLEY_MAILBOX) != NULL)
     return channel;
-  api_problem(req, 404, "no_sink", "put the sink plugin into one of plugins.dirs", "this channel keeps nothing to look at");
+  api_problem(req, 404, "no_sink", "put the sink plugin into one of plugins.dirs",
+              "this channel keeps nothing to look at");
   return NULL;
 }
 
@@ -148,7 +150,8 @@ void api_channels_sink(struct api_request *req)
   bool test = false;
 
   if (!(api_query_limit(req, &limit) && api_query_cursor(req, &before, 1) && api_query_bool(req, "test", &test) &&
-        api_query_text(req, "address", IDENTITY_VALUE_BYTES_MAX, &address) && api_query_text(req, "message", ID_TEXT_MAX, &message))) {
+        api_query_text(req, "address", IDENTITY_VALUE_BYTES_MAX, &address) &&
+        api_query_text(req, "message", ID_TEXT_MAX, &message))) {
     api_problems(req);
     return;
   }
@@ -159,5 +162,6 @@ void api_channels_sink(struct api_request *req)
   query.before = before;
   query.address = address;
   query.message_id = message;
-  ((const parley_mailbox *)channel_offer(channel, PARLEY_MAILBOX))->list(channel_instance(channel), &query, sink_done, req);
+  ((const parley_mailbox *)channel_offer(channel, PARLEY_MAILBOX))
+      ->list(channel_instance(channel), &query, sink_done, req);
 }

@@ -59,7 +59,8 @@ static void load_done(struct store_op *op)
 
 static void load_next(struct load *load)
 {
-  load->op = (struct store_docs){.op = {.kind = STORE_DOCS, .done = load_done}, .kind = parley_text_of(kinds[load->kind].kind),
+  load->op = (struct store_docs){.op = {.kind = STORE_DOCS, .done = load_done},
+                                 .kind = parley_text_of(kinds[load->kind].kind),
                                  .name = TEXT_EMPTY};
   store_submit(load->api->shared.store, &load->op.op);
 }

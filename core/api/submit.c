@@ -3,8 +3,8 @@
 #include "core/base/text.h"
 #include <string.h>
 
-static const char *const message_fields[] = {"to", "topic", "content", "channels", "plan", "key", "campaign", "send_at",
-                                             "expires_in", NULL};
+static const char *const message_fields[] = {"to",  "topic",    "content", "channels",   "plan",
+                                             "key", "campaign", "send_at", "expires_in", NULL};
 
 static struct submission *submission_new(struct api_request *req, json_t *object, parley_bytes body)
 {
@@ -22,27 +22,28 @@ static struct submission *submission_new(struct api_request *req, json_t *object
 }
 
 /* Lists what is allowed, so that the next try can be right. */
-static void unknown_name(struct api_request *req, parley_text pointer, const char *code, const char *what, parley_text given,
-                         const char *const *names)
+static void unknown_name(struct api_request *req, parley_text pointer, const char *code, const char *what,
+                         parley_text given, const char *const *names)
 {
   const char *near = text_nearest(given, names);
   struct buf all = BUF_INIT(512);
 
   for (size_t i = 0; names[i] != NULL && all.len < 400; i++)
     buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
-  problem_add(&req->problems, pointer, code, "no %s of this name is configured; there are: %s", what, all.len ? all.at : "none");
+  problem_add(&req->problems, pointer, code, "no %s of this name is configured; there are: %s", what,
+              all.len ? all.at : "none");
   if (near != NULL)
     problem_hint(&req->problems, "did you mean '%s'?", near);
   buf_done(&all);
 }
 
-#define NAMES_OF(array, count, names)                                                                                  \
-  const char *names[65];                                                                                               \
-  do {                                                                                                                 \
-    size_t n_ = (count) < 64 ? (count) : 64;                                                                           \
-    for (size_t i_ = 0; i_ < n_; i_++)                                                                                 \
-      names[i_] = (array)[i_].name.at;                                                                                 \
-    names[n_] = NULL;                                                                                                  \
+#define NAMES_OF(array, count, names)        \
+  const char *names[65];                     \
+  do {                                       \
+    size_t n_ = (count) < 64 ? (count) : 64; \
+    for (size_t i_ = 0; i_ < n_; i_++)       \
+      names[i_] = (array)[i_].name.at;       \
+    names[n_] = NULL;                        \
   } while (0)
 
 static bool read_topic(struct api_request *req, const struct json_in *in, struct submission *submission)
@@ -59,7 +60,8 @@ static bool read_topic(struct api_request *req, const struct json_in *in, struct
   submission->topic = policy_find_topic(req->policy, name);
   if (submission->topic == NULL) {
     NAMES_OF(req->policy->topics, req->policy->n_topics, names);
-    unknown_name(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("topic")), "unknown_topic", "topic", name, names);
+    unknown_name(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("topic")), "unknown_topic", "topic", name,
+                 names);
   }
   return submission->topic != NULL;
 }
@@ -137,7 +139,8 @@ static bool read_steps(struct api_request *req, json_t *array, parley_text point
 
       ok &= read_step(req, &in, step);
     } else {
-      problem_add(&req->problems, at, "bad_type", names_only ? "a channel's name is needed" : "a step is needed: {\"channel\"}");
+      problem_add(&req->problems, at, "bad_type",
+                  names_only ? "a channel's name is needed" : "a step is needed: {\"channel\"}");
       ok = false;
     }
   }
@@ -151,7 +154,8 @@ static void take_plan(struct submission *submission, const struct policy_plan *p
   memcpy(submission->steps, plan->steps, plan->n_steps * sizeof *plan->steps);
 }
 
-static bool read_named_plan(struct api_request *req, const struct json_in *in, parley_text name, struct submission *submission)
+static bool read_named_plan(struct api_request *req, const struct json_in *in, parley_text name,
+                            struct submission *submission)
 {
   const struct policy_plan *plan = policy_find_plan(req->policy, name);
 
@@ -184,7 +188,8 @@ static bool read_plan(struct api_request *req, const struct json_in *in, struct 
   if (json_is_string(plan))
     return read_named_plan(req, in, json_text(plan), submission);
   if (plan != NULL && !json_is_null(plan)) {
-    problem_add(&req->problems, at, "bad_type", "plan is the name of a plan, or a list of at most %d steps", PLAN_STEPS_MAX);
+    problem_add(&req->problems, at, "bad_type", "plan is the name of a plan, or a list of at most %d steps",
+                PLAN_STEPS_MAX);
     return false;
   }
   found = policy_find_plan(req->policy, submission->topic->name);
@@ -193,7 +198,8 @@ static bool read_plan(struct api_request *req, const struct json_in *in, struct 
   if (found != NULL)
     take_plan(submission, found);
   else
-    problem_add(&req->problems, at, "missing", "no plan is configured for this topic and none named default: give plan or channels");
+    problem_add(&req->problems, at, "missing",
+                "no plan is configured for this topic and none named default: give plan or channels");
   return found != NULL;
 }
 

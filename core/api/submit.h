@@ -1,5 +1,5 @@
-/* submit.h - from a request's JSON to a submission: the fields of POST /v1/messages, checked. Also used by batch, explain and
- * replies. Private to core/api. */
+/* submit.h - from a request's JSON to a submission: the fields of POST /v1/messages, checked. Also used by batch,
+ * explain and replies. Private to core/api. */
 #ifndef CORE_API_SUBMIT_H
 #define CORE_API_SUBMIT_H
 #include "request.h"
@@ -10,8 +10,8 @@
 #define MESSAGE_EXPIRES_MS_MAX (30LL * 86400000)
 #define MESSAGE_AHEAD_MS_MAX (365LL * 86400000) /* of send_at */
 
-/* in: the message's object; body: its bytes as they will be stored, copied. NULL: req->problems say why. The submission has an
- * arena of its own and keeps a reference of in->object. */
+/* in: the message's object; body: its bytes as they will be stored, copied. NULL: req->problems say why. The submission
+ * has an arena of its own and keeps a reference of in->object. */
 struct submission *submission_read(struct api_request *req, const struct json_in *in, parley_bytes body);
 /* A reply: content only, topic and step are given. */
 struct submission *submission_reply(struct api_request *req, const struct json_in *in, const struct policy_topic *topic,

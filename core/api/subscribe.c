@@ -21,7 +21,7 @@ struct change {
   enum secret_shown secret;
 };
 
-/* --- Reading ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Reading ------------------------------------------------------------------------------------------------------ */
 
 static parley_text secret_make(struct api_request *req, struct arena *arena)
 {
@@ -47,7 +47,8 @@ static bool read_secret(struct api_request *req, struct arena *arena, parley_tex
   if (!json_in_text(&req->in, "secret", SECRET_TEXT_MAX, &secret))
     return false;
   if (secret.len > 0 && !conf_signing_secret_ok(secret))
-    return json_in_problem(&req->in, "secret", "bad_secret", "secret is whsec_ and the base64 of 24 to 64 bytes; leave it out for a new one");
+    return json_in_problem(&req->in, "secret", "bad_secret",
+                           "secret is whsec_ and the base64 of 24 to 64 bytes; leave it out for a new one");
   *ret = secret.len > 0 ? arena_text(arena, secret) : secret_make(req, arena);
   return true;
 }
@@ -62,7 +63,8 @@ static bool read_url(struct api_request *req, struct api_subscription *made)
   if (!json_in_text(&req->in, "url", LINK_BYTES_MAX, &text))
     return false;
   if (text.len == 0)
-    return made->sub.url.len > 0 || json_in_problem(&req->in, "url", "missing", "url is needed: where the events are sent to");
+    return made->sub.url.len > 0 ||
+           json_in_problem(&req->in, "url", "missing", "url is needed: where the events are sent to");
   if (url_parse(text, &url, &why) != PARLEY_OK)
     return json_in_problem(&req->in, "url", why, "this is no usable URL: https://host/path");
   if (url.scheme != URL_HTTP && url.scheme != URL_HTTPS)
@@ -89,7 +91,8 @@ static bool read_types(struct api_request *req, struct api_subscription *made)
   if (array == NULL)
     return true;
   made->sub.n_types = 0;
-  json_array_foreach(array, i, item) {
+  json_array_foreach(array, i, item)
+  {
     all |= parley_text_is(json_text(item), "*");
     if (conf_event_type_ok(json_text(item))) {
       made->sub.types[made->sub.n_types++] = arena_text(made->arena, json_text(item));
@@ -104,7 +107,8 @@ static bool read_types(struct api_request *req, struct api_subscription *made)
   return ok;
 }
 
-static bool filter_name(struct api_request *req, const struct json_in *in, const char *name, bool known, parley_text value)
+static bool filter_name(struct api_request *req, const struct json_in *in, const char *name, bool known,
+                        parley_text value)
 {
   (void)req;
   return value.len == 0 || known || json_in_problem(in, name, "unknown_name", "no %s of this name is configured", name);
@@ -120,7 +124,8 @@ static bool read_filter(struct api_request *req, struct api_subscription *made)
     return false;
   if (in.object == NULL)
     return true;
-  if (!(json_in_only(&in, fields) & json_in_text(&in, "channel", CONF_NAME_MAX, &channel) & json_in_text(&in, "topic", CONF_NAME_MAX, &topic)))
+  if (!(json_in_only(&in, fields) & json_in_text(&in, "channel", CONF_NAME_MAX, &channel) &
+        json_in_text(&in, "topic", CONF_NAME_MAX, &topic)))
     return false;
   if (!filter_name(req, &in, "channel", policy_find_channel(req->policy, channel) != NULL, channel) ||
       !filter_name(req, &in, "topic", policy_find_topic(req->policy, topic) != NULL, topic))
@@ -136,7 +141,7 @@ static bool read_common(struct api_request *req, struct api_subscription *made)
          json_in_bool(&req->in, "disabled", &made->sub.disabled);
 }
 
-/* --- Storing -------------------------------------------------------------------------------------------------------------------------- */
+/* --- Storing ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t change_render(struct store_op *op, struct buf *body)
 {
@@ -173,7 +178,8 @@ static void change_submit(struct change *change, int64_t version)
   struct buf json = BUF_INIT(0);
 
   buf_subscription_doc(&json, change->made);
-  change->op.doc = (struct doc){.kind = PARLEY_LIT("subscription"), .name = change->made->sub.name,
+  change->op.doc = (struct doc){.kind = PARLEY_LIT("subscription"),
+                                .name = change->made->sub.name,
                                 .json = arena_text(req->arena, buf_as_text(&json))};
   buf_done(&json);
   change->op.version = version;
@@ -313,7 +319,7 @@ void api_subscriptions_remove(struct api_request *req)
   api_submit(req, &change->op.op, STORE_DOC_PUT, removed);
 }
 
-/* --- A receiver that wants no more -------------------------------------------------------------------------------------------------------- */
+/* --- A receiver that wants no more -------------------------------------------------------------------------------- */
 
 struct disable {
   struct api *api;
@@ -328,7 +334,8 @@ static void disabled(struct store_op *op)
   struct api *api = disable->api;
 
   if (op->status != PARLEY_OK)
-    log_line(api->shared.log, PARLEY_WARN, "event=subscription_not_stored what=\"it will be tried again after a restart\"");
+    log_line(api->shared.log, PARLEY_WARN,
+             "event=subscription_not_stored what=\"it will be tried again after a restart\"");
   arena_free(&op->arena);
   buf_done(&disable->json);
   subscription_free(&disable->copy);
@@ -352,7 +359,8 @@ void api_subscription_disabled(struct api *api, id64 subscription)
   disable->json = BUF_INIT(0);
   disable->copy = subscription_copy(found);
   buf_subscription_doc(&disable->json, found);
-  disable->op.doc = (struct doc){.kind = PARLEY_LIT("subscription"), .name = disable->copy->sub.name, .json = buf_as_text(&disable->json)};
+  disable->op.doc = (struct doc){
+      .kind = PARLEY_LIT("subscription"), .name = disable->copy->sub.name, .json = buf_as_text(&disable->json)};
   disable->op.version = -1;
   disable->op.op.kind = STORE_DOC_PUT;
   disable->op.op.done = disabled;
@@ -360,7 +368,7 @@ void api_subscription_disabled(struct api *api, id64 subscription)
   store_submit(api->shared.store, &disable->op.op);
 }
 
-/* --- Replay ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Replay ------------------------------------------------------------------------------------------------------- */
 
 struct replay {
   struct api_request *req;

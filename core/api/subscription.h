@@ -1,5 +1,5 @@
-/* subscription.h - the subscriptions in force, for subscriptions.c, which shows them, and subscribe.c, which changes them.
- * Each lives in an arena of its own; the api owns them. Private to core/api. */
+/* subscription.h - the subscriptions in force, for subscriptions.c, which shows them, and subscribe.c, which changes
+ * them. Each lives in an arena of its own; the api owns them. Private to core/api. */
 #ifndef CORE_API_SUBSCRIPTION_H
 #define CORE_API_SUBSCRIPTION_H
 #include "inside.h"
@@ -24,5 +24,6 @@ void subscription_put(struct api *api, struct api_subscription *made);
 void subscription_remove(struct api *api, id64 id);
 void buf_subscription_doc(struct buf *buf, const struct api_subscription *subscription);
 void subscription_render(struct buf *buf, const struct api_subscription *subscription); /* its secret as null */
-void subscription_answer(struct api_request *req, uint32_t code, const struct api_subscription *subscription, enum secret_shown secret);
+void subscription_answer(struct api_request *req, uint32_t code, const struct api_subscription *subscription,
+                         enum secret_shown secret);
 #endif

@@ -1,13 +1,13 @@
-/* /v1/subscriptions: who gets the feed. Kept as documents of kind "subscription" beside those of the configuration, which are
- * read-only here; the feed works with both. */
-#include "subscription.h"
+/* /v1/subscriptions: who gets the feed. Kept as documents of kind "subscription" beside those of the configuration,
+ * which are read-only here; the feed works with both. */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "subscription.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* --- Those in force ---------------------------------------------------------------------------------------------------------------- */
+/* --- Those in force ----------------------------------------------------------------------------------------------- */
 
 struct api_subscription *subscription_new(void)
 {
@@ -112,7 +112,7 @@ void api_subscriptions_sweep(struct api *api)
   }
 }
 
-/* --- Of the configuration ------------------------------------------------------------------------------------------------------------- */
+/* --- Of the configuration ----------------------------------------------------------------------------------------- */
 
 /* It has no document: its id comes from its name, so that its cursor outlives a restart. */
 static id64 configured_id(parley_text name)
@@ -139,9 +139,14 @@ static parley_text filter_text(const struct yaml_node *filter, const char *name)
 
 static struct api_subscription *subscription_of_conf(const struct conf_subscription *conf)
 {
-  struct api_subscription from = {.sub = {.id = configured_id(conf->name), .name = conf->name, .url = conf->url, .n_secrets = 1,
-                                          .secrets = {conf->secret}, .filter_channel = filter_text(conf->filter, "channel"),
-                                          .filter_topic = filter_text(conf->filter, "topic"), .configured = true}};
+  struct api_subscription from = {.sub = {.id = configured_id(conf->name),
+                                          .name = conf->name,
+                                          .url = conf->url,
+                                          .n_secrets = 1,
+                                          .secrets = {conf->secret},
+                                          .filter_channel = filter_text(conf->filter, "channel"),
+                                          .filter_topic = filter_text(conf->filter, "topic"),
+                                          .configured = true}};
 
   for (; from.sub.n_types < conf->n_types && from.sub.n_types < FEED_TYPES_MAX; from.sub.n_types++)
     from.sub.types[from.sub.n_types] = conf->types[from.sub.n_types];
@@ -161,7 +166,7 @@ void api_subscriptions_configure(struct api *api)
     subscription_put(api, subscription_of_conf(&api->conf->subscriptions[i]));
 }
 
-/* --- Documents -------------------------------------------------------------------------------------------------------------------------- */
+/* --- Documents ---------------------------------------------------------------------------------------------------- */
 
 static void buf_texts(struct buf *buf, const char *name, const parley_text *texts, size_t n)
 {
@@ -240,9 +245,33 @@ void api_subscriptions_loaded(struct api *api, const struct doc *doc)
   arena_free(&arena);
 }
 
-/* --- Looking ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Looking ------------------------------------------------------------------------------------------------------ */
 
-static void buf_subscription(struct buf *buf, const struct api_subscription *subscription, enum secret_shown secret)
+/* How it is doing: as the feed sees it now. */
+static void buf_state(struct buf *buf, const struct feed *feed, id64 id)
+{
+  struct feed_state state;
+
+  buf_json_key(buf, "state");
+  if (!feed_state(feed, id, &state)) {
+    buf_str(buf, "null");
+    return;
+  }
+  buf_printf(buf, "{\"pushed\":%llu,\"failed\":%llu,\"dead\":%llu,\"waiting\":%llu,\"retrying\":%llu,\"in_flight\":%u",
+             (unsigned long long)state.pushed, (unsigned long long)state.failed, (unsigned long long)state.dead,
+             (unsigned long long)state.waiting, (unsigned long long)state.pending, state.in_flight);
+  buf_printf(buf, ",\"lag_ms\":%lld,\"left_alone_ms\":%lld,\"last_status\":%u,\"last_error\":", (long long)state.lag_ms,
+             (long long)state.open_for_ms, state.last_code);
+  buf_json_text(buf, state.last_error);
+  buf_json_key(buf, "last_good_at");
+  buf_json_time(buf, state.last_good_ms);
+  buf_json_key(buf, "last_bad_at");
+  buf_json_time(buf, state.last_bad_ms);
+  buf_char(buf, '}');
+}
+
+static void buf_subscription(struct buf *buf, const struct feed *feed, const struct api_subscription *subscription,
+                             enum secret_shown secret)
 {
   const struct subscription *sub = &subscription->sub;
 
@@ -259,6 +288,8 @@ static void buf_subscription(struct buf *buf, const struct api_subscription *sub
   buf_json_time(buf, subscription->created_ms);
   buf_json_key(buf, "old_secret_until");
   buf_json_time(buf, subscription->old_until_ms);
+  if (feed != NULL)
+    buf_state(buf, feed, sub->id);
   if (secret != SECRET_LEFT_OUT) {
     buf_json_key(buf, "secret");
     if (secret == SECRET_SHOWN)
@@ -269,18 +300,19 @@ static void buf_subscription(struct buf *buf, const struct api_subscription *sub
   buf_char(buf, '}');
 }
 
-void subscription_answer(struct api_request *req, uint32_t code, const struct api_subscription *subscription, enum secret_shown secret)
+void subscription_answer(struct api_request *req, uint32_t code, const struct api_subscription *subscription,
+                         enum secret_shown secret)
 {
   struct buf body = BUF_INIT(0);
 
-  buf_subscription(&body, subscription, secret);
+  buf_subscription(&body, req->shared->feed, subscription, secret);
   api_answer(req, code, &body);
   buf_done(&body);
 }
 
 void subscription_render(struct buf *buf, const struct api_subscription *subscription)
 {
-  buf_subscription(buf, subscription, SECRET_NULL);
+  buf_subscription(buf, NULL, subscription, SECRET_NULL); /* in the store's thread */
 }
 
 void api_subscriptions_list(struct api_request *req)
@@ -290,7 +322,7 @@ void api_subscriptions_list(struct api_request *req)
   buf_str(&body, "{\"items\":[");
   for (size_t i = 0; i < req->api->n_subscriptions; i++) {
     buf_json_comma(&body);
-    buf_subscription(&body, req->api->subscriptions[i], SECRET_LEFT_OUT);
+    buf_subscription(&body, req->shared->feed, req->api->subscriptions[i], SECRET_LEFT_OUT);
   }
   buf_str(&body, "],\"next\":null}");
   api_answer(req, 200, &body);
@@ -318,35 +350,41 @@ void api_subscriptions_get(struct api_request *req)
     subscription_answer(req, 200, found, SECRET_LEFT_OUT);
 }
 
-/* --- What waits, and pushing it again ------------------------------------------------------------------------------------------------------ */
+/* --- What waits, and pushing it again ----------------------------------------------------------------------------- */
 
 struct due {
   struct api_request *req;
   struct store_feed_due op;
 };
 
+static void buf_pending(struct buf *buf, const struct feed_pending *row)
+{
+  buf_str(buf, "{\"event\":");
+  buf_json_id(buf, "evt", row->seq);
+  buf_printf(buf, ",\"attempts\":%u,\"dead\":%s,\"due_at\":", row->attempts, row->dead ? "true" : "false");
+  buf_json_time(buf, row->dead ? 0 : row->due_ms);
+  buf_json_key(buf, "last_error");
+  buf_json_text(buf, row->last_error);
+  buf_char(buf, '}');
+}
+
 static void due_done(struct store_op *op)
 {
   struct due *due = container_of(op, struct due, op.op);
+  struct store_feed_due *rows = &due->op;
   struct buf body = BUF_INIT(0);
 
   if (!api_went(due->req, op))
     return;
   buf_str(&body, "{\"items\":[");
-  for (size_t i = 0; i < due->op.n; i++) {
-    const struct feed_pending *row = &due->op.rows[i];
-
+  for (size_t i = 0; i < rows->n; i++) {
     buf_json_comma(&body);
-    buf_str(&body, "{\"event\":");
-    buf_json_id(&body, "evt", row->seq);
-    buf_printf(&body, ",\"attempts\":%u,\"dead\":%s,\"due_at\":", row->attempts, row->dead ? "true" : "false");
-    buf_json_time(&body, row->dead ? 0 : row->due_ms);
-    buf_json_key(&body, "last_error");
-    buf_json_text(&body, row->last_error);
-    buf_char(&body, '}');
+    buf_pending(&body, &rows->rows[i]);
   }
-  buf_printf(&body, "],\"waiting\":%llu,\"dead\":%llu,\"next\":null}", (unsigned long long)due->op.n_pending,
-             (unsigned long long)due->op.n_dead);
+  buf_printf(&body, "],\"waiting\":%llu,\"dead\":%llu", (unsigned long long)rows->n_pending,
+             (unsigned long long)rows->n_dead);
+  api_next_cursor(due->req, &body, rows->n > 0 && rows->n == rows->limit,
+                  rows->n > 0 ? &rows->rows[rows->n - 1].seq : NULL, 1);
   arena_free(&op->arena);
   api_answer(due->req, 200, &body);
   buf_done(&body);
@@ -357,7 +395,8 @@ void api_subscriptions_deliveries(struct api_request *req)
   struct due *due = arena_alloc(req->arena, sizeof *due);
   struct api_subscription *found;
 
-  if (!api_query_bool(req, "dead", &due->op.dead) || !api_query_limit(req, &due->op.limit)) {
+  if (!api_query_bool(req, "dead", &due->op.dead) || !api_query_limit(req, &due->op.limit) ||
+      !api_query_cursor(req, &due->op.after, 1)) {
     api_problems(req);
     return;
   }
@@ -366,7 +405,7 @@ void api_subscriptions_deliveries(struct api_request *req)
     return;
   due->req = req;
   due->op.subscription = found->sub.id;
-  due->op.now_ms = INT64_MAX; /* whenever it is due */
+  due->op.all = true;
   api_look(req, &due->op.op, STORE_FEED_DUE, due_done);
 }
 

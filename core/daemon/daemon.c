@@ -120,11 +120,24 @@ static int daemon_make_store(struct daemon *daemon, struct buf *why)
              : EX_UNAVAILABLE;
 }
 
+static void daemon_on_disabled(id64 subscription, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  if (daemon->api != NULL)
+    api_subscription_disabled(daemon->api, subscription);
+}
+
 static void daemon_make_floors(struct daemon *daemon)
 {
   struct deliver_shared deliver = {daemon->loop, daemon->env, &daemon->log, daemon->store};
-  struct feed_shared feed = {
-      .loop = daemon->loop, .env = daemon->env, .log = &daemon->log, .store = daemon->store, .http = daemon->http};
+  struct feed_shared feed = {.loop = daemon->loop,
+                             .env = daemon->env,
+                             .log = &daemon->log,
+                             .store = daemon->store,
+                             .http = daemon->http,
+                             .disabled = daemon_on_disabled,
+                             .arg = daemon};
   struct api_shared api = {.loop = daemon->loop,
                            .env = daemon->env,
                            .log = &daemon->log,
