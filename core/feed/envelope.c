@@ -1,6 +1,7 @@
 #include "envelope.h"
 #include "core/base/text.h"
 #include "member.h"
+#include "slice.h"
 
 static const char *assurance_name(uint32_t assurance)
 {
@@ -115,6 +116,9 @@ void buf_timeline_entry(struct buf *buf, const struct timeline_row *row, size_t 
     BUF_LIT(buf, ",\"message\":{\"id\":");
     buf_json_id(buf, "msg", row->seq);
     buf_char(buf, '}');
+  } else if (text_bytes_max > 0) {
+    BUF_LIT(buf, ",\"data\":");
+    buf_slice_cut_members(buf, row->data, text_bytes_max, NULL);
   } else {
     MEMBER_JSON(buf, "data", row->data, "{}");
   }

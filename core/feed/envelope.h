@@ -9,7 +9,7 @@
  * the last four only with context, as far as the event has them. */
 void buf_event(struct buf *buf, const struct event_row *event);
 /* {"type","at","customer","identity","message":{...}} or {"id":"evt_...","type","at","customer","identity","data":{...}}.
- * text_bytes_max: of each text (0: no cut); overrides per channel are left out when cutting. */
+ * text_bytes_max: of each text (0: no cut); overrides per channel and what else is long are left out when cutting. */
 void buf_timeline_entry(struct buf *buf, const struct timeline_row *row, size_t text_bytes_max);
 /* whole: plan, deliveries, attempts, decision. content is the one that was asked for, in its own words. */
 void buf_message(struct buf *buf, const struct message_row *row, bool whole);

@@ -15,31 +15,6 @@ static const char *outcome_name(uint32_t outcome)
 
 /* --- Content ---------------------------------------------------------------------------------- */
 
-static void content_cut(struct buf *buf, parley_text content, size_t text_bytes_max)
-{
-  parley_text key, value;
-  bool cut = false;
-
-  buf_char(buf, '{');
-  while (slice_next(&content, &key, &value)) {
-    if (slice_key_is(key, "channels"))
-      continue;
-    buf_json_comma(buf);
-    buf_char(buf, '"');
-    buf_text(buf, key);
-    BUF_LIT(buf, "\":");
-    if (value.at[0] == '"')
-      cut |= buf_slice_cut(buf, value, text_bytes_max);
-    else
-      buf_text(buf, value);
-  }
-  if (cut) {
-    buf_json_comma(buf);
-    BUF_LIT(buf, "\"cut\":true");
-  }
-  buf_char(buf, '}');
-}
-
 /* What an inbound message says beside its content. */
 static void said(struct buf *buf, parley_text body)
 {
@@ -62,7 +37,7 @@ static void content(struct buf *buf, const struct message_row *row, size_t text_
   if (found.len == 0 || found.at[0] != '{')
     BUF_LIT(buf, "null");
   else if (text_bytes_max > 0)
-    content_cut(buf, found, text_bytes_max);
+    buf_slice_cut_members(buf, found, text_bytes_max, "channels");
   else
     buf_text(buf, found);
   if (row->inbound && row->kind != PARLEY_KIND_CONTENT)

@@ -182,3 +182,32 @@ bool buf_slice_cut(struct buf *buf, parley_text text, size_t bytes_max)
   buf_char(buf, '"');
   return pos < end;
 }
+
+void buf_slice_cut_members(struct buf *buf, parley_text object, size_t bytes_max, const char *without)
+{
+  parley_text key, value;
+  bool cut = false;
+
+  buf_char(buf, '{');
+  while (slice_next(&object, &key, &value)) {
+    if (without != NULL && slice_key_is(key, without))
+      continue;
+    if (value.at[0] != '"' && value.len > SLICE_VALUE_TIMES * bytes_max) {
+      cut = true;
+      continue;
+    }
+    buf_json_comma(buf);
+    buf_char(buf, '"');
+    buf_text(buf, key);
+    buf_str(buf, "\":");
+    if (value.at[0] == '"')
+      cut |= buf_slice_cut(buf, value, bytes_max);
+    else
+      buf_text(buf, value);
+  }
+  if (cut) {
+    buf_json_comma(buf);
+    buf_str(buf, "\"cut\":true");
+  }
+  buf_char(buf, '}');
+}

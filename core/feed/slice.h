@@ -14,4 +14,8 @@ parley_text slice_member(parley_text object, const char *name);
 parley_text slice_word(parley_text object, const char *name);
 /* Writes the text (with its quotes) cut at a whole character to at most bytes_max bytes of UTF-8. true: it was cut. */
 bool buf_slice_cut(struct buf *buf, parley_text text, size_t bytes_max);
+/* Writes the object with its texts cut like that. Other values are copied, or left out when longer than SLICE_VALUE_TIMES such
+ * texts, and so is the member `without` (NULL: none). "cut":true then says that something is missing. */
+#define SLICE_VALUE_TIMES 8
+void buf_slice_cut_members(struct buf *buf, parley_text object, size_t bytes_max, const char *without);
 #endif

@@ -350,6 +350,27 @@ START_TEST(timeline_entries_without_a_message_show_their_data)
 }
 END_TEST
 
+START_TEST(recent_leaves_out_what_is_long_in_a_touchpoint)
+{
+  struct buf data = BUF_INIT(0), buf = BUF_INIT(0);
+  struct timeline_row entry = {.at_ms = AT_MS, .seq = ID, .type = PARLEY_LIT("touchpoint.checkout")};
+  json_t *json;
+
+  buf_str(&data, "{\"stage\":\"during\",\"data\":{\"list\":[0");
+  for (int i = 0; i < 5000; i++)
+    buf_str(&data, ",1");
+  buf_str(&data, "]}}");
+  entry.data = buf_as_text(&data);
+  buf_timeline_entry(&buf, &entry, RECENT_BODY_BYTES_MAX);
+  ck_assert_uint_lt(buf.len, 300);
+  json = parsed(&buf);
+  ck_text_at(json, "data/stage", "during");
+  ck_assert(json_is_true(at(json, "data/cut")));
+  json_decref(json);
+  buf_done(&data);
+}
+END_TEST
+
 START_TEST(a_customer_shows_identities_consents_and_attributes)
 {
   struct stored_identity identities[] = {{.id = ID,
@@ -478,6 +499,7 @@ int main(void)
   tcase_add_loop_test(tcase, a_text_is_cut_between_characters, 0, COUNT_OF(cuts));
   tcase_add_test(tcase, recent_holds_at_most_a_kilobyte_of_a_text);
   tcase_add_test(tcase, timeline_entries_without_a_message_show_their_data);
+  tcase_add_test(tcase, recent_leaves_out_what_is_long_in_a_touchpoint);
   tcase_add_test(tcase, a_customer_shows_identities_consents_and_attributes);
   tcase_add_test(tcase, a_bare_customer_has_empty_lists_not_nulls);
   tcase_add_test(tcase, an_event_carries_its_facts_and_the_context_beside_them);
