@@ -295,6 +295,74 @@ START_TEST(readers_and_subscriptions_share_what_is_read)
 }
 END_TEST
 
+START_TEST(who_comes_while_the_log_is_read_without_its_types_joins_when_that_is_over)
+{
+  struct follower *follower;
+  int fd;
+
+  bed->feed->reading_live = true;
+  fd = stream_open("types=touchpoint.*");
+  follower = LIST_ITEM(bed->feed->followers.prev, struct follower, link);
+  ck_assert(!follower->live);
+  bed->feed->reading_live = false;
+  bed_happen(bed, "ana");
+  stream_read(fd, 1);
+  bed_until(bed, follower->live);
+  close(fd);
+}
+END_TEST
+
+#define WAVES 20
+#define WAVE 25
+
+static void storm_submit(struct happening_op *ops, const char *customer)
+{
+  for (int i = 0; i < WAVE; i++) {
+    struct happening_op *op = &ops[i];
+
+    *op = (struct happening_op){.touch.type = PARLEY_LIT("visit"), .touch.now_ms = bed->f.fake.now_ms};
+    snprintf(op->data, sizeof(op->data), "{\"n\":%d}", bed->number++);
+    op->touch.who.external = parley_text_of(customer);
+    op->touch.data = parley_text_of(op->data);
+    op->touch.op.kind = STORE_TOUCHPOINT;
+    op->touch.op.done = bed_op_done;
+    store_submit(bed->f.store, &op->touch.op);
+  }
+}
+
+START_TEST(whoever_comes_in_the_midst_of_a_storm_has_no_gap_and_no_double)
+{
+  static struct happening_op ops[WAVES][WAVE];
+  char query[64], request[128];
+  uint64_t before = bed->feed->newest;
+  int fds[WAVES];
+
+  for (int wave = 0; wave < WAVES; wave++) {
+    storm_submit(ops[wave], "ana");
+    fds[wave] = peer_connect(port); /* in turns: all types, ours, and ours as one of several */
+    snprintf(query, sizeof(query), "after=%llu%s", (unsigned long long)before,
+             wave % 3 == 0   ? ""
+             : wave % 3 == 1 ? "&types=touchpoint.*"
+                             : "&types=message.*&types=touchpoint.visit");
+    snprintf(request, sizeof(request), "GET /?%s HTTP/1.1\r\nHost: x\r\n\r\n", query);
+    peer_say(&bed->f.loop, fds[wave], request);
+    if (wave == WAVES / 2)
+      bed_subscribe(bed, 7, 'a');
+  }
+  for (int wave = 0; wave < WAVES; wave++) {
+    heard[0] = '\0';
+    stream_read(fds[wave], WAVES * WAVE);
+    numbers_are(0, WAVES * WAVE);
+    close(fds[wave]);
+  }
+  bed_until(bed, bed->n_got > 0 && bed->got[bed->n_got - 1].number == WAVES * WAVE - 1);
+  for (size_t i = 1; i < bed->n_got; i++)
+    ck_assert_int_eq(bed->got[i].number, bed->got[i - 1].number + 1);
+  for (int i = 0; i < WAVES * WAVE; i++)
+    arena_free(&ops[i / WAVE][i % WAVE].touch.op.arena);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("feed stream");
@@ -309,6 +377,8 @@ int main(void)
   tcase_add_test(tcase, a_reader_that_catches_up_slowly_is_waited_for);
   tcase_add_test(tcase, the_end_of_the_feed_ends_its_streams);
   tcase_add_test(tcase, beyond_its_places_a_reader_is_refused);
+  tcase_add_test(tcase, whoever_comes_in_the_midst_of_a_storm_has_no_gap_and_no_double);
+  tcase_add_test(tcase, who_comes_while_the_log_is_read_without_its_types_joins_when_that_is_over);
   tcase_add_test(tcase, readers_and_subscriptions_share_what_is_read);
   suite_add_tcase(suite, tcase);
   return peer_main(suite);
