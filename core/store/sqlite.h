@@ -25,6 +25,7 @@ struct db {
 };
 #define WRITER_CACHE_KIB 12288
 #define READER_CACHE_KIB 4096
+#define DB_BUSY_MS 2000 /* there is one writer: only another program that has the file open is waited for */
 parley_status db_open(struct db *db, const char *path, int flags, struct buf *reterr_why);
 void db_tune(struct db *db, int cache_kib); /* our pragmas; makes the file a WAL one: only after it is known to be ours */
 void db_close(struct db *db);
@@ -141,7 +142,7 @@ struct sqlite_store {
   uv_mutex_t checkpoint_lock;
   uv_cond_t checkpoint_wake;
   bool checkpoint_wanted, checkpoint_closing, checkpoint_last; /* last: the writer must run the short final one */
-  int64_t wal_frames, checkpoint_at; /* writer thread: in the WAL now; when to begin */
+  int64_t wal_frames, checkpoint_at, checkpoint_frames; /* writer thread: in the WAL now; when to begin; how many a turn */
 
   /* the writer thread's own */
   struct id_source ids;
@@ -171,7 +172,7 @@ read_fn read_backup;
 /* --- sqlite_checkpoint.c ------------------------------------------------------------------------------------------------------- */
 
 void checkpoint_init(struct sqlite_store *store);
-void checkpoint_end(struct sqlite_store *store);
+void checkpoint_truncate(struct sqlite_store *store); /* [writer] */
 void sqlite_checkpoint_main(void *store);
 void checkpoint_step(struct sqlite_store *store); /* [writer] between two rounds */
 #endif

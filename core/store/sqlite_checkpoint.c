@@ -2,8 +2,14 @@
  * when it has reached the last frame, and whoever gets there pays for all: so this thread copies and flushes most of it, and
  * leaves the writer the last few frames, after which the WAL starts anew in place. */
 #include "sqlite.h"
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
-#define CHECKPOINT_FRAMES 16384   /* of 4 KiB: when it begins */
+#define CHECKPOINT_FRAMES_MAX 16384 /* of 4 KiB: when it begins, ... */
+#define CHECKPOINT_FRAMES_MIN 1024
+#define CHECKPOINT_SHARE 8          /* ... sooner where that were more than this part of the free disk */
+#define FRAME_BYTES 4096
+#define TRUNCATE_WAIT_MS 100
 #define CHECKPOINT_LEFT_MAX 150   /* frames that the writer may be left with */
 #define CHECKPOINT_PASSES_MAX 8
 
@@ -80,22 +86,50 @@ void checkpoint_step(struct sqlite_store *store)
 
     sqlite3_wal_checkpoint_v2(store->writer.handle, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
     /* A reader may hold the WAL: then it goes on growing, and the next try comes as many frames later. */
-    store->checkpoint_at = (copied >= in_log ? 0 : in_log) + CHECKPOINT_FRAMES;
+    store->checkpoint_at = (copied >= in_log ? 0 : in_log) + store->checkpoint_frames;
     if (copied >= in_log)
       store->wal_frames = 0;
   }
 }
 
-/* Here and not when the last connection closes: that is on the loop. */
-void checkpoint_end(struct sqlite_store *store)
+/* The WAL's room goes back to the disk. It has to be written anew afterwards, so only when that room is needed, and at the end:
+ * there, and not when the last connection closes, since that is on the loop. */
+void checkpoint_truncate(struct sqlite_store *store)
 {
   int in_log, copied;
 
-  if (!atomic_load(&store->broken))
-    sqlite3_wal_checkpoint_v2(store->writer.handle, "main", SQLITE_CHECKPOINT_TRUNCATE, &in_log, &copied);
+  if (atomic_load(&store->broken))
+    return;
+  sqlite3_busy_timeout(store->writer.handle, TRUNCATE_WAIT_MS);
+  if (sqlite3_wal_checkpoint_v2(store->writer.handle, "main", SQLITE_CHECKPOINT_TRUNCATE, &in_log, &copied) == SQLITE_OK)
+    store->wal_frames = 0;
+  sqlite3_busy_timeout(store->writer.handle, DB_BUSY_MS);
+}
+
+static int64_t wal_bytes(const struct sqlite_store *store)
+{
+  struct buf path = BUF_INIT(4096);
+  struct stat file;
+  int64_t bytes = 0;
+
+  buf_printf(&path, "%s-wal", store->path);
+  if (stat(path.at, &file) == 0)
+    bytes = file.st_size;
+  buf_done(&path);
+  return bytes;
 }
 
 void checkpoint_init(struct sqlite_store *store)
 {
-  store->checkpoint_at = CHECKPOINT_FRAMES;
+  struct statvfs disk;
+  uint64_t frames = CHECKPOINT_FRAMES_MAX;
+
+  if (statvfs(store->path, &disk) == 0)
+    frames = (uint64_t)disk.f_bavail * disk.f_frsize / CHECKPOINT_SHARE / FRAME_BYTES;
+  if (frames > CHECKPOINT_FRAMES_MAX)
+    frames = CHECKPOINT_FRAMES_MAX;
+  store->checkpoint_frames = frames > CHECKPOINT_FRAMES_MIN ? (int64_t)frames : CHECKPOINT_FRAMES_MIN;
+  store->checkpoint_at = store->checkpoint_frames;
+  if (wal_bytes(store) > store->checkpoint_frames * FRAME_BYTES / 4)
+    store->checkpoint_at = 1; /* what a crash has left goes at once, beside the first rounds */
 }

@@ -5,11 +5,10 @@
 
 #define DB_STATEMENT_SHOWN 60 /* characters of a failed statement in the log */
 
-/* Debian compiles secure_delete in; personal data is erased explicitly. The busy timeout only matters at start: there is one
- * writer, and the checkpointer takes its own lock. */
+/* Debian compiles secure_delete in; personal data is erased explicitly. */
 static const char db_pragmas[] =
     "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
-    "PRAGMA secure_delete=OFF; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA busy_timeout=2000;";
+    "PRAGMA secure_delete=OFF; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; ";
 
 static void db_fail(struct db *db, int code, const char *sql)
 {
@@ -38,6 +37,7 @@ void db_tune(struct db *db, int cache_kib)
 
   snprintf(cache, sizeof(cache), "PRAGMA cache_size=-%d", cache_kib);
   db_exec(db, db_pragmas);
+  sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
   db_exec(db, cache);
 }
 

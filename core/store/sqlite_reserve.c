@@ -44,8 +44,6 @@ void reserve_close(struct sqlite_store *store)
 
 void store_full_begin(struct sqlite_store *store)
 {
-  int in_log, copied;
-
   if (store->full)
     return;
   store->full = true;
@@ -55,8 +53,7 @@ void store_full_begin(struct sqlite_store *store)
   log_line(store->log, PARLEY_ERROR, "event=store_full remedy=\"free some space; accepting resumes by itself\"");
   if (store->reserve_made && ftruncate(store->reserve_fd, 0) != 0)
     log_line(store->log, PARLEY_WARN, "event=store_reserve_stays why=\"%s\"", strerror(errno));
-  /* what is copied out of the WAL may be written over in place: that needs no new room */
-  sqlite3_wal_checkpoint_v2(store->writer.handle, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
+  checkpoint_truncate(store); /* the WAL may be what fills the disk */
 }
 
 static bool probe_commit(struct sqlite_store *store)
@@ -82,8 +79,10 @@ void store_full_probe(struct sqlite_store *store)
   if (!store->full || store->env->mono_ms(store->env) < store->probe_ms)
     return;
   store->probe_ms = store->env->mono_ms(store->env) + PROBE_EVERY_MS;
-  if ((store->reserve_made && !reserve_take(store)) || !probe_commit(store))
+  if ((store->reserve_made && !reserve_take(store)) || !probe_commit(store)) {
+    checkpoint_truncate(store);
     return;
+  }
   store->full = false;
   store->gauges.accepting = true;
   store->gauges.why_not = NULL;
