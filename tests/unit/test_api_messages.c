@@ -139,6 +139,27 @@ START_TEST(a_business_key_makes_one_message_of_two)
 }
 END_TEST
 
+START_TEST(what_is_not_sent_is_cancelled_by_its_key_which_is_then_free)
+{
+  static const char keyed[] =
+      "{\"to\":{\"email\":\"ana@example.org\"},\"topic\":\"orders\",\"key\":\"a/1\",\"content\":{\"text\":\"x\"}}";
+
+  ask(&f, "POST", "/v1/channels/mail/pause", NULL);
+  ask(&f, "POST", "/v1/messages", keyed);
+  keep(0, "id");
+  ask_at(&f, "POST", "{\"as\":\"resend\"}", "/v1/messages/%s/resolve", kept[0]);
+  ck_assert_problem(&f, 409, "not_held");
+  ask(&f, "POST", "/v1/messages/key:a%2F1/cancel", NULL);
+  ck_assert_code(&f, 200);
+  ck_assert_str_eq(said_text(&f, "id"), kept[0]);
+  ck_assert_int_eq(json_is_true(said(&f, "cancelled")), 1);
+  ask(&f, "POST", "/v1/messages", keyed);
+  ck_assert_code(&f, 202);
+  ask_at(&f, "POST", NULL, "/v1/messages/%s/cancel", said_text(&f, "id"));
+  ck_assert_str_eq(said_text(&f, "status"), "cancelled");
+}
+END_TEST
+
 START_TEST(a_batch_has_one_result_an_item)
 {
   ask(&f, "POST", "/v1/messages/batch",
@@ -275,6 +296,7 @@ int main(void)
       a_refusal_is_not_remembered,
       a_key_whose_request_is_still_running_is_409,
       a_business_key_makes_one_message_of_two,
+      what_is_not_sent_is_cancelled_by_its_key_which_is_then_free,
       a_batch_has_one_result_an_item,
       explain_decides_and_stores_nothing,
       a_list_goes_on_by_its_cursor_and_a_cursor_fits_only_its_filter,
