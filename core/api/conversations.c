@@ -213,8 +213,8 @@ static bool patch_read(struct api_request *req, struct store_conversation_put *p
   bool ok;
 
   put->state.value = put->assignee.value = TEXT_EMPTY;
-  ok = json_in_only(in, fields) & json_in_text(in, "state", 16, &put->state.value) &
-       json_in_text(in, "assignee", ASSIGNEE_BYTES_MAX, &put->assignee.value) & patch_tags(req, put);
+  ok = JSON_IN_ALL(json_in_only(in, fields), json_in_text(in, "state", 16, &put->state.value),
+                   json_in_text(in, "assignee", ASSIGNEE_BYTES_MAX, &put->assignee.value), patch_tags(req, put));
   put->state.set = put->state.value.len > 0;
   put->assignee.set = json_object_get(req->json, "assignee") != NULL; /* null: nobody */
   if (json_object_get(req->json, "state") != NULL && !state_ok(put->state.value))
@@ -273,7 +273,7 @@ void api_conversations_note(struct api_request *req)
   struct store_note *note = &talk->u.note;
 
   note->text = TEXT_EMPTY;
-  if (!(json_in_only(&req->in, fields) & json_in_text(&req->in, "text", NOTE_BYTES_MAX, &note->text))) {
+  if (!JSON_IN_ALL(json_in_only(&req->in, fields), json_in_text(&req->in, "text", NOTE_BYTES_MAX, &note->text))) {
     api_problems(req);
     return;
   }

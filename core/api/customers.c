@@ -353,10 +353,11 @@ void api_customers_put(struct api_request *req)
   struct store_customer_put *put = &person->put;
   const struct json_in *in = &req->in;
   bool nulls;
-  bool ok = json_in_only(in, fields) & read_set(in, "name", CUSTOMER_NAME_BYTES_MAX, &put->name.set, &put->name.value) &
-            read_set(in, "locale", CUSTOMER_WORD_BYTES_MAX, &put->locale.set, &put->locale.value) &
-            read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value) &
-            read_tags(req, put) & read_attributes(req, put) & read_identities(req, put, &nulls);
+  bool ok = JSON_IN_ALL(json_in_only(in, fields),
+                        read_set(in, "name", CUSTOMER_NAME_BYTES_MAX, &put->name.set, &put->name.value),
+                        read_set(in, "locale", CUSTOMER_WORD_BYTES_MAX, &put->locale.set, &put->locale.value),
+                        read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value),
+                        read_tags(req, put), read_attributes(req, put), read_identities(req, put, &nulls));
 
   if (!ok) {
     api_problems(req);
@@ -456,9 +457,10 @@ static bool consent_read(struct api_request *req, struct consent *entry)
                             .at_ms = req->now_ms,
                             .source = PARLEY_LIT("api"),
                             .proof = TEXT_EMPTY};
-  if (!(json_in_only(in, fields) & json_in_bool(in, "granted", &entry->granted) &
-        json_in_time(in, "at", &entry->at_ms) & json_in_text(in, "source", CONSENT_WORD_BYTES_MAX, &entry->source) &
-        json_in_text(in, "proof", CONSENT_PROOF_BYTES_MAX, &entry->proof)))
+  if (!JSON_IN_ALL(json_in_only(in, fields), json_in_bool(in, "granted", &entry->granted),
+                   json_in_time(in, "at", &entry->at_ms),
+                   json_in_text(in, "source", CONSENT_WORD_BYTES_MAX, &entry->source),
+                   json_in_text(in, "proof", CONSENT_PROOF_BYTES_MAX, &entry->proof)))
     return false;
   if (!json_is_boolean(json_object_get(req->json, "granted")))
     return json_in_problem(in, "granted", "missing", "granted is needed: true or false");

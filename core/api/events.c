@@ -117,10 +117,10 @@ static bool touch_read(struct api_request *req, struct store_touchpoint *touch)
 {
   static const char *const fields[] = {"to", "customer", "type", "at", "data", "stage", "key", NULL};
   const struct json_in *in = &req->in;
-  bool ok = json_in_only(in, fields) & read_who(req, &touch->who) &
-            json_in_text(in, "type", EVENT_TYPE_BYTES_MAX, &touch->type) & json_in_time(in, "at", &touch->at_ms) &
-            read_data(req, &touch->data) & read_stage(req, &touch->stage) &
-            json_in_text(in, "key", EVENT_KEY_BYTES_MAX, &touch->key);
+  bool ok = JSON_IN_ALL(json_in_only(in, fields), read_who(req, &touch->who),
+                        json_in_text(in, "type", EVENT_TYPE_BYTES_MAX, &touch->type),
+                        json_in_time(in, "at", &touch->at_ms), read_data(req, &touch->data),
+                        read_stage(req, &touch->stage), json_in_text(in, "key", EVENT_KEY_BYTES_MAX, &touch->key));
 
   if (!type_ok(touch->type))
     ok = json_in_problem(in, "type", touch->type.len > 0 ? "bad_value" : "missing",

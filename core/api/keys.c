@@ -235,9 +235,9 @@ static bool key_read(struct api_request *req, struct auth_key *key)
   static const char *const fields[] = {"name", "scopes", "mode", "expires_in", "expires_at", NULL};
   parley_text name = TEXT_EMPTY, mode = PARLEY_LIT("live");
   json_t *scopes = NULL;
-  bool ok = json_in_only(&req->in, fields) & json_in_text(&req->in, "name", CONF_NAME_MAX, &name) &
-            json_in_text(&req->in, "mode", 8, &mode) & json_in_array(&req->in, "scopes", KEY_SCOPES_MAX, &scopes) &
-            key_read_life(req, key);
+  bool ok = JSON_IN_ALL(json_in_only(&req->in, fields), json_in_text(&req->in, "name", CONF_NAME_MAX, &name),
+                        json_in_text(&req->in, "mode", 8, &mode),
+                        json_in_array(&req->in, "scopes", KEY_SCOPES_MAX, &scopes), key_read_life(req, key));
 
   if (ok && !conf_name_ok(name))
     ok = json_in_problem(&req->in, "name", name.len > 0 ? "bad_value" : "missing", "name is 1 to %d of a-z 0-9 _ . -",

@@ -41,7 +41,7 @@ void api_store_backup(struct api_request *req)
   struct backup *backup = arena_alloc(req->arena, sizeof *backup);
   parley_text path = TEXT_EMPTY;
 
-  if (!(json_in_only(&req->in, fields) & json_in_text(&req->in, "path", PATH_MAX - 1, &path))) {
+  if (!JSON_IN_ALL(json_in_only(&req->in, fields), json_in_text(&req->in, "path", PATH_MAX - 1, &path))) {
     api_problems(req);
     return;
   }

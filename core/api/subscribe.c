@@ -124,8 +124,8 @@ static bool read_filter(struct api_request *req, struct api_subscription *made)
     return false;
   if (in.object == NULL)
     return true;
-  if (!(json_in_only(&in, fields) & json_in_text(&in, "channel", CONF_NAME_MAX, &channel) &
-        json_in_text(&in, "topic", CONF_NAME_MAX, &topic)))
+  if (!JSON_IN_ALL(json_in_only(&in, fields), json_in_text(&in, "channel", CONF_NAME_MAX, &channel),
+                   json_in_text(&in, "topic", CONF_NAME_MAX, &topic)))
     return false;
   if (!filter_name(req, &in, "channel", policy_find_channel(req->policy, channel) != NULL, channel) ||
       !filter_name(req, &in, "topic", policy_find_topic(req->policy, topic) != NULL, topic))
@@ -137,8 +137,8 @@ static bool read_filter(struct api_request *req, struct api_subscription *made)
 
 static bool read_common(struct api_request *req, struct api_subscription *made)
 {
-  return read_url(req, made) & read_types(req, made) & read_filter(req, made) &
-         json_in_bool(&req->in, "disabled", &made->sub.disabled);
+  return JSON_IN_ALL(read_url(req, made), read_types(req, made), read_filter(req, made),
+                     json_in_bool(&req->in, "disabled", &made->sub.disabled));
 }
 
 /* --- Storing ------------------------------------------------------------------------------------------------------ */
@@ -225,8 +225,8 @@ void api_subscriptions_add(struct api_request *req)
   change->secret = SECRET_SHOWN;
   made->created_ms = req->now_ms;
   made->sub.n_secrets = 1;
-  if (!(json_in_only(&req->in, fields) & read_name(req, made) & read_common(req, made) &
-        read_secret(req, made->arena, &made->sub.secrets[0]))) {
+  if (!JSON_IN_ALL(json_in_only(&req->in, fields), read_name(req, made), read_common(req, made),
+                   read_secret(req, made->arena, &made->sub.secrets[0]))) {
     change_refuse(change);
   } else if (req->api->n_subscriptions >= API_SUBSCRIPTIONS_MAX) {
     subscription_free(&change->made);
@@ -266,7 +266,7 @@ void api_subscriptions_patch(struct api_request *req)
   if (found == NULL)
     return;
   change = change_of(req, found);
-  if (json_in_only(&req->in, fields) & read_common(req, change->made))
+  if (JSON_IN_ALL(json_in_only(&req->in, fields), read_common(req, change->made)))
     change_submit(change, -1);
   else
     change_refuse(change);
@@ -287,7 +287,7 @@ void api_subscriptions_rotate(struct api_request *req)
   sub->n_secrets = 2;
   change->made->old_until_ms = req->now_ms + SUBSCRIPTION_OLD_SECRET_MS;
   change->secret = SECRET_SHOWN;
-  if (json_in_only(&req->in, fields) & read_secret(req, change->made->arena, &sub->secrets[0]))
+  if (JSON_IN_ALL(json_in_only(&req->in, fields), read_secret(req, change->made->arena, &sub->secrets[0])))
     change_submit(change, -1);
   else
     change_refuse(change);
@@ -459,8 +459,8 @@ void api_subscriptions_replay(struct api_request *req)
 
   if (found == NULL)
     return;
-  if (!(json_in_only(&req->in, fields) & json_in_array(&req->in, "events", REPLAY_EVENTS_MAX, &events) &
-        replay_bound(req, "after", &replay->range.after) & replay_bound(req, "upto", &replay->range.upto))) {
+  if (!JSON_IN_ALL(json_in_only(&req->in, fields), json_in_array(&req->in, "events", REPLAY_EVENTS_MAX, &events),
+                   replay_bound(req, "after", &replay->range.after), replay_bound(req, "upto", &replay->range.upto))) {
     api_problems(req);
     return;
   }

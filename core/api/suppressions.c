@@ -90,9 +90,10 @@ void api_suppressions_add(struct api_request *req)
   struct suppress *suppress = arena_alloc(req->arena, sizeof *suppress);
   struct suppression *entry = &suppress->u.one.entry;
   parley_text identity = TEXT_EMPTY, reason = PARLEY_LIT("manual"), kind;
-  bool ok = json_in_only(&req->in, fields) &
-            json_in_text(&req->in, "identity", IDENTITY_VALUE_BYTES_MAX + IDENTITY_KIND_BYTES_MAX + 1, &identity) &
-            json_in_text(&req->in, "reason", REASON_BYTES_MAX, &reason);
+  bool ok =
+      JSON_IN_ALL(json_in_only(&req->in, fields),
+                  json_in_text(&req->in, "identity", IDENTITY_VALUE_BYTES_MAX + IDENTITY_KIND_BYTES_MAX + 1, &identity),
+                  json_in_text(&req->in, "reason", REASON_BYTES_MAX, &reason));
 
   suppress->req = req;
   if (ok && identity.len == 0)

@@ -12,7 +12,9 @@ struct call {
 
 static void call_busy(struct http_request *request)
 {
-  http_answer(request, &(struct http_answer){.code = 503, .retry_after_s = 5, .type = PARLEY_LIT("application/problem+json"),
+  http_answer(request, &(struct http_answer){.code = 503,
+                                             .retry_after_s = 5,
+                                             .type = PARLEY_LIT("application/problem+json"),
                                              .body = PARLEY_LIT("{\"status\":503,\"code\":\"channel_busy\"}")});
 }
 
@@ -47,9 +49,15 @@ void channel_http_in(struct channel *channel, struct http_request *request)
   map_put(&channel->calls, call->id, call);
   buf_text(&url, channel->shared.public_url);
   buf_text(&url, request->target);
-  said = (parley_http_call){.size = sizeof said, .n_headers = request->n_headers, .method = request->method_name,
-                            .path = call_path(channel, request->path), .query = request->query, .url = buf_as_text(&url),
-                            .peer = net_address_format(http_peer(request), false, peer), .headers = request->headers, .body = request->body};
+  said = (parley_http_call){.size = sizeof said,
+                            .n_headers = request->n_headers,
+                            .method = request->method_name,
+                            .path = call_path(channel, request->path),
+                            .query = request->query,
+                            .url = buf_as_text(&url),
+                            .peer = net_address_format(http_peer(request), false, peer),
+                            .headers = request->headers,
+                            .body = request->body};
   channel_enter(channel);
   table->called(channel->instance, call->id, &said);
   channel_leave(channel, "called");
@@ -63,10 +71,13 @@ static void host_answer(const parley_host *host, uint64_t id, const parley_http_
 
   if (call == NULL)
     return; /* answered, timed out or never asked: no effect */
-  http_answer(call->request, &(struct http_answer){.code = answer->code >= 200 && answer->code < 600 ? answer->code : 500,
-                                                   .retry_after_s = (answer->retry_ms + 999) / 1000, .type = answer->type,
-                                                   .headers = answer->headers, .n_headers = answer->n_headers,
-                                                   .body = answer->body});
+  http_answer(call->request,
+              &(struct http_answer){.code = answer->code >= 200 && answer->code < 600 ? answer->code : 500,
+                                    .retry_after_s = (answer->retry_ms + 999) / 1000,
+                                    .type = answer->type,
+                                    .headers = answer->headers,
+                                    .n_headers = answer->n_headers,
+                                    .body = answer->body});
   free(call);
 }
 

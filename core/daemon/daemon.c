@@ -67,20 +67,19 @@ static void daemon_on_committed(uint64_t last_seq, void *arg)
  * --------------------------------------------------------------------------------------------------------------------------
  */
 
-/* Copies of plugins lie in a folder of our own beside the store (or in systemd's runtime directory), gone when we are.
- */
+/* Copies of plugins lie in a folder of our own, in systemd's runtime directory or where temporary files go: not beside the store,
+ * whose disk may be full when we start. Each copy's name goes as soon as it is loaded. */
 static int daemon_make_run_dir(struct daemon *daemon, struct buf *why)
 {
-  const char *runtime = getenv("RUNTIME_DIRECTORY");
-  parley_text path = daemon->conf->store.path;
-  size_t slash = path.len;
+  const char *runtime = getenv("RUNTIME_DIRECTORY"), *temporary = getenv("TMPDIR");
+  const char *parent = runtime != NULL ? runtime : temporary != NULL ? temporary : "/tmp";
 
-  while (slash > 0 && path.at[slash - 1] != '/')
-    slash--;
-  if (runtime != NULL && runtime[0] == '/')
-    snprintf(daemon->run_dir, sizeof daemon->run_dir, "%s/plugins-XXXXXX", runtime);
-  else
-    snprintf(daemon->run_dir, sizeof daemon->run_dir, "%.*s.parleyd-XXXXXX", (int)slash, path.at);
+  if (parent[0] != '/' || snprintf(daemon->run_dir, sizeof daemon->run_dir, "%s/parleyd-XXXXXX", parent) >=
+                              (int)sizeof daemon->run_dir) {
+    buf_printf(why, "RUNTIME_DIRECTORY or TMPDIR must be an absolute path of at most 200 bytes");
+    daemon->run_dir[0] = '\0';
+    return EX_CONFIG;
+  }
   if (mkdtemp(daemon->run_dir) != NULL)
     return EX_OK;
   buf_printf(why, "a folder %s cannot be made: %s", daemon->run_dir, strerror(errno));

@@ -26,7 +26,8 @@ static void deliver_op_over(struct deliver *deliver)
   deliver_maybe_gone(deliver);
 }
 
-/* --- Reading back from the store -------------------------------------------------------------------------------------------- */
+/* --- Reading back from the store
+ * -------------------------------------------------------------------------------------------- */
 
 struct claim_op {
   struct store_claim claim;
@@ -119,7 +120,8 @@ static void line_claim_all(struct line *line)
     line_claim(line, (enum lane)lane);
 }
 
-/* --- Taking and handing over -------------------------------------------------------------------------------------------------- */
+/* --- Taking and handing over
+ * -------------------------------------------------------------------------------------------------- */
 
 void deliver_take(struct deliver *deliver, const struct claim *claim)
 {
@@ -236,7 +238,9 @@ void line_pump(struct line *line)
   }
 }
 
-/* --- Outcomes ------------------------------------------------------------------------------------------------------------------- */
+/* --- Outcomes
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 static void hold_good(struct line *line, parley_text destination, int64_t mono_ms)
 {
@@ -357,7 +361,8 @@ void outbound_settle(struct outbound *out, const parley_outcome *outcome)
   settle->outcome = outcome->result;
   settle->code = arena_text(out->arena, outcome->code);
   settle->detail = arena_text(out->arena, outcome->detail);
-  settle->retry_at_ms = settle->ended_ms + retry_pause_ms(out->claim.attempt, outcome->retry_ms, out->deliver->shared.env);
+  settle->retry_at_ms =
+      settle->ended_ms + retry_pause_ms(out->claim.attempt, outcome->retry_ms, out->deliver->shared.env);
   for (uint32_t i = 0; i < outcome->n_ids; i++)
     ids[i] = arena_text(out->arena, outcome->ids[i]);
   settle->provider_ids = ids;
@@ -412,7 +417,9 @@ void deliver_roomier(struct deliver *deliver, struct channel *channel)
   line_pump(line);
 }
 
-/* --- Receipts --------------------------------------------------------------------------------------------------------------------- */
+/* --- Receipts
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 struct receipt_op {
   struct store_receipt receipt;
@@ -430,7 +437,8 @@ static void receipt_park(struct receipt_op *call)
   char id[ID_TEXT_MAX];
 
   id_format("msg", op->message, id);
-  log_line(call->deliver->shared.log, PARLEY_WARN, "event=receipt_orphan channel=%.*s msg=%s", TEXT_ARG(op->channel), id);
+  log_line(call->deliver->shared.log, PARLEY_WARN, "event=receipt_orphan channel=%.*s msg=%s", TEXT_ARG(op->channel),
+           id);
   op->provider_id = arena_text(call->arena, parley_text_of(id));
   op->message = 0;
   arena_free(&op->op.arena);
@@ -458,7 +466,8 @@ static void deliver_on_receipt(struct store_op *op)
   free(call);
 }
 
-void deliver_receipt(struct deliver *deliver, struct channel *channel, const parley_receipt *receipt, parley_done *done, void *arg)
+void deliver_receipt(struct deliver *deliver, struct channel *channel, const parley_receipt *receipt, parley_done *done,
+                     void *arg)
 {
   struct receipt_op *call = xcalloc(1, sizeof *call);
   struct store_receipt *op = &call->receipt;
@@ -485,7 +494,8 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
   store_submit(deliver->shared.store, &op->op);
 }
 
-/* --- Expiry, lapses, orphans: once a second, and at the start ---------------------------------------------------------------------- */
+/* --- Expiry, lapses, orphans: once a second, and at the start
+ * ---------------------------------------------------------------------- */
 
 struct sweep_op {
   union {
@@ -612,7 +622,9 @@ static void deliver_on_sweep(uv_timer_t *timer)
   deliver_sweep(deliver);
 }
 
-/* --- Life --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Life
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 struct deliver *deliver_new(const struct deliver_shared *shared)
 {
@@ -754,8 +766,8 @@ static void deliver_on_closed(uv_handle_t *handle)
 
 static void deliver_maybe_gone(struct deliver *deliver)
 {
-  if (deliver->closed == NULL || deliver->ops > 0 || deliver->in_flight.count > 0 || deliver->probes.count > 0 || !list_empty(&deliver->unsettled) ||
-      uv_is_closing((uv_handle_t *)&deliver->sweep))
+  if (deliver->closed == NULL || deliver->ops > 0 || deliver->in_flight.count > 0 || deliver->probes.count > 0 ||
+      !list_empty(&deliver->unsettled) || uv_is_closing((uv_handle_t *)&deliver->sweep))
     return;
   for (struct list *node = deliver->lines.next, *next; node != &deliver->lines; node = next) {
     next = node->next;

@@ -23,6 +23,16 @@ struct json_in {
   struct arena *arena; /* texts are borrowed from the json_t: keep that as long as the texts */
   struct problems *problems;
 };
+/* Every reader is asked, so that all that is wrong is told at once; true when all are content. */
+#define JSON_IN_ALL(...) json_in_all((const bool[]){__VA_ARGS__}, sizeof((const bool[]){__VA_ARGS__}) / sizeof(bool))
+static inline bool json_in_all(const bool *good, size_t count)
+{
+  bool all = true;
+
+  for (size_t i = 0; i < count; i++)
+    all = all && good[i];
+  return all;
+}
 bool json_in_text(const struct json_in *in, const char *name, size_t bytes_max, parley_text *ret);
 bool json_in_bool(const struct json_in *in, const char *name, bool *ret);
 bool json_in_int(const struct json_in *in, const char *name, int64_t min, int64_t max, int64_t *ret);

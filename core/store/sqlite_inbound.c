@@ -1,12 +1,14 @@
 /* sqlite_inbound.c - what comes in: messages from customers and touchpoints, each once. */
-#include "sqlite_write.h"
 #include "core/base/text.h"
+#include "sqlite_write.h"
 #include <string.h>
 
 #define SEEN_TWINS_MAX 16
 #define CLOCK_AHEAD_MAX_MS 300000 /* a provider's time further ahead than this is wrong: ours is taken */
 
-/* --- once -------------------------------------------------------------------------------------------------------------------- */
+/* --- once
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 struct seen { /* key of something that may come twice */
   uint64_t h;
@@ -16,8 +18,8 @@ struct seen { /* key of something that may come twice */
 };
 
 /* kind, channel and the sender's own key, apart from each other by NUL. */
-static struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key, const uint8_t *sha256,
-                             struct arena *arena)
+static struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key,
+                             const uint8_t *sha256, struct arena *arena)
 {
   sqlite3_stmt *get = db_sql(round->db, "SELECT what, id, body_hash FROM seen WHERE h=?");
   struct seen seen = {0};
@@ -60,7 +62,8 @@ static void seen_put(struct round *round, const struct seen *seen, id64 id, cons
   db_run(round->db, put);
 }
 
-/* --- a message from a customer ---------------------------------------------------------------------------------------------------- */
+/* --- a message from a customer
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void inbound_first(struct round *round, struct store_inbound *in, const struct seen *seen)
 {
@@ -131,12 +134,14 @@ static void conversation_join(struct round *round, struct store_inbound *in, con
 static void inbound_insert(struct round *round, const struct store_inbound *in, id64 identity, int64_t at_ms)
 {
   sqlite3_stmt *put = db_sql(
-      round->db, "INSERT INTO message(id, dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before,"
-                 " flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
-                 " in_reply_to, reason, decision, body)"
-                 " VALUES(?,1,?,?,?,?,0,?,?,0,0,?,?,0,0,?,?,'','',?,?,?,?,'','',?)");
+      round->db,
+      "INSERT INTO message(id, dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before,"
+      " flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
+      " in_reply_to, reason, decision, body)"
+      " VALUES(?,1,?,?,?,?,0,?,?,0,0,?,?,0,0,?,?,'','',?,?,?,?,'','',?)");
   bool apart = in->body.len > BODY_INLINE_MAX;
-  uint32_t flags = (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0);
+  uint32_t flags =
+      (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0);
 
   bind_id(put, 1, in->message);
   bind_int(put, 2, in->kind);
@@ -184,7 +189,8 @@ static void replied(struct round *round, const struct store_inbound *in)
     return;
   if (!id_parse("msg", in->in_reply_to, &message))
     by_ref = provider_ref_find(round, in->channel, in->in_reply_to, &message, &step, &part);
-  if (message == 0 || !life_load(round, message, NULL, in->now_ms, in->op.arena, &life) || life.customer != in->customer)
+  if (message == 0 || !life_load(round, message, NULL, in->now_ms, in->op.arena, &life) ||
+      life.customer != in->customer)
     return;
   row = by_ref ? life_row_of(&life, step) : life_row_of_channel(&life, in->channel);
   if (row < 0)
@@ -205,7 +211,8 @@ static void inbound_tell(struct round *round, const struct store_inbound *in, id
   if (in->flags & PARLEY_AUTOMATIC)
     buf_str(data, ",\"automatic\":true");
   buf_char(data, '}');
-  round_event(round, "message.received", at_ms, in->customer, identity, in->conversation, in->message, buf_as_text(data));
+  round_event(round, "message.received", at_ms, in->customer, identity, in->conversation, in->message,
+              buf_as_text(data));
 }
 
 static int64_t occurred_ms(int64_t at_ms, int64_t now_ms)
@@ -251,7 +258,9 @@ parley_status write_inbound(struct round *round, struct store_op *op)
   return PARLEY_OK;
 }
 
-/* --- touchpoints -------------------------------------------------------------------------------------------------------------------- */
+/* --- touchpoints
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static void touchpoint_first(struct round *round, struct store_touchpoint *touch, uint64_t seq)
 {

@@ -1,15 +1,19 @@
-/* sqlite_life.c - one message with its begun deliveries: read, moved by route's advance(), written back. Everything that
- * happens to a message after it was accepted goes through life_advance(), so that counters, events and wake times agree. */
-#include "sqlite_write.h"
+/* sqlite_life.c - one message with its begun deliveries: read, moved by route's advance(), written back. Everything
+ * that happens to a message after it was accepted goes through life_advance(), so that counters, events and wake times
+ * agree. */
 #include "core/base/text.h"
+#include "sqlite_write.h"
 #include <jansson.h>
 
-/* --- reading ----------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ----------------------------------------------------------------------------------------------------------------- */
 
-static bool message_read(struct round *round, id64 message, struct life *life, parley_bytes *ret_decision, uint32_t *ret_n_steps)
+static bool message_read(struct round *round, id64 message, struct life *life, parley_bytes *ret_decision,
+                         uint32_t *ret_n_steps)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT dir, customer, identity, conversation, api_key, created, expires, flags, class,"
-                                        " n_steps, n_go, end_state, topic, key, decision FROM message WHERE id=?");
+  sqlite3_stmt *get =
+      db_sql(round->db, "SELECT dir, customer, identity, conversation, api_key, created, expires, flags, class,"
+                        " n_steps, n_go, end_state, topic, key, decision FROM message WHERE id=?");
 
   bind_id(get, 1, message);
   if (!db_step(round->db, get))
@@ -78,9 +82,10 @@ static void row_read(sqlite3_stmt *get, struct life *life)
 static void rows_read(struct round *round, struct life *life)
 {
   sqlite3_stmt *get = db_sql(
-      round->db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, cancelled, query, id,"
-                 " identity, channel, channel_kind, address_kind, address, provider_id, provider_ids, degraded, reason,"
-                 " outcome, parts, part_delivered, part_read, wake, until, within FROM delivery WHERE message=? ORDER BY step");
+      round->db,
+      "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, cancelled, query, id,"
+      " identity, channel, channel_kind, address_kind, address, provider_id, provider_ids, degraded, reason,"
+      " outcome, parts, part_delivered, part_read, wake, until, within FROM delivery WHERE message=? ORDER BY step");
 
   bind_id(get, 1, life->id);
   while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(round->db, get))
@@ -165,7 +170,9 @@ int life_row_of_channel(const struct life *life, parley_text channel)
   return -1;
 }
 
-/* --- claims -------------------------------------------------------------------------------------------------------------------- */
+/* --- claims
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static void claim_provider_ids(struct life *life, const struct life_row *row, struct claim *ret)
 {
@@ -230,8 +237,9 @@ static void claim_fill(struct round *round, struct life *life, size_t at, struct
 /* State, attempt, token and session; the attempt that is open is this row. */
 static void row_claim(struct round *round, struct life *life, size_t at, int64_t now_ms)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE delivery SET state=1, attempt=?, token=?, session=?, attempt_started=?, query=0,"
-                                        " wake=0 WHERE message=? AND step=?");
+  sqlite3_stmt *put =
+      db_sql(round->db, "UPDATE delivery SET state=1, attempt=?, token=?, session=?, attempt_started=?, query=0,"
+                        " wake=0 WHERE message=? AND step=?");
   struct delivery_facts *facts = &life->facts[at];
 
   facts->state = DELIVERY_SENDING;
@@ -265,13 +273,15 @@ void life_claim(struct round *round, struct life *life, size_t at, int64_t now_m
   ret->query = query;
 }
 
-/* --- a step begins ----------------------------------------------------------------------------------------------------------------- */
+/* --- a step begins
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* On an ordered channel a message goes at once only when nothing of that customer is open there. */
 static bool channel_is_free(struct round *round, const struct begin *begin)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT 1 FROM delivery WHERE channel=? AND customer=? AND ordered=1 AND state<3"
-                                        " AND held=0 LIMIT 1");
+  sqlite3_stmt *get =
+      db_sql(round->db, "SELECT 1 FROM delivery WHERE channel=? AND customer=? AND ordered=1 AND state<3"
+                        " AND held=0 LIMIT 1");
   bool open;
 
   if (!(begin->channel->flags & PARLEY_ORDERED))
@@ -286,9 +296,10 @@ static bool channel_is_free(struct round *round, const struct begin *begin)
 bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id)
 {
   sqlite3_stmt *put = db_sql(
-      round->db, "INSERT INTO delivery(message, step, id, customer, identity, conversation, channel, channel_kind, lane, state,"
-                 " due, wake, expires, attempt, token, session, ordered, started, attempt_started, address_kind, address,"
-                 " until, within) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+      round->db,
+      "INSERT INTO delivery(message, step, id, customer, identity, conversation, channel, channel_kind, lane, state,"
+      " due, wake, expires, attempt, token, session, ordered, started, attempt_started, address_kind, address,"
+      " until, within) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   const struct decided_step *decided = begin->decided;
   bool now = begin->channel != NULL && begin->channel->room != NULL && begin->due_ms <= begin->now_ms &&
              channel_is_free(round, begin) && round_take_seat(round, &begin->channel->room->room[begin->lane]);
@@ -365,14 +376,17 @@ static void life_begin(struct round *round, struct life *life, uint32_t step, st
   claim_fill(round, life, at, *next);
 }
 
-/* --- what happened --------------------------------------------------------------------------------------------------------------------- */
+/* --- what happened
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static void row_write(struct round *round, const struct life *life, size_t at)
 {
   sqlite3_stmt *put = db_sql(
-      round->db, "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
-                 " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
-                 " degraded=?, reason=? WHERE message=? AND step=?");
+      round->db,
+      "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
+      " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
+      " degraded=?, reason=? WHERE message=? AND step=?");
   const struct delivery_facts *facts = &life->facts[at];
   const struct life_row *row = &life->rows[at];
 
@@ -402,8 +416,9 @@ static void row_write(struct round *round, const struct life *life, size_t at)
 
 struct claim *life_claim_next_ordered(struct round *round, const struct life *ended, size_t row)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT message, step, state, due, lane, query FROM delivery WHERE channel=? AND"
-                                        " customer=? AND ordered=1 AND state<3 AND held=0 ORDER BY message, step LIMIT 1");
+  sqlite3_stmt *get =
+      db_sql(round->db, "SELECT message, step, state, due, lane, query FROM delivery WHERE channel=? AND"
+                        " customer=? AND ordered=1 AND state<3 AND held=0 ORDER BY message, step LIMIT 1");
   const struct policy_channel *channel =
       ended->policy == NULL ? NULL : policy_find_channel(ended->policy, ended->rows[row].channel);
   struct life loaded, *life = &loaded;
@@ -491,15 +506,16 @@ static bool maybe_twice(const struct life *life)
   return false;
 }
 
-static void life_tell(struct round *round, const struct life *life, const struct happened *happened, enum message_state after,
-                      const char *reason)
+static void life_tell(struct round *round, const struct life *life, const struct happened *happened,
+                      enum message_state after, const char *reason)
 {
   struct buf *data = &round->scratch;
 
   buf_clear(data);
   buf_str(data, "{\"status\":");
   buf_json_str(data, message_state_name(after));
-  if (happened->what != HAPPEN_CANCEL && happened->what != HAPPEN_EXPIRE && happened->delivery < life->message.n_deliveries) {
+  if (happened->what != HAPPEN_CANCEL && happened->what != HAPPEN_EXPIRE &&
+      happened->delivery < life->message.n_deliveries) {
     buf_str(data, ",\"channel\":");
     buf_json_text(data, life->rows[happened->delivery].channel);
   }
@@ -514,8 +530,8 @@ static void life_tell(struct round *round, const struct life *life, const struct
   if (maybe_twice(life))
     buf_str(data, ",\"possible_duplicate\":true");
   buf_char(data, '}');
-  round_event(round, "message.status", life->message.now_ms, life->customer, life->identity, life->conversation, life->id,
-              buf_as_text(data));
+  round_event(round, "message.status", life->message.now_ms, life->customer, life->identity, life->conversation,
+              life->id, buf_as_text(data));
 }
 
 static void address_suppress(struct round *round, const struct life *life, size_t at)
@@ -527,7 +543,8 @@ static void address_suppress(struct round *round, const struct life *life, size_
     suppression_add(round, &identity, "hard_bounce", life->message.now_ms, life->customer);
 }
 
-struct advanced life_advance(struct round *round, struct life *life, const struct happened *happened, struct claim **next)
+struct advanced life_advance(struct round *round, struct life *life, const struct happened *happened,
+                             struct claim **next)
 {
   enum message_state before = life_state(life), after;
   bool was_maybe_twice = maybe_twice(life);

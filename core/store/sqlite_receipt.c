@@ -1,7 +1,7 @@
-/* sqlite_receipt.c - what providers report: by message id, or by a provider id that an attempt brought back. A report that is
- * earlier than the answer to the attempt is parked for a day, and joined when the attempt settles. */
-#include "sqlite_write.h"
+/* sqlite_receipt.c - what providers report: by message id, or by a provider id that an attempt brought back. A report
+ * that is earlier than the answer to the attempt is parked for a day, and joined when the attempt settles. */
 #include "core/base/text.h"
+#include "sqlite_write.h"
 
 #define TWINS_MAX 16
 #define PARKED_MAX 100000 /* beyond, the provider has to come again */
@@ -49,8 +49,9 @@ bool provider_ref_find(struct round *round, parley_text channel, parley_text id,
 
 void provider_ref_put(struct round *round, parley_text channel, parley_text id, id64 message, uint32_t step, int part)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO provider_ref(h, channel, provider_id, message, step, part)"
-                                        " VALUES(?, ?, ?, ?, ?, ?)");
+  sqlite3_stmt *put =
+      db_sql(round->db, "INSERT OR REPLACE INTO provider_ref(h, channel, provider_id, message, step, part)"
+                        " VALUES(?, ?, ?, ?, ?, ?)");
   uint64_t h;
 
   db_reset(ref_seek(round, channel, id, &h));
@@ -63,7 +64,8 @@ void provider_ref_put(struct round *round, parley_text channel, parley_text id, 
   db_run(round->db, put);
 }
 
-/* --- applying one ------------------------------------------------------------------------------------------------------------------ */
+/* --- applying one
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* One part of several: the delivery is delivered, or read, when all its parts are. */
 static bool part_counts(struct life_row *row, int part, uint32_t kind)
@@ -165,12 +167,15 @@ bool receipt_apply(struct round *round, struct life *life, size_t row, int part,
   return !adv.ignored;
 }
 
-/* --- parking ----------------------------------------------------------------------------------------------------------------------- */
+/* --- parking
+ * -----------------------------------------------------------------------------------------------------------------------
+ */
 
 static void park_put(struct round *round, const struct store_receipt *receipt)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO park(id, h, channel, provider_id, receipt, outcome, at, code, detail, parked)"
-                                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  sqlite3_stmt *put =
+      db_sql(round->db, "INSERT INTO park(id, h, channel, provider_id, receipt, outcome, at, code, detail, parked)"
+                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
   bind_id(put, 1, id_next(&round->store->ids));
   bind_id(put, 2, ref_hash(round, receipt->channel, receipt->provider_id));
@@ -190,8 +195,9 @@ static void park_put(struct round *round, const struct store_receipt *receipt)
 static bool park_take(struct round *round, const struct life_row *row, parley_text id, struct arena *arena,
                       struct receipt *ret)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT id, receipt, outcome, at, code, detail FROM park WHERE h=? AND channel=? AND"
-                                        " provider_id=? ORDER BY id LIMIT 1");
+  sqlite3_stmt *get =
+      db_sql(round->db, "SELECT id, receipt, outcome, at, code, detail FROM park WHERE h=? AND channel=? AND"
+                        " provider_id=? ORDER BY id LIMIT 1");
   sqlite3_stmt *drop = db_sql(round->db, "DELETE FROM park WHERE id=?");
   id64 parked;
 
@@ -221,7 +227,8 @@ static bool channel_reports(const struct life *life, size_t row)
   return channel == NULL || channel->receipts != 0 || (channel->flags & PARLEY_INBOUND) != 0;
 }
 
-void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids, struct claim **next)
+void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids,
+                   struct claim **next)
 {
   struct receipt receipt;
 
@@ -229,7 +236,8 @@ void receipts_join(struct round *round, struct life *life, size_t row, const par
     return;
   for (size_t i = 0; i < n_ids; i++)
     if (ids[i].len > 0)
-      provider_ref_put(round, life->rows[row].channel, ids[i], life->id, life->facts[row].step, n_ids > 1 ? (int)i : -1);
+      provider_ref_put(round, life->rows[row].channel, ids[i], life->id, life->facts[row].step,
+                       n_ids > 1 ? (int)i : -1);
   if (round->store->n_parked == 0)
     return;
   for (size_t i = 0; i < n_ids; i++)

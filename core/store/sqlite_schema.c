@@ -1,10 +1,10 @@
 /* sqlite_schema.c - tables, and how a file of an older version becomes one of ours.
  *
  * Ids and event seqs come from one rising source, so all but few tables are appended in key order. `message` is never
- * updated: what changes is narrow and stands in `delivery`. Tables idem_YYYYMMDD and timeline_recent/timeline are written
- * behind (sqlite_tail.c) and can be rebuilt from `answer`, `message` and `event` beyond their mark. */
-#include "sqlite.h"
+ * updated: what changes is narrow and stands in `delivery`. Tables idem_YYYYMMDD and timeline_recent/timeline are
+ * written behind (sqlite_tail.c) and can be rebuilt from `answer`, `message` and `event` beyond their mark. */
 #include "core/base/text.h"
+#include "sqlite.h"
 #include <string.h>
 
 #define SCHEMA_QUICK_CHECK_BYTES ((int64_t)64 << 20) /* a larger file is not read through at each start */
@@ -17,17 +17,19 @@ static const char schema_1[] =
     /* how far a written-behind table has got: every id up to `upto` is in it */
     "CREATE TABLE mark(name TEXT PRIMARY KEY, upto) WITHOUT ROWID;"
 
-    /* decision: decision_write()'s JSON. n_go: steps decided as sendable. end_state: enum message_state of one that has no
-     * delivery, else -1. body: empty when flags has MESSAGE_BODY_APART. */
-    "CREATE TABLE message(id INTEGER PRIMARY KEY, dir, kind, customer, identity, conversation, api_key, created, at, expires,"
+    /* decision: decision_write()'s JSON. n_go: steps decided as sendable. end_state: enum message_state of one that has
+     * no delivery, else -1. body: empty when flags has MESSAGE_BODY_APART. */
+    "CREATE TABLE message(id INTEGER PRIMARY KEY, dir, kind, customer, identity, conversation, api_key, created, at, "
+    "expires,"
     " not_before, flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
     " in_reply_to, reason, decision, body);"
     "CREATE TABLE body(message INTEGER PRIMARY KEY, bytes);"
     "CREATE TABLE raw(message INTEGER PRIMARY KEY, bytes);"
 
-    /* Begun steps only. started: the step; attempt_started: its newest attempt. facts: FACT_*. due: QUEUED, not before. wake: when expiry or a lapsed `within` must be looked at; 0:
-     * nothing to look at. query: the next claim asks instead of sending. parts: how many provider ids; part_delivered,
-     * part_read: one bit for each. degraded, provider_ids: JSON arrays or ''. */
+    /* Begun steps only. started: the step; attempt_started: its newest attempt. facts: FACT_*. due: QUEUED, not before.
+     * wake: when expiry or a lapsed `within` must be looked at; 0: nothing to look at. query: the next claim asks
+     * instead of sending. parts: how many provider ids; part_delivered, part_read: one bit for each. degraded,
+     * provider_ids: JSON arrays or ''. */
     "CREATE TABLE delivery(message, step, id, customer, identity, conversation, channel, channel_kind, lane, state,"
     " facts DEFAULT 0, due, wake, expires, attempt, token, session, held DEFAULT 0, maybe_twice DEFAULT 0,"
     " cancelled DEFAULT 0, query DEFAULT 0, ordered, handed DEFAULT 0, started, attempt_started, outcome DEFAULT 0,"
@@ -39,8 +41,8 @@ static const char schema_1[] =
     "CREATE INDEX delivery_wake ON delivery(wake) WHERE wake>0;"
     "CREATE INDEX delivery_ordered ON delivery(channel, customer) WHERE ordered=1 AND state<3;"
     "CREATE INDEX delivery_held ON delivery(message) WHERE held=1;"
-    /* Ended attempts; the open one is its delivery while that is SENDING. The token names it: an attempt that cost nothing
-     * gives its number back. */
+    /* Ended attempts; the open one is its delivery while that is SENDING. The token names it: an attempt that cost
+     * nothing gives its number back. */
     "CREATE TABLE attempt(message, step, token, id, number, started, ended, outcome, code, detail, provider_id,"
     " PRIMARY KEY(message, step, token)) WITHOUT ROWID;"
     /* h: hash of channel and provider id; a twin of another id goes to h+1 */
@@ -57,7 +59,8 @@ static const char schema_1[] =
     "CREATE TABLE business_key(h INTEGER PRIMARY KEY, key, message, at);"
 
     /* conversation: the open one, or 0. flags: CUSTOMER_* */
-    "CREATE TABLE customer(id INTEGER PRIMARY KEY, merged_into, created, updated, flags, conversation, name, locale, timezone,"
+    "CREATE TABLE customer(id INTEGER PRIMARY KEY, merged_into, created, updated, flags, conversation, name, locale, "
+    "timezone,"
     " attributes, tags);"
     "CREATE INDEX customer_merged ON customer(merged_into) WHERE merged_into>0;"
     /* h: identity_hash(kind, value), a twin of another one goes to h+1. customer 0: nobody's any more. */
@@ -71,7 +74,8 @@ static const char schema_1[] =
     "CREATE INDEX suppression_h ON suppression(h) WHERE removed=0;"
     "CREATE INDEX suppression_live ON suppression(id) WHERE removed=0;"
 
-    "CREATE TABLE conversation(id INTEGER PRIMARY KEY, customer, identity, state, assignee, tags, channel, channel_kind,"
+    "CREATE TABLE conversation(id INTEGER PRIMARY KEY, customer, identity, state, assignee, tags, channel, "
+    "channel_kind,"
     " subject, opened, updated, closed, last_inbound, version);"
     "CREATE INDEX conversation_customer ON conversation(customer);"
     "CREATE INDEX conversation_state ON conversation(state);"
@@ -84,7 +88,8 @@ static const char schema_1[] =
     "CREATE TABLE media(id INTEGER PRIMARY KEY, sha256, type, name, at, bytes);"
     "CREATE UNIQUE INDEX media_sha256 ON media(sha256);"
     "CREATE TABLE feed_cursor(subscription INTEGER PRIMARY KEY, cursor);"
-    "CREATE TABLE feed_pending(subscription, seq, customer, attempts, due, dead, last_error, PRIMARY KEY(subscription, seq))"
+    "CREATE TABLE feed_pending(subscription, seq, customer, attempts, due, dead, last_error, PRIMARY KEY(subscription, "
+    "seq))"
     " WITHOUT ROWID;"
     "CREATE INDEX feed_due ON feed_pending(subscription, dead, due);";
 
@@ -107,7 +112,8 @@ static parley_status schema_refuse(const struct db *db, struct buf *reterr_why, 
   return PARLEY_FAILED;
 }
 
-/* The secret signs cursors and links, the hash key spreads strangers' keys over our tables: both are made with the file. */
+/* The secret signs cursors and links, the hash key spreads strangers' keys over our tables: both are made with the
+ * file. */
 static void schema_seed(struct db *db, const struct env *env)
 {
   uint8_t secret[32], hash_key[sizeof(struct hash_key)];
@@ -182,12 +188,14 @@ parley_status schema_open(struct db *db, const struct env *env, struct buf *rete
   if ((application != 0 || version != 0 || n_tables != 0) && application != SCHEMA_APPLICATION_ID)
     return schema_refuse(db, reterr_why, "belongs to another program (its application id is not Parley's)");
   if (version > SCHEMA_VERSION && db_int_of(db, "SELECT value FROM meta WHERE name='readable_from'") > SCHEMA_VERSION) {
-    buf_printf(reterr_why, "store: %s: was written by a newer Parley (schema %lld; this one knows %d): run that or a newer one",
+    buf_printf(reterr_why,
+               "store: %s: was written by a newer Parley (schema %lld; this one knows %d): run that or a newer one",
                sqlite3_db_filename(db->handle, "main"), (long long)version, SCHEMA_VERSION);
     return PARLEY_FAILED;
   }
   if (n_tables > 0 && schema_damaged(db))
-    return schema_refuse(db, reterr_why, "is damaged (PRAGMA quick_check); restore a backup, or run `parley store check`");
+    return schema_refuse(db, reterr_why,
+                         "is damaged (PRAGMA quick_check); restore a backup, or run `parley store check`");
   db_tune(db, WRITER_CACHE_KIB);
   schema_migrate(db, env, version);
   if (db->error != 0)

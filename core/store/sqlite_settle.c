@@ -1,11 +1,12 @@
-/* sqlite_settle.c - what becomes of deliveries: outcomes, orphans of a dead session, time that runs out, cancel and resolve.
- * All of it goes through life_advance(). */
-#include "sqlite_write.h"
+/* sqlite_settle.c - what becomes of deliveries: outcomes, orphans of a dead session, time that runs out, cancel and
+ * resolve. All of it goes through life_advance(). */
 #include "core/base/text.h"
+#include "sqlite_write.h"
 
 #define SWEEP_AGAIN_MS 60000 /* a wake time that changed nothing is looked at again so much later */
 
-/* --- attempts ---------------------------------------------------------------------------------------------------------------- */
+/* --- attempts
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 struct ended { /* one attempt that is over */
   id64 message;
@@ -18,8 +19,9 @@ struct ended { /* one attempt that is over */
 /* A late success takes the place of the "unknown" that stood for the same token. */
 static void attempt_put(struct round *round, const struct ended *ended)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO attempt(message, step, token, id, number, started, ended,"
-                                        " outcome, code, detail, provider_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  sqlite3_stmt *put =
+      db_sql(round->db, "INSERT OR REPLACE INTO attempt(message, step, token, id, number, started, ended,"
+                        " outcome, code, detail, provider_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
   bind_id(put, 1, ended->message);
   bind_int(put, 2, ended->step);
@@ -75,7 +77,9 @@ static parley_text words_as_json(const struct store_settle *settle, struct arena
   return text;
 }
 
-/* --- settle -------------------------------------------------------------------------------------------------------------------- */
+/* --- settle
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 /* What the outcome says beside the state. In memory only: life_advance() writes it, or nothing. */
 static void settle_note(struct store_settle *settle, struct life *life, size_t at)
@@ -148,14 +152,22 @@ parley_status write_settle(struct round *round, struct store_op *op)
   return PARLEY_OK;
 }
 
-/* --- orphans -------------------------------------------------------------------------------------------------------------------- */
+/* --- orphans
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
-struct orphan { id64 message; uint32_t step, number; uint64_t token; int64_t started_ms; };
+struct orphan {
+  id64 message;
+  uint32_t step, number;
+  uint64_t token;
+  int64_t started_ms;
+};
 
 static size_t orphans_read(struct round *round, struct orphan *orphans, size_t limit)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT message, step, attempt, token, attempt_started FROM delivery WHERE state=1 AND"
-                                        " session<? LIMIT ?");
+  sqlite3_stmt *get =
+      db_sql(round->db, "SELECT message, step, attempt, token, attempt_started FROM delivery WHERE state=1 AND"
+                        " session<? LIMIT ?");
   size_t n = 0;
 
   bind_int(get, 1, round->store->session);
@@ -204,7 +216,9 @@ parley_status write_orphans(struct round *round, struct store_op *op)
   return PARLEY_OK;
 }
 
-/* --- time --------------------------------------------------------------------------------------------------------------------------- */
+/* --- time
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static void wake_put(struct round *round, id64 message, int64_t wake_ms)
 {
@@ -232,7 +246,10 @@ static void sweep_one(struct round *round, struct store_sweep *sweep, id64 messa
   if (next == NULL && !adv.ignored)
     next = life_claim_next_ordered(round, life, life->message.n_deliveries - 1);
   if (adv.ignored)
-    wake_put(round, message, adv.wake_ms > sweep->now_ms ? adv.wake_ms : adv.wake_ms == 0 ? 0 : sweep->now_ms + SWEEP_AGAIN_MS);
+    wake_put(round, message,
+             adv.wake_ms > sweep->now_ms ? adv.wake_ms
+             : adv.wake_ms == 0          ? 0
+                                         : sweep->now_ms + SWEEP_AGAIN_MS);
   if (next != NULL)
     sweep->claims[sweep->n_claims++] = *next;
 }
@@ -259,7 +276,8 @@ parley_status write_sweep(struct round *round, struct store_op *op)
   return PARLEY_OK;
 }
 
-/* --- an operator's or a sender's word --------------------------------------------------------------------------------------------- */
+/* --- an operator's or a sender's word
+ * --------------------------------------------------------------------------------------------- */
 
 parley_status write_cancel(struct round *round, struct store_op *op)
 {

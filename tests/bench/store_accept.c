@@ -1,9 +1,10 @@
-/* store_accept - what accepting costs inside the store: messages with an Idempotency-Key, 90 % to customers it knows, claimed
- * at once, and settled as sent when asked.
+/* store_accept - what accepting costs inside the store: messages with an Idempotency-Key, 90 % to customers it knows,
+ * claimed at once, and settled as sent when asked.
  *
  * usage: store_accept -p FILE [-n MESSAGES=200000] [-k KNOWN=100000] [-f IN_FLIGHT=32] [-s] [-o]
- * Fills the store with KNOWN customers first; -o: FILE is one that an earlier run has filled. IN_FLIGHT ops wait at any time, so that a round holds about half of them.
- * One line of JSON; CPU in microseconds a message, of the whole process and without the loop thread. */
+ * Fills the store with KNOWN customers first; -o: FILE is one that an earlier run has filled. IN_FLIGHT ops wait at any
+ * time, so that a round holds about half of them. One line of JSON; CPU in microseconds a message, of the whole process
+ * and without the loop thread. */
 #include "core/base/arena.h"
 #include "core/base/env.h"
 #include "core/base/text.h"
@@ -51,7 +52,8 @@ static double cpu_us(int who)
   struct rusage use;
 
   getrusage(who, &use);
-  return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+  return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+         (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
 static struct policy *policy_make(struct lane_room *room)
@@ -78,7 +80,8 @@ static struct submission *submission_make(struct bench *bench, struct slot *slot
   bool known = bench->filling || random_next(bench) % 10 != 0;
   uint64_t number = bench->filling ? bench->submitted : known ? random_next(bench) % bench->known : random_next(bench);
 
-  snprintf(slot->address, sizeof(slot->address), "%s%012llu@customers.example", known ? "c" : "n", (unsigned long long)number);
+  snprintf(slot->address, sizeof(slot->address), "%s%012llu@customers.example", known ? "c" : "n",
+           (unsigned long long)number);
   submission->arena = arena;
   submission->policy = policy_ref(bench->policy);
   submission->topic = bench->policy->topics;
@@ -127,9 +130,13 @@ static void on_accepted(struct store_op *op)
 
   bench->failed += op->status != PARLEY_OK || claim == NULL;
   if (claim != NULL && bench->settles && !bench->filling) {
-    slot->settle = (struct store_settle){.message = claim->message, .token = claim->token, .handed = true,
-                                         .outcome = PARLEY_OUTCOME_ACCEPTED, .started_ms = claim->accepted_ms,
-                                         .ended_ms = claim->accepted_ms, .policy = bench->policy};
+    slot->settle = (struct store_settle){.message = claim->message,
+                                         .token = claim->token,
+                                         .handed = true,
+                                         .outcome = PARLEY_OUTCOME_ACCEPTED,
+                                         .started_ms = claim->accepted_ms,
+                                         .ended_ms = claim->accepted_ms,
+                                         .policy = bench->policy};
     slot->settle.op.kind = STORE_SETTLE;
     slot->settle.op.done = on_settled;
   }
@@ -158,7 +165,8 @@ static void slot_accept(struct slot *slot)
   if (!bench->filling) {
     snprintf(slot->key, sizeof(slot->key), "%016llx%016llx", (unsigned long long)random_next(bench),
              (unsigned long long)random_next(bench));
-    slot->idem = (struct store_idem){.api_key = 1, .route = parley_text_of("POST /v1/messages"), .key = parley_text_of(slot->key)};
+    slot->idem = (struct store_idem){
+        .api_key = 1, .route = parley_text_of("POST /v1/messages"), .key = parley_text_of(slot->key)};
     slot->accept.op.idem = &slot->idem;
     slot->accept.op.render = render;
   }
@@ -232,7 +240,8 @@ int main(int argc, char **argv)
          "\"longest_round_us\":%llu}\n",
          (unsigned long long)bench->done, (unsigned long long)bench->failed, (double)bench->n / wall_s,
          all_us / (double)bench->n, (all_us - loop_us) / (double)bench->n,
-         (double)(gauges.ops - before.ops) / (double)(gauges.rounds - before.rounds), (unsigned long long)gauges.longest_round_us);
+         (double)(gauges.ops - before.ops) / (double)(gauges.rounds - before.rounds),
+         (unsigned long long)gauges.longest_round_us);
   store_close(&bench->store, NULL, NULL);
   uv_run(&bench->loop, UV_RUN_DEFAULT);
   policy_unref(&bench->policy);

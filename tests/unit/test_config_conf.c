@@ -13,9 +13,10 @@ static const char *variable(const char *name)
 {
   static const struct {
     const char *name, *value;
-  } known[] = {{"KEY", "hunter-key-1"},    {"KEY2", "hunter-key-2"},   {"SHORT", "hunter"},      {"SPACE", "hunter hunter"},
-               {"FEED", FEED},             {"WEAK", "whsec_aHVudGVy"}, {"RAW", "hunterhunter"},  {"URL", "http://hunter:2@x/"},
-               {"PORT", "8081"}};
+  } known[] = {
+      {"KEY", "hunter-key-1"}, {"KEY2", "hunter-key-2"},   {"SHORT", "hunter"},     {"SPACE", "hunter hunter"},
+      {"FEED", FEED},          {"WEAK", "whsec_aHVudGVy"}, {"RAW", "hunterhunter"}, {"URL", "http://hunter:2@x/"},
+      {"PORT", "8081"}};
 
   for (size_t i = 0; i < COUNT_OF(known); i++)
     if (strcmp(name, known[i].name) == 0)
@@ -28,7 +29,8 @@ static struct conf *parse(const char *source, struct buf *why)
   struct conf *conf = NULL;
   parley_status st = conf_parse("etc/p.yaml", parley_text_of(source), variable, &conf, why);
 
-  ck_assert_msg((st == PARLEY_OK) == (conf != NULL) && (st == PARLEY_OK) == (why->len == 0), "%s", why->at ? why->at : "");
+  ck_assert_msg((st == PARLEY_OK) == (conf != NULL) && (st == PARLEY_OK) == (why->len == 0), "%s",
+                why->at ? why->at : "");
   return conf;
 }
 
@@ -172,7 +174,8 @@ static const struct {
     {V "server: { listen: 127.1:80 }", "2:19", "is no address and port"},
     {V "server: { listen: [1] }", "2:19", "server.listen: must be a text, not a list"},
     {V "server: { listen: }", "2:19", "server.listen: must be a text, not nothing"},
-    {V "server: { drain: 10 }", "2:18", "server.drain: '10' is no time: one number and one of ms s m h d, such as 30s; 0s to 1h"},
+    {V "server: { drain: 10 }", "2:18",
+     "server.drain: '10' is no time: one number and one of ms s m h d, such as 30s; 0s to 1h"},
     {V "server: { drain: 1h30 }", "2:18", "'1h30' is no time"},
     {V "server: { drain: -1s }", "2:18", "'-1s' is no time"},
     {V "server: { drain: 2h }", "2:18", "'2h' is out of range: 0s to 1h"},
@@ -198,9 +201,12 @@ static const struct {
     {V "server: { tls: { key: { env: KEY } } }", "2:16", "server.tls: 'cert' is missing; write `cert: tls.crt`"},
     {V "server: { keys: { name: x } }", "2:17", "server.keys: must be a list: [ ... ], not a mapping"},
     {V "server: { keys: [ x ] }", "2:19", "server.keys[0]: must be a mapping, not 'x'"},
-    {V "server: { keys: [ { name: a } ] }", "2:19", "server.keys[0]: 'secret' is missing; write `secret: { env: PARLEY_KEY }`"},
-    {V "server: { keys: [ { name: A, secret: { env: KEY }, scopes: [admin] } ] }", "2:27", "'A' is no name: 1 to 64 of a-z 0-9"},
-    {V "server: { keys: [ { name: a, secret: hunter2hunter2, scopes: [admin] } ] }", "2:38", "must not stand here in clear"},
+    {V "server: { keys: [ { name: a } ] }", "2:19",
+     "server.keys[0]: 'secret' is missing; write `secret: { env: PARLEY_KEY }`"},
+    {V "server: { keys: [ { name: A, secret: { env: KEY }, scopes: [admin] } ] }", "2:27",
+     "'A' is no name: 1 to 64 of a-z 0-9"},
+    {V "server: { keys: [ { name: a, secret: hunter2hunter2, scopes: [admin] } ] }", "2:38",
+     "must not stand here in clear"},
     {V "server: { keys: [ { name: a, secret: { env: SHORT }, scopes: [admin] } ] }", "2:38", "8 to 256 characters"},
     {V "server: { keys: [ { name: a, secret: { env: SPACE }, scopes: [admin] } ] }", "2:38", "visible ASCII only"},
     {V "server: { keys: [ { name: a, secret: { env: NONE }, scopes: [admin] } ] }", "2:45",
@@ -212,9 +218,11 @@ static const struct {
     {V "server: { keys: [ { name: a, secret: { env: KEY }, scopes: [admin], mode: tset } ] }", "2:75",
      "'tset' is not known: did you mean 'test'? One of: live, test"},
     {V "server: { keys: [ { name: a, secret: { env: KEY }, scopes: [admin] },\n"
-       "                  { name: a, secret: { env: KEY2 }, scopes: [admin] } ] }", "3:19", "two keys have the name 'a'"},
+       "                  { name: a, secret: { env: KEY2 }, scopes: [admin] } ] }",
+     "3:19", "two keys have the name 'a'"},
     {V "server: { keys: [ { name: a, secret: { env: KEY }, scopes: [admin] },\n"
-       "                  { name: b, secret: { env: KEY }, scopes: [admin] } ] }", "3:19", "same secret as the key in line 2"},
+       "                  { name: b, secret: { env: KEY }, scopes: [admin] } ] }",
+     "3:19", "same secret as the key in line 2"},
     {V "server: { egress: { allow: [10.0.0.0/33] } }", "2:29", "server.egress.allow: '10.0.0.0/33' is no net"},
     {V "server: { egress: { allow: [shop.example] } }", "2:29", "is no net"},
     {V "server: { egress: { allow: 10.0.0.0/8 } }", "2:28", "must be a list"},
@@ -223,7 +231,8 @@ static const struct {
     {V "server: { egress: { ports: [9000-8000] } }", "2:29", "'9000-8000' is no port"},
     {V "server: { origins: [\"https://x/y\"] }", "2:21", "is no origin such as https://desk.example"},
     {V "server: { origins: [\"*\"] }", "2:21", "is no origin"},
-    {V "store: { driver: postgres, url: { env: KEY } }", "2:18", "store.driver: 'postgres' is not built in yet: use sqlite"},
+    {V "store: { driver: postgres, url: { env: KEY } }", "2:18",
+     "store.driver: 'postgres' is not built in yet: use sqlite"},
     {V "store: { driver: sqlit }", "2:18", "'sqlit' is not known: did you mean 'sqlite'?"},
     {V "store: { url: x }", "2:15", "store.url: is for the driver postgres"},
     {V "store: { path: }", "2:16", "store.path: must be a text, not nothing"},
@@ -238,26 +247,35 @@ static const struct {
     {V "channels: { mail: {} }", "2:19", "channels.mail: 'plugin' is missing; write `plugin: email`"},
     {V "channels:\n  mail:\n", "3:8", "channels.mail: 'plugin' is missing"},
     {V "channels: { mail: { plugin: ../x } }", "2:29", "'../x' is no name"},
-    {V "channels: { mail: { plugin: email, rate: 50 } }", "2:42", "channels.mail.rate: '50' has no unit; write 50/s, 50/m or 50/h"},
+    {V "channels: { mail: { plugin: email, rate: 50 } }", "2:42",
+     "channels.mail.rate: '50' has no unit; write 50/s, 50/m or 50/h"},
     {V "channels: { mail: { plugin: email, rate: 0/s } }", "2:42", "'0/s' is no rate"},
     {V "channels: { mail: { plugin: email, rate: 5/d } }", "2:42", "'5/d' is no rate"},
-    {V "channels: { mail: { plugin: email, isolation: process } }", "2:47", "'process' is not built in yet: use inline"},
-    {V "channels: { mail: { plugin: email, on_unknown: resnd } }", "2:48", "did you mean 'resend'? One of: resend, query, hold"},
+    {V "channels: { mail: { plugin: email, isolation: process } }", "2:47",
+     "'process' is not built in yet: use inline"},
+    {V "channels: { mail: { plugin: email, on_unknown: resnd } }", "2:48",
+     "did you mean 'resend'? One of: resend, query, hold"},
     {V "channels: { mail: { plugin: email, in_flight: 0 } }", "2:47", "'0' is no number from 1 to 100000"},
-    {V "channels: { mail: { plugin: email, options: x } }", "2:45", "channels.mail.options: must be a mapping, not 'x'"},
+    {V "channels: { mail: { plugin: email, options: x } }", "2:45",
+     "channels.mail.options: must be a mapping, not 'x'"},
     {V "channels: { mail: { plugin: email, opions: {} } }", "2:36", "unknown key 'opions': did you mean 'options'?"},
     {V "topics: { orders: {} }", "2:19", "topics.orders: 'class' is missing; write `class: transactional`"},
     {V "topics: { orders: { class: transaction } }", "2:28",
-     "'transaction' is not known: did you mean 'transactional'? One of: critical, conversation, transactional, marketing"},
+     "'transaction' is not known: did you mean 'transactional'? One of: critical, conversation, transactional, "
+     "marketing"},
     {V "topics: { orders: { class: critical, expires_in: 999d } }", "2:50", "out of range: 1s to 90d"},
     {V "topics: { \"or ders\": { class: critical } }", "2:11", "a name has 1 to 64"},
-    {CH "plans: { default: [ { channel: mial } ] }", "3:32", "plans.default[0].channel: there is no channel 'mial': did you mean 'mail'?"},
-    {CH "plans: { default: [ { channel: telegram } ] }", "3:32", "there is no channel 'telegram'; the section channels"},
+    {CH "plans: { default: [ { channel: mial } ] }", "3:32",
+     "plans.default[0].channel: there is no channel 'mial': did you mean 'mail'?"},
+    {CH "plans: { default: [ { channel: telegram } ] }", "3:32",
+     "there is no channel 'telegram'; the section channels"},
     {CH "plans: { default: [ mail ] }", "3:21", "a step is a mapping: { channel: mail }"},
     {CH "plans: { default: [] }", "3:19", "plans.default: has no step"},
     {CH "plans: { default: { channel: mail } }", "3:19", "plans.default: must be a list"},
-    {CH "plans: { default: [ { channel: mail }, { channel: mail } ] }", "3:40", "the channel 'mail' is in this plan twice"},
-    {CH "plans: { default: [ { channel: mail, until: seen } ] }", "3:45", "'seen' is not known: did you mean 'sent'? One of: sent, delivered, read, replied"},
+    {CH "plans: { default: [ { channel: mail }, { channel: mail } ] }", "3:40",
+     "the channel 'mail' is in this plan twice"},
+    {CH "plans: { default: [ { channel: mail, until: seen } ] }", "3:45",
+     "'seen' is not known: did you mean 'sent'? One of: sent, delivered, read, replied"},
     {CH "plans: { default: [ { channel: mail, within: 10 } ] }", "3:46", "'10' is no time"},
     {CH "plans: { default: [ { until: sent } ] }", "3:21", "'channel' is missing"},
     {V "subscriptions: { a: { secret: { env: FEED } } }", "2:21", "'url' is missing"},
@@ -265,8 +283,10 @@ static const struct {
     {V "subscriptions: { a: { url: \"https://x\", secret: { env: WEAK } } }", "2:49", "the base64 of 24 to 64 bytes"},
     {V "subscriptions: { a: { url: \"https://x\", secret: { env: RAW } } }", "2:49", "whsec_"},
     {V "subscriptions: { a: { url: \"https://x\", secret: whsec_hunter } }", "2:49", "must not stand here in clear"},
-    {V "subscriptions: { a: { url: \"https://x\", secret: { env: FEED }, types: [foo] } }", "2:72", "'foo' is no event type"},
-    {V "subscriptions: { a: { url: \"https://x\", secret: { env: FEED }, types: [mes.*sage] } }", "2:72", "is no event type"},
+    {V "subscriptions: { a: { url: \"https://x\", secret: { env: FEED }, types: [foo] } }", "2:72",
+     "'foo' is no event type"},
+    {V "subscriptions: { a: { url: \"https://x\", secret: { env: FEED }, types: [mes.*sage] } }", "2:72",
+     "is no event type"},
     {V "log: { level: loud }", "2:15", "log.level: 'loud' is not known; one of: debug, info, warn, error"},
     {V "log: { format: xml }", "2:16", "'xml' is not known"},
     {V "server: { listen: &a 127.0.0.1:80 }", "2:19", "anchors"},
@@ -386,8 +406,17 @@ static const struct {
   bool ok;
   uint64_t bytes;
 } sizes[] = {
-    {"0", true, 0}, {"10", true, 10}, {"1K", true, 1024}, {"10M", true, 10485760}, {"1T", true, UINT64_C(1) << 40},
-    {"", false, 0}, {"K", false, 0}, {"10k", false, 0}, {"10 M", false, 0}, {"-1", false, 0}, {"99999999999999G", false, 0},
+    {"0", true, 0},
+    {"10", true, 10},
+    {"1K", true, 1024},
+    {"10M", true, 10485760},
+    {"1T", true, UINT64_C(1) << 40},
+    {"", false, 0},
+    {"K", false, 0},
+    {"10k", false, 0},
+    {"10 M", false, 0},
+    {"-1", false, 0},
+    {"99999999999999G", false, 0},
 };
 
 START_TEST(sizes_are_powers_of_1024)
