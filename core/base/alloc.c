@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLEARED_BY_HAND_MAX 4096 /* bytes */
+
 static void *alloc_checked(void *got, size_t bytes)
 {
   if (got == NULL && bytes > 0)
@@ -9,9 +11,16 @@ static void *alloc_checked(void *got, size_t bytes)
   return got;
 }
 
+/* Small blocks by malloc(): glibc's calloc() passes by the thread's cache of freed blocks. */
 void *xcalloc(size_t count, size_t bytes)
 {
-  return alloc_checked(calloc(count ? count : 1, bytes ? bytes : 1), 1);
+  size_t total;
+
+  if (__builtin_mul_overflow(count, bytes, &total) || total > CLEARED_BY_HAND_MAX)
+    return alloc_checked(calloc(count, bytes), 1);
+  if (total == 0)
+    total = 1;
+  return memset(alloc_checked(malloc(total), 1), 0, total);
 }
 
 void *xrealloc(void *old, size_t bytes)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_CHUNK_FIRST 976    /* bytes, of the first chunk: with its head within what malloc keeps for each thread */
+#define ARENA_FIRST 1024         /* bytes, of an arena with its first chunk: within what malloc keeps for each thread */
 #define ARENA_CHUNK_MAX 65536    /* each chunk doubles the last up to this */
 #define ARENA_ALIGN _Alignof(max_align_t)
 
@@ -16,6 +16,7 @@ struct chunk {
 struct arena {
   struct chunk *chunks; /* the one in use first */
   size_t bytes;
+  struct chunk first; /* last: its bytes follow */
 };
 
 static struct chunk *arena_grow(struct arena *arena, size_t room)
@@ -29,10 +30,11 @@ static struct chunk *arena_grow(struct arena *arena, size_t room)
 
 struct arena *arena_new(void)
 {
-  struct arena *arena = xcalloc(1, sizeof(*arena));
+  struct arena *arena = xcalloc(1, ARENA_FIRST);
 
-  arena->bytes = sizeof(*arena);
-  arena->chunks = arena_grow(arena, ARENA_CHUNK_FIRST);
+  arena->bytes = ARENA_FIRST;
+  arena->chunks = &arena->first;
+  arena->first.room = ARENA_FIRST - sizeof(*arena);
   return arena;
 }
 
@@ -42,7 +44,8 @@ void arena_free(struct arena **arena)
     return;
   for (struct chunk *chunk = (*arena)->chunks, *next; chunk != NULL; chunk = next) {
     next = chunk->next;
-    free(chunk);
+    if (chunk != &(*arena)->first)
+      free(chunk);
   }
   free(*arena);
   *arena = NULL;
