@@ -412,6 +412,8 @@ static bool pushes_over(struct feed *feed)
       over = false;
       if (feed_mono_ms(feed) >= feed->drain_until_ms)
         push_cancel_all(sub);
+      else
+        feed_wake_at(feed, feed->drain_until_ms); /* again, where the timer came a little early */
     }
   }
   return over;
@@ -440,6 +442,5 @@ void feed_close(struct feed **feed_ref, uint32_t drain_ms, void (*closed)(void *
   feed->closed_arg = arg;
   feed->drain_until_ms = feed_mono_ms(feed) + drain_ms;
   readers_close(feed);
-  feed_wake_at(feed, feed->drain_until_ms);
   feed_close_go(feed);
 }

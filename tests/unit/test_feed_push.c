@@ -412,6 +412,27 @@ START_TEST(an_end_with_time_lets_pushes_settle)
 }
 END_TEST
 
+START_TEST(an_end_whose_time_is_over_cuts_pushes)
+{
+  struct feed *feed = bed->feed;
+  bool closed = false;
+
+  bed_customer(bed, "ana");
+  bed_subscribe(bed, DESK, 'a');
+  bed->places[0].hold = true;
+  bed_happen(bed, "ana");
+  bed_until(bed, bed->n_held == 1);
+  feed_close(&bed->feed, 10000, peer_flag, &closed);
+  env_fake_step(&bed->f.fake, 9999);
+  feed_tick(feed);
+  peer_settle(&bed->f.loop);
+  ck_assert(!closed);
+  env_fake_step(&bed->f.fake, 1);
+  feed_tick(feed);
+  peer_until(&bed->f.loop, &closed);
+}
+END_TEST
+
 START_TEST(only_what_passes_types_and_filters_is_pushed)
 {
   char url[64], other_url[64];
@@ -579,6 +600,7 @@ int main(void)
   tcase_add_test(tcase, after_a_restart_it_goes_on_where_it_was);
   tcase_add_test(tcase, a_push_that_is_cut_by_the_end_comes_again_after_it);
   tcase_add_test(tcase, an_end_with_time_lets_pushes_settle);
+  tcase_add_test(tcase, an_end_whose_time_is_over_cuts_pushes);
   tcase_add_test(tcase, only_what_passes_types_and_filters_is_pushed);
   tcase_add_test(tcase, events_about_nobody_keep_their_order_too);
   tcase_add_test(tcase, a_subscription_that_goes_takes_its_pushes_along);
