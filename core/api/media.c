@@ -3,6 +3,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "core/message/media_link.h"
 #include "core/net/url.h"
 #include "inside.h"
 #include <stdio.h>
@@ -11,7 +12,6 @@
 #define MEDIA_NAME_BYTES_MAX 255
 #define MEDIA_TYPE_BYTES_MAX 127
 #define MEDIA_LINK_MS (3600000LL)
-#define MEDIA_MAC_BYTES 16
 
 struct media {
   struct api_request *req;
@@ -21,28 +21,6 @@ struct media {
     struct store_media get;
   } u;
 };
-
-/* --- Links -------------------------------------------------------------------------------------------------------- */
-
-static void link_sign(const struct api_request *req, id64 id, int64_t expires_ms, struct buf *to)
-{
-  char words[64];
-  uint8_t mac[SHA256_BYTES];
-  int len = snprintf(words, sizeof words, "media %llu %lld", (unsigned long long)id, (long long)expires_ms);
-
-  hmac_sha256((parley_bytes){(const char *)store_secret(req->shared->store), SHA256_BYTES},
-              (parley_bytes){words, (size_t)len}, mac);
-  buf_base64url(to, mac, MEDIA_MAC_BYTES);
-}
-
-static void buf_link(struct buf *buf, const struct api_request *req, id64 id, int64_t expires_ms)
-{
-  buf_text(buf, req->conf->server.public_url);
-  buf_str(buf, "/media/");
-  buf_id(buf, "med", id);
-  buf_printf(buf, "?e=%lld&s=", (long long)expires_ms);
-  link_sign(req, id, expires_ms, buf);
-}
 
 static void buf_media(struct buf *buf, const struct api_request *req, id64 id, parley_text type, parley_text name,
                       uint64_t bytes)
@@ -59,7 +37,7 @@ static void buf_media(struct buf *buf, const struct api_request *req, id64 id, p
   buf_uint(buf, bytes);
   buf_json_key(buf, "url");
   buf_char(buf, '"');
-  buf_link(buf, req, id, expires_ms);
+  buf_media_link(buf, req->conf->server.public_url, store_secret(req->shared->store), id, expires_ms);
   buf_str(buf, "\",\"url_expires_at\":");
   buf_json_time(buf, expires_ms);
   buf_char(buf, '}');
@@ -215,17 +193,12 @@ static void link_done(struct store_op *op)
 static bool link_ok_now(struct api_request *req, id64 id)
 {
   parley_text expires = TEXT_EMPTY, given = TEXT_EMPTY;
-  struct buf wanted = BUF_INIT(64);
   int64_t expires_ms = 0;
-  bool ok;
 
   if (!api_query_text(req, "e", 20, &expires) || !api_query_text(req, "s", 64, &given) ||
       !text_to_int(expires, 0, INT64_MAX, &expires_ms))
     return false;
-  link_sign(req, id, expires_ms, &wanted);
-  ok = text_eq_secret(buf_as_text(&wanted), given) && expires_ms > req->now_ms;
-  buf_done(&wanted);
-  return ok;
+  return media_link_ok(store_secret(req->shared->store), id, expires_ms, given) && expires_ms > req->now_ms;
 }
 
 void api_media_link(struct api_request *req)

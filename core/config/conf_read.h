@@ -51,7 +51,8 @@ conf_read_fn conf_read_node;    /* const struct yaml_node *: a mapping, checked 
 typedef void conf_item_fn(struct conf_reader *r, const struct yaml_node *node, void *item);
 typedef void conf_named_fn(struct conf_reader *r, const struct yaml_member *member, void *item);
 const void *conf_read_list(struct conf_reader *r, const struct yaml_node *node, size_t bytes, conf_item_fn *item, size_t *ret_count);
-const void *conf_read_section(struct conf_reader *r, const struct yaml_node *node, size_t bytes, conf_named_fn *item, size_t *ret_count);
+const void *conf_read_section(struct conf_reader *r, const struct yaml_node *node, size_t bytes, conf_named_fn *item,
+                              size_t *ret_count);
 /* A list of texts, each good by ok(). what: for the error, "an origin such as ..." */
 const parley_text *conf_read_texts(struct conf_reader *r, const struct yaml_node *node, bool (*ok)(parley_text text),
                                    const char *what, size_t *ret_count);

@@ -63,6 +63,7 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   struct arena *arena = policy->arena;
   bool ok = true;
 
+  policy->public_url = arena_text(arena, conf->server.public_url);
   policy->n_channels = conf->n_channels;
   policy->channels = arena_alloc(arena, (conf->n_channels + 1) * sizeof *policy->channels);
   for (size_t i = 0; i < conf->n_channels; i++)

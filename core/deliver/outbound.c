@@ -3,6 +3,7 @@
 #include "core/base/text.h"
 #include "core/customer/email.h"
 #include "core/message/fit.h"
+#include "core/message/media_link.h"
 #include "line.h"
 #include <stdlib.h>
 
@@ -67,6 +68,22 @@ static bool outbound_content(struct outbound *out, struct content *ret)
   return json_in_object(&root, "content", &in) && in.object != NULL && content_read(&in, ret);
 }
 
+#define MEDIA_LINK_BEYOND_MS (24 * 3600000LL) /* a provider may fetch it this long after the message's expiry */
+
+static parley_text outbound_media_url(id64 media, struct arena *arena, void *arg)
+{
+  const struct outbound *out = arg;
+  const struct deliver *deliver = out->deliver;
+  struct buf url = BUF_INIT(8192);
+  parley_text kept;
+
+  buf_media_link(&url, deliver->policy->public_url, store_secret(deliver->shared.store), media,
+                 out->claim.expires_ms + MEDIA_LINK_BEYOND_MS);
+  kept = arena_text(arena, buf_as_text(&url));
+  buf_done(&url);
+  return kept;
+}
+
 static parley_text outbound_id(struct outbound *out, const char *prefix, id64 id)
 {
   char text[ID_TEXT_MAX];
@@ -104,7 +121,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
   if (!outbound_content(out, &content))
     return PARLEY_REJECTED;
   content = content_for(&content, claim->channel, caps->channel_kind);
-  st = fit_content(&content, caps, out->arena, NULL, NULL, &fitted, ret_code);
+  st = fit_content(&content, caps, out->arena, outbound_media_url, out, &fitted, ret_code);
   if (st != PARLEY_OK)
     return PARLEY_REJECTED;
   out->n_degraded = fitted.n_degraded;

@@ -44,6 +44,7 @@ struct policy_plan { parley_text name; size_t n_steps; struct policy_step *steps
 struct policy {
   atomic_int refs;
   struct arena *arena; /* all below lives here */
+  parley_text public_url; /* of links that strangers open */
   size_t n_channels, n_topics, n_plans;
   struct policy_channel *channels;
   struct policy_topic *topics;

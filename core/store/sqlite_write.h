@@ -116,7 +116,7 @@ struct begin { /* a step of a plan that starts */
 /* Inserts the delivery. True: SENDING, attempt 1, a seat taken; *ret_id its dlv_ id. */
 bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id);
 
-/* --- sqlite_receipt.c ----------------------------------------------------------------------------------------------------------------- */
+/* --- sqlite_receipt.c --- */
 
 struct receipt { uint32_t kind, outcome; int64_t at_ms; parley_text code, detail; }; /* kind: PARLEY_RECEIPT_* */
 /* part: index of the part meant, -1: all. False: nothing new. */
@@ -136,7 +136,7 @@ id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uin
 void business_key_free(struct round *round, parley_text key, id64 message);
 void body_insert(struct round *round, id64 message, parley_bytes body); /* of one that is too long for its row */
 
-/* --- sqlite_conversation.c ------------------------------------------------------------------------------------------------------------ */
+/* --- sqlite_conversation.c --- */
 
 bool conversation_find(struct round *round, id64 id, id64 *ret_customer);
 id64 conversation_open(struct round *round, const struct conversation_row *row);
