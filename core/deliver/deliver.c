@@ -20,7 +20,7 @@ static int64_t deliver_mono(const struct deliver *deliver)
 
 static void deliver_maybe_gone(struct deliver *deliver);
 
-static void deliver_op_over(struct deliver *deliver)
+void deliver_op_over(struct deliver *deliver)
 {
   deliver->ops--;
   deliver_maybe_gone(deliver);
@@ -618,6 +618,7 @@ static void deliver_on_sweep(uv_timer_t *timer)
     return;
   if (!deliver->orphans_done && deliver->ops == 0)
     deliver_recover(deliver); /* the store could not at the start */
+  deliver_watch_clock(deliver);
   deliver_look(deliver);
   deliver_sweep(deliver);
 }
@@ -644,6 +645,7 @@ struct deliver *deliver_new(const struct deliver_shared *shared)
 void deliver_start(struct deliver *deliver)
 {
   deliver->started = true;
+  deliver->clock_lead_ms = deliver_now(deliver) - deliver_mono(deliver);
   deliver_recover(deliver);
 }
 

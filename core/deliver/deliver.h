@@ -14,6 +14,7 @@
 #define DELIVER_DOWN_MS 60000     /* CHANNEL_DOWN: looked at again so much later, or when the channel says that it is up */
 #define DELIVER_SWEEP_MS 1000     /* how often expiry and lapsed `within` are looked at */
 #define DELIVER_RESTORE_MS 1000   /* an outcome that the store could not take is offered again so much later */
+#define DELIVER_CLOCK_STEP_MS 1000 /* a wall clock that moved more than this beside the monotonic one has jumped */
 #define DELIVER_HOLDS_MAX 4096    /* destinations of one channel with a breaker or a hold */
 
 struct deliver;

@@ -70,6 +70,7 @@ struct deliver {
   struct hash_key hash_key;
   uv_timer_t sweep;
   bool started, draining, sweeping, orphans_done;
+  int64_t clock_lead_ms; /* wall clock less monotonic clock at the last look */
   uint32_t ops; /* store requests under way */
   uint32_t open_handles;
   void (*closed)(void *arg);
@@ -104,6 +105,9 @@ void line_pump(struct line *line);  /* hands over what may go */
 void line_claim(struct line *line, enum lane lane); /* reads back from the store, if there is room */
 void outbound_settle(struct outbound *out, const parley_outcome *outcome);
 void outbound_take_back(struct outbound *out, int64_t due_ms); /* due_ms: wall clock */
+/* clock.c: a wall clock that was set back since the last look must not make waits longer. */
+void deliver_watch_clock(struct deliver *deliver);
+void deliver_op_over(struct deliver *deliver);
 /* probe.c: the token was a probe's: its asker is told. */
 bool probe_settled(struct deliver *deliver, uint64_t token, const parley_outcome *outcome);
 /* outbound.c: makes the plugin's message out of the claim; PARLEY_REJECTED with a code when it cannot be carried. */

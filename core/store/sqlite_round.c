@@ -92,6 +92,7 @@ static write_fn *write_of(enum store_kind kind)
       [STORE_DOC_PUT] = write_doc_put,
       [STORE_MEDIA_ADD] = write_media_add,
       [STORE_FEED_MOVE] = write_feed_move,
+      [STORE_CLOCK_BACK] = write_clock_back,
   };
 
   return (size_t)kind < COUNT_OF(writes) ? writes[kind] : NULL;

@@ -30,7 +30,7 @@ void store_recount(struct sqlite_store *store); /* sqlite.c; what is counted in 
 typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
     write_inbound, write_customer_put, write_consent, write_suppress, write_touchpoint, write_conversation_put, write_note,
-    write_doc_put, write_media_add, write_feed_move;
+    write_doc_put, write_media_add, write_feed_move, write_clock_back;
 /* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
 

@@ -43,7 +43,7 @@ enum store_kind {
   /* writes */
   STORE_ACCEPT = 1, STORE_CLAIM, STORE_SETTLE, STORE_RECEIPT, STORE_ORPHANS, STORE_SWEEP, STORE_CANCEL, STORE_RESOLVE,
   STORE_INBOUND, STORE_CUSTOMER_PUT, STORE_CONSENT, STORE_SUPPRESS, STORE_TOUCHPOINT, STORE_CONVERSATION_PUT, STORE_NOTE,
-  STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_BACKUP,
+  STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_CLOCK_BACK, STORE_BACKUP,
   /* reads: never wait behind a flush */
   STORE_MESSAGE, STORE_MESSAGES, STORE_CUSTOMER, STORE_TIMELINE, STORE_EVENTS, STORE_CONVERSATIONS, STORE_SUPPRESSIONS,
   STORE_DOCS, STORE_MEDIA, STORE_FACTS, STORE_FEED_DUE, STORE_STATS, STORE_IDEMPOTENT,
@@ -165,6 +165,10 @@ struct store_receipt {
 
 /* What a dead session left SENDING, and what was not settled in time: token raised, unknown by policy. Called until n is 0. */
 struct store_orphans { struct store_op op; struct policy *policy; size_t limit; size_t n; };
+/* The wall clock was set back by by_ms: waits of this channel and lane, but for those until a time of day, move with it. One
+ * slice of STORE_CLAIM_MAX in order of due; n: how many it had. Submit it again as it is while n is STORE_CLAIM_MAX. */
+struct store_clock_back { struct store_op op; parley_text channel; enum lane lane; int64_t now_ms, by_ms, after_due_ms;
+                          id64 after_message; uint32_t after_step; size_t n; };
 /* Expiry and lapsed `within`: up to limit rows whose wake time is past. */
 struct store_sweep { struct store_op op; struct policy *policy; int64_t now_ms; size_t limit; size_t n; int64_t next_ms;
                      size_t n_claims; struct claim *claims; };

@@ -89,6 +89,34 @@ START_TEST(a_scheduled_message_is_due_at_its_time)
 }
 END_TEST
 
+static size_t set_clock_back(int64_t by_ms)
+{
+  struct store_clock_back back = {.channel = PARLEY_LIT("mail"), .lane = LANE_TRANSACTIONAL, .by_ms = by_ms};
+
+  env_fake_step(&f.fake, -by_ms);
+  back.now_ms = f.fake.now_ms;
+  ck_assert_int_eq(fixture_run(&f, &back.op, STORE_CLOCK_BACK), PARLEY_OK);
+  arena_free(&back.op.arena);
+  return back.n;
+}
+
+START_TEST(a_clock_set_back_moves_a_retry_but_not_what_was_put_off_until_a_time)
+{
+  struct submission *later = submission_make(&f, &rules, "email", "ana@example.org", MAIL);
+  struct accepted a = accept_one(&f, submission_make(&f, &rules, "email", "bea@example.org", MAIL));
+  int64_t at_ms = f.fake.now_ms + 600000;
+
+  later->not_before_ms = at_ms;
+  accept_one(&f, later);
+  ck_assert_int_eq(settle(&f, &rules, &a, PARLEY_OUTCOME_RETRY).after, MESSAGE_QUEUED);
+  ck_assert_uint_eq(set_clock_back(3600000), 1);
+  ck_assert_int_eq(claim_on(&f, &rules, MAIL, 10).next_due_ms, f.fake.now_ms + 5000);
+  env_fake_step(&f.fake, 5000);
+  ck_assert_uint_eq(claim_on(&f, &rules, MAIL, 10).n, 1);
+  ck_assert_int_eq(claim_on(&f, &rules, MAIL, 10).next_due_ms, at_ms);
+}
+END_TEST
+
 START_TEST(marketing_without_consent_ends_suppressed_and_says_why)
 {
   struct submission *submission = submission_make(&f, &rules, "email", "ana@example.org", MAIL);
@@ -718,6 +746,7 @@ int main(void)
   tcase_add_test(tcase, the_second_message_finds_the_customer_of_the_first);
   tcase_add_test(tcase, without_room_a_message_waits_in_the_store);
   tcase_add_test(tcase, a_scheduled_message_is_due_at_its_time);
+  tcase_add_test(tcase, a_clock_set_back_moves_a_retry_but_not_what_was_put_off_until_a_time);
   tcase_add_test(tcase, marketing_without_consent_ends_suppressed_and_says_why);
   tcase_add_test(tcase, a_granted_consent_lets_marketing_through_and_a_withdrawn_one_stops_it);
   tcase_add_test(tcase, a_suppressed_address_stops_every_class_until_it_is_lifted);
