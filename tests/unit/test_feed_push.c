@@ -1,3 +1,4 @@
+#include "fault_vfs.h"
 #include "feed_bed.h"
 
 #define DESK 7
@@ -7,12 +8,19 @@ static struct bed *bed;
 
 static void set_up(void)
 {
+  fault_install();
   bed = bed_new();
 }
 
 static void tear_down(void)
 {
+  fault_off();
   bed_free(bed);
+}
+
+static const struct feed_sub *sub_of(id64 id)
+{
+  return map_get(&bed->feed->by_id, id);
 }
 
 static int64_t rows(bool dead)
@@ -433,6 +441,29 @@ START_TEST(an_end_whose_time_is_over_cuts_pushes)
 }
 END_TEST
 
+START_TEST(a_full_disk_keeps_what_is_owed_in_memory_until_it_can_be_saved)
+{
+  bed_customer(bed, "ana");
+  bed->places[0].code = 500;
+  bed_subscribe(bed, DESK, 'a');
+  bed_happen(bed, "ana");
+  bed_until(bed, bed_state(bed, DESK).failed == 1);
+  atomic_store(&fault.write_code, SQLITE_FULL);
+  atomic_store(&fault.stays, true);
+  atomic_store(&fault.until_write, 0);
+  bed_step(bed, FEED_SAVE_MS);
+  bed_until(bed, sub_of(DESK)->save_again_ms != 0);
+  ck_assert_uint_eq(bed_state(bed, DESK).pending, 1);
+  ck_assert_int_eq(rows(false), 0);
+  fault_off();
+  bed_step(bed, FEED_STORE_RETRY_MS);
+  bed_until(bed, rows(false) == 1 && sub_of(DESK)->save_again_ms == 0);
+  bed->places[0].code = 200;
+  bed_step(bed, 5000);
+  bed_until(bed, bed_state(bed, DESK).pushed == 1);
+}
+END_TEST
+
 START_TEST(only_what_passes_types_and_filters_is_pushed)
 {
   char url[64], other_url[64];
@@ -601,6 +632,7 @@ int main(void)
   tcase_add_test(tcase, a_push_that_is_cut_by_the_end_comes_again_after_it);
   tcase_add_test(tcase, an_end_with_time_lets_pushes_settle);
   tcase_add_test(tcase, an_end_whose_time_is_over_cuts_pushes);
+  tcase_add_test(tcase, a_full_disk_keeps_what_is_owed_in_memory_until_it_can_be_saved);
   tcase_add_test(tcase, only_what_passes_types_and_filters_is_pushed);
   tcase_add_test(tcase, events_about_nobody_keep_their_order_too);
   tcase_add_test(tcase, a_subscription_that_goes_takes_its_pushes_along);
