@@ -65,7 +65,6 @@ class Stand:
 
     hook_secret = SECRET
     other_secret = OTHER_SECRET
-    known_5xx = 0.0
     rss_max_bytes = 512 << 20
 
     def __init__(self):
@@ -119,6 +118,8 @@ class Stand:
         channels["tls-plain"]["options"]["url"] = f"https://localhost:{self.lab.port}/plain"
         self.up = self.add(Daemon(self.folder_of("open"), channels=channels, config=self.change,
                                   env={AUTHORITY_ENV: authority.ca, "OTHER_SECRET": OTHER_SECRET}))
+        # /readyz says 503 until it is ready, as often as it was asked
+        self.known_5xx = self.up.metric("parley_http_answers_total", '{class="5xx"}') or 0.0
 
     @staticmethod
     def change(config):
