@@ -121,6 +121,18 @@ static uint32_t accept_render(struct store_op *op, struct buf *body)
   return item->result == ACCEPT_DUPLICATE_KEY ? 200 : 202;
 }
 
+/* Nobody would look for what was put off until a time of day. */
+static void accept_tell_due(struct api_request *req, const struct store_accept *accept, const struct accept_item *item)
+{
+  const struct submission *submission = item->submission;
+
+  if (accept->op.status != PARLEY_OK || accept->op.replay != REPLAY_NO || item->result != ACCEPTED ||
+      item->state != MESSAGE_QUEUED || submission->not_before_ms <= submission->now_ms || item->decision->first < 0)
+    return;
+  deliver_due(req->shared->deliver, item->decision->steps[item->decision->first].channel, lane_of(submission->topic->class),
+              submission->not_before_ms);
+}
+
 /* What was claimed in the accept's own transaction goes on from memory; the rest of the submissions are ours to free.
  */
 static void accept_hand_on(struct api_request *req, struct store_accept *accept)
@@ -132,6 +144,7 @@ static void accept_hand_on(struct api_request *req, struct store_accept *accept)
       deliver_take(req->shared->deliver, item->claim);
       item->submission = NULL;
     } else {
+      accept_tell_due(req, accept, item);
       submission_free(&item->submission);
     }
   }

@@ -728,6 +728,18 @@ bool deliver_paused(const struct deliver *deliver, parley_text name)
   return line != NULL && line->paused;
 }
 
+void deliver_due(struct deliver *deliver, parley_text channel, enum lane lane, int64_t due_ms)
+{
+  struct line *line = line_find(deliver, channel);
+  int64_t wait_ms = due_ms - deliver_now(deliver);
+
+  if (line == NULL)
+    return;
+  if (line->lanes[lane].due_ms == 0 || due_ms < line->lanes[lane].due_ms)
+    line->lanes[lane].due_ms = due_ms;
+  line_wake_at(line, deliver_mono(deliver) + (wait_ms > 0 ? wait_ms : 0));
+}
+
 void deliver_poke(struct deliver *deliver, parley_text channel)
 {
   struct line *line = line_find(deliver, channel);

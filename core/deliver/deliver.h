@@ -46,6 +46,8 @@ void deliver_start(struct deliver *deliver);
 
 /* A claim that came out of an accept, a settle, a receipt or a sweep. Copies it; takes over its submission. */
 void deliver_take(struct deliver *deliver, const struct claim *claim);
+/* The store has a message for this channel and lane that is due at due_ms (wall clock). */
+void deliver_due(struct deliver *deliver, parley_text channel, enum lane lane, int64_t due_ms);
 /* Something became due on this channel sooner than deliver knows (a resolve, a cancel's successor, a message with room 0). */
 void deliver_poke(struct deliver *deliver, parley_text channel);
 

@@ -160,6 +160,20 @@ def cancel_and_schedule(folder):
 
 
 @test
+def what_was_put_off_goes_at_its_time_though_nothing_else_happens(folder):
+    with Recorder() as shop, Daemon(folder, channels={"hook": shop.channel()}) as daemon:
+        at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+        at_text = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+        one = daemon.post("/v1/messages", daemon.message("put off", send_at=at_text))
+        expect(one.status, 202, one.text)
+        batch = daemon.post("/v1/messages/batch", {"items": [daemon.message("put off too", send_at=at_text)]})
+        expect([item["status"] for item in batch.json["items"]], [202])
+        arrived = shop.wait_for(lambda request: "put off" in request.text, count=2, timeout_s=6)
+        expect_true(min(request.at for request in arrived) >= at.timestamp() - 0.01, "nothing is sent early")
+        daemon.wait_status(one.json["id"], "sent")
+
+
+@test
 def the_command_line_sends_looks_and_operates(folder):
     with Recorder() as shop, Daemon(folder, channels={"hook": shop.channel()}) as daemon:
         sent = parley(daemon, "send", "--to", "email:ana@example.org", "--topic", "orders", "--text", "Hello")
