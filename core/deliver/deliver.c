@@ -297,6 +297,23 @@ static void line_count(struct line *line, const struct outbound *out, uint32_t r
   line->counters.latency_sum_ms += took > 0 ? (uint64_t)took : 0;
 }
 
+/* The message may count as sent by an earlier step while this one waits for its next try. */
+static bool settle_may_wait(const struct store_settle *settle)
+{
+  bool went = settle->outcome == PARLEY_OUTCOME_ACCEPTED || settle->outcome == PARLEY_OUTCOME_DELIVERED;
+
+  return settle->taken_back || !went || settle->after == MESSAGE_QUEUED;
+}
+
+static void line_due_at(struct line *line, enum lane lane, int64_t due_ms)
+{
+  int64_t wait_ms = due_ms - deliver_now(line->deliver);
+
+  if (line->lanes[lane].due_ms == 0 || due_ms < line->lanes[lane].due_ms)
+    line->lanes[lane].due_ms = due_ms;
+  line_wake_at(line, deliver_mono(line->deliver) + (wait_ms > 0 ? wait_ms : 0));
+}
+
 static void deliver_on_settled(struct store_op *op)
 {
   struct store_settle *settle = container_of(op, struct store_settle, op);
@@ -315,13 +332,8 @@ static void deliver_on_settled(struct store_op *op)
     line->counters.stale_results++;
   if (settle->next != NULL)
     deliver_take(deliver, settle->next);
-  if (settle->after == MESSAGE_QUEUED && settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX) {
-    int64_t now = deliver_now(deliver);
-
-    if (line->lanes[lane].due_ms == 0 || settle->retry_at_ms < line->lanes[lane].due_ms)
-      line->lanes[lane].due_ms = settle->retry_at_ms;
-    line_wake_at(line, deliver_mono(deliver) + (settle->retry_at_ms > now ? settle->retry_at_ms - now : 0));
-  }
+  if (settle_may_wait(settle) && settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX)
+    line_due_at(line, lane, settle->retry_at_ms);
   arena_free(&op->arena);
   outbound_free(out);
   line_place_free(line, lane);
@@ -731,13 +743,9 @@ bool deliver_paused(const struct deliver *deliver, parley_text name)
 void deliver_due(struct deliver *deliver, parley_text channel, enum lane lane, int64_t due_ms)
 {
   struct line *line = line_find(deliver, channel);
-  int64_t wait_ms = due_ms - deliver_now(deliver);
 
-  if (line == NULL)
-    return;
-  if (line->lanes[lane].due_ms == 0 || due_ms < line->lanes[lane].due_ms)
-    line->lanes[lane].due_ms = due_ms;
-  line_wake_at(line, deliver_mono(deliver) + (wait_ms > 0 ? wait_ms : 0));
+  if (line != NULL)
+    line_due_at(line, lane, due_ms);
 }
 
 void deliver_poke(struct deliver *deliver, parley_text channel)

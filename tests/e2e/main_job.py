@@ -133,6 +133,21 @@ def a_plan_falls_back_to_its_next_step_on_a_definite_failure(folder):
 
 
 @test
+def a_later_step_is_tried_again_although_the_first_counts_as_sent(folder):
+    with Recorder() as first, Recorder(answer=Reply(status=503)) as second:
+        def config(conf):
+            conf["plans"]["careful"] = [{"channel": "a", "until": "delivered", "within": "1s"}, {"channel": "b"}]
+
+        with Daemon(folder, channels={"a": first.channel(), "b": second.channel()}, config=config) as daemon:
+            sent = daemon.send("no receipt comes", plan="careful")
+            second.wait_for()
+            second.answer = Reply()
+            second.wait_for(count=2, timeout_s=10)
+            wait_until(lambda: [delivery["status"] for delivery in daemon.message_state(sent)["deliveries"]] == ["sent", "sent"],
+                       "both steps went")
+
+
+@test
 def marketing_needs_consent_and_a_suppressed_address_gets_nothing(folder):
     with Mail() as mail, Daemon(folder, channels={"mail": mail.channel()}) as daemon:
         refused = daemon.post("/v1/messages", daemon.message("news", topic="newsletter")).json
