@@ -82,7 +82,7 @@ static struct feed_sub *sub_new(struct feed *feed, id64 id)
   sub->id = id;
   sub->follower.kind = &sub_follower;
   sub->next_due_ms = sub->save_at_ms = FEED_NEVER;
-  sub->start = feed->learned ? feed->newest : 0;
+  sub->start = !feed->learned ? 0 : feed->newest != 0 ? feed->newest : 1; /* 1: before the very first event */
   list_init(&sub->open);
   list_init(&sub->dirty);
   list_init(&sub->ready);
