@@ -109,6 +109,7 @@ static inline void fixture_exec(struct fixture *f, const char *sql)
   sqlite3 *db = NULL;
 
   ck_assert_int_eq(sqlite3_open(f->path, &db), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_exec(db, "PRAGMA synchronous=OFF", NULL, NULL, NULL), SQLITE_OK);
   ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
   sqlite3_close(db);
 }

@@ -1,6 +1,7 @@
 #include "store_messages.h"
 
 #define BATCH 400
+#define DAY_MS INT64_C(86400000)
 #define KEYS 36000 /* more than two tails */
 
 static struct fixture f;
@@ -122,6 +123,43 @@ START_TEST(a_lost_batch_is_made_again_from_what_was_committed)
 }
 END_TEST
 
+START_TEST(recent_entries_move_to_the_base_and_each_stands_in_one_place)
+{
+  fixture_close(&f);
+  fixture_exec(&f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1000000)"
+                   " INSERT INTO timeline_recent SELECT 1+i%1000, i, i, 2 FROM n");
+  fixture_open(&f);
+  fill();
+  ck_assert_int_gt(fixture_sql(&f, "SELECT count(*) FROM timeline"), 50000);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT (SELECT count(*) FROM timeline WHERE customer<=1000) +"
+                                   " (SELECT count(*) FROM timeline_recent WHERE customer<=1000)"), 1000000);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT customer, at, seq FROM timeline INTERSECT"
+                                   " SELECT customer, at, seq FROM timeline_recent)"), 0);
+  ck_assert_uint_eq(timeline_of("c7@example.org"), KEYS / 100);
+}
+END_TEST
+
+START_TEST(the_index_of_an_old_day_goes_piece_by_piece)
+{
+  const char *tables = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'idem_2*'";
+
+  fill();
+  ck_assert_int_eq(fixture_sql(&f, tables), 1);
+  env_fake_step(&f.fake, DAY_MS);
+  for (int from = KEYS; from < 2 * KEYS; from += BATCH)
+    run_keys(from, from + BATCH);
+  ck_assert_int_eq(fixture_sql(&f, tables), 2);
+  ck_assert_int_eq(run_keys(0, BATCH), BATCH); /* from the older table */
+  env_fake_step(&f.fake, 7 * DAY_MS);
+  for (int i = 0; i < 300; i++) { /* one piece a second */
+    env_fake_step(&f.fake, 1000);
+    run_keys(3 * KEYS + i, 3 * KEYS + i + 1);
+  }
+  ck_assert_int_eq(fixture_sql(&f, tables), 1);
+  ck_assert_int_eq(run_keys(2 * KEYS - BATCH, 2 * KEYS), BATCH);
+}
+END_TEST
+
 START_TEST(an_inbound_message_that_happened_earlier_stands_at_its_time)
 {
   struct store_inbound in = {.channel = PARLEY_LIT("chat"), .channel_kind = PARLEY_LIT("chat"), .event_id = PARLEY_LIT("e"),
@@ -149,6 +187,8 @@ int main(void)
   tcase_add_test(tcase, full_tails_reach_their_tables_and_nothing_is_missed_meanwhile);
   tcase_add_test(tcase, after_a_restart_keys_and_timelines_are_whole);
   tcase_add_test(tcase, a_lost_batch_is_made_again_from_what_was_committed);
+  tcase_add_test(tcase, recent_entries_move_to_the_base_and_each_stands_in_one_place);
+  tcase_add_test(tcase, the_index_of_an_old_day_goes_piece_by_piece);
   tcase_add_test(tcase, an_inbound_message_that_happened_earlier_stands_at_its_time);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
