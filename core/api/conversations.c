@@ -6,8 +6,6 @@
 
 #define NOTE_BYTES_MAX ((size_t)65536)
 #define ASSIGNEE_BYTES_MAX 255
-#define TAGS_MAX 50
-#define TAG_BYTES_MAX 64
 
 struct talk {
   struct api_request *req;
@@ -182,30 +180,6 @@ static void patch_done(struct store_op *op)
   buf_done(&body);
 }
 
-static bool patch_tags(struct api_request *req, struct store_conversation_put *put)
-{
-  json_t *array = NULL, *item;
-  struct buf json = BUF_INIT(0);
-  bool ok = true;
-  size_t i;
-
-  put->tags.set = json_object_get(req->json, "tags") != NULL;
-  if (!json_in_array(&req->in, "tags", TAGS_MAX, &array))
-    return false;
-  json_array_foreach(array, i, item) if (!json_is_string(item) || json_string_length(item) == 0 ||
-                                         json_string_length(item) > TAG_BYTES_MAX)
-  {
-    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value",
-                "a tag is text of 1 to %d bytes", TAG_BYTES_MAX);
-    ok = false;
-  }
-  if (array != NULL)
-    buf_json_value(&json, array);
-  put->tags.value = arena_text(req->arena, array != NULL ? buf_as_text(&json) : PARLEY_LIT("[]"));
-  buf_done(&json);
-  return ok;
-}
-
 static bool patch_read(struct api_request *req, struct store_conversation_put *put)
 {
   static const char *const fields[] = {"state", "assignee", "tags", NULL};
@@ -214,7 +188,7 @@ static bool patch_read(struct api_request *req, struct store_conversation_put *p
 
   put->state.value = put->assignee.value = TEXT_EMPTY;
   ok = JSON_IN_ALL(json_in_only(in, fields), json_in_text(in, "state", 16, &put->state.value),
-                   json_in_text(in, "assignee", ASSIGNEE_BYTES_MAX, &put->assignee.value), patch_tags(req, put));
+                   json_in_text(in, "assignee", ASSIGNEE_BYTES_MAX, &put->assignee.value), api_read_tags(req, &put->tags.set, &put->tags.value));
   put->state.set = put->state.value.len > 0;
   put->assignee.set = json_object_get(req->json, "assignee") != NULL; /* null: nobody */
   if (json_object_get(req->json, "state") != NULL && !state_ok(put->state.value))

@@ -8,7 +8,6 @@
 
 #define CUSTOMER_NAME_BYTES_MAX 255
 #define CUSTOMER_WORD_BYTES_MAX 64 /* locale, timezone, one tag */
-#define CUSTOMER_TAGS_MAX 100
 #define CUSTOMER_ATTRIBUTES_BYTES_MAX ((size_t)65536)
 #define CONSENT_PROOF_BYTES_MAX 2048
 #define CONSENT_WORD_BYTES_MAX 64
@@ -189,30 +188,6 @@ static bool read_set(const struct json_in *in, const char *name, size_t bytes_ma
   return !text_has_control(*value) || json_in_problem(in, name, "bad_value", "%s has no control characters", name);
 }
 
-static bool read_tags(struct api_request *req, struct store_customer_put *put)
-{
-  json_t *array = NULL, *item;
-  struct buf json = BUF_INIT(0);
-  bool ok = true;
-  size_t i;
-
-  put->tags.set = json_object_get(req->json, "tags") != NULL;
-  if (!json_in_array(&req->in, "tags", CUSTOMER_TAGS_MAX, &array))
-    return false;
-  json_array_foreach(array, i, item) if (!json_is_string(item) || json_string_length(item) == 0 ||
-                                         json_string_length(item) > CUSTOMER_WORD_BYTES_MAX)
-  {
-    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value",
-                "a tag is text of 1 to %d bytes", CUSTOMER_WORD_BYTES_MAX);
-    ok = false;
-  }
-  if (array != NULL)
-    buf_json_value(&json, array);
-  put->tags.value = arena_text(req->arena, array != NULL ? buf_as_text(&json) : PARLEY_LIT("[]"));
-  buf_done(&json);
-  return ok;
-}
-
 static bool read_attributes(struct api_request *req, struct store_customer_put *put)
 {
   struct json_in in;
@@ -357,7 +332,7 @@ void api_customers_put(struct api_request *req)
                         read_set(in, "name", CUSTOMER_NAME_BYTES_MAX, &put->name.set, &put->name.value),
                         read_set(in, "locale", CUSTOMER_WORD_BYTES_MAX, &put->locale.set, &put->locale.value),
                         read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value),
-                        read_tags(req, put), read_attributes(req, put), read_identities(req, put, &nulls));
+                        api_read_tags(req, &put->tags.set, &put->tags.value), read_attributes(req, put), read_identities(req, put, &nulls));
 
   if (!ok) {
     api_problems(req);

@@ -244,7 +244,7 @@ const struct openapi_schema openapi_schemas[] = {
      LIST_OF("TimelineEntry") ",'next':" NEXT "}}"},
     {"ConversationPatch",
      "{'type':'object','additionalProperties':false,'properties':{'state':" CONVERSATION_STATE ","
-     "'assignee':{'type':['string','null'],'maxLength':255},'tags':{'type':['array','null'],'maxItems':50,"
+     "'assignee':{'type':['string','null'],'maxLength':255},'tags':{'type':['array','null'],'maxItems':100,"
      "'items':{'type':'string',"
      "'minLength':1,'maxLength':64}}}}"},
     {"ReplyIn",

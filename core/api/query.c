@@ -1,4 +1,4 @@
-/* Query strings, path parameters and cursors of a request. */
+/* Query strings, path parameters, cursors and tags of a request. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/feed/cursor.h"
@@ -171,4 +171,28 @@ bool api_query_identity(struct api_request *req, const char *name, struct identi
   *ret_given = true;
   kind = text_cut(&text, ':');
   return identity_normalise(kind, text, req->arena, query_pointer(req, name), &req->problems, ret);
+}
+
+bool api_read_tags(struct api_request *req, bool *ret_set, parley_text *ret)
+{
+  json_t *array = NULL, *item;
+  struct buf json = BUF_INIT(0);
+  bool ok = true;
+  size_t i;
+
+  *ret_set = json_object_get(req->json, "tags") != NULL;
+  if (!json_in_array(&req->in, "tags", API_TAGS_MAX, &array))
+    return false;
+  json_array_foreach (array, i, item) {
+    if (json_is_string(item) && json_string_length(item) > 0 && json_string_length(item) <= API_TAG_BYTES_MAX)
+      continue;
+    problem_add(&req->problems, pointer_index(req->arena, PARLEY_LIT("/tags"), i), "bad_value",
+                "a tag is text of 1 to %d bytes", API_TAG_BYTES_MAX);
+    ok = false;
+  }
+  if (array != NULL)
+    buf_json_value(&json, array);
+  *ret = arena_text(req->arena, array != NULL ? buf_as_text(&json) : PARLEY_LIT("[]"));
+  buf_done(&json);
+  return ok;
 }

@@ -101,6 +101,10 @@ void api_next_cursor(struct api_request *req, struct buf *body, bool more, const
 bool api_param_id(struct api_request *req, size_t index, const char *prefix, id64 *ret);
 /* A customer reference in a path: cus_... or external:KEY. */
 bool api_param_customer(struct api_request *req, size_t index, id64 *ret_id, parley_text *ret_external);
+/* "tags" of the body, for customers and conversations alike, as a JSON array; null or absent: "[]". false: a problem. */
+#define API_TAGS_MAX 100
+#define API_TAG_BYTES_MAX 64
+bool api_read_tags(struct api_request *req, bool *ret_set, parley_text *ret);
 /* "email:ana@example.org" in a query. */
 bool api_query_identity(struct api_request *req, const char *name, struct identity *ret, bool *ret_given);
 
