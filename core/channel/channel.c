@@ -563,7 +563,9 @@ static void channel_on_draining(uv_timer_t *timer)
     channel->state = CHANNEL_FAILED; /* nothing goes in or out any more */
     channel->stop_by_ms = now + CHANNEL_STOP_MS;
     channel_say_stop(channel);
-  } else if (channel->state == CHANNEL_FAILED && !channel->stop_said && now >= channel->stop_by_ms) {
+  } else if (channel->stop_said) {
+    channel_cut(channel); /* done() came inside of a later call to the plugin, such as a stream's end */
+  } else if (channel->state == CHANNEL_FAILED && now >= channel->stop_by_ms) {
     channel_misbehaved(channel, "stop_never_done");
     channel_on_stop_said(channel);
   }

@@ -4,7 +4,9 @@
 """SIGTERM under load: what settles while the daemon drains is neither lost nor marked, and the daemon ends in time."""
 
 import random
+import socketserver
 import threading
+import time
 
 from parley_test import FULL, Daemon, Ledger, Load, Recorder, Reply, expect, judge, run, test
 
@@ -12,6 +14,28 @@ ROUNDS = 200 if FULL else 20
 ANSWER_MAX_S = 0.05
 DRAIN_S = 12
 PACE_S = 0.004
+GOODBYE_S = 0.3
+
+
+class SlowGoodbye(socketserver.StreamRequestHandler):
+    """An SMTP server that takes mails and thinks about QUIT before it answers."""
+
+    def answer(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def handle(self):
+        self.answer("220 slow.example")
+        while line := self.rfile.readline().strip().upper():
+            if line.startswith(b"DATA"):
+                self.answer("354 go on")
+                while self.rfile.readline() not in (b".\r\n", b""):
+                    pass
+            elif line.startswith(b"QUIT"):
+                time.sleep(GOODBYE_S)
+                self.answer("221 bye")
+                return
+            self.answer("250 ok")
+
 
 
 @test
@@ -37,6 +61,22 @@ def a_clean_stop_under_load_loses_and_marks_nothing(folder):
         finally:
             if daemon.process is not None:
                 daemon.kill()
+
+
+@test
+def a_mail_server_that_says_goodbye_late_does_not_keep_the_daemon(folder):
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), SlowGoodbye)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    mail = {"plugin": "email", "options": {"smtp": f"smtp://127.0.0.1:{server.server_address[1]}", "from": "orders@shop.example"}}
+    try:
+        with Daemon(folder, channels={"mail": mail}) as daemon:
+            sent = daemon.send("on an open connection", to={"email": "ana@example.org"})
+            daemon.wait_status(sent, "sent")
+            expect(daemon.stop(DRAIN_S), 0, "the exit code after SIGTERM")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 run()
