@@ -93,12 +93,13 @@ static parley_status session_begin(struct sqlite_store *store, struct buf *reter
 static parley_status connections_open(struct sqlite_store *store, struct buf *reterr_why)
 {
   const int flags = SQLITE_OPEN_READWRITE;
-  parley_status st = db_open(&store->checkpointer, store->path, flags, reterr_why);
+  const char *vfs = wal_vfs_name(store->vfs);
+  parley_status st = db_open(&store->checkpointer, store->path, vfs, flags, reterr_why);
 
   if (st == PARLEY_OK)
     db_tune(&store->checkpointer, READER_CACHE_KIB);
   for (size_t i = 0; i < SQLITE_READERS && st == PARLEY_OK; i++) {
-    st = db_open(&store->readers[i], store->path, flags, reterr_why);
+    st = db_open(&store->readers[i], store->path, vfs, flags, reterr_why);
     if (st == PARLEY_OK) {
       db_tune(&store->readers[i], READER_CACHE_KIB);
       db_exec(&store->readers[i], "PRAGMA query_only=ON");
@@ -128,6 +129,7 @@ static void sqlite_free(void *impl)
     db_close(&store->readers[i]);
   db_close(&store->checkpointer);
   db_close(&store->writer); /* the last connection: SQLite checkpoints and removes the WAL */
+  wal_vfs_free(&store->vfs);
   uv_mutex_destroy(&store->write_lock);
   uv_cond_destroy(&store->write_wake);
   uv_mutex_destroy(&store->read_lock);
@@ -160,6 +162,8 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
   store->config = *config;
   store->path = path_resolve(config->path);
   store->lock_fd = store->reserve_fd = -1;
+  db_init();
+  store->vfs = wal_vfs_new();
   store->gauges.accepting = true;
   list_init(&store->waiting);
   list_init(&store->reading);
@@ -191,7 +195,7 @@ static parley_status sqlite_open(const struct store_config *config, const struct
 
   if (st == PARLEY_OK) {
     file_make(store->path);
-    st = db_open(&store->writer, store->path, SQLITE_OPEN_READWRITE, reterr_why);
+    st = db_open(&store->writer, store->path, wal_vfs_name(store->vfs), SQLITE_OPEN_READWRITE, reterr_why);
   }
   if (st == PARLEY_OK)
     st = schema_open(&store->writer, env, reterr_why);
@@ -220,9 +224,9 @@ static void sqlite_write(void *impl, struct store_op *op)
   uv_mutex_lock(&store->write_lock);
   idle = list_empty(&store->waiting);
   list_push(&store->waiting, &op->link);
-  if (idle)
-    uv_cond_signal(&store->write_wake);
   uv_mutex_unlock(&store->write_lock);
+  if (idle)
+    uv_cond_signal(&store->write_wake); /* after the lock: who wakes needs it at once */
 }
 
 static void sqlite_read(void *impl, struct store_op *op)

@@ -26,7 +26,9 @@ struct db {
 #define WRITER_CACHE_KIB 12288
 #define READER_CACHE_KIB 4096
 #define DB_BUSY_MS 2000 /* there is one writer: only another program that has the file open is waited for */
-parley_status db_open(struct db *db, const char *path, int flags, struct buf *reterr_why);
+void db_init(void); /* before anything else of SQLite in this process; afterwards it does nothing */
+/* vfs: NULL: the default one. */
+parley_status db_open(struct db *db, const char *path, const char *vfs, int flags, struct buf *reterr_why);
 void db_tune(struct db *db, int cache_kib); /* our pragmas; makes the file a WAL one: only after it is known to be ours */
 void db_close(struct db *db);
 void db_clear_error(struct db *db);
@@ -123,6 +125,7 @@ struct sqlite_store {
   struct hash_key hash_key;
   int64_t session; /* of this opening; deliveries SENDING under another are orphans */
 
+  struct wal_vfs *vfs;
   struct db writer, checkpointer, readers[SQLITE_READERS];
   struct reader reader[SQLITE_READERS];
   uv_thread_t writer_thread, checkpoint_thread, reader_threads[SQLITE_READERS];
@@ -168,6 +171,13 @@ void read_begin(struct reader *reader);
 void read_end(struct reader *reader);
 void sqlite_reader_main(void *reader);
 read_fn read_backup;
+
+/* --- sqlite_wal.c: fewer and larger writes to the WAL -------------------------------------------------------------------------- */
+
+struct wal_vfs;
+struct wal_vfs *wal_vfs_new(void);
+const char *wal_vfs_name(const struct wal_vfs *vfs); /* for db_open() */
+void wal_vfs_free(struct wal_vfs **vfs);             /* after the last connection; NULL inside is fine */
 
 /* --- sqlite_checkpoint.c ------------------------------------------------------------------------------------------------------- */
 

@@ -18,14 +18,16 @@ static void db_fail(struct db *db, int code, const char *sql)
   snprintf(db->why, sizeof(db->why), "%s (%d) at '%.*s'", sqlite3_errstr(code), code, DB_STATEMENT_SHOWN, sql);
 }
 
-parley_status db_open(struct db *db, const char *path, int flags, struct buf *reterr_why)
+/* With statistics every allocation of every thread takes one lock, and there are dozens a message. */
+void db_init(void)
 {
-  int rc;
-
-  /* For the process, before its first connection; refused afterwards, which is fine. With statistics every allocation of every
-   * thread takes one lock, and there are dozens a message. */
   sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-  rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+}
+
+parley_status db_open(struct db *db, const char *path, const char *vfs, int flags, struct buf *reterr_why)
+{
+  int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
+
   if (rc == SQLITE_OK)
     return PARLEY_OK;
   buf_printf(reterr_why, "store: %s: %s", path, db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));

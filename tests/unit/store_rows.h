@@ -121,8 +121,8 @@ static inline void rows_open(struct rows *rows)
 
   rows->store.env = &rows->f.fake.env;
   rows->store.path = rows->f.path;
-  ck_assert_msg(db_open(&rows->store.writer, rows->f.path, flags, &why) == PARLEY_OK, "%s", why.at);
-  ck_assert_msg(db_open(&rows->store.readers[0], rows->f.path, flags, &why) == PARLEY_OK, "%s", why.at);
+  ck_assert_msg(db_open(&rows->store.writer, rows->f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
+  ck_assert_msg(db_open(&rows->store.readers[0], rows->f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
   db_tune(&rows->store.readers[0], READER_CACHE_KIB);
   ck_assert_int_eq(tails_open(&rows->store), PARLEY_OK);
   rows->reader = (struct reader){&rows->store, &rows->store.readers[0]};

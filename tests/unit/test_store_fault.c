@@ -98,12 +98,15 @@ static uint32_t render_id(struct store_op *op, struct buf *body)
   return 202;
 }
 
+#define LARGE_BYTES 400000 /* more than one write to the WAL takes */
+
 static struct accepted accept_keyed(const char *key)
 {
   struct store_idem idem = {.route = PARLEY_LIT("POST /v1/messages"), .key = parley_text_of(key)};
   struct accept_item item = {.submission = submission_make(&f, &rules, "email", "ana@example.org", MAIL)};
   struct store_accept accept = {.decide = decide, .n_items = 1, .items = &item};
 
+  item.submission->body = (parley_bytes){arena_alloc(item.submission->arena, LARGE_BYTES), LARGE_BYTES};
   accept.op.idem = &idem;
   accept.op.render = render_id;
   fixture_run(&f, &accept.op, STORE_ACCEPT);
@@ -140,6 +143,17 @@ START_TEST(whichever_write_fails_the_answer_is_true)
   }
   ck_assert_int_lt(n, FAULTS_MAX);
   ck_assert_int_gt(n, 2);
+}
+END_TEST
+
+START_TEST(the_pages_of_a_small_commit_are_written_at_once)
+{
+  const int many = 1000;
+
+  accept_to(&f, &rules, "email", "ana@example.org", MAIL); /* the first one also begins the WAL */
+  atomic_store(&fault.until_write, many);
+  ck_assert_int_eq(accept_to(&f, &rules, "email", "bea@example.org", MAIL).status, PARLEY_OK);
+  ck_assert_int_eq(many - atomic_load(&fault.until_write), 1);
 }
 END_TEST
 
@@ -186,6 +200,7 @@ int main(void)
   tcase_add_test(tcase, a_full_disk_refuses_what_comes_in_and_heals_by_itself);
   tcase_add_test(tcase, a_failed_flush_is_never_tried_again);
   tcase_add_test(tcase, whichever_write_fails_the_answer_is_true);
+  tcase_add_test(tcase, the_pages_of_a_small_commit_are_written_at_once);
   tcase_add_test(tcase, a_file_that_cannot_be_set_up_is_no_store);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
