@@ -307,6 +307,8 @@ static bool api_type_ok(parley_text type)
          text_is_nocase(bare, "application/merge-patch+json");
 }
 
+static const char *const no_fields[] = {NULL};
+
 /* false: answered. */
 static bool api_read_json(struct api_request *req)
 {
@@ -327,12 +329,14 @@ static bool api_read_json(struct api_request *req)
   req->json = json_read(req->http->body, &req->problems);
   if (req->json != NULL && !json_is_object(req->json))
     problem_add(&req->problems, TEXT_EMPTY, "bad_json", "a JSON object is needed");
+  req->in =
+      (struct json_in){.object = req->json, .pointer = TEXT_EMPTY, .arena = req->arena, .problems = &req->problems};
+  if (req->problems.count == 0 && req->route->request == NULL)
+    json_in_only(&req->in, no_fields); /* no typo is silent, not even where nothing is asked for */
   if (req->problems.count > 0) {
     api_problems(req);
     return false;
   }
-  req->in =
-      (struct json_in){.object = req->json, .pointer = TEXT_EMPTY, .arena = req->arena, .problems = &req->problems};
   return true;
 }
 

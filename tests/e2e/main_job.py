@@ -168,6 +168,8 @@ def cancel_and_schedule(folder):
         expect(daemon.message_state(later["id"])["status"], "queued")
         same = daemon.post("/v1/messages", daemon.message("later", send_at=TOMORROW, key="k-1"))
         expect((same.status, same.json["id"], same.json["duplicate"]), (200, later["id"], True))
+        typo = daemon.post("/v1/messages/key:k-1/cancel", {"reson": "none"})
+        expect((typo.status, typo.json["code"]), (422, "unknown_field"))
         cancelled = daemon.post("/v1/messages/key:k-1/cancel")
         expect((cancelled.status, cancelled.json["status"]), (200, "cancelled"))
         expect(daemon.post("/v1/messages", daemon.message("later", send_at=TOMORROW, key="k-1")).status, 202)
