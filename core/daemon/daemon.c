@@ -378,7 +378,7 @@ static void daemon_next_close(struct daemon *daemon)
   else if (daemon->api != NULL)
     api_close(&daemon->api, daemon_on_closed, daemon);
   else if (daemon->feed != NULL)
-    feed_close(&daemon->feed, 0, daemon_on_closed, daemon);
+    feed_close(&daemon->feed, DAEMON_STOP_MS, daemon_on_closed, daemon);
   else if (daemon->inbound != NULL)
     inbound_close(&daemon->inbound, daemon_on_closed, daemon);
   else if (daemon->deliver != NULL)

@@ -5,7 +5,7 @@
 #include "core/api/api.h"
 #include "core/config/conf.h"
 
-#define DAEMON_STOP_MS 5000 /* beside server.drain: for what closes after the channels */
+#define DAEMON_STOP_MS 5000 /* for the feed: pushes on their way may still be answered */
 
 struct channel_pair { /* a channel and the sink that carries its test messages */
   struct channel *channel, *test_sink;
