@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,25 @@ static parley_status plugin_read(int fd, struct buf *bytes)
   return got == 0 && !bytes->overflow ? PARLEY_OK : PARLEY_FAILED;
 }
 
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden"))); /* the head of this very program */
+
+/* dlopen() says "no such file" of another machine's, and "file too short" of a text. */
+static parley_status plugin_check_machine(parley_bytes bytes, const char *path, struct buf *why)
+{
+  ElfW(Ehdr) head;
+
+  if (bytes.len < sizeof head || memcmp(bytes.at, ELFMAG, SELFMAG) != 0) {
+    buf_printf(why, "%s is not a shared object (ELF)", path);
+    return PARLEY_INVALID;
+  }
+  memcpy(&head, bytes.at, sizeof head);
+  if (head.e_ident[EI_CLASS] == __ehdr_start.e_ident[EI_CLASS] && head.e_ident[EI_DATA] == __ehdr_start.e_ident[EI_DATA] &&
+      head.e_machine == __ehdr_start.e_machine)
+    return PARLEY_OK;
+  buf_printf(why, "%s was built for another machine", path);
+  return PARLEY_INVALID;
+}
+
 /* The copy is named by its hash, so that another file is another path to dlopen(), and what runs is never written again. */
 static parley_status plugin_copy(int fd, const char *name, const char *run_dir, struct plugin *plugin, char copy[PATH_MAX],
                                  struct buf *why)
@@ -91,6 +111,9 @@ static parley_status plugin_copy(int fd, const char *name, const char *run_dir, 
     buf_printf(why, "%s.so cannot be read: %s", name, strerror(errno));
     goto done;
   }
+  st = plugin_check_machine(buf_as_text(&bytes), plugin->path, why);
+  if (st != PARLEY_OK)
+    goto done;
   sha256(buf_as_text(&bytes), plugin->sha256);
   buf_hex(&hex, plugin->sha256, 16);
   snprintf(copy, PATH_MAX, "%s/%s-%s.so", run_dir, name, hex.at);
