@@ -2,6 +2,7 @@
 #include "command.h"
 #include "core/base/env.h"
 #include "core/base/text.h"
+#include "core/channel/check.h"
 #include "core/config/conf.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@ int cli_config_check(struct cli *cli)
   struct conf *conf = NULL;
   parley_status st = conf_load(cli->words[0], &conf, &why);
 
+  if (st == PARLEY_OK)
+    st = channels_check(conf, &why);
   if (st == PARLEY_OK)
     printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", cli->words[0], conf->n_channels,
            conf->n_topics, conf->n_plans, conf->n_subscriptions);

@@ -1,5 +1,6 @@
 /* parleyd - the daemon. Exit codes are those of sysexits.h. */
 #include "core/base/text.h"
+#include "core/channel/check.h"
 #include "daemon.h"
 #include <getopt.h>
 #include <openssl/crypto.h>
@@ -110,9 +111,11 @@ int main(int argc, char **argv)
     return EX_CONFIG;
   }
   if (arguments.check) {
+    code = channels_check(daemon.conf, &why) == PARLEY_OK ? EX_OK : EX_CONFIG;
+    fprintf(code == EX_OK ? stdout : stderr, "%s%s\n", code == EX_OK ? arguments.config : why.at, code == EX_OK ? ": ok" : "");
     conf_unref(&daemon.conf);
-    printf("%s: ok\n", arguments.config);
-    return EX_OK;
+    buf_done(&why);
+    return code;
   }
   daemon.conf_path = arguments.config;
   daemon.log = (struct log){

@@ -1,0 +1,118 @@
+#include "check.h"
+#include "channel.h"
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "core/route/policy.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECK_DIRS_MAX 16
+
+struct check {
+  const struct conf *conf;
+  const char *run_dir;
+  struct plugin **plugins; /* by channel; NULL: not loaded */
+  struct buf *why;
+  bool good;
+};
+
+static struct plugin *check_plugin(struct check *check, const struct conf_channel *channel)
+{
+  const struct conf *conf = check->conf;
+  size_t n = conf->n_plugin_dirs < CHECK_DIRS_MAX ? conf->n_plugin_dirs : CHECK_DIRS_MAX;
+  const char *dirs[CHECK_DIRS_MAX + 1] = {NULL};
+  struct buf reason = BUF_INIT(4096);
+  struct plugin *plugin = NULL;
+
+  for (size_t i = 0; i < n; i++)
+    dirs[i] = conf->plugin_dirs[i].at;
+  if (plugin_load(channel->plugin.at, dirs, check->run_dir, channel_extensions, &plugin, &reason) != PARLEY_OK) {
+    yaml_error(conf->file, channel->line, channel->col, check->why, "channels.%.*s: %s", TEXT_ARG(channel->name),
+               reason.at);
+    check->good = false;
+  }
+  buf_done(&reason);
+  return plugin;
+}
+
+static void check_options(struct check *check, const struct conf_channel *channel, const struct plugin *plugin)
+{
+  struct arena *arena = arena_new();
+  struct secrets secrets = {0};
+  const parley_value *options;
+  struct buf where = BUF_INIT(256);
+
+  buf_printf(&where, "channels.%.*s.options", TEXT_ARG(channel->name));
+  if (options_read(check->conf->file, channel->options, channel->line, channel->col, where.at, plugin->table->options,
+                   arena, &secrets, &options, check->why) != PARLEY_OK)
+    check->good = false;
+  buf_done(&where);
+  secrets_done(&secrets);
+  arena_free(&arena);
+}
+
+static bool until_tellable(const parley_capabilities *caps, enum conf_until until)
+{
+  uint32_t read = PARLEY_BIT(PARLEY_RECEIPT_READ), delivered = PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | read;
+
+  switch (until) {
+  case CONF_UNTIL_SENT:
+    return true;
+  case CONF_UNTIL_DELIVERED:
+    return (caps->receipts & delivered) != 0;
+  case CONF_UNTIL_READ:
+    return (caps->receipts & read) != 0;
+  case CONF_UNTIL_REPLIED:
+    return (caps->flags & PARLEY_INBOUND) != 0;
+  }
+  return false;
+}
+
+static void check_step(struct check *check, const struct conf_plan *plan, const struct conf_step *step)
+{
+  const struct plugin *plugin = check->plugins[step->channel - check->conf->channels];
+
+  if (plugin == NULL || until_tellable(plugin->table->capabilities, step->until))
+    return;
+  yaml_error(check->conf->file, step->line, step->col, check->why,
+             "plans.%.*s: channel '%.*s' gives no receipt that tells '%s'", TEXT_ARG(plan->name),
+             TEXT_ARG(step->channel->name), until_name((enum until)step->until));
+  check->good = false;
+}
+
+static void check_all(struct check *check)
+{
+  const struct conf *conf = check->conf;
+
+  for (size_t i = 0; i < conf->n_channels; i++) {
+    check->plugins[i] = check_plugin(check, &conf->channels[i]);
+    if (check->plugins[i] != NULL)
+      check_options(check, &conf->channels[i], check->plugins[i]);
+  }
+  for (size_t i = 0; i < conf->n_plans; i++)
+    for (size_t j = 0; j < conf->plans[i].n_steps; j++)
+      check_step(check, &conf->plans[i], &conf->plans[i].steps[j]);
+  for (size_t i = 0; i < conf->n_channels; i++)
+    plugin_unref(&check->plugins[i]);
+}
+
+parley_status channels_check(const struct conf *conf, struct buf *reterr_why)
+{
+  const char *tmp = getenv("TMPDIR");
+  char run_dir[4096];
+  struct check check = {.conf = conf, .run_dir = run_dir, .why = reterr_why, .good = true};
+
+  snprintf(run_dir, sizeof run_dir, "%s/parley-check-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+  if (mkdtemp(run_dir) == NULL) {
+    buf_printf(reterr_why, "a folder %s cannot be made: %s", run_dir, strerror(errno));
+    return PARLEY_FAILED;
+  }
+  check.plugins = xcalloc(conf->n_channels + 1, sizeof(*check.plugins));
+  check_all(&check);
+  free(check.plugins);
+  rmdir(run_dir);
+  return check.good ? PARLEY_OK : PARLEY_INVALID;
+}

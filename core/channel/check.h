@@ -1,0 +1,10 @@
+/* check.h - all that a configuration says of channels, held against their plugins without making any: is the plugin there and
+ * fit to be loaded, are its options right, can its receipts tell what plans wait for. For `parleyd --check` and
+ * `parley config check`; what only a running channel knows, its create() says at the start. Thread: main; blocks. */
+#ifndef CORE_CHANNEL_CHECK_H
+#define CORE_CHANNEL_CHECK_H
+#include "core/config/conf.h"
+
+/* PARLEY_INVALID: every fault is in *reterr_why, with file, line and column. */
+parley_status channels_check(const struct conf *conf, struct buf *reterr_why);
+#endif
