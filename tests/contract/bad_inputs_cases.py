@@ -479,40 +479,43 @@ def reload_refused(stand):
         expect(daemon.post("/v1/messages", daemon.message("still here")).status, 202, "the old configuration stays in force")
 
 
-def with_plugin(stand, place):
-    """A daemon with the channel box (a sink) and the channel odd, whose plugin `place` puts into a folder of its own."""
+def config_with_plugin(stand, place):
+    """A configuration with the channel odd, in line 5, whose plugin `place` puts into a folder of its own."""
     folder = stand.new_folder()
     plugins = os.path.join(folder, "plugins")
     os.mkdir(plugins)
     os.chmod(plugins, 0o755)
     place(plugins)
-
-    def change(config):
-        config["plugins"]["dirs"].append(plugins)
-        config["plans"] = {"default": [{"channel": "box"}]}
-
-    return Daemon(folder, channels={"box": {"plugin": "sink"}, "odd": {"plugin": "odd"}}, config=change)
+    write(folder, "parley.yaml", "version: 1\nplugins:\n  dirs: [plugins]\nchannels:\n  odd: { plugin: odd }\n")
+    return os.path.join(folder, "parley.yaml"), plugins
 
 
-def plugin_down(stand, place, *reasons):
-    """The channel is down with its reason and the others run; `parley config check` says so too, with exit code 1."""
-    with with_plugin(stand, place) as daemon:
-        expect(daemon.post("/v1/messages", daemon.message("over the other one", channels=["box"])).status, 202)
-        odd = daemon.get("/v1/channels/odd")
-        expect((odd.status, odd.json["state"]), (200, "down"), odd.text)
-        expect_true(any(reason in odd.text for reason in reasons), f"the reason is one of {reasons}: {odd.text}")
-        expect(daemon.post("/v1/channels/odd/check").json.get("ok"), False)
-        done = subprocess.run([os.path.join(BIN_DIR, "parley"), "config", "check", daemon.config_path], capture_output=True,
-                              text=True, env=dict(os.environ, PARLEY_KEY=KEY, HOOK_SECRET=SECRET), timeout=60)
-        expect(done.returncode, 1, done.stderr)
+def plugin_refused(stand, place, *reasons):
+    """Neither check lets it pass, the daemon doesn't start with it, and one that runs goes on without it when it is reloaded."""
+    path, plugins = config_with_plugin(stand, place)
+    checked = subprocess.run([os.path.join(BIN_DIR, "parley"), "config", "check", path], capture_output=True, text=True, timeout=60)
+    asked = subprocess.run([os.path.join(BIN_DIR, "parleyd"), "-c", path, "--check"], capture_output=True, text=True, timeout=60)
+    started = parleyd_with(path)
+    expect((checked.returncode, asked.returncode, started.returncode), (1, 78, 78), checked.stderr)
+    for done in (checked, asked, started):
+        expect_true("parley.yaml:5:3" in done.stderr and any(reason in done.stderr for reason in reasons),
+                    f"the place and one of {reasons}: {done.stderr}")
+    with Daemon(stand.new_folder()) as daemon:
+        daemon.config["plugins"]["dirs"].append(plugins)
+        daemon.config["channels"]["odd"] = {"plugin": "odd"}
+        daemon.write_config()
+        daemon.signal(1)
+        wait_until(lambda: "event=reload_refused" in daemon.log(), "the reload is refused")
+        expect([item["name"] for item in daemon.get("/v1/channels").json["items"]], ["inbox"])
+        expect(daemon.post("/v1/messages", daemon.message("the others run")).status, 202)
 
 
 def plugin_missing(stand):
-    plugin_down(stand, lambda folder: None, "odd.so")
+    plugin_refused(stand, lambda folder: None, "odd.so")
 
 
 def plugin_not_elf(stand):
-    plugin_down(stand, lambda folder: write(folder, "odd.so", "not a program", 0o644), "ELF", "invalid", "not a")
+    plugin_refused(stand, lambda folder: write(folder, "odd.so", "not a program", 0o644), "not a shared object")
 
 
 def plugin_of_another_machine(stand):
@@ -522,7 +525,7 @@ def plugin_of_another_machine(stand):
         bytes_[18:20] = b"\x08\x00" if platform.machine() != "mips" else b"\x3e\x00"  # e_machine
         write(folder, "odd.so", bytes(bytes_), 0o644)
 
-    plugin_down(stand, place, "machine", "ELF", "architecture", "invalid")
+    plugin_refused(stand, place, "another machine")
 
 
 def plugin_without_symbol(stand):
@@ -530,7 +533,7 @@ def plugin_without_symbol(stand):
         done = subprocess.run(["gcc", "-shared", "-fPIC", "-xc", "/dev/null", "-o", os.path.join(folder, "odd.so")])
         expect(done.returncode, 0, "gcc")
 
-    plugin_down(stand, place, "parley_plugin_v1")
+    plugin_refused(stand, place, "parley_plugin_v1")
 
 
 def plugin_writable(stand):
@@ -538,7 +541,7 @@ def plugin_writable(stand):
         shutil.copy(os.path.join(PLUGIN_DIR, "sink.so"), os.path.join(folder, "odd.so"))
         os.chmod(os.path.join(folder, "odd.so"), 0o666)
 
-    plugin_down(stand, place, "write")
+    plugin_refused(stand, place, "may be written by others")
 
 
 # --- the store ---
