@@ -20,6 +20,8 @@ extern const struct store_driver store_driver_sqlite; /* const: its functions */
 void store_finish(struct store *front, struct list *ops);
 /* [any] A round has ended: counters for store_gauges(), and the newest event seq of the commit (0: none was added). */
 void store_round_ended(struct store *front, const struct store_gauges *gauges, uint64_t last_seq);
+/* [any] Nothing of this opening is believed any more; said once, it stays so. */
+void store_broke(struct store *front);
 /* [any] The last call of a driver that was asked to close. */
 void store_closed(struct store *front);
 #endif

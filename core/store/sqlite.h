@@ -181,6 +181,7 @@ void wal_vfs_free(struct wal_vfs **vfs);             /* after the last connectio
 
 /* --- sqlite_checkpoint.c ------------------------------------------------------------------------------------------------------- */
 
+void store_break(struct sqlite_store *store); /* [any] a flush failed: from now on every write is FAILED */
 void checkpoint_init(struct sqlite_store *store);
 void checkpoint_truncate(struct sqlite_store *store); /* [writer] */
 void sqlite_checkpoint_main(void *store);

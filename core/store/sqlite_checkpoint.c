@@ -13,6 +13,12 @@
 #define CHECKPOINT_LEFT_MAX 150   /* frames that the writer may be left with */
 #define CHECKPOINT_PASSES_MAX 8
 
+void store_break(struct sqlite_store *store)
+{
+  atomic_store(&store->broken, true);
+  store_broke(store->front);
+}
+
 /* Through SQLite's own handle: to open and close the file a second time would drop its POSIX locks. */
 static bool file_flush(struct db *db)
 {
@@ -34,12 +40,12 @@ static void checkpoint_run(struct sqlite_store *store)
     if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
       log_line(store->log, PARLEY_WARN, "event=checkpoint_failed why=\"%s\"", sqlite3_errstr(rc));
       if (rc == SQLITE_IOERR_FSYNC)
-        atomic_store(&store->broken, true);
+        store_break(store);
       return;
     }
     if (!file_flush(db)) {
       log_line(store->log, PARLEY_ERROR, "event=checkpoint_failed why=\"the database file could not be flushed\"");
-      atomic_store(&store->broken, true);
+      store_break(store);
       return;
     }
     if (in_log - copied < CHECKPOINT_LEFT_MAX)

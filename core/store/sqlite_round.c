@@ -196,13 +196,6 @@ static void round_rolled_back(struct round *round, parley_status status)
   round->last_seq = 0;
 }
 
-static void store_broken(struct sqlite_store *store)
-{
-  atomic_store(&store->broken, true);
-  store->gauges.accepting = false;
-  store->gauges.why_not = "the disk failed; the store must be opened anew";
-}
-
 static bool code_is_fatal(int code)
 {
   return (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
@@ -225,7 +218,7 @@ static parley_status round_commit(struct round *round)
   }
   round_rolled_back(round, st);
   if (st == PARLEY_FAILED && code_is_fatal(code)) {
-    store_broken(store);
+    store_break(store);
   } else if (st == PARLEY_RETRY && (code & 0xff) != SQLITE_BUSY) {
     store_full_begin(store);
   }
@@ -240,10 +233,6 @@ static size_t refuse(struct sqlite_store *store, struct list *ops)
   size_t left = 0;
 
   list_init(&refused);
-  if (broken && store->gauges.accepting) { /* a checkpoint has found out */
-    store_broken(store);
-    store_round_ended(store->front, &store->gauges, 0);
-  }
   while (at != ops) {
     struct store_op *op = LIST_ITEM(at, struct store_op, link);
 

@@ -20,7 +20,7 @@ struct store {
   struct list finished;
   struct store_gauges gauges;
   uint64_t last_seq; /* newest one not told to committed() yet */
-  bool driver_closed;
+  bool driver_closed, broken;
 };
 
 static bool is_read(enum store_kind kind)
@@ -172,6 +172,13 @@ void store_round_ended(struct store *front, const struct store_gauges *gauges, u
   uv_mutex_unlock(&front->lock);
 }
 
+void store_broke(struct store *front)
+{
+  uv_mutex_lock(&front->lock);
+  front->broken = true;
+  uv_mutex_unlock(&front->lock);
+}
+
 void store_closed(struct store *front)
 {
   uv_mutex_lock(&front->lock);
@@ -186,7 +193,12 @@ void store_gauges(const struct store *store, struct store_gauges *ret)
 
   uv_mutex_lock(&open->lock);
   *ret = store->gauges;
+  ret->broken = store->broken;
   uv_mutex_unlock(&open->lock);
+  if (ret->broken) {
+    ret->accepting = false;
+    ret->why_not = "the disk failed; the store must be opened anew";
+  }
   ret->waiting = store->n_writes;
 }
 

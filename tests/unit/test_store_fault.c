@@ -82,7 +82,7 @@ START_TEST(a_failed_flush_is_never_tried_again)
   atomic_store(&fault.until_sync, 1);
   a = accept_to(&f, &rules, "email", "bea@example.org", MAIL);
   ck_assert_int_eq(a.status, PARLEY_FAILED);
-  ck_assert(!gauges().accepting);
+  ck_assert(!gauges().accepting && gauges().broken);
   ck_assert_int_eq(accept_to(&f, &rules, "email", "bea@example.org", MAIL).status, PARLEY_FAILED);
   fixture_close(&f);
   fixture_open(&f);
