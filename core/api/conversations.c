@@ -188,7 +188,8 @@ static bool patch_read(struct api_request *req, struct store_conversation_put *p
 
   put->state.value = put->assignee.value = TEXT_EMPTY;
   ok = JSON_IN_ALL(json_in_only(in, fields), json_in_text(in, "state", 16, &put->state.value),
-                   json_in_text(in, "assignee", ASSIGNEE_BYTES_MAX, &put->assignee.value), api_read_tags(req, &put->tags.set, &put->tags.value));
+                   json_in_text(in, "assignee", ASSIGNEE_BYTES_MAX, &put->assignee.value),
+                   api_read_tags(req, &put->tags.set, &put->tags.value));
   put->state.set = put->state.value.len > 0;
   put->assignee.set = json_object_get(req->json, "assignee") != NULL; /* null: nobody */
   if (json_object_get(req->json, "state") != NULL && !state_ok(put->state.value))

@@ -231,8 +231,7 @@ static bool read_identities(struct api_request *req, struct store_customer_put *
   bool ok = json_in_object(&req->in, "identities", &in);
 
   *ret_nulls = false;
-  json_object_foreach(ok ? in.object : NULL, kind, value)
-  {
+  json_object_foreach (ok ? in.object : NULL, kind, value) {
     parley_text at = pointer_member(req->arena, in.pointer, parley_text_of(kind));
 
     if (strcmp(kind, "external") == 0) {
@@ -332,7 +331,8 @@ void api_customers_put(struct api_request *req)
                         read_set(in, "name", CUSTOMER_NAME_BYTES_MAX, &put->name.set, &put->name.value),
                         read_set(in, "locale", CUSTOMER_WORD_BYTES_MAX, &put->locale.set, &put->locale.value),
                         read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value),
-                        api_read_tags(req, &put->tags.set, &put->tags.value), read_attributes(req, put), read_identities(req, put, &nulls));
+                        api_read_tags(req, &put->tags.set, &put->tags.value), read_attributes(req, put),
+                        read_identities(req, put, &nulls));
 
   if (!ok) {
     api_problems(req);

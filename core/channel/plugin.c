@@ -131,6 +131,16 @@ done:
   return st;
 }
 
+/* A folder of our own under `parent`, 0700. */
+static parley_status plugin_dir_make(const char *parent, char dir[PATH_MAX - NAME_MAX], struct buf *why)
+{
+  if (parent[0] == '/' && snprintf(dir, PATH_MAX - NAME_MAX, "%s/parleyd-XXXXXX", parent) < PATH_MAX - NAME_MAX &&
+      mkdtemp(dir) != NULL)
+    return PARLEY_OK;
+  buf_printf(why, "no folder for the plugin's copy can be made in %s: %s", parent, strerror(errno));
+  return PARLEY_FAILED;
+}
+
 static bool plugin_offered(const char *const *offered, const char *id)
 {
   for (; *offered != NULL; offered++)
@@ -190,7 +200,7 @@ parley_status plugin_load(const char *name, const char *const *dirs, const char 
                           struct plugin **ret, struct buf *reterr_why)
 {
   struct plugin *plugin = NULL;
-  char path[PATH_MAX], copy[PATH_MAX];
+  char path[PATH_MAX], copy[PATH_MAX], dir[PATH_MAX - NAME_MAX];
   parley_status st = PARLEY_INVALID;
   int fd = -1;
 
@@ -199,17 +209,23 @@ parley_status plugin_load(const char *name, const char *const *dirs, const char 
     return PARLEY_INVALID;
   }
   st = plugin_open(name, dirs, path, &fd, reterr_why);
-  if (st != PARLEY_OK)
+  if (st == PARLEY_OK)
+    st = plugin_dir_make(run_dir, dir, reterr_why);
+  if (st != PARLEY_OK) {
+    if (fd >= 0)
+      close(fd);
     return st;
+  }
   plugin = xcalloc(1, sizeof *plugin);
   plugin->refs = 1;
   plugin->name = xstrdup(name);
   plugin->path = xstrdup(path);
-  st = plugin_copy(fd, name, run_dir, plugin, copy, reterr_why);
+  st = plugin_copy(fd, name, dir, plugin, copy, reterr_why);
   if (st == PARLEY_OK) {
     st = plugin_link(plugin, copy, offered, reterr_why);
     unlink(copy); /* the mapping stays, the name is not needed again */
   }
+  rmdir(dir);
   close(fd);
   if (st == PARLEY_OK)
     *ret = plugin;

@@ -13,7 +13,8 @@ struct plugin {
   void *handle;
   const parley_plugin *table;
 };
-/* Looks for NAME.so in dirs (ends with NULL), in that order. Copies it to run_dir (0700, ours), opens the copy with RTLD_NOW |
+/* Looks for NAME.so in dirs (ends with NULL), in that order. Copies it into a folder (0700) that is made
+ * in run_dir and gone again at once, opens the copy with RTLD_NOW |
  * RTLD_LOCAL, checks symbol, size, major, needed minor, required members, tables and requires_ids against `offered` (ends with
  * NULL). Refuses a file or folder that others may write. Blocking: at start and reload only. */
 parley_status plugin_load(const char *name, const char *const *dirs, const char *run_dir, const char *const *offered,

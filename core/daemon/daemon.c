@@ -2,11 +2,9 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/net/tls.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -67,23 +65,13 @@ static void daemon_on_committed(uint64_t last_seq, void *arg)
  * --------------------------------------------------------------------------------------------------------------------------
  */
 
-/* Copies of plugins lie in a folder of our own, in systemd's runtime directory or where temporary files go: not beside the store,
- * whose disk may be full when we start. Each copy's name goes as soon as it is loaded. */
-static int daemon_make_run_dir(struct daemon *daemon, struct buf *why)
+/* Copies of plugins are loaded from systemd's runtime directory or from where temporary files go: not from beside the store, whose
+ * disk may be full when we start. */
+static const char *daemon_run_dir(void)
 {
   const char *runtime = getenv("RUNTIME_DIRECTORY"), *temporary = getenv("TMPDIR");
-  const char *parent = runtime != NULL ? runtime : temporary != NULL ? temporary : "/tmp";
 
-  if (parent[0] != '/' || snprintf(daemon->run_dir, sizeof daemon->run_dir, "%s/parleyd-XXXXXX", parent) >=
-                              (int)sizeof daemon->run_dir) {
-    buf_printf(why, "RUNTIME_DIRECTORY or TMPDIR must be an absolute path of at most 200 bytes");
-    daemon->run_dir[0] = '\0';
-    return EX_CONFIG;
-  }
-  if (mkdtemp(daemon->run_dir) != NULL)
-    return EX_OK;
-  buf_printf(why, "a folder %s cannot be made: %s", daemon->run_dir, strerror(errno));
-  return EX_CANTCREAT;
+  return runtime != NULL ? runtime : temporary != NULL ? temporary : "/tmp";
 }
 
 static int daemon_make_net(struct daemon *daemon, struct buf *why)
@@ -333,11 +321,11 @@ static void daemon_signals(struct daemon *daemon)
 
 int daemon_start(struct daemon *daemon, struct buf *reterr_why)
 {
-  int code = daemon_make_run_dir(daemon, reterr_why);
+  int code;
 
+  daemon->run_dir = daemon_run_dir();
   daemon_signals(daemon);
-  if (code == EX_OK)
-    code = daemon_make_net(daemon, reterr_why);
+  code = daemon_make_net(daemon, reterr_why);
   if (code == EX_OK)
     code = daemon_make_store(daemon, reterr_why);
   if (code != EX_OK)

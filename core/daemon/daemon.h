@@ -22,7 +22,7 @@ struct daemon {
   struct log log;
   const char *conf_path;
   struct conf *conf;
-  char run_dir[256];
+  const char *run_dir; /* of the environment */
   struct egress *egress;
   struct dns *dns;
   struct http_client *http;

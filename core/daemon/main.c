@@ -88,8 +88,6 @@ static int process_run(struct daemon *daemon)
   uv_run(daemon->loop, UV_RUN_DEFAULT);
   egress_free(&daemon->egress);
   plugin_unref(&daemon->sink);
-  if (daemon->run_dir[0] != '\0')
-    rmdir(daemon->run_dir);
   log_line(&daemon->log, PARLEY_INFO, "event=stopped");
   return daemon->exit_code;
 }

@@ -100,11 +100,22 @@ void line_close_lane(struct line *line, enum lane lane);
 void line_open_lane(struct line *line, enum lane lane);
 
 /* deliver.c */
-void deliver_handle_over(struct deliver *deliver); /* one of open_handles is closed */
+int64_t deliver_now(const struct deliver *deliver);  /* wall clock, ms */
+int64_t deliver_mono(const struct deliver *deliver); /* monotonic, ms */
+void deliver_handle_over(struct deliver *deliver);   /* one of open_handles is closed */
+void deliver_maybe_gone(struct deliver *deliver);    /* ends a closing one once nothing is open */
+/* handing.c */
+void line_claim_all(struct line *line);
 void line_pump(struct line *line);  /* hands over what may go */
 void line_claim(struct line *line, enum lane lane); /* reads back from the store, if there is room */
+/* outcome.c */
 void outbound_settle(struct outbound *out, const parley_outcome *outcome);
+void outbound_store(struct outbound *out); /* offers its outcome to the store */
+void line_due_at(struct line *line, enum lane lane, int64_t due_ms);
 void outbound_take_back(struct outbound *out, int64_t due_ms); /* due_ms: wall clock */
+/* sweep.c */
+void deliver_recover(struct deliver *deliver); /* what an earlier session left; the lanes open after it */
+void sweep_on_timer(uv_timer_t *timer);
 /* clock.c: a wall clock that was set back since the last look must not make waits longer. */
 void deliver_watch_clock(struct deliver *deliver);
 void deliver_op_over(struct deliver *deliver);

@@ -1,0 +1,218 @@
+/* From the store to the channels: claims are read back when there is room, held by lane, and handed over as rate, breakers and
+ * the channel's window allow. */
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "line.h"
+#include <stdlib.h>
+
+/* --- Reading back from the store
+ * -------------------------------------------------------------------------------------------- */
+
+struct claim_op {
+  struct store_claim claim;
+  struct line *line;
+  struct deliver *deliver;
+  struct policy *policy;
+};
+
+static void line_claimed(struct line *line, struct store_claim *claim)
+{
+  struct lane_line *state = &line->lanes[claim->lane];
+  int64_t now = deliver_now(line->deliver);
+
+  for (size_t i = 0; i < claim->n_claims; i++)
+    deliver_take(line->deliver, &claim->claims[i]);
+  state->due_ms = claim->next_due_ms;
+  if (claim->next_due_ms > now)
+    line_wake_at(line, deliver_mono(line->deliver) + (claim->next_due_ms - now));
+  if ((claim->next_due_ms > 0 && claim->next_due_ms <= now) || claim->n_claims == claim->limit) {
+    state->again = state->n_held < line_capacity(line) / 2;
+  } else if (state->closed && line_may_go(line)) {
+    line_open_lane(line, claim->lane);
+    state->again = true; /* what was queued between that look and this opening */
+  }
+}
+
+/* The store could not; the timer tries again. */
+static void line_look_again(struct line *line, enum lane lane)
+{
+  line->lanes[lane].due_ms = deliver_now(line->deliver);
+  line_wake_at(line, deliver_mono(line->deliver) + DELIVER_RESTORE_MS);
+}
+
+static void line_on_claimed(struct store_op *op)
+{
+  struct claim_op *call = container_of(op, struct claim_op, claim.op);
+  struct line *line = call->line;
+  enum lane lane = call->claim.lane;
+  struct deliver *deliver = call->deliver;
+
+  line->lanes[lane].claiming = false;
+  if (op->status == PARLEY_OK)
+    line_claimed(line, &call->claim);
+  else
+    line_look_again(line, lane);
+  arena_free(&op->arena);
+  policy_unref(&call->policy);
+  free(call);
+  if (line->lanes[lane].again) {
+    line->lanes[lane].again = false;
+    line_claim(line, lane);
+  }
+  line_pump(line);
+  deliver_op_over(deliver);
+}
+
+void line_claim(struct line *line, enum lane lane)
+{
+  struct lane_line *state = &line->lanes[lane];
+  struct deliver *deliver = line->deliver;
+  uint32_t capacity = line_capacity(line);
+  const struct policy_channel *rules = policy_find_channel(deliver->policy, parley_text_of(line->name));
+  struct claim_op *call;
+
+  if (!line_may_go(line) || rules == NULL || state->n_held >= capacity)
+    return;
+  if (state->claiming) {
+    state->again = true;
+    return;
+  }
+  call = xcalloc(1, sizeof *call);
+  call->line = line;
+  call->deliver = deliver;
+  call->policy = policy_ref(deliver->policy);
+  call->claim.op.kind = STORE_CLAIM;
+  call->claim.op.done = line_on_claimed;
+  call->claim.channel = rules;
+  call->claim.policy = call->policy;
+  call->claim.lane = lane;
+  call->claim.limit = capacity - state->n_held < LANE_CLAIM_MAX ? capacity - state->n_held : LANE_CLAIM_MAX;
+  call->claim.now_ms = deliver_now(deliver);
+  state->claiming = true;
+  deliver->ops++;
+  store_submit(deliver->shared.store, &call->claim.op);
+}
+
+void line_claim_all(struct line *line)
+{
+  for (int lane = 0; lane < LANES; lane++)
+    line_claim(line, (enum lane)lane);
+}
+
+/* --- Taking and handing over
+ * -------------------------------------------------------------------------------------------------- */
+
+void deliver_take(struct deliver *deliver, const struct claim *claim)
+{
+  struct line *line = line_find(deliver, claim->channel);
+  struct outbound *out;
+
+  if (line == NULL) {
+    line = line_new(deliver, claim->channel);
+    line->removed = true; /* configured away: it goes back to the store */
+  }
+  out = outbound_new(line, claim);
+  line->lanes[claim->lane].n_held++;
+  if (!line_may_go(line)) {
+    outbound_take_back(out, deliver_now(deliver));
+    return;
+  }
+  list_push(&line->lanes[claim->lane].held, &out->node);
+  line_pump(line);
+}
+
+static struct channel *outbound_carrier(const struct outbound *out)
+{
+  return out->claim.test ? out->line->test_sink : out->line->channel;
+}
+
+static void outbound_settle_own(struct outbound *out, uint32_t result, const char *code)
+{
+  outbound_settle(out, PARLEY_REF(parley_outcome, .result = result, .code = parley_text_of(code)));
+}
+
+/* false: the channel has no room; the message stays held. */
+static bool outbound_hand_over(struct outbound *out)
+{
+  struct deliver *deliver = out->deliver;
+  struct channel *carrier = outbound_carrier(out);
+  const char *code = NULL;
+  parley_status st;
+
+  if (carrier == NULL) {
+    outbound_settle_own(out, PARLEY_OUTCOME_REJECTED, "no_test_sink");
+    return true;
+  }
+  if (channel_free(carrier) == 0)
+    return false;
+  if (out->message.size == 0 && outbound_build(out, channel_caps(out->line->channel), &code) != PARLEY_OK) {
+    out->message.size = 0;
+    outbound_settle_own(out, PARLEY_OUTCOME_REJECTED, code);
+    return true;
+  }
+  out->token = ++deliver->last_token;
+  out->started_ms = deliver_now(deliver);
+  out->carrier = carrier;
+  map_put(&deliver->in_flight, out->token, out);
+  out->line->counters.in_flight++;
+  if (out->claim.query && channel_can_query(carrier))
+    st = channel_query(carrier, out->token, &out->message, DELIVER_SUBMIT_DEADLINE_MS);
+  else
+    st = channel_submit(carrier, out->token, &out->message, DELIVER_SUBMIT_DEADLINE_MS);
+  if (st == PARLEY_OK) {
+    out->line->counters.attempts++;
+    return true;
+  }
+  map_take(&deliver->in_flight, out->token);
+  out->line->counters.in_flight--;
+  out->carrier = NULL;
+  if (st == PARLEY_BUSY)
+    return false;
+  outbound_settle_own(out, PARLEY_OUTCOME_RETRY, "not_taken");
+  return true;
+}
+
+/* The next that may go, by lane; what is blocked by its destination goes back to the store until then. */
+static struct outbound *line_next(struct line *line)
+{
+  int64_t now = deliver_now(line->deliver);
+
+  for (int lane = 0; lane < LANES; lane++) {
+    struct list *node;
+
+    while ((node = line->lanes[lane].held.next) != &line->lanes[lane].held) {
+      struct outbound *out = LIST_ITEM(node, struct outbound, node);
+      int64_t until;
+
+      if (out->claim.expires_ms > 0 && out->claim.expires_ms <= now) {
+        outbound_take_back(out, now); /* the sweep ends it */
+        continue;
+      }
+      until = line_blocked_until(line, out->destination);
+      if (until == 0)
+        return out;
+      outbound_take_back(out, now + (until - deliver_mono(line->deliver)));
+    }
+  }
+  return NULL;
+}
+
+void line_pump(struct line *line)
+{
+  int64_t later_ms = 0;
+  struct outbound *out;
+
+  while (line_may_go(line) && channel_free(line->channel) > 0 && (out = line_next(line)) != NULL) {
+    if (!line_rate_take(line, deliver_mono(line->deliver), &later_ms)) {
+      line_untried(line, out->destination);
+      line_wake_at(line, later_ms);
+      return;
+    }
+    list_remove(&out->node);
+    if (!outbound_hand_over(out)) {
+      line_untried(line, out->destination);
+      list_insert_before(line->lanes[out->claim.lane].held.next, &out->node); /* still the first */
+      return;
+    }
+  }
+}

@@ -1,0 +1,193 @@
+/* From the channels back to the store: what became of a message, what it says about the door it went through, and when to try
+ * again. */
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "line.h"
+#include "retry.h"
+
+static void hold_good(struct line *line, parley_text destination, int64_t mono_ms)
+{
+  struct hold *hold = line_hold(line, destination, false);
+
+  if (hold != NULL)
+    breaker_good(&hold->breaker, mono_ms);
+}
+
+/* What an outcome says about the door it came through. */
+static void line_learn(struct line *line, parley_text destination, const parley_outcome *outcome)
+{
+  int64_t mono = deliver_mono(line->deliver);
+  uint32_t pause_ms = outcome->retry_ms > 0 ? outcome->retry_ms : DELIVER_THROTTLE_MS;
+  parley_text where = outcome->destination.len > 0 ? outcome->destination : TEXT_EMPTY;
+  struct hold *hold;
+
+  switch (outcome->result) {
+  case PARLEY_OUTCOME_THROTTLED:
+    hold = line_hold(line, where, true);
+    if (hold != NULL)
+      hold->until_ms = mono + pause_ms;
+    line_wake_at(line, mono + pause_ms);
+    break;
+  case PARLEY_OUTCOME_CHANNEL_DOWN:
+    line->down = true;
+    line->down_until_ms = mono + DELIVER_DOWN_MS;
+    break;
+  case PARLEY_OUTCOME_RETRY:
+  case PARLEY_OUTCOME_UNKNOWN:
+    hold = line_hold(line, where, true);
+    if (hold != NULL)
+      breaker_bad(&hold->breaker, mono);
+    break;
+  default: /* an answer about this message: the door is open */
+    hold_good(line, TEXT_EMPTY, mono);
+    if (destination.len > 0)
+      hold_good(line, destination, mono);
+    break;
+  }
+}
+
+static void line_count(struct line *line, const struct outbound *out, uint32_t result)
+{
+  int64_t took = deliver_now(line->deliver) - out->claim.accepted_ms;
+  size_t at = 0;
+
+  line->counters.by_outcome[result <= PARLEY_OUTCOME_UNKNOWN ? result : 0]++;
+  if (result != PARLEY_OUTCOME_ACCEPTED && result != PARLEY_OUTCOME_DELIVERED)
+    return;
+  while (at < DELIVER_BUCKETS && took > (int64_t)deliver_bucket_ms[at])
+    at++;
+  line->counters.latency[at]++;
+  line->counters.latency_sum_ms += took > 0 ? (uint64_t)took : 0;
+}
+
+/* The message may count as sent by an earlier step while this one waits for its next try. */
+static bool settle_may_wait(const struct store_settle *settle)
+{
+  bool went = settle->outcome == PARLEY_OUTCOME_ACCEPTED || settle->outcome == PARLEY_OUTCOME_DELIVERED;
+
+  return settle->taken_back || !went || settle->after == MESSAGE_QUEUED;
+}
+
+void line_due_at(struct line *line, enum lane lane, int64_t due_ms)
+{
+  int64_t wait_ms = due_ms - deliver_now(line->deliver);
+
+  if (line->lanes[lane].due_ms == 0 || due_ms < line->lanes[lane].due_ms)
+    line->lanes[lane].due_ms = due_ms;
+  line_wake_at(line, deliver_mono(line->deliver) + (wait_ms > 0 ? wait_ms : 0));
+}
+
+static void deliver_on_settled(struct store_op *op)
+{
+  struct store_settle *settle = container_of(op, struct store_settle, op);
+  struct outbound *out = container_of(settle, struct outbound, settle);
+  struct deliver *deliver = out->deliver;
+  struct line *line = out->line;
+  enum lane lane = (enum lane)out->claim.lane;
+
+  if (op->status != PARLEY_OK && op->status != PARLEY_NOT_FOUND && op->status != PARLEY_FAILED) {
+    arena_free(&op->arena);
+    list_push(&deliver->unsettled, &out->node); /* a full disk: offered again until it is taken */
+    deliver_op_over(deliver);
+    return;
+  }
+  if (settle->stale)
+    line->counters.stale_results++;
+  if (settle->next != NULL)
+    deliver_take(deliver, settle->next);
+  if (settle_may_wait(settle) && settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX)
+    line_due_at(line, lane, settle->retry_at_ms);
+  arena_free(&op->arena);
+  outbound_free(out);
+  line_place_free(line, lane);
+  line_pump(line);
+  deliver_op_over(deliver);
+}
+
+void outbound_store(struct outbound *out)
+{
+  out->deliver->ops++;
+  store_submit(out->deliver->shared.store, &out->settle.op);
+}
+
+static void outbound_settle_fill(struct outbound *out)
+{
+  struct store_settle *settle = &out->settle;
+
+  settle->op.kind = STORE_SETTLE;
+  settle->op.done = deliver_on_settled;
+  settle->message = out->claim.message;
+  settle->step = out->claim.step;
+  settle->token = out->claim.token;
+  settle->policy = out->policy = policy_ref(out->deliver->policy);
+  settle->started_ms = out->started_ms ? out->started_ms : deliver_now(out->deliver);
+  settle->ended_ms = deliver_now(out->deliver);
+  settle->degraded = out->degraded;
+  settle->n_degraded = out->n_degraded;
+}
+
+void outbound_settle(struct outbound *out, const parley_outcome *outcome)
+{
+  struct store_settle *settle = &out->settle;
+  parley_text *ids = arena_alloc(out->arena, (outcome->n_ids + 1) * sizeof *ids);
+
+  outbound_settle_fill(out);
+  settle->handed = out->carrier != NULL;
+  settle->outcome = outcome->result;
+  settle->code = arena_text(out->arena, outcome->code);
+  settle->detail = arena_text(out->arena, outcome->detail);
+  settle->retry_at_ms =
+      settle->ended_ms + retry_pause_ms(out->claim.attempt, outcome->retry_ms, out->deliver->shared.env);
+  for (uint32_t i = 0; i < outcome->n_ids; i++)
+    ids[i] = arena_text(out->arena, outcome->ids[i]);
+  settle->provider_ids = ids;
+  settle->n_provider_ids = outcome->n_ids;
+  line_learn(out->line, out->destination, outcome);
+  line_count(out->line, out, outcome->result);
+  if (outcome->result == PARLEY_OUTCOME_UNKNOWN)
+    out->line->counters.possible_duplicates++;
+  outbound_store(out);
+}
+
+void outbound_take_back(struct outbound *out, int64_t due_ms)
+{
+  list_remove(&out->node);
+  line_close_lane(out->line, (enum lane)out->claim.lane); /* it waits in the store now: nothing may overtake it */
+  outbound_settle_fill(out);
+  out->settle.taken_back = true;
+  out->settle.retry_at_ms = due_ms;
+  outbound_store(out);
+}
+
+void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t token, const parley_outcome *outcome)
+{
+  struct outbound *out = map_take(&deliver->in_flight, token);
+
+  (void)channel;
+  if (out == NULL) {
+    probe_settled(deliver, token, outcome);
+    deliver_maybe_gone(deliver);
+    return;
+  }
+  out->line->counters.in_flight--;
+  outbound_settle(out, outcome);
+  if (outcome->result == PARLEY_OUTCOME_CHANNEL_DOWN) {
+    log_line(deliver->shared.log, PARLEY_ERROR, "event=channel_down channel=%s code=%.*s", out->line->name,
+             TEXT_ARG(out->settle.code));
+    for (int lane = 0; lane < LANES; lane++)
+      line_close_lane(out->line, (enum lane)lane);
+  }
+}
+
+void deliver_roomier(struct deliver *deliver, struct channel *channel)
+{
+  struct line *line = line_find(deliver, parley_text_of(channel_name(channel)));
+
+  if (line == NULL)
+    return;
+  if (line->down) {
+    line->down = false;
+    line_claim_all(line);
+  }
+  line_pump(line);
+}
