@@ -5,7 +5,7 @@
 #define CORE_DELIVER_DELIVER_H
 #include "core/channel/channel.h"
 
-#define LANE_HELD_MIN 64   /* claims in memory for each channel and lane: twice the channel's window, ... */
+#define LANE_HELD_MIN 256  /* claims in memory for each channel and lane: twice the channel's window, ... */
 #define LANE_HELD_MAX 1024 /* ... between these */
 #define LANE_CLAIM_MAX 256 /* read back from the store at once */
 #define DELIVER_SUBMIT_DEADLINE_MS 660000 /* a token not settled by then is UNKNOWN: RFC 5321 4.5.3.2.6's 10 min and one more */

@@ -32,14 +32,40 @@ static sqlite3_stmt *ref_seek(struct round *round, parley_text channel, parley_t
   return NULL;
 }
 
+/* Many channels hand our own id on: it needs no row, since it names its message and the channel its step. */
+static bool own_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step)
+{
+  sqlite3_stmt *get = db_sql(round->db, "SELECT step FROM delivery WHERE message=? AND channel=? ORDER BY step DESC LIMIT 1");
+  id64 message;
+
+  if (!id_parse("msg", id, &message))
+    return false;
+  bind_id(get, 1, message);
+  bind_text(get, 2, channel);
+  if (!db_step(round->db, get))
+    return false;
+  *ret_message = message;
+  *ret_step = (uint32_t)col_int(get, 0);
+  db_reset(get);
+  return true;
+}
+
+static bool is_own(parley_text id, id64 message)
+{
+  id64 named;
+
+  return id_parse("msg", id, &named) && named == message;
+}
+
 bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
                        int *ret_part)
 {
   uint64_t h;
   sqlite3_stmt *row = ref_seek(round, channel, id, &h);
 
+  *ret_part = -1;
   if (row == NULL)
-    return false;
+    return own_find(round, channel, id, ret_message, ret_step);
   *ret_message = col_id(row, 2);
   *ret_step = (uint32_t)col_int(row, 3);
   *ret_part = (int)col_int(row, 4);
@@ -54,6 +80,8 @@ void provider_ref_put(struct round *round, parley_text channel, parley_text id, 
                         " VALUES(?, ?, ?, ?, ?, ?)");
   uint64_t h;
 
+  if (part < 0 && is_own(id, message))
+    return;
   db_reset(ref_seek(round, channel, id, &h));
   bind_id(put, 1, h);
   bind_text(put, 2, channel);

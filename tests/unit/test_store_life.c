@@ -657,6 +657,22 @@ START_TEST(a_receipt_never_crosses_channels)
 }
 END_TEST
 
+START_TEST(a_receipt_by_our_own_id_needs_no_row)
+{
+  struct accepted a = accept_to(&f, &rules, "phone", "+34600111222", SMS);
+  struct store_receipt receipt;
+  char id[ID_TEXT_MAX];
+
+  id_format("msg", a.message, id);
+  settle_with(&f, &rules, a.message, 0, a.token, PARLEY_OUTCOME_ACCEPTED, id);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM provider_ref"), 0);
+  receipt_of(&f, &rules, "hook", id, 0, PARLEY_RECEIPT_READ, &receipt);
+  ck_assert(receipt.parked); /* it did not go that way */
+  ck_assert_int_eq(receipt_of(&f, &rules, "sms", id, 0, PARLEY_RECEIPT_DELIVERED, &receipt), PARLEY_OK);
+  ck_assert_int_eq(count_of(&f, MESSAGE_DELIVERED), 1);
+}
+END_TEST
+
 START_TEST(a_message_of_several_parts_is_delivered_when_all_are)
 {
   struct accepted a = accept_to(&f, &rules, "phone", "+34600111222", SMS);
@@ -777,6 +793,7 @@ int main(void)
   tcase_add_loop_test(tcase, receipts_fold_the_same_in_every_order, 0, 4);
   tcase_add_test(tcase, an_early_receipt_is_parked_and_joined);
   tcase_add_test(tcase, a_receipt_never_crosses_channels);
+  tcase_add_test(tcase, a_receipt_by_our_own_id_needs_no_row);
   tcase_add_test(tcase, a_message_of_several_parts_is_delivered_when_all_are);
   tcase_add_test(tcase, what_a_dead_session_left_is_unknown_and_marked);
   tcase_add_test(tcase, what_was_acknowledged_outlives_a_kill);
