@@ -367,7 +367,8 @@ static void channel_narrow(struct channel *channel)
     channel->window = window;
 }
 
-static parley_status channel_create(struct channel *channel, struct buf *why)
+static parley_status channel_create(struct channel *channel, const struct conf *conf, const struct conf_channel *wanted,
+                                    struct buf *why)
 {
   parley_status st;
 
@@ -376,9 +377,9 @@ static parley_status channel_create(struct channel *channel, struct buf *why)
   channel_leave(channel, "create");
   if (st == PARLEY_OK && channel->instance != NULL)
     return PARLEY_OK;
-  buf_printf(why, "channel %s: %s could not be made: %s%s%s", channel->name, channel->plugin->name,
-             channel->cause.len ? channel->cause.at : "the plugin gave no reason", channel->remedy.len ? "; " : "",
-             channel->remedy.len ? channel->remedy.at : "");
+  yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%s: %s could not be made: %s%s%s", channel->name,
+             channel->plugin->name, channel->cause.len ? channel->cause.at : "the plugin gave no reason",
+             channel->remedy.len ? "; " : "", channel->remedy.len ? channel->remedy.at : "");
   channel->instance = NULL;
   return st == PARLEY_OK ? PARLEY_FAILED : st;
 }
@@ -413,7 +414,7 @@ parley_status channel_new(const struct channel_shared *shared, const struct chan
                     &channel->secrets, &channel->options, reterr_why);
   buf_done(&where);
   if (st == PARLEY_OK)
-    st = channel_create(channel, reterr_why);
+    st = channel_create(channel, conf, wanted, reterr_why);
   if (st != PARLEY_OK) {
     channel_stop(&channel, 0, channel_dropped, NULL);
     return st;
