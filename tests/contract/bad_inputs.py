@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 300
+# build: debug asan
 """Every line of bad input that HTTP, JSON, the API, URLs, webhooks, the configuration, the command line and the database
 can get is answered with a clear error, and nothing is stored or sent. One row of tests/vectors/bad_inputs.json is one test;
 its first word is the number of the line.
@@ -25,6 +26,7 @@ VECTORS = os.path.join(TOP, "tests", "vectors", "bad_inputs.json")
 SECRET_TEXT = "private-words-of-a-customer-9d3f"
 GONE_S = 10
 EX_CONFIG = 78
+CLI_FAILED = 1
 REPEATED = re.compile(r"\{\{(.+?)\*(\d+)\}\}", re.S)
 GOOD = {"to": {"email": "ana@example.org"}, "topic": "orders", "content": {"text": SECRET_TEXT}, "channels": ["hook"]}
 INBOUND = {"id": "in-1", "from": {"email": "eva@example.org"}, "text": SECRET_TEXT}
@@ -174,10 +176,18 @@ def case_inbound(row):
 def case_start(row):
     path, env = cases.config_file(stand, row, fill)
     began = time.monotonic()
-    done = parleyd_with(path, env)
-    said = done.stderr + done.stdout
-    expect(done.returncode, EX_CONFIG, f"exit code, said {said[-500:]!r}")
+    started = parleyd_with(path, env)
     expect_true(time.monotonic() - began < ANSWER_S, "it ends at once")
+    judge_start(row, path, started, EX_CONFIG)
+    if not row.get("create"):  # what only a made channel knows
+        checked = subprocess.run([os.path.join(BIN_DIR, "parley"), "config", "check", path], capture_output=True, timeout=60,
+                                 env={**os.environ, "PARLEY_KEY": KEY, **env}, encoding="utf-8", errors="replace")
+        judge_start(row, path, checked, CLI_FAILED)
+
+
+def judge_start(row, path, done, code):
+    said = done.stderr + done.stdout
+    expect(done.returncode, code, f"exit code, said {said[-500:]!r}")
     if "line" in row:
         expect_true(re.search(rf"parley\.yaml:{row['line']}:\d+", said), f"it names the file and line {row['line']}: {said}")
     expect_true(os.path.basename(path) in said, f"it names the file: {said}")
@@ -242,9 +252,14 @@ def the_daemon_lives_and_its_sums_are_right():
     expect_true(stand.daemon.metric("parley_resident_bytes") < stand.rss_max_bytes, "memory is bounded")
 
 
+def both_daemons_end_in_order():
+    expect((stand.daemon.stop(), stand.strict.stop()), (0, 0))
+
+
 load()
 test(nothing_of_all_this_was_sent_or_logged)
 test(the_daemon_lives_and_its_sums_are_right)
+test(both_daemons_end_in_order)
 try:
     run()
 finally:

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 240
+# build: debug asan
 """The event stream as a browser reads it: over kill -9 and restart without gap or double, with tickets, and with a reader
 that falls behind."""
 
