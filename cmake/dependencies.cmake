@@ -10,7 +10,10 @@ foreach(pair "UV libuv" "CURL libcurl" "JANSSON jansson" "OPENSSL openssl" "SQLI
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
 if(PARLEY_TESTS)
-  pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
+  pkg_check_modules(CHECK QUIET IMPORTED_TARGET check)
+  if(NOT CHECK_FOUND)
+    message(STATUS "check is missing: no unit tests (contrib/bootstrap.sh test brings it)")
+  endif()
 endif()
 
 pkg_check_modules(LLHTTP QUIET IMPORTED_TARGET libllhttp)

@@ -3,6 +3,7 @@
 set(PARLEY_BINDIR ${CMAKE_INSTALL_FULL_BINDIR})
 set(PARLEY_SYSCONFDIR ${CMAKE_INSTALL_FULL_SYSCONFDIR})
 configure_file(contrib/systemd/parleyd.service.in ${CMAKE_BINARY_DIR}/parleyd.service @ONLY)
+set(PARLEY_PLUGINDIR ${CMAKE_INSTALL_PREFIX}/lib/parley/plugins) # plugins/CMakeLists.txt puts them there
 configure_file(contrib/parley.pc.in ${CMAKE_BINARY_DIR}/parley.pc @ONLY)
 
 set(made ${CMAKE_BINARY_DIR}/made)
@@ -17,7 +18,13 @@ add_custom_target(parley_manual ALL DEPENDS ${made}/parley.1)
 
 install(TARGETS parleyd parley RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/parley DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES conf/parley.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/parley)
+# The example that is installed fits the unit: its plugins, and systemd's folder for what must last.
+file(READ conf/parley.yaml example)
+string(REPLACE "/usr/lib/parley/plugins" "${PARLEY_PLUGINDIR}" example "${example}")
+string(REPLACE "path: parley.db" "path: /var/lib/parley/parley.db" example "${example}")
+file(WRITE ${CMAKE_BINARY_DIR}/parley.yaml "${example}")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS conf/parley.yaml)
+install(FILES ${CMAKE_BINARY_DIR}/parley.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/parley)
 install(FILES ${CMAKE_BINARY_DIR}/parleyd.service DESTINATION ${CMAKE_INSTALL_PREFIX}/lib/systemd/system)
 install(FILES ${CMAKE_BINARY_DIR}/parley.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${made}/parley.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

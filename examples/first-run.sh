@@ -12,7 +12,7 @@ stay=
 echo "== Setting up"
 sh contrib/bootstrap.sh build demo
 cmake --preset release >/dev/null
-cmake --build build/release
+cmake --build build/release --target product
 bin=$top/build/release/bin
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/parley-first-run.XXXXXX")
@@ -20,6 +20,7 @@ pids=
 clean_up()
 {
   for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+  for pid in $pids; do wait "$pid" 2>/dev/null || true; done
   rm -rf "$dir"
 }
 trap clean_up EXIT
@@ -28,6 +29,13 @@ trap 'exit 130' INT TERM
 free_port()
 {
   /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# gone PID: waits for the end of a child and forgets it.
+gone()
+{
+  wait "$1" 2>/dev/null || true
+  pids=$(echo "$pids" | sed "s/ $1\\b//")
 }
 
 # wait_for WHAT COMMAND...: polls until the command succeeds, 20 s at most.
@@ -49,7 +57,7 @@ wait_for()
 
 start_daemon()
 {
-  "$bin/parleyd" -c "$dir/parley.yaml" >>"$dir/parleyd.log" 2>&1 &
+  TMPDIR=$dir "$bin/parleyd" -c "$dir/parley.yaml" >>"$dir/parleyd.log" 2>&1 &
   daemon=$!
   pids="$pids $daemon"
   wait_for "parleyd" curl -fsS "$api/readyz"
@@ -161,11 +169,11 @@ cmp "$dir/accepted.json" "$dir/again.json"
 
 echo "== 6. The mail server is away, the daemon is killed (kill -9) and started again: the queued message goes out"
 kill "$mail"
-wait "$mail" 2>/dev/null || true
+gone "$mail"
 call POST /v1/messages '{"to":{"customer":"'"$customer"'"},"topic":"orders",
  "content":{"subject":"Order 1042 delivered","text":"Your parcel is at the door."}}' | field status | sed 's/^/   /'
 kill -9 "$daemon"
-wait "$daemon" 2>/dev/null || true
+gone "$daemon"
 start_mail
 start_daemon
 wait_for "the message that waited" grep -q 'at the door' "$dir/mail.log"
@@ -183,7 +191,7 @@ if [ -n "$stay" ]; then
   echo "  $bin/parley --url $api send --to email:ben@example.org --topic orders --text 'Hello, Ben'"
   echo "  $bin/parley --url $api tail"
   echo "  $bin/parley --url $api customer timeline external:shop-77"
-  echo "Stop it with: kill$pids; rm -r $dir"
+  echo "Stop it and the two servers that it talks to: kill$pids; rm -r $dir"
 else
   echo
   echo "Done. Everything above ran on loopback and is gone now; sh examples/first-run.sh --stay leaves it running."

@@ -40,6 +40,7 @@ static parley_status plugin_check_mode(const char *path, const struct stat *st, 
 /* Opens the first NAME.so found; *path is the place. */
 static parley_status plugin_open(const char *name, const char *const *dirs, char path[PATH_MAX], int *ret_fd, struct buf *why)
 {
+  const char *const *all = dirs;
   struct stat dir, st;
   int fd = -1;
 
@@ -53,7 +54,9 @@ static parley_status plugin_open(const char *name, const char *const *dirs, char
     }
   }
   if (fd < 0) {
-    buf_printf(why, "no %s.so in plugins.dirs", name);
+    buf_printf(why, "no %s.so in plugins.dirs:", name);
+    for (; *all != NULL; all++)
+      buf_printf(why, " %s", *all);
     return PARLEY_NOT_FOUND;
   }
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > PLUGIN_BYTES_MAX) {

@@ -51,7 +51,7 @@ void cli_escape(struct buf *to, const char *text); /* percent-encodes a path seg
 /* print.c */
 int cli_print_json(const json_t *json); /* the API's own shape */
 #define CLI_CELL_BYTES 32
-const char *cli_text(const json_t *object, const char *path); /* the string at "message.id"; "" when it is none */
+const char *cli_text(const json_t *object, const char *path); /* the string at "message.id" or "parts.0.text"; "" when it is none */
 /* The same for numbers and booleans too, written into room. */
 const char *cli_cell(const json_t *object, const char *path, char room[CLI_CELL_BYTES]);
 struct cli_table { size_t n_columns; const char *const *columns; struct buf rows; size_t widths[8]; };

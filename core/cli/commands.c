@@ -68,7 +68,7 @@ const struct command cli_commands[] = {
     {"key list", "", "API keys, without their secrets", 0, 0, false, cli_key_list, NULL},
     {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},
-    {"config check", "FILE", "read a configuration and say what is wrong with it", 1, 1, true, cli_config_check, NULL},
+    {"config check", "[FILE]", "say what is wrong with a configuration and its channels' options", 0, 1, true, cli_config_check, NULL},
     {"doctor", "", "check configuration, store, disk, clock, plugins and channels", 0, 0, true, cli_doctor, NULL},
     {"store backup", "FILE", "an online copy of the store, made by the daemon", 1, 1, false, cli_store_backup, NULL},
     {"completion", "SHELL", "completion for bash, zsh or fish", 1, 1, true, cli_completion, NULL},

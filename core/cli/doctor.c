@@ -18,13 +18,19 @@ int cli_config_check(struct cli *cli)
 {
   struct buf why = BUF_INIT(65536);
   struct conf *conf = NULL;
-  parley_status st = conf_load(cli->words[0], &conf, &why);
+  const char *path = cli->n_words > 0 ? cli->words[0] : cli->config_path;
+  parley_status st;
 
+  if (path == NULL) {
+    cli_complain("which configuration? give -c parley.yaml or a file");
+    return CLI_USAGE;
+  }
+  st = conf_load(path, &conf, &why);
   if (st == PARLEY_OK)
     st = channels_check(conf, &why);
   if (st == PARLEY_OK)
-    printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", cli->words[0], conf->n_channels,
-           conf->n_topics, conf->n_plans, conf->n_subscriptions);
+    printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", path, conf->n_channels, conf->n_topics,
+           conf->n_plans, conf->n_subscriptions);
   else
     fprintf(stderr, "%s\n", why.at);
   conf_unref(&conf);
@@ -72,18 +78,6 @@ static void doctor_disk(struct doctor *doctor, const struct conf *conf)
        (unsigned long long)(free_bytes >> 20));
 }
 
-static bool plugin_present(const struct conf *conf, parley_text name)
-{
-  char path[4096];
-
-  for (size_t i = 0; i < conf->n_plugin_dirs; i++) {
-    snprintf(path, sizeof path, "%.*s/%.*s.so", TEXT_ARG(conf->plugin_dirs[i]), TEXT_ARG(name));
-    if (access(path, R_OK) == 0)
-      return true;
-  }
-  return false;
-}
-
 static void doctor_local(struct doctor *doctor, const char *path)
 {
   struct buf why = BUF_INIT(65536);
@@ -95,10 +89,8 @@ static void doctor_local(struct doctor *doctor, const char *path)
     return;
   }
   said(doctor, "ok", "config", "%zu channels, %zu topics, %zu plans", conf->n_channels, conf->n_topics, conf->n_plans);
-  for (size_t i = 0; i < conf->n_channels; i++)
-    if (!plugin_present(conf, conf->channels[i].plugin))
-      said(doctor, "fail", "plugin", "%.*s: no %.*s.so in plugins.dirs", TEXT_ARG(conf->channels[i].name),
-           TEXT_ARG(conf->channels[i].plugin));
+  if (channels_check(conf, &why) != PARLEY_OK)
+    said(doctor, "fail", "channels", "%s", why.at);
   doctor_disk(doctor, conf);
   conf_unref(&conf);
   buf_done(&why);

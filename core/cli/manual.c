@@ -18,7 +18,8 @@ static void help_options(const struct cli_option *options)
 void cli_help(const struct command *command)
 {
   if (command != NULL) {
-    printf("usage: parley %s %s\n\n%s\n", command->name, command->words, command->summary);
+    printf("usage: parley [-c parley.yaml | --url URL] %s%s%s\n\n%s\n", command->name, command->words[0] ? " " : "",
+           command->words, command->summary);
     if (command->options != NULL)
       printf("\n");
     help_options(command->options);

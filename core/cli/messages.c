@@ -88,6 +88,15 @@ int cli_send(struct cli *cli)
   return code;
 }
 
+/* The answer in words: what would happen, why, and what each step says. */
+static void explain_print(const json_t *answer)
+{
+  const char *reason = cli_text(answer, "reason");
+
+  printf("%s%s%s  (%s)\n", cli_text(answer, "verdict"), reason[0] ? ": " : "", reason, cli_text(answer, "consent"));
+  plan_print(answer);
+}
+
 int cli_explain(struct cli *cli)
 {
   json_t *message = message_of(cli), *answer = NULL;
@@ -97,8 +106,10 @@ int cli_explain(struct cli *cli)
     return CLI_USAGE;
   code = cli_call(cli, "POST", "/v1/explain", message, NULL, &answer);
   json_decref(message);
-  if (code == CLI_OK)
+  if (code == CLI_OK && cli->json)
     cli_print_json(answer);
+  else if (code == CLI_OK)
+    explain_print(answer);
   json_decref(answer);
   return code;
 }
@@ -112,7 +123,9 @@ static void status_print(const json_t *message)
   printf("%s  %s  %s  %s\n", cli_text(message, "id"), cli_text(message, "status"), cli_text(message, "topic"),
          cli_text(message, "customer"));
   json_array_foreach(json_object_get(message, "deliveries"), i, row)
-      printf("  delivery %s  %s  %s\n", cli_cell(row, "step", room), cli_text(row, "channel"), cli_text(row, "status"));
+      printf("  delivery %lld  %s  %s%s%s\n", (long long)json_integer_value(json_object_get(row, "step")) + 1,
+             cli_text(row, "channel"), cli_text(row, "status"), cli_text(row, "due_at")[0] ? ", next try at " : "",
+             cli_text(row, "due_at"));
   json_array_foreach(json_object_get(message, "attempts"), i, row)
       printf("  attempt %s  %s  %s  %s %s\n", cli_cell(row, "number", room), cli_text(row, "started_at"),
              cli_text(row, "outcome"), cli_text(row, "code"), cli_text(row, "detail"));

@@ -56,11 +56,16 @@ int cli_channel_list(struct cli *cli)
 
 static int channel_do(struct cli *cli, const char *what)
 {
-  static const char *const paths[] = {"name", "state", "paused"};
   json_t *answer = NULL;
   int code = call_path(cli, "POST", "/v1/channels/", cli->words[0], what, NULL, &answer);
 
-  return told(cli, code, answer, paths, 2);
+  if (code == CLI_OK && !cli->json)
+    printf("%s  %s%s\n", cli_text(answer, "name"), cli_text(answer, "state"),
+           json_is_true(json_object_get(answer, "paused")) ? ", paused: accepts and keeps what comes" : "");
+  else if (code == CLI_OK)
+    cli_print_json(answer);
+  json_decref(answer);
+  return code;
 }
 
 int cli_channel_pause(struct cli *cli)
@@ -86,7 +91,7 @@ int cli_channel_check(struct cli *cli)
 int cli_sink_list(struct cli *cli)
 {
   static const char *const columns[] = {"AT", "MESSAGE", "TO", "SUBJECT", "TEXT"};
-  static const char *const paths[] = {"at", "message", "to", "subject", "text"};
+  static const char *const paths[] = {"at", "message", "to.value", "subject", "parts.0.text"};
   json_t *answer = NULL;
   struct buf after = BUF_INIT(64);
   int code;

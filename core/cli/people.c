@@ -143,8 +143,9 @@ int cli_inbox_show(struct cli *cli)
   if (code == CLI_OK && cli->json) {
     cli_print_json(answer);
   } else if (code == CLI_OK) {
-    printf("%s  %s  %s\n", cli_text(answer, "id"), cli_text(answer, "state"), cli_text(answer, "customer"));
-    timeline_print(json_object_get(json_object_get(answer, "timeline"), "items"));
+    printf("%s  %s  %s\n", cli_text(answer, "conversation.id"), cli_text(answer, "conversation.state"),
+           cli_text(answer, "conversation.customer"));
+    timeline_print(json_object_get(answer, "items"));
   }
   json_decref(answer);
   return code;

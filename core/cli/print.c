@@ -23,7 +23,7 @@ static const json_t *json_at(const json_t *object, const char *path)
     size_t len = strcspn(path, ".");
 
     snprintf(name, sizeof name, "%.*s", (int)len, path);
-    object = json_object_get(object, name);
+    object = json_is_array(object) ? json_array_get(object, strtoul(name, NULL, 10)) : json_object_get(object, name);
     path += len + (path[len] == '.');
   }
   return object;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -65,13 +66,20 @@ static void daemon_on_committed(uint64_t last_seq, void *arg)
  * --------------------------------------------------------------------------------------------------------------------------
  */
 
+static bool may_load_from(const char *folder)
+{
+  struct statvfs disk;
+
+  return folder != NULL && (statvfs(folder, &disk) != 0 || (disk.f_flag & ST_NOEXEC) == 0);
+}
+
 /* Copies of plugins are loaded from systemd's runtime directory or from where temporary files go: not from beside the store, whose
- * disk may be full when we start. */
+ * disk may be full when we start. Debian mounts /run, and with it the runtime directory, with noexec: nothing loads from there. */
 static const char *daemon_run_dir(void)
 {
   const char *runtime = getenv("RUNTIME_DIRECTORY"), *temporary = getenv("TMPDIR");
 
-  return runtime != NULL ? runtime : temporary != NULL ? temporary : "/tmp";
+  return may_load_from(runtime) ? runtime : temporary != NULL ? temporary : "/tmp";
 }
 
 static int daemon_make_net(struct daemon *daemon, struct buf *why)
