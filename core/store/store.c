@@ -11,6 +11,9 @@ struct store {
   const struct env *env;
   struct store_config config;
   uv_async_t wake;
+  uv_prepare_t turn_end;
+  struct list gathered; /* writes of this turn of the loop */
+  uint32_t open_handles;
   size_t n_writes, n_reads; /* submitted and not done; loop only */
   bool closing;
   void (*closed)(void *arg);
@@ -39,10 +42,12 @@ static void op_done(struct store *store, struct store_op *op)
 
 static void on_handle_closed(uv_handle_t *handle) /* the only place that frees a store which was open */
 {
-  struct store *store = container_of((uv_async_t *)handle, struct store, wake);
+  struct store *store = handle->data;
   void (*closed)(void *) = store->closed;
   void *arg = store->closed_arg;
 
+  if (--store->open_handles > 0)
+    return;
   store->driver->free(store->impl);
   uv_mutex_destroy(&store->lock);
   free(store);
@@ -70,10 +75,25 @@ static void on_wake(uv_async_t *handle)
     op_done(store, LIST_ITEM(item, struct store_op, link));
   if (last_seq != 0 && store->config.committed != NULL && !store->closing)
     store->config.committed(last_seq, store->config.arg);
-  if (driver_closed && !uv_is_closing((uv_handle_t *)handle))
+  if (driver_closed && !uv_is_closing((uv_handle_t *)handle)) {
     uv_close((uv_handle_t *)handle, on_handle_closed);
-  else if (store->n_writes + store->n_reads == 0 && !store->closing)
+    uv_close((uv_handle_t *)&store->turn_end, on_handle_closed);
+  } else if (store->n_writes + store->n_reads == 0 && !store->closing)
     uv_unref((uv_handle_t *)handle);
+}
+
+/* What one turn of the loop has submitted goes to the driver together: the first op alone would begin a round of its own. */
+static void writes_hand_over(struct store *store)
+{
+  struct list *item;
+
+  while ((item = list_pop(&store->gathered)) != NULL)
+    store->driver->write(store->impl, LIST_ITEM(item, struct store_op, link));
+}
+
+static void on_turn_end(uv_prepare_t *handle)
+{
+  writes_hand_over(container_of(handle, struct store, turn_end));
 }
 
 parley_status store_open(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
@@ -87,6 +107,7 @@ parley_status store_open(const struct store_config *config, uv_loop_t *loop, con
   store->config = *config;
   store->gauges.accepting = true;
   list_init(&store->finished);
+  list_init(&store->gathered);
   for (size_t i = 0; i < COUNT_OF(drivers); i++)
     if (parley_text_is(parley_text_of(config->driver), drivers[i]->name))
       store->driver = drivers[i];
@@ -104,6 +125,11 @@ parley_status store_open(const struct store_config *config, uv_loop_t *loop, con
   }
   uv_async_init(loop, &store->wake, on_wake); /* nothing wakes us before the first op */
   uv_unref((uv_handle_t *)&store->wake);      /* open ops keep the loop alive, an idle store does not */
+  uv_prepare_init(loop, &store->turn_end);
+  uv_prepare_start(&store->turn_end, on_turn_end);
+  uv_unref((uv_handle_t *)&store->turn_end);
+  store->wake.data = store->turn_end.data = store;
+  store->open_handles = 2;
   *ret = store;
   return PARLEY_OK;
 }
@@ -136,7 +162,7 @@ void store_submit(struct store *store, struct store_op *op)
   else if (is_read(op->kind))
     store->driver->read(store->impl, op);
   else
-    store->driver->write(store->impl, op);
+    list_push(&store->gathered, &op->link);
 }
 
 void store_close(struct store **store, void (*closed)(void *arg), void *arg)
@@ -149,6 +175,7 @@ void store_close(struct store **store, void (*closed)(void *arg), void *arg)
   closing->closed = closed;
   closing->closed_arg = arg;
   uv_ref((uv_handle_t *)&closing->wake);
+  writes_hand_over(closing);
   closing->driver->close(closing->impl);
 }
 

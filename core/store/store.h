@@ -7,8 +7,9 @@
  *           caller frees. PARLEY_OK of a write means: committed and flushed.
  * Errors    OK; NOT_FOUND; REJECTED (the rules say no, see the op); BUSY (queue full: 503); RETRY (disk full, locked: 503, it
  *           heals by itself); FAILED (the store must be closed and reopened: after a failed fsync nothing is believed).
- * Groups    Writes that wait while a commit runs go into the next commit, in the order submitted, at most STORE_ROUND_MAX. A
- *           failed commit fails all of its ops and undoes whatever was kept in memory for them.
+ * Groups    Writes of one turn of the loop, and all that wait while a commit runs, go into the next commit, in the order
+ *           submitted, at most STORE_ROUND_MAX. A failed commit fails all of its ops and undoes whatever was kept in memory
+ *           for them.
  * Ids       are given by the store (rising, never below the last persisted). Event seq = event id, given at commit order. */
 #ifndef CORE_STORE_STORE_H
 #define CORE_STORE_STORE_H
