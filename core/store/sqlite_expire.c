@@ -63,5 +63,5 @@ void expire_step(struct round *round)
   expire_walk(round, &keys, now_ms - KEYS_KEEP_MS);
   expire_walk(round, &seen, now_ms - KEYS_KEEP_MS);
   expire_walk(round, &refs, (int64_t)id_at(now_ms - KEYS_KEEP_MS));
-  tails_expire(round);
+  idem_expire(round);
 }

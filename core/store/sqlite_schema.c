@@ -54,8 +54,9 @@ static const char schema_1[] =
     "CREATE TABLE timeline_recent(customer, at, seq, kind, PRIMARY KEY(customer, at, seq)) WITHOUT ROWID;"
     "CREATE TABLE timeline(customer, at, seq, kind, PRIMARY KEY(customer, at, seq)) WITHOUT ROWID;"
 
-    /* Answers of requests with an Idempotency-Key; idem_YYYYMMDD(h, answer) is its index, made day by day. */
+    /* Answers of requests with an Idempotency-Key; its index is idem_recent and idem_YYYYMMDD, alike, made day by day. */
     "CREATE TABLE answer(id INTEGER PRIMARY KEY, h, api_key, route, key, body_hash, status, body, at);"
+    "CREATE TABLE idem_recent(h INTEGER PRIMARY KEY, answer);"
     "CREATE TABLE business_key(h INTEGER PRIMARY KEY, key, message, at);"
 
     /* conversation: the open one, or 0. flags: CUSTOMER_* */

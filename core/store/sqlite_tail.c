@@ -1,11 +1,9 @@
-/* sqlite_tail.c - what the accept transaction does not write at random places: the index of idempotency keys and the
- * timelines. New entries stand in memory (the tail), and full tails go to their tables sorted, a slice in each round; the last
+/* sqlite_tail.c - what the accept transaction does not write at random places: the timelines, and the index of idempotency keys
+ * (sqlite_idem.c). New entries stand in memory (the tail), and full tails go to their tables sorted, a slice in each round; the last
  * slice moves the table's mark in the same transaction. After a crash everything beyond the mark is read again from `answer`,
  * `message` and `event`. Thread: the writer's; tail_of_customer() is for the readers too, under a lock. */
 #include "sqlite_write.h"
-#include "core/base/clock.h"
 #include "core/base/text.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +11,8 @@
 #define TAIL_NONE UINT32_MAX
 #define SLICE_ROWS_MIN 64
 #define SLICE_ROWS_MAX 2048
-#define DAY_MS INT64_C(86400000)
-#define IDEM_DAYS_MAX 64
-#define IDEM_TWINS_MAX 16            /* different keys of one 64-bit hash that are looked through */
-#define IDEM_DROP_STEPS 256          /* an old day goes in so many pieces: no round waits for a whole table */
-#define MERGE_FROM_ROWS 1000000      /* of timeline_recent */
-#define MERGE_SLICE_ROWS_MIN 64
-#define MERGE_PACE 2                 /* rows moved for each new one: sooner done than recent is full again */
+#define MERGE_FROM_ROWS 262144       /* of timeline_recent: so many fit the page cache */
+#define MERGE_SLICE_ROWS_MIN 16 /* beside one for each new entry of either tail: done before recent is full again */
 
 struct tail_set {
   size_t n, room;
@@ -34,18 +27,6 @@ struct timeline_tail {
   int64_t n_recent; /* rows of timeline_recent, about */
   bool merging;
   struct tail_entry merged; /* the last key that was moved */
-};
-
-struct idem_entry { uint64_t h; id64 answer; };
-struct idem_day { int64_t day; sqlite3_stmt *find; };
-struct idem_tail {
-  struct map map; /* hash -> answer id; active and sealed */
-  size_t n_active, active_room, n_sealed, written, written_before;
-  struct idem_entry *active, *sealed;
-  sqlite3_stmt *insert; /* into the sealed batch's day */
-  size_t n_days;
-  struct idem_day days[IDEM_DAYS_MAX]; /* newest first */
-  uint32_t drop_step; /* of the oldest day, when it is past its time */
 };
 
 /* --- timeline ------------------------------------------------------------------------------------------------------------ */
@@ -150,7 +131,7 @@ static void timeline_seal(struct timeline_tail *tail)
   qsort(tail->sorted, tail->n_sorted, sizeof(*tail->sorted), by_key);
 }
 
-static void mark_put(struct db *db, const char *name, uint64_t upto)
+void mark_put(struct db *db, const char *name, uint64_t upto)
 {
   sqlite3_stmt *put = db_sql(db, "INSERT OR REPLACE INTO mark(name, upto) VALUES(?, ?)");
 
@@ -217,251 +198,51 @@ static void timeline_merge(struct db *db, struct timeline_tail *tail, size_t row
     tail->merged = (struct tail_entry){0};
 }
 
-/* --- idempotency ------------------------------------------------------------------------------------------------------------ */
-
-static uint64_t idem_hash(const struct sqlite_store *store, const struct store_idem *idem, struct arena *arena)
-{
-  size_t len = sizeof(idem->api_key) + idem->route.len + 1 + idem->key.len;
-  char *bytes = arena_alloc(arena, len);
-  uint64_t h;
-
-  memcpy(bytes, &idem->api_key, sizeof(idem->api_key));
-  memcpy(bytes + sizeof(idem->api_key), idem->route.at, idem->route.len);
-  memcpy(bytes + len - idem->key.len, idem->key.at, idem->key.len);
-  h = hash64(&store->hash_key, (parley_bytes){bytes, len});
-  return h != 0 ? h : 1;
-}
-
-static id64 idem_lookup(struct db *db, struct idem_tail *tail, uint64_t h)
-{
-  id64 answer = (id64)(uintptr_t)map_get(&tail->map, h);
-
-  for (size_t i = 0; answer == 0 && i < tail->n_days; i++) {
-    sqlite3_stmt *find = tail->days[i].find;
-
-    bind_id(find, 1, h);
-    if (db_step(db, find))
-      answer = col_id(find, 0);
-    db_reset(find);
-  }
-  return answer;
-}
-
-/* Whether answer `id` is that of this very key; if so, what was answered. */
-static bool idem_is(struct round *round, id64 id, struct store_op *op)
-{
-  const struct store_idem *idem = op->idem;
-  sqlite3_stmt *get = db_sql(round->db, "SELECT api_key, route, key, body_hash, status, body FROM answer WHERE id=?");
-  parley_bytes hash;
-  bool same;
-
-  bind_id(get, 1, id);
-  if (!db_step(round->db, get))
-    return false;
-  same = col_id(get, 0) == idem->api_key && text_eq(col_peek(get, 1), idem->route) && text_eq(col_peek(get, 2), idem->key);
-  if (same) {
-    hash = col_peek(get, 3);
-    op->replay = hash.len == SHA256_BYTES && memcmp(hash.at, idem->body_sha256, SHA256_BYTES) == 0 ? REPLAY_SAME
-                                                                                                    : REPLAY_OTHER_BODY;
-    op->answer_status = (uint32_t)col_int(get, 4);
-    op->answer = col_text(get, 5, op->arena);
-  }
-  db_reset(get);
-  return same;
-}
-
-bool idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h)
-{
-  uint64_t h = idem_hash(round->store, op->idem, op->arena);
-
-  for (int i = 0; i < IDEM_TWINS_MAX; i++, h = h == UINT64_MAX ? 1 : h + 1) {
-    id64 answer = idem_lookup(round->db, round->store->idem, h);
-
-    if (answer == 0)
-      break;
-    if (idem_is(round, answer, op))
-      return true;
-  }
-  *ret_h = h;
-  return false;
-}
-
-void idem_keep(struct round *round, const struct store_op *op, uint64_t h)
-{
-  struct idem_tail *tail = round->store->idem;
-  const struct store_idem *idem = op->idem;
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO answer(id, h, api_key, route, key, body_hash, status, body, at)"
-                                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  id64 id = id_next(&round->store->ids);
-
-  bind_id(put, 1, id);
-  bind_id(put, 2, h);
-  bind_id(put, 3, idem->api_key);
-  bind_text(put, 4, idem->route);
-  bind_text(put, 5, idem->key);
-  bind_blob(put, 6, (parley_bytes){(const char *)idem->body_sha256, SHA256_BYTES});
-  bind_int(put, 7, op->answer_status);
-  bind_text(put, 8, op->answer);
-  bind_int(put, 9, round->now_ms);
-  db_run(round->db, put);
-  if (tail->n_active == tail->active_room) {
-    tail->active_room = tail->active_room == 0 ? TAIL_ENTRIES / 16 : tail->active_room * 2;
-    tail->active = xrealloc(tail->active, tail->active_room * sizeof(*tail->active));
-  }
-  tail->active[tail->n_active++] = (struct idem_entry){h, id};
-  map_put(&tail->map, h, (void *)(uintptr_t)id);
-  round->n_idem++;
-}
-
-static int by_hash(const void *left, const void *right)
-{
-  int64_t a = (int64_t)((const struct idem_entry *)left)->h, b = (int64_t)((const struct idem_entry *)right)->h;
-
-  return a < b ? -1 : a > b;
-}
-
-static void day_name(int64_t day, char to[24])
-{
-  struct buf text = BUF_INIT(64);
-
-  buf_time(&text, day * DAY_MS); /* 2026-11-21T... */
-  snprintf(to, 24, "idem_%.4s%.2s%.2s", text.at, text.at + 5, text.at + 8);
-  buf_done(&text);
-}
-
-static sqlite3_stmt *day_prepare(struct db *db, const char *format, int64_t day)
-{
-  char name[24], sql[160];
-  int len;
-
-  day_name(day, name);
-  len = snprintf(sql, sizeof(sql), format, name);
-  return db_prepare(db, (parley_text){sql, (size_t)len});
-}
-
-static void day_add(struct db *db, struct idem_tail *tail, int64_t day)
-{
-  char name[24], sql[160];
-
-  day_name(day, name);
-  snprintf(sql, sizeof(sql), "CREATE TABLE IF NOT EXISTS %s(h INTEGER PRIMARY KEY, answer)", name);
-  db_exec(db, sql);
-  if (db->error != 0 || tail->n_days == IDEM_DAYS_MAX)
-    return;
-  memmove(&tail->days[1], &tail->days[0], tail->n_days * sizeof(tail->days[0]));
-  tail->days[0] = (struct idem_day){day, day_prepare(db, "SELECT answer FROM %s WHERE h=?", day)};
-  tail->n_days++;
-}
-
-/* Outside of a round: a table of a day that has just begun must not vanish with a rolled-back one. */
-static void idem_seal(struct db *db, struct idem_tail *tail, int64_t now_ms)
-{
-  int64_t day = now_ms / DAY_MS;
-  struct idem_entry *full = tail->active;
-
-  if (tail->n_days == 0 || tail->days[0].day != day)
-    day_add(db, tail, day);
-  if (db->error != 0 || tail->n_days == 0)
-    return;
-  db_drop(tail->insert);
-  tail->insert = day_prepare(db, "INSERT OR REPLACE INTO %s(h, answer) VALUES(?, ?)", tail->days[0].day);
-  free(tail->sealed);
-  tail->sealed = full;
-  tail->n_sealed = tail->n_active;
-  tail->written = 0;
-  tail->active = NULL;
-  tail->n_active = tail->active_room = 0;
-  qsort(tail->sealed, tail->n_sealed, sizeof(*tail->sealed), by_hash);
-}
-
-static void idem_write(struct db *db, struct idem_tail *tail, size_t rows)
-{
-  id64 upto = 0;
-
-  for (; rows > 0 && tail->written < tail->n_sealed; rows--, tail->written++) {
-    bind_id(tail->insert, 1, tail->sealed[tail->written].h);
-    bind_id(tail->insert, 2, tail->sealed[tail->written].answer);
-    db_run(db, tail->insert);
-  }
-  if (tail->written < tail->n_sealed)
-    return;
-  for (size_t i = 0; i < tail->n_sealed; i++)
-    if (tail->sealed[i].answer > upto)
-      upto = tail->sealed[i].answer;
-  mark_put(db, "idem", upto);
-}
-
-/* One piece of the oldest day, once no key in it must be kept; then the table itself, in a round of its own: if that is rolled
- * back, the table stays without being looked into, and is found again at the next start. */
-static void idem_expire(struct db *db, struct idem_tail *tail, int64_t now_ms, int64_t keep_ms)
-{
-  struct idem_day *oldest = tail->n_days > 1 ? &tail->days[tail->n_days - 1] : NULL;
-  char name[24], sql[160];
-
-  if (oldest == NULL || (oldest->day + 1) * DAY_MS + keep_ms > now_ms)
-    return;
-  day_name(oldest->day, name);
-  if (tail->drop_step < IDEM_DROP_STEPS) {
-    int64_t below = (int64_t)((uint64_t)INT64_MIN + UINT64_MAX / IDEM_DROP_STEPS * (tail->drop_step + 1));
-
-    snprintf(sql, sizeof(sql), "DELETE FROM %s WHERE h < %lld", name, (long long)below);
-    tail->drop_step++;
-  } else {
-    db_drop(oldest->find);
-    tail->n_days--;
-    tail->drop_step = 0;
-    snprintf(sql, sizeof(sql), "DROP TABLE %s", name);
-  }
-  db_exec(db, sql);
-}
-
 /* --- both, as the writer sees them -------------------------------------------------------------------------------------------- */
 
 bool tails_pending(const struct sqlite_store *store)
 {
-  return store->timeline->active->n + store->timeline->n_sorted + store->idem->n_active + store->idem->n_sealed > 0;
+  return store->timeline->active->n + store->timeline->n_sorted > 0 || idem_pending(store->idem);
 }
 
 bool tails_flushing(const struct sqlite_store *store)
 {
-  return store->timeline->n_sorted + store->idem->n_sealed > 0;
+  return store->timeline->n_sorted > 0 || idem_flushing(store->idem);
 }
 
 void tails_seal(struct sqlite_store *store, size_t from_entries)
 {
   struct timeline_tail *timeline = store->timeline;
-  struct idem_tail *idem = store->idem;
 
   if (timeline->n_sorted == 0 && timeline->active->n >= from_entries)
     timeline_seal(timeline);
-  if (idem->n_sealed == 0 && idem->n_active >= from_entries)
-    idem_seal(&store->writer, idem, store->env->now_ms(store->env));
+  idem_seal(store, from_entries);
 }
 
 void tails_begin(struct sqlite_store *store)
 {
   store->timeline->written_before = store->timeline->written;
-  store->idem->written_before = store->idem->written;
+  idem_begin(store->idem);
 }
 
 void tails_write(struct round *round, size_t n_new)
 {
   struct timeline_tail *timeline = round->store->timeline;
-  struct idem_tail *idem = round->store->idem;
-  size_t rows = n_new + n_new / 2 + SLICE_ROWS_MIN;
+  size_t rows = n_new + n_new / 2 + SLICE_ROWS_MIN, moved = n_new + MERGE_SLICE_ROWS_MIN;
 
   if (rows > SLICE_ROWS_MAX && n_new < SLICE_ROWS_MAX)
     rows = SLICE_ROWS_MAX;
   if (timeline->n_sorted > 0)
     timeline_write(round->db, timeline, rows);
   else if (timeline->merging || timeline->n_recent >= MERGE_FROM_ROWS)
-    timeline_merge(round->db, timeline, n_new * MERGE_PACE + MERGE_SLICE_ROWS_MIN);
-  if (idem->n_sealed > 0)
-    idem_write(round->db, idem, rows);
+    timeline_merge(round->db, timeline, moved);
+  idem_write(round, rows, moved);
 }
 
-static void timeline_committed(struct round *round, struct timeline_tail *tail)
+void tails_committed(struct round *round)
 {
+  struct timeline_tail *tail = round->store->timeline;
+
   uv_mutex_lock(&tail->lock);
   for (size_t i = 0; i < round->n_tail; i++)
     set_add(tail->active, &round->tail[i]);
@@ -471,75 +252,20 @@ static void timeline_committed(struct round *round, struct timeline_tail *tail)
     tail->n_sorted = tail->written = 0;
   }
   uv_mutex_unlock(&tail->lock);
-}
-
-void tails_committed(struct round *round)
-{
-  struct idem_tail *idem = round->store->idem;
-
-  timeline_committed(round, round->store->timeline);
-  if (idem->n_sealed > 0 && idem->written == idem->n_sealed) {
-    for (size_t i = 0; i < idem->n_sealed; i++)
-      map_take(&idem->map, idem->sealed[i].h);
-    idem->n_sealed = idem->written = 0;
-  }
+  idem_committed(round->store->idem);
 }
 
 void tails_undo(struct round *round)
 {
   struct timeline_tail *timeline = round->store->timeline;
-  struct idem_tail *idem = round->store->idem;
 
   timeline->written = timeline->written_before;
   timeline->merging = false;
   timeline->merged = (struct tail_entry){0};
-  idem->written = idem->written_before;
-  for (; round->n_idem > 0; round->n_idem--)
-    map_take(&idem->map, idem->active[--idem->n_active].h);
-}
-
-void tails_expire(struct round *round)
-{
-  idem_expire(round->db, round->store->idem, round->now_ms, round->store->config.idempotency_keep_ms);
+  idem_undo(round);
 }
 
 /* --- start and end --------------------------------------------------------------------------------------------------------------- */
-
-static void days_load(struct db *db, struct idem_tail *tail)
-{
-  sqlite3_stmt *list = db_prepare(db, PARLEY_LIT("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB"
-                                                 " 'idem_[0-9]*' ORDER BY name"));
-
-  while (list != NULL && db_step(db, list)) {
-    parley_text name = col_peek(list, 0);
-    struct buf at = BUF_INIT(64);
-    int64_t ms = 0;
-
-    if (name.len != 13)
-      continue;
-    buf_printf(&at, "%.4s-%.2s-%.2sT00:00:00Z", name.at + 5, name.at + 9, name.at + 11);
-    if (time_parse(buf_as_text(&at), &ms))
-      day_add(db, tail, ms / DAY_MS);
-    buf_done(&at);
-  }
-  db_drop(list);
-}
-
-static void idem_replay(struct db *db, struct idem_tail *tail)
-{
-  sqlite3_stmt *list = db_prepare(db, PARLEY_LIT("SELECT id, h FROM answer WHERE id > coalesce((SELECT upto FROM mark WHERE"
-                                                 " name='idem'), 0) ORDER BY id"));
-
-  while (list != NULL && db_step(db, list)) {
-    if (tail->n_active == tail->active_room) {
-      tail->active_room = tail->active_room == 0 ? TAIL_ENTRIES / 16 : tail->active_room * 2;
-      tail->active = xrealloc(tail->active, tail->active_room * sizeof(*tail->active));
-    }
-    tail->active[tail->n_active++] = (struct idem_entry){col_id(list, 1), col_id(list, 0)};
-    map_put(&tail->map, col_id(list, 1), (void *)(uintptr_t)col_id(list, 0));
-  }
-  db_drop(list);
-}
 
 static void timeline_replay(struct db *db, struct timeline_tail *tail)
 {
@@ -565,12 +291,10 @@ parley_status tails_open(struct sqlite_store *store)
   struct db *db = &store->writer;
 
   store->timeline = timeline;
-  store->idem = xcalloc(1, sizeof(*store->idem));
   uv_mutex_init(&timeline->lock);
   timeline->active = set_new();
   timeline->sealed = set_new();
-  days_load(db, store->idem);
-  idem_replay(db, store->idem);
+  store->idem = idem_open(db);
   timeline_replay(db, timeline);
   timeline->n_recent = db_int_of(db, "SELECT count(*) FROM timeline_recent");
   return db_status(db);
@@ -580,13 +304,7 @@ void tails_close(struct sqlite_store *store)
 {
   if (store->timeline == NULL)
     return;
-  for (size_t i = 0; i < store->idem->n_days; i++)
-    db_drop(store->idem->days[i].find);
-  db_drop(store->idem->insert);
-  map_done(&store->idem->map);
-  free(store->idem->active);
-  free(store->idem->sealed);
-  free(store->idem);
+  idem_close(store->idem);
   uv_mutex_destroy(&store->timeline->lock);
   free(store->timeline->active->entries);
   free(store->timeline->sealed->entries);

@@ -153,6 +153,7 @@ void suppression_add(struct round *round, const struct identity *identity, const
 
 void round_timeline(struct round *round, id64 customer, int64_t at_ms, uint64_t seq, uint32_t kind);
 bool event_on_timeline(parley_text type);
+void mark_put(struct db *db, const char *name, uint64_t upto); /* in the transaction that wrote the last of it */
 bool idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h); /* true: op has the first one's answer */
 void idem_keep(struct round *round, const struct store_op *op, uint64_t h);
 bool tails_pending(const struct sqlite_store *store);
@@ -162,7 +163,19 @@ void tails_begin(struct sqlite_store *store); /* remembers where tails_undo() mu
 void tails_write(struct round *round, size_t n_new);
 void tails_committed(struct round *round);
 void tails_undo(struct round *round);
-void tails_expire(struct round *round); /* one small piece of what is past its time */
+
+/* --- sqlite_idem.c ------------------------------------------------------------------------------------------------------------- */
+
+struct idem_tail *idem_open(struct db *db);
+void idem_close(struct idem_tail *tail);
+bool idem_pending(const struct idem_tail *tail);
+bool idem_flushing(const struct idem_tail *tail);
+void idem_seal(struct sqlite_store *store, size_t from_entries); /* outside of a round */
+void idem_begin(struct idem_tail *tail);
+void idem_write(struct round *round, size_t rows, size_t moved);
+void idem_committed(struct idem_tail *tail);
+void idem_undo(struct round *round);
+void idem_expire(struct round *round); /* one small piece of what is past its time */
 
 /* --- sqlite_expire.c ----------------------------------------------------------------------------------------------------------- */
 

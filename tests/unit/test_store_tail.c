@@ -1,4 +1,5 @@
 #include "store_messages.h"
+#include "core/base/clock.h"
 
 #define BATCH 400
 #define DAY_MS INT64_C(86400000)
@@ -88,6 +89,17 @@ static void fill(void)
     ck_assert_int_eq(run_keys(from, from + BATCH), 0);
 }
 
+static const char *day_rows(int64_t at_ms)
+{
+  static char sql[64];
+  struct buf day = BUF_INIT(64);
+
+  buf_time(&day, at_ms);
+  snprintf(sql, sizeof(sql), "SELECT count(*) FROM idem_%.4s%.2s%.2s", day.at, day.at + 5, day.at + 8);
+  buf_done(&day);
+  return sql;
+}
+
 START_TEST(full_tails_reach_their_tables_and_nothing_is_missed_meanwhile)
 {
   fill();
@@ -127,10 +139,10 @@ START_TEST(recent_entries_move_to_the_base_and_each_stands_in_one_place)
 {
   fixture_close(&f);
   fixture_exec(&f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1000000)"
-                   " INSERT INTO timeline_recent SELECT 1+i%1000, i, i, 2 FROM n");
+                   " INSERT INTO timeline_recent SELECT 1+i%1000, i, i, 2 FROM n"); /* more than is kept apart */
   fixture_open(&f);
   fill();
-  ck_assert_int_gt(fixture_sql(&f, "SELECT count(*) FROM timeline"), 50000);
+  ck_assert_int_gt(fixture_sql(&f, "SELECT count(*) FROM timeline"), 20000);
   ck_assert_int_eq(fixture_sql(&f, "SELECT (SELECT count(*) FROM timeline WHERE customer<=1000) +"
                                    " (SELECT count(*) FROM timeline_recent WHERE customer<=1000)"), 1000000);
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT customer, at, seq FROM timeline INTERSECT"
@@ -139,24 +151,53 @@ START_TEST(recent_entries_move_to_the_base_and_each_stands_in_one_place)
 }
 END_TEST
 
+/* As after hours of traffic: the next round begins to move the recent hashes to the day's table. */
+static void recent_fill(int from)
+{
+  char sql[256];
+
+  fixture_close(&f);
+  snprintf(sql, sizeof(sql),
+           "WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i+1 FROM n WHERE i<%d) INSERT INTO idem_recent SELECT i, 1 FROM n",
+           from, from + 270000);
+  fixture_exec(&f, sql);
+  fixture_open(&f);
+}
+
+START_TEST(hashes_move_to_the_table_of_the_day_and_are_found_all_the_while)
+{
+  recent_fill(1);
+  fill();
+  ck_assert_int_gt(fixture_sql(&f, day_rows(START_MS)), 10000);
+  for (int from = 0; from < KEYS; from += KEYS / 9)
+    ck_assert_int_eq(run_keys(from, from + BATCH), BATCH);
+  fixture_close(&f);
+  fixture_open(&f);
+  for (int from = 0; from < KEYS; from += KEYS / 9)
+    ck_assert_int_eq(run_keys(from, from + BATCH), BATCH);
+}
+END_TEST
+
 START_TEST(the_index_of_an_old_day_goes_piece_by_piece)
 {
   const char *tables = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'idem_2*'";
 
+  recent_fill(1);
   fill();
   ck_assert_int_eq(fixture_sql(&f, tables), 1);
   env_fake_step(&f.fake, DAY_MS);
-  for (int from = KEYS; from < 2 * KEYS; from += BATCH)
-    run_keys(from, from + BATCH);
+  recent_fill(1000000);
+  run_keys(KEYS, KEYS + 1);
+  run_keys(KEYS + 1, KEYS + 2);
   ck_assert_int_eq(fixture_sql(&f, tables), 2);
-  ck_assert_int_eq(run_keys(0, BATCH), BATCH); /* from the older table */
+  ck_assert_int_eq(run_keys(0, BATCH), BATCH);
   env_fake_step(&f.fake, 7 * DAY_MS);
   for (int i = 0; i < 300; i++) { /* one piece a second */
     env_fake_step(&f.fake, 1000);
     run_keys(3 * KEYS + i, 3 * KEYS + i + 1);
   }
   ck_assert_int_eq(fixture_sql(&f, tables), 1);
-  ck_assert_int_eq(run_keys(2 * KEYS - BATCH, 2 * KEYS), BATCH);
+  ck_assert_int_eq(run_keys(3 * KEYS, 3 * KEYS + 300), 300);
 }
 END_TEST
 
@@ -188,6 +229,7 @@ int main(void)
   tcase_add_test(tcase, after_a_restart_keys_and_timelines_are_whole);
   tcase_add_test(tcase, a_lost_batch_is_made_again_from_what_was_committed);
   tcase_add_test(tcase, recent_entries_move_to_the_base_and_each_stands_in_one_place);
+  tcase_add_test(tcase, hashes_move_to_the_table_of_the_day_and_are_found_all_the_while);
   tcase_add_test(tcase, the_index_of_an_old_day_goes_piece_by_piece);
   tcase_add_test(tcase, an_inbound_message_that_happened_earlier_stands_at_its_time);
   suite_add_tcase(suite, tcase);
