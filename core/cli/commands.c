@@ -2,7 +2,7 @@
 
 const struct cli_option cli_global_options[] = {
     {"config", "FILE", "the daemon's configuration: address and key are taken from it (also -c)"},
-    {"url", "URL", "the daemon's address; the key comes from PARLEY_KEY or --key-file"},
+    {"url", "URL", "the daemon's address, else PARLEY_URL; the key comes from PARLEY_KEY or --key-file"},
     {"key-file", "FILE", "a file that holds the API key and nothing else"},
     {"json", NULL, "print the API's own JSON"},
     {"help", NULL, "print help"},

@@ -82,7 +82,9 @@ int cli_send(struct cli *cli)
   } else if (code == CLI_OK) {
     printf("%s  %s  %s\n", cli_text(answer, "id"), cli_text(answer, "status"), cli_text(answer, "customer"));
     plan_print(answer);
-    fprintf(stderr, "Next: parley status %s\n", cli_text(answer, "id"));
+    fprintf(stderr, "Next: parley%s%s status %s\n",
+            cli->url != NULL ? " --url " : cli->config_path != NULL ? " -c " : "",
+            cli->url != NULL ? cli->url : cli->config_path != NULL ? cli->config_path : "", cli_text(answer, "id"));
   }
   json_decref(answer);
   return code;

@@ -88,8 +88,9 @@ static void timeline_print(const json_t *items)
   {
     const json_t *message = json_object_get(row, "message");
     const char *text = cli_text(message, "content.text");
+    const char *shown = text[0] ? text : cli_text(message, "content.subject");
     const char *cells[] = {cli_text(row, "at"), cli_text(row, "type"), cli_text(message, "channel"),
-                           cli_text(message, "status"), text[0] ? text : cli_text(message, "content.subject")};
+                           cli_text(message, "status"), shown[0] ? shown : cli_text(message, "content.html")};
 
     cli_table_row(&table, cells);
   }
