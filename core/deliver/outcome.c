@@ -162,6 +162,7 @@ void outbound_take_back(struct outbound *out, int64_t due_ms)
 void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t token, const parley_outcome *outcome)
 {
   struct outbound *out = map_take(&deliver->in_flight, token);
+  bool was_down;
 
   (void)channel;
   if (out == NULL) {
@@ -170,10 +171,11 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
     return;
   }
   out->line->counters.in_flight--;
+  was_down = out->line->down;
   outbound_settle(out, outcome);
-  if (outcome->result == PARLEY_OUTCOME_CHANNEL_DOWN) {
-    log_line(deliver->shared.log, PARLEY_ERROR, "event=channel_down channel=%s code=%.*s", out->line->name,
-             TEXT_ARG(out->settle.code));
+  if (outcome->result == PARLEY_OUTCOME_CHANNEL_DOWN && !was_down) { /* once, not for each that was on its way */
+    log_line(deliver->shared.log, PARLEY_ERROR, "event=channel_down channel=%s code=\"%.*s\" detail=\"%.*s\"", out->line->name,
+             TEXT_ARG(out->settle.code), TEXT_ARG(out->settle.detail));
     for (int lane = 0; lane < LANES; lane++)
       line_close_lane(out->line, (enum lane)lane);
   }
