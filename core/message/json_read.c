@@ -144,12 +144,27 @@ static bool escape_read(struct reader *reader) /* `at` on the backslash */
   return true;
 }
 
+/* Eight bytes at once: whether none is a control, a quote, a backslash or above ASCII. May say no of a good byte behind a bad
+ * one. */
+static bool eight_are_plain(const char *at)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101), highest = ones << 7;
+  uint64_t bytes, no_quote, no_backslash;
+
+  memcpy(&bytes, at, sizeof(bytes));
+  no_quote = bytes ^ ones * '"';
+  no_backslash = bytes ^ ones * '\\';
+  return ((bytes | (bytes - ones * 0x20) | (no_quote - ones) | (no_backslash - ones)) & highest) == 0;
+}
+
 /* Moves `at` over what may stand in a string as it is: up to a quote, a backslash, or what is refused there. */
 static bool plain_skip(struct reader *reader)
 {
   const char *at = reader->at;
 
   for (;;) {
+    while (reader->end - at >= 8 && eight_are_plain(at))
+      at += 8;
     while (at < reader->end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
       at++;
     if (at == reader->end || (unsigned char)*at < 0x80)

@@ -190,6 +190,25 @@ START_TEST(the_worst_body_is_refused_in_time)
 }
 END_TEST
 
+/* The reader skips plain bytes eight at a time. */
+START_TEST(every_byte_is_seen_wherever_it_stands)
+{
+  for (size_t at = 0; at < 20; at++) {
+    char body[] = "[\"abcdefghijklmnopqrst\"]";
+    json_t *list, *text;
+
+    body[2 + at] = (char)_i;
+    list = json_read((parley_bytes){body, sizeof(body) - 1}, &problems);
+    text = json_array_get(list, 0);
+    if (_i >= 0x20 && _i < 0x80 && _i != '"' && _i != '\\')
+      ck_assert(text != NULL && json_string_length(text) == 20 && memcmp(json_string_value(text), body + 2, 20) == 0);
+    else if (_i != '\\') /* what follows may make an escape of it */
+      ck_assert(list == NULL);
+    json_decref(list);
+  }
+}
+END_TEST
+
 START_TEST(an_object_may_have_many_members_but_not_any_number)
 {
   struct buf body = BUF_INIT(0);
@@ -364,6 +383,7 @@ int main(void)
   tcase_add_loop_test(tcase, a_bad_document_is_refused_with_code_and_place, 0, COUNT_OF(refused));
   tcase_add_loop_test(tcase, a_good_document_is_read_as_it_stands, 0, COUNT_OF(taken));
   tcase_add_loop_test(tcase, the_worst_body_is_refused_in_time, 0, COUNT_OF(costly));
+  tcase_add_loop_test(tcase, every_byte_is_seen_wherever_it_stands, 0, 256);
   tcase_add_test(tcase, an_object_may_have_many_members_but_not_any_number);
   tcase_add_test(tcase, members_are_read_by_their_type);
   tcase_add_test(tcase, what_is_absent_or_null_leaves_the_value_as_it_was);
