@@ -1,4 +1,5 @@
-/* parley.http/1: the plugin's requests on the shared client. Pieces that are media are read from the store first. */
+/* parley.http/1: the plugin's requests on the shared client. Pieces are joined; media by id are refused, a plugin reads them by
+ * ext/media.h. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "instance.h"
@@ -8,7 +9,7 @@
 
 struct host_http {
   struct handle handle;
-  uint64_t request; /* the client's id; 0 while media is being read */
+  uint64_t request; /* the client's id */
   parley_http_done *done;
   void *arg;
   bool cancelled;

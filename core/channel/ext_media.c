@@ -15,6 +15,7 @@ struct upload {
 
 static void upload_free(struct upload *upload)
 {
+  upload->handle.channel->uploads--;
   buf_done(&upload->bytes);
   arena_free(&upload->arena);
   free(upload);
@@ -94,10 +95,12 @@ static uint64_t host_media_create(const parley_host *host, parley_text type, par
   struct channel *channel = channel_of(host);
   struct upload *upload = xcalloc(1, sizeof *upload);
 
-  if (channel->stop_said || !handle_add(channel, &upload->handle, HANDLE_UPLOAD, upload_cancel)) {
+  if (channel->stop_said || channel->uploads >= CHANNEL_UPLOADS_MAX ||
+      !handle_add(channel, &upload->handle, HANDLE_UPLOAD, upload_cancel)) {
     free(upload);
     return HANDLE_ID_BIT;
   }
+  channel->uploads++;
   upload->arena = arena_new();
   upload->type = arena_text(upload->arena, text_sub(type, 0, 255));
   upload->name = arena_text(upload->arena, text_sub(name, 0, 255));
@@ -112,13 +115,22 @@ static struct upload *upload_find(struct channel *channel, uint64_t id)
   return handle != NULL && handle->kind == HANDLE_UPLOAD ? container_of(handle, struct upload, handle) : NULL;
 }
 
+/* The id that create() gives when there is no room stands for no upload. */
+static void upload_unknown(struct channel *channel, uint64_t id, parley_done *done, void *arg)
+{
+  if (id == HANDLE_ID_BIT && !channel->stop_said)
+    channel_done_later(channel, done, arg, PARLEY_BUSY, "too many uploads are open");
+  else
+    channel_done_later(channel, done, arg, PARLEY_NOT_FOUND, "no such upload");
+}
+
 static void host_media_append(const parley_host *host, uint64_t id, parley_bytes piece, parley_done *done, void *arg)
 {
   struct channel *channel = channel_of(host);
   struct upload *upload = upload_find(channel, id);
 
   if (upload == NULL) {
-    channel_done_later(channel, done, arg, PARLEY_NOT_FOUND, "no such upload");
+    upload_unknown(channel, id, done, arg);
     return;
   }
   buf_text(&upload->bytes, piece);
@@ -137,7 +149,7 @@ static void host_media_finish(const parley_host *host, uint64_t id, parley_done 
   struct media_call *call;
 
   if (upload == NULL) {
-    channel_done_later(channel, done, arg, PARLEY_NOT_FOUND, "no such upload");
+    upload_unknown(channel, id, done, arg);
     return;
   }
   handle_drop(&upload->handle);

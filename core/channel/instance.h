@@ -13,13 +13,13 @@
 #define CHANNEL_CALL_MS 30000         /* then answered 503 for it */
 #define CHANNEL_HANDLES_MAX 65536     /* timers, watches, work and host calls open at once */
 #define CHANNEL_METRICS_MAX 64
-#define CHANNEL_UPLOADS_MAX 64
+#define CHANNEL_UPLOADS_MAX 8         /* of 25 MiB at most each, in memory until the store has them */
 #define CHANNEL_SWEEP_MS 1000
 #define CHANNEL_WINDOW_DEFAULT 64     /* tokens open at once when the plugin names no number */
 #define HANDLE_ID_BIT (UINT64_C(1) << 63) /* our own ids; those of streams have it clear */
 
 /* What a plugin may cancel by id. */
-enum handle_kind { HANDLE_TIMER = 1, HANDLE_WATCH, HANDLE_WORK, HANDLE_HTTP, HANDLE_STORE, HANDLE_UPLOAD };
+enum handle_kind { HANDLE_TIMER = 1, HANDLE_WATCH, HANDLE_WORK, HANDLE_HTTP, HANDLE_UPLOAD };
 struct handle {
   struct channel *channel;
   enum handle_kind kind;
@@ -70,6 +70,7 @@ struct channel {
   struct map handles;  /* id -> struct handle */
   struct map calls;    /* id -> struct call of ext_http_in.c */
   uint64_t last_id;
+  uint32_t uploads;    /* of ext_media.c */
   struct streams *streams;
   int depth;               /* inside a call to the plugin */
   struct list deferred;
@@ -116,7 +117,6 @@ void channel_mask(const struct channel *channel, parley_text text, struct buf *t
 void channel_maybe_gone(struct channel *channel);
 
 void host_init(struct channel *channel); /* host.c: fills channel->host */
-void host_store_doc_name(const struct channel *channel, struct buf *kind);
 const void *ext_find(const parley_host *host, const char *id); /* channel.c: which extensions there are */
 extern const parley_http ext_http;
 extern const parley_http_answers ext_http_answers;
