@@ -77,21 +77,6 @@ static const struct policy_channel *read_channel(struct api_request *req, parley
   return channel;
 }
 
-static bool until_possible(const struct policy_channel *channel, enum until until)
-{
-  switch (until) {
-  case UNTIL_SENT:
-    return true;
-  case UNTIL_DELIVERED:
-    return (channel->receipts & (PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | PARLEY_BIT(PARLEY_RECEIPT_READ))) != 0;
-  case UNTIL_READ:
-    return (channel->receipts & PARLEY_BIT(PARLEY_RECEIPT_READ)) != 0;
-  case UNTIL_REPLIED:
-    return (channel->flags & PARLEY_INBOUND) != 0;
-  }
-  return false;
-}
-
 static bool read_step(struct api_request *req, const struct json_in *in, struct policy_step *step)
 {
   static const char *const fields[] = {"channel", "until", "within", NULL};
@@ -110,7 +95,7 @@ static bool read_step(struct api_request *req, const struct json_in *in, struct 
   if (!ok)
     return false;
   step->channel = read_channel(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("channel")), channel);
-  if (step->channel != NULL && !until_possible(step->channel, step->until)) {
+  if (step->channel != NULL && !until_tellable(step->until, step->channel->receipts, step->channel->flags)) {
     problem_add(&req->problems, pointer_member(req->arena, in->pointer, PARLEY_LIT("until")), "until_impossible",
                 "this channel gives no receipt that tells '%s'", until_name(step->until));
     return false;

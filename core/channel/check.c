@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHECK_DIRS_MAX 16
-
 struct check {
   const struct conf *conf;
   const char *run_dir;
@@ -22,14 +20,11 @@ struct check {
 static struct plugin *check_plugin(struct check *check, const struct conf_channel *channel)
 {
   const struct conf *conf = check->conf;
-  size_t n = conf->n_plugin_dirs < CHECK_DIRS_MAX ? conf->n_plugin_dirs : CHECK_DIRS_MAX;
-  const char *dirs[CHECK_DIRS_MAX + 1] = {NULL};
   struct buf reason = BUF_INIT(4096);
   struct plugin *plugin = NULL;
 
-  for (size_t i = 0; i < n; i++)
-    dirs[i] = conf->plugin_dirs[i].at;
-  if (plugin_load(channel->plugin.at, dirs, check->run_dir, channel_extensions, &plugin, &reason) != PARLEY_OK) {
+  if (plugin_load(channel->plugin.at, conf->plugin_dirs, conf->n_plugin_dirs, check->run_dir, channel_extensions, &plugin,
+                  &reason) != PARLEY_OK) {
     yaml_error(conf->file, channel->line, channel->col, check->why, "channels.%.*s: %s", TEXT_ARG(channel->name),
                reason.at);
     check->good = false;
@@ -54,28 +49,15 @@ static void check_options(struct check *check, const struct conf_channel *channe
   arena_free(&arena);
 }
 
-static bool until_tellable(const parley_capabilities *caps, enum conf_until until)
-{
-  uint32_t read = PARLEY_BIT(PARLEY_RECEIPT_READ), delivered = PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | read;
-
-  switch (until) {
-  case CONF_UNTIL_SENT:
-    return true;
-  case CONF_UNTIL_DELIVERED:
-    return (caps->receipts & delivered) != 0;
-  case CONF_UNTIL_READ:
-    return (caps->receipts & read) != 0;
-  case CONF_UNTIL_REPLIED:
-    return (caps->flags & PARLEY_INBOUND) != 0;
-  }
-  return false;
-}
-
 static void check_step(struct check *check, const struct conf_plan *plan, const struct conf_step *step)
 {
   const struct plugin *plugin = check->plugins[step->channel - check->conf->channels];
+  const parley_capabilities *caps;
 
-  if (plugin == NULL || until_tellable(plugin->table->capabilities, step->until))
+  if (plugin == NULL)
+    return;
+  caps = plugin->table->capabilities;
+  if (until_tellable((enum until)step->until, caps->receipts, caps->flags))
     return;
   yaml_error(check->conf->file, step->line, step->col, check->why,
              "plans.%.*s: channel '%.*s' gives no receipt that tells '%s'", TEXT_ARG(plan->name),

@@ -38,25 +38,25 @@ static parley_status plugin_check_mode(const char *path, const struct stat *st, 
 }
 
 /* Opens the first NAME.so found; *path is the place. */
-static parley_status plugin_open(const char *name, const char *const *dirs, char path[PATH_MAX], int *ret_fd, struct buf *why)
+static parley_status plugin_open(const char *name, const parley_text *dirs, size_t n_dirs, char path[PATH_MAX], int *ret_fd,
+                                 struct buf *why)
 {
-  const char *const *all = dirs;
   struct stat dir, st;
   int fd = -1;
 
-  for (; *dirs != NULL && fd < 0; dirs++) {
-    if (stat(*dirs, &dir) != 0 || snprintf(path, PATH_MAX, "%s/%s.so", *dirs, name) >= PATH_MAX)
+  for (size_t i = 0; i < n_dirs && fd < 0; i++) {
+    if (stat(dirs[i].at, &dir) != 0 || snprintf(path, PATH_MAX, "%s/%s.so", dirs[i].at, name) >= PATH_MAX)
       continue;
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && plugin_check_mode(*dirs, &dir, why) != PARLEY_OK) {
+    if (fd >= 0 && plugin_check_mode(dirs[i].at, &dir, why) != PARLEY_OK) {
       close(fd);
       return PARLEY_DENIED;
     }
   }
   if (fd < 0) {
     buf_printf(why, "no %s.so in plugins.dirs:", name);
-    for (; *all != NULL; all++)
-      buf_printf(why, " %s", *all);
+    for (size_t i = 0; i < n_dirs; i++)
+      buf_printf(why, " %s", dirs[i].at);
     return PARLEY_NOT_FOUND;
   }
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > PLUGIN_BYTES_MAX) {
@@ -199,8 +199,8 @@ static parley_status plugin_link(struct plugin *plugin, const char *copy, const 
   return plugin_check(plugin->table, plugin->name, offered, why);
 }
 
-parley_status plugin_load(const char *name, const char *const *dirs, const char *run_dir, const char *const *offered,
-                          struct plugin **ret, struct buf *reterr_why)
+parley_status plugin_load(const char *name, const parley_text *dirs, size_t n_dirs, const char *run_dir,
+                          const char *const *offered, struct plugin **ret, struct buf *reterr_why)
 {
   struct plugin *plugin = NULL;
   char path[PATH_MAX], copy[PATH_MAX], dir[PATH_MAX - NAME_MAX];
@@ -211,7 +211,7 @@ parley_status plugin_load(const char *name, const char *const *dirs, const char 
     buf_printf(reterr_why, "a plugin's name is made of a-z 0-9 _ - and at most 64 long");
     return PARLEY_INVALID;
   }
-  st = plugin_open(name, dirs, path, &fd, reterr_why);
+  st = plugin_open(name, dirs, n_dirs, path, &fd, reterr_why);
   if (st == PARLEY_OK)
     st = plugin_dir_make(run_dir, dir, reterr_why);
   if (st != PARLEY_OK) {

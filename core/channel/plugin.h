@@ -13,11 +13,11 @@ struct plugin {
   void *handle;
   const parley_plugin *table;
 };
-/* Looks for NAME.so in dirs (ends with NULL), in that order. Copies it into a folder (0700) that is made
+/* Looks for NAME.so in dirs (each with a NUL behind it), in that order. Copies it into a folder (0700) that is made
  * in run_dir and gone again at once, opens the copy with RTLD_NOW |
  * RTLD_LOCAL, checks symbol, size, major, needed minor, required members, tables and requires_ids against `offered` (ends with
  * NULL). Refuses a file or folder that others may write. Blocking: at start and reload only. */
-parley_status plugin_load(const char *name, const char *const *dirs, const char *run_dir, const char *const *offered,
+parley_status plugin_load(const char *name, const parley_text *dirs, size_t n_dirs, const char *run_dir, const char *const *offered,
                           struct plugin **ret, struct buf *reterr_why);
 struct plugin *plugin_ref(struct plugin *plugin);
 void plugin_unref(struct plugin **plugin);

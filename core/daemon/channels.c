@@ -5,8 +5,6 @@
 #include "daemon.h"
 #include <stdlib.h>
 
-#define PLUGIN_DIRS_MAX 16
-
 /* --- What channels report, to the floors above
  * ------------------------------------------------------------------------------------- */
 
@@ -98,13 +96,7 @@ static struct channel_owner daemon_channel_owner(struct daemon *daemon)
 static parley_status daemon_plugin_load(struct daemon *daemon, const struct conf *conf, const char *name,
                                         struct plugin **ret, struct buf *why)
 {
-  const char *dirs[PLUGIN_DIRS_MAX + 1];
-  size_t n = conf->n_plugin_dirs < PLUGIN_DIRS_MAX ? conf->n_plugin_dirs : PLUGIN_DIRS_MAX;
-
-  for (size_t i = 0; i < n; i++)
-    dirs[i] = conf->plugin_dirs[i].at;
-  dirs[n] = NULL;
-  return plugin_load(name, dirs, daemon->run_dir, channel_extensions, ret, why);
+  return plugin_load(name, conf->plugin_dirs, conf->n_plugin_dirs, daemon->run_dir, channel_extensions, ret, why);
 }
 
 static parley_status pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted,

@@ -16,23 +16,6 @@ static void channel_rules(struct policy_channel *to, const struct conf_channel *
   to->room = deliver_lane_room(deliver, channel_name(channel));
 }
 
-static bool until_tellable(const struct policy_channel *channel, enum until until)
-{
-  uint32_t read = PARLEY_BIT(PARLEY_RECEIPT_READ), delivered = PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | read;
-
-  switch (until) {
-  case UNTIL_SENT:
-    return true;
-  case UNTIL_DELIVERED:
-    return (channel->receipts & delivered) != 0;
-  case UNTIL_READ:
-    return (channel->receipts & read) != 0;
-  case UNTIL_REPLIED:
-    return (channel->flags & PARLEY_INBOUND) != 0;
-  }
-  return false;
-}
-
 static bool plan_rules(const struct conf *conf, const struct conf_plan *from, struct policy *policy,
                        struct policy_plan *to, struct buf *why)
 {
@@ -47,7 +30,7 @@ static bool plan_rules(const struct conf *conf, const struct conf_plan *from, st
     to->steps[i].channel = policy_find_channel(policy, step->channel->name);
     to->steps[i].until = (enum until)step->until;
     to->steps[i].within_ms = step->within_ms;
-    if (until_tellable(to->steps[i].channel, to->steps[i].until))
+    if (until_tellable(to->steps[i].until, to->steps[i].channel->receipts, to->steps[i].channel->flags))
       continue;
     yaml_error(conf->file, step->line, step->col, why, "plans.%.*s: channel '%.*s' gives no receipt that tells '%s'",
                TEXT_ARG(from->name), TEXT_ARG(step->channel->name), until_name(to->steps[i].until));

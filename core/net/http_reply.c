@@ -387,11 +387,6 @@ const struct net_address *http_peer(const struct http_request *request)
   return &http_req_of(request)->peer;
 }
 
-bool http_secure(const struct http_request *request)
-{
-  return http_req_of(request)->secure;
-}
-
 void http_body_pause(struct http_request *request, bool paused)
 {
   struct http_req *req = http_req_of(request);

@@ -83,7 +83,6 @@ parley_text http_header(const struct http_request *request, const char *name);
 uint32_t http_header_count(const struct http_request *request, const char *name);
 const struct net_address *
 http_peer(const struct http_request *request);        /* the socket's; X-Forwarded-For is never looked at */
-bool http_secure(const struct http_request *request); /* came over TLS */
 /* Back-pressure for a streamed body. After pausing up to HTTP_READ_SLAB_BYTES may still come. */
 void http_body_pause(struct http_request *request, bool paused);
 

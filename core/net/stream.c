@@ -348,11 +348,6 @@ struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *
   return owner;
 }
 
-size_t streams_count(const struct streams *owner)
-{
-  return owner->count;
-}
-
 static void handle_on_closed(uv_handle_t *handle)
 {
   struct streams *owner = handle->type == UV_TIMER ? container_of((uv_timer_t *)handle, struct streams, timer)

@@ -21,7 +21,6 @@ struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *
 /* Closes all: each stream gets closed() with CANCELLED, each listener ends; then closed(arg), when the memory is gone.
  */
 void streams_close(struct streams **streams, void (*closed)(void *arg), void *arg);
-size_t streams_count(const struct streams *streams);
 
 /* As the extension's functions of the same name. Events never come within the call that caused them. Ids are never 0.
  */

@@ -24,11 +24,6 @@ static const struct scheme *scheme_find(enum url_scheme id)
   return &schemes[0];
 }
 
-const char *url_scheme_name(enum url_scheme scheme)
-{
-  return scheme_find(scheme)->name;
-}
-
 bool url_tls(enum url_scheme scheme)
 {
   return scheme_find(scheme)->tls;

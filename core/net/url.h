@@ -21,7 +21,6 @@ struct url {
  * static, stable code: url_too_long url_invalid scheme_not_allowed userinfo_not_allowed host_invalid host_too_long
  * port_invalid. */
 parley_status url_parse(parley_text text, struct url *ret, const char **ret_why);
-const char *url_scheme_name(enum url_scheme scheme);
 bool url_tls(enum url_scheme scheme); /* from the first byte */
 
 struct buf;

@@ -52,6 +52,19 @@ bool until_parse(parley_text word, enum until *ret)
   return false;
 }
 
+bool until_tellable(enum until until, uint32_t receipts, uint32_t flags)
+{
+  uint32_t read = PARLEY_BIT(PARLEY_RECEIPT_READ), delivered = PARLEY_BIT(PARLEY_RECEIPT_DELIVERED) | read;
+
+  switch (until) {
+  case UNTIL_SENT: return true;
+  case UNTIL_DELIVERED: return (receipts & delivered) != 0;
+  case UNTIL_READ: return (receipts & read) != 0;
+  case UNTIL_REPLIED: return (flags & PARLEY_INBOUND) != 0;
+  }
+  return false;
+}
+
 struct policy *policy_new(void)
 {
   struct arena *arena = arena_new();

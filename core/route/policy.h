@@ -13,6 +13,8 @@ enum on_unknown { UNKNOWN_DEFAULT, UNKNOWN_RESEND, UNKNOWN_QUERY, UNKNOWN_HOLD }
 enum until { UNTIL_SENT = 1, UNTIL_DELIVERED, UNTIL_READ, UNTIL_REPLIED };
 const char *until_name(enum until until);
 bool until_parse(parley_text word, enum until *ret);
+/* Whether a channel with these receipts (PARLEY_BIT(PARLEY_RECEIPT_*)) and flags (PARLEY_INBOUND) can ever tell it. */
+bool until_tellable(enum until until, uint32_t receipts, uint32_t flags);
 
 /* How many messages of each lane the store may hand to core/deliver directly after the commit, without a detour through
  * the queue. deliver gives; the store takes one before it claims, and gives back what a failed commit did not use. 0

@@ -190,7 +190,7 @@ static inline void fixture_make_policy(struct api_fixture *f)
 
 static inline void fixture_make_channels(struct api_fixture *f)
 {
-  static const char *const dirs[] = {PARLEY_BUILD_DIR "/plugins", NULL};
+  static const parley_text dirs[] = {PARLEY_LIT(PARLEY_BUILD_DIR "/plugins")};
   struct channel_shared shared = {.loop = &f->loop,
                                   .env = f->env,
                                   .store = f->store,
@@ -209,7 +209,7 @@ static inline void fixture_make_channels(struct api_fixture *f)
                                 .arg = f};
   struct buf why = BUF_INIT(4096);
 
-  ck_assert_msg(plugin_load("sink", dirs, f->run_dir, channel_extensions, &f->sink, &why) == PARLEY_OK, "%s", why.at);
+  ck_assert_msg(plugin_load("sink", dirs, 1, f->run_dir, channel_extensions, &f->sink, &why) == PARLEY_OK, "%s", why.at);
   for (int i = 0; i < 2; i++) {
     const struct conf_channel *wanted = conf_channel_find(f->conf, parley_text_of(i == 0 ? "mail" : "sms"));
 

@@ -95,6 +95,23 @@ START_TEST(until_reads_back_its_name)
 }
 END_TEST
 
+static const struct { enum until until; uint32_t receipts, flags; bool tellable; } tellings[] = {
+    {UNTIL_SENT, 0, 0, true},
+    {UNTIL_DELIVERED, 0, PARLEY_INBOUND, false},
+    {UNTIL_DELIVERED, PARLEY_BIT(PARLEY_RECEIPT_DELIVERED), 0, true},
+    {UNTIL_DELIVERED, PARLEY_BIT(PARLEY_RECEIPT_READ), 0, true}, /* who read it had it */
+    {UNTIL_READ, PARLEY_BIT(PARLEY_RECEIPT_DELIVERED), 0, false},
+    {UNTIL_READ, PARLEY_BIT(PARLEY_RECEIPT_READ), 0, true},
+    {UNTIL_REPLIED, PARLEY_BIT(PARLEY_RECEIPT_READ), 0, false},
+    {UNTIL_REPLIED, 0, PARLEY_INBOUND, true},
+};
+
+START_TEST(a_step_waits_only_for_what_its_channel_can_tell)
+{
+  ck_assert_int_eq(until_tellable(tellings[_i].until, tellings[_i].receipts, tellings[_i].flags), tellings[_i].tellable);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("route: policy and submission");
@@ -107,6 +124,7 @@ int main(void)
   tcase_add_loop_test(tcase, the_stricter_of_topic_and_channel_rules_over_unknown, 0, 7);
   tcase_add_loop_test(tcase, each_class_has_its_lane_and_its_time, 0, 4);
   tcase_add_test(tcase, until_reads_back_its_name);
+  tcase_add_loop_test(tcase, a_step_waits_only_for_what_its_channel_can_tell, 0, COUNT_OF(tellings));
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);
