@@ -7,6 +7,12 @@
 #include "line.h"
 #include <stdlib.h>
 
+/* A message's lane tells its class. */
+_Static_assert((int)PARLEY_CLASS_CRITICAL == (int)LANE_CRITICAL + 1 && (int)PARLEY_CLASS_CONVERSATION == (int)LANE_CONVERSATION + 1 &&
+                   (int)PARLEY_CLASS_TRANSACTIONAL == (int)LANE_TRANSACTIONAL + 1 &&
+                   (int)PARLEY_CLASS_MARKETING == (int)LANE_MARKETING + 1,
+               "lanes stand in the order of the classes");
+
 static void claim_copy(struct arena *arena, const struct claim *from, struct claim *to)
 {
   parley_text *ids;
@@ -138,6 +144,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
                                     .name = claim->customer_name, .locale = claim->locale, .timezone = claim->timezone};
   out->message = (parley_message){
       .size = sizeof out->message, .kind = PARLEY_KIND_CONTENT, .attempt = claim->attempt, .resent = claim->resent,
+      .topic_class = claim->lane + 1,
       .n_parts = (uint32_t)fitted.n_parts, .accepted_ms = claim->accepted_ms, .expires_ms = claim->expires_ms,
       .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
       .topic = claim->topic, .subject = fitted.subject, .to = &out->to, .customer = &out->customer,

@@ -27,12 +27,14 @@ struct report_call {
     struct store_op op;
     struct store_inbound in;
     struct store_touchpoint touch;
+    struct store_customer ask;
   } u;
   struct list node;
   struct inbound *inbound;
   struct arena *arena;
   parley_done *done;
   void *arg;
+  uint32_t n_to;        /* several get a verdict each, all the same one */
   parley_status status; /* of an answer without a store op */
   parley_text reason;
 };
@@ -56,9 +58,18 @@ static void inbound_maybe_closed(struct inbound *inbound)
 static void report_answer(struct report_call *call, const parley_result *result)
 {
   struct inbound *inbound = call->inbound;
+  parley_result each = *result;
 
+  if (call->n_to > 1) {
+    parley_status *verdicts = arena_alloc(call->arena, call->n_to * sizeof *verdicts);
+
+    for (uint32_t i = 0; i < call->n_to; i++)
+      verdicts[i] = result->status;
+    each.each = verdicts;
+    each.count = call->n_to;
+  }
   if (call->done != NULL)
-    call->done(result, call->arg);
+    call->done(&each, call->arg);
   arena_free(&call->u.op.arena);
   arena_free(&call->arena);
   free(call);
@@ -100,7 +111,7 @@ static void report_later(struct report_call *call, parley_status status, parley_
 
   if (status == PARLEY_BUSY)
     inbound->counters.busy++;
-  else
+  else if (status != PARLEY_OK)
     inbound->counters.refused++;
   call->status = status;
   call->reason = reason;
@@ -142,6 +153,43 @@ static int64_t inbound_at(const struct inbound *inbound, int64_t said_ms)
   return said_ms > 0 && said_ms < now + INBOUND_AHEAD_MS_MAX ? said_ms : now;
 }
 
+static void inbound_on_asked(struct store_op *op)
+{
+  struct report_call *call = container_of(op, struct report_call, u.op);
+  parley_result result = {.size = sizeof result, .status = op->status};
+  char id[ID_TEXT_MAX];
+
+  if (op->status == PARLEY_NOT_FOUND) {
+    result.status = PARLEY_OK; /* it would be a new customer */
+  } else if (op->status == PARLEY_OK) {
+    id_format("cus", call->u.ask.row->id, id);
+    result.value = parley_text_of(id);
+  } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY) {
+    result.retry_ms = 1000;
+  }
+  report_answer(call, &result);
+}
+
+/* Would it be taken, and whose is it? Nothing is stored. */
+static void inbound_ask(struct report_call *call, const parley_inbound *in, struct problems *problems)
+{
+  struct store_customer *op = &call->u.ask;
+  struct store_gauges gauges;
+
+  store_gauges(call->inbound->store, &gauges);
+  if (!gauges.accepting)
+    report_later(call, PARLEY_BUSY, PARLEY_LIT("the store takes in nothing at the moment"));
+  else if (!report_ask(in, call->arena, problems, op))
+    report_later(call, PARLEY_INVALID, problems->rows[0].detail);
+  else if (op->external.len == 0 && op->identity.kind.len == 0)
+    report_later(call, PARLEY_OK, TEXT_EMPTY);
+  else {
+    op->op.kind = STORE_CUSTOMER;
+    op->op.done = inbound_on_asked;
+    store_submit(call->inbound->store, &op->op);
+  }
+}
+
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
                   void *arg)
 {
@@ -149,11 +197,16 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   struct store_inbound *op = &call->u.in;
   struct problems problems;
 
+  call->n_to = in->n_to;
   if (inbound->open > INBOUND_OPEN_MAX || inbound->closing) {
     report_later(call, PARLEY_BUSY, PARLEY_LIT("too many messages wait for their commit"));
     return;
   }
   problems_init(&problems, call->arena);
+  if (in->flags & PARLEY_ASK) {
+    inbound_ask(call, in, &problems);
+    return;
+  }
   op->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
   op->channel_kind = arena_text(call->arena, parley_text_of(channel_caps(channel)->channel_kind));
   op->at_ms = inbound_at(inbound, in->at_ms);

@@ -17,6 +17,7 @@ const char *report_kind_name(uint32_t kind)
       {PARLEY_KIND_REACTION, "reaction"}, {PARLEY_KIND_POSTBACK, "postback"}, {PARLEY_KIND_TYPING, "typing"},
       {PARLEY_KIND_READ, "read"},         {PARLEY_KIND_CALL, "call"},         {PARLEY_KIND_START, "start"},
       {PARLEY_KIND_LEAVE, "leave"},       {PARLEY_KIND_FORM, "form"},         {PARLEY_KIND_COMMENT, "comment"},
+      {PARLEY_KIND_MOVED, "moved"},
   };
 
   for (size_t i = 0; i < COUNT_OF(names); i++)
@@ -49,6 +50,34 @@ static bool report_from(const parley_inbound *in, struct arena *arena, struct pr
     problem_add(problems, PARLEY_LIT("/from"), "missing", "a message needs at least one identity of its sender");
     return false;
   }
+  return true;
+}
+
+/* An address has moved: the old one's owner gets the new one, so that the old one stands first when the owner is looked for. */
+static bool report_moved(struct problems *problems, struct recipient *from)
+{
+  struct identity is = from->identities[0];
+
+  if (from->n_identities != 2 || from->external.len > 0) {
+    problem_add(problems, PARLEY_LIT("/from"), "bad_move", "`from` of a move is the new address and then the old one");
+    return false;
+  }
+  from->identities[0] = from->identities[1];
+  from->identities[1] = is;
+  return true;
+}
+
+bool report_ask(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_customer *ret)
+{
+  struct recipient from = {0};
+
+  if (in->n_from == 0)
+    return true;
+  if (!report_from(in, arena, problems, &from))
+    return false;
+  ret->external = from.external;
+  if (from.n_identities > 0 && from.external.len == 0)
+    ret->identity = from.identities[0];
   return true;
 }
 
@@ -166,7 +195,8 @@ bool report_read(const parley_inbound *in, struct arena *arena, struct problems 
     problem_add(problems, PARLEY_LIT("/kind"), "unknown_kind", "this kind of message is not known to the host");
     return false;
   }
-  if (!report_texts_ok(in, problems) || !report_from(in, arena, problems, &ret->from))
+  if (!report_texts_ok(in, problems) || !report_from(in, arena, problems, &ret->from) ||
+      (in->kind == PARLEY_KIND_MOVED && !report_moved(problems, &ret->from)))
     return false;
   buf_report(&body, in, kind, arena);
   fits = !body.overflow;

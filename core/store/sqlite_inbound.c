@@ -108,7 +108,26 @@ static id64 identity_of(const struct store_inbound *in, const struct who *who)
 static bool opens_conversation(const struct store_inbound *in)
 {
   return (in->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) == 0 && in->kind != PARLEY_KIND_TYPING &&
-         in->kind != PARLEY_KIND_READ && in->kind != PARLEY_KIND_LEAVE;
+         in->kind != PARLEY_KIND_READ && in->kind != PARLEY_KIND_LEAVE && in->kind != PARLEY_KIND_MOVED;
+}
+
+/* The provider gave the customer another address: the old one (identities[0]) is theirs no more, and what it was open in goes on
+ * at the new one. One that is somebody else's is a conflict and moves nothing. Returns the identity that counts from here on. */
+static id64 identity_moved(struct round *round, const struct store_inbound *in, const struct who *who)
+{
+  const struct identity_row *was = &who->found.rows[0], *is = &who->found.rows[1];
+  sqlite3_stmt *put = db_sql(round->db, "UPDATE conversation SET identity=?, version=version+1 WHERE id=? AND identity=?");
+
+  if (is->customer != who->customer.id)
+    return was->id;
+  if (was->h == is->h || was->customer != who->customer.id)
+    return is->id;
+  identity_unlink(round, was, in->now_ms);
+  bind_id(put, 1, is->id);
+  bind_id(put, 2, who->customer.conversation);
+  bind_id(put, 3, was->id);
+  db_run(round->db, put);
+  return is->id;
 }
 
 static void conversation_join(struct round *round, struct store_inbound *in, const struct who *who, id64 identity)
@@ -240,8 +259,8 @@ parley_status write_inbound(struct round *round, struct store_op *op)
     return PARLEY_REJECTED;
   in->customer = who.customer.id;
   in->customer_created = who.created;
-  identity = identity_of(in, &who);
   identities_used(round, in, &who);
+  identity = in->kind == PARLEY_KIND_MOVED ? identity_moved(round, in, &who) : identity_of(in, &who);
   conversation_join(round, in, &who, identity);
   in->message = id_next(&round->store->ids);
   inbound_insert(round, in, identity, at_ms);

@@ -83,14 +83,15 @@ typedef struct parley_part {
   const parley_button *const *buttons; const parley_pair *fields;
 } parley_part;
 enum { PARLEY_CLAIMED = 1, PARLEY_OBSERVED, PARLEY_VERIFIED };
-typedef struct parley_identity { uint32_t size, assurance; parley_text kind /* email, phone, telegram, ... */, value, name;
-} parley_identity;
+/* kind: email, phone, telegram, ... or your own; value: what you send to, 1-255 bytes (an e-mail address: 320). */
+typedef struct parley_identity { uint32_t size, assurance; parley_text kind, value, name; } parley_identity;
 /* What a message is, both ways. target: provider id of the message meant; payload and fields as noted. */
 enum { PARLEY_KIND_CONTENT = 32, PARLEY_KIND_EDIT /* target, new parts */, PARLEY_KIND_DELETE /* target */,
        PARLEY_KIND_REACTION /* target, payload: emoji, empty = withdrawn */, PARLEY_KIND_POSTBACK /* payload: button id */,
        PARLEY_KIND_TYPING, PARLEY_KIND_READ /* target and all before it */, PARLEY_KIND_CALL /* fields: state, duration_ms */,
        PARLEY_KIND_START /* chat opened, followed; payload: where from */, PARLEY_KIND_LEAVE /* blocked us, unfollowed */,
-       PARLEY_KIND_FORM /* fields: what was filled in */, PARLEY_KIND_COMMENT /* public; target: the post it stands under */ };
+       PARLEY_KIND_FORM /* fields: what was filled in */, PARLEY_KIND_COMMENT /* public; target: the post it stands under */,
+       PARLEY_KIND_MOVED /* the provider gave them another address: `from` is the new one, then the old one, which ends */ };
 
 /* --- Capabilities ---------------------------------------------------------------------------------------------------- */
 enum { PARLEY_LEVEL_NATIVE = 1, PARLEY_LEVEL_FALLBACK /* the core turns it into text */, PARLEY_LEVEL_DROP /* noted */,
@@ -107,7 +108,8 @@ typedef struct parley_feature { /* Not listed: parts and SUBJECT are FALLBACK, T
 } parley_feature;    /* Several TEXT entries: the first whose alphabet holds the text counts. */
 enum { PARLEY_ORDERED = 1 /* one at a time per conversation */, PARLEY_RESEND_SAFE = 2 /* same id twice = sent once */,
        PARLEY_INBOUND = 4, PARLEY_ONE_NODE = 8 /* runs on one node at a time, moves when that fails */,
-       PARLEY_EXCLUSIVE = 16 /* and never two instances: a reload stops the old one before it starts the new */ };
+       PARLEY_EXCLUSIVE = 16 /* and never two instances: a reload stops the old one before it starts the new */,
+       PARLEY_SPAWNS = 32 /* starts programs of its own: its process may fork and exec */ };
 typedef struct parley_capabilities {
   uint32_t size, flags, in_flight, receipts; /* tokens open at once, 0: host's default; PARLEY_BIT(PARLEY_RECEIPT_READ) | ... */
   uint32_t session_ms, reserved; /* free content only so long after the customer's last message, else TEMPLATE; 0: always */
@@ -118,8 +120,11 @@ typedef struct parley_capabilities {
 
 /* --- Out ------------------------------------------------------------------------------------------------------------- */
 typedef struct parley_customer { uint32_t size, reserved; parley_text id, name, locale, timezone; } parley_customer;
+/* How urgent, and who asked for it: a code to log in, an answer to somebody, news of an order, a newsletter. All but CONVERSATION
+ * was written by no person. 0: the host does not say. */
+enum { PARLEY_CLASS_CRITICAL = 1, PARLEY_CLASS_CONVERSATION, PARLEY_CLASS_TRANSACTIONAL, PARLEY_CLASS_MARKETING };
 typedef struct parley_message { /* lives until its token has settled. resent: 1 = an earlier attempt may have gone out */
-  uint32_t size, kind, attempt, resent, n_parts, n_thread, n_fields, reserved;
+  uint32_t size, kind, attempt, resent, n_parts, n_thread, n_fields, topic_class; /* topic_class: PARLEY_CLASS_* of topic */
   int64_t accepted_ms, expires_ms, session_until_ms;
   parley_text id; /* msg_...: the same in every attempt; idempotency key, Message-ID */
   parley_text conversation_id, topic, subject, target, payload, reply_to; /* reply_to: provider id */
@@ -151,7 +156,9 @@ typedef struct parley_receipt { /* early, late, twice, in any order: the core fo
 
 /* --- In -------------------------------------------------------------------------------------------------------------- */
 typedef struct parley_segment { uint32_t size, index, total, wait_ms; parley_text key; } parley_segment;
-enum { PARLEY_AUTOMATIC = 1 /* vacation note, bot */, PARLEY_ECHO = 2 /* sent by us through another tool */ };
+enum { PARLEY_AUTOMATIC = 1 /* vacation note, bot */, PARLEY_ECHO = 2 /* sent by us through another tool */,
+       PARLEY_ASK = 4 /* store nothing: would it be taken, and whose is it? from and to, which may be empty, are enough (SMTP: at
+                       * RCPT, before DATA). OK, value: the cus_ id that owns from[0], empty = it would be a new customer */ };
 typedef struct parley_inbound {
   uint32_t size, kind, flags, n_parts, n_from, n_to, n_references, n_fields;
   int64_t at_ms; /* the provider's time */

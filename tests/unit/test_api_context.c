@@ -249,6 +249,56 @@ static void customer_writes(const char *event_id, const char *text)
   peer_until(&f.loop, &heard);
 }
 
+static struct { bool told; parley_status status, each[2]; uint32_t count; char value[ID_TEXT_MAX]; } asked;
+static void on_asked(const parley_result *result, void *arg)
+{
+  (void)arg;
+  asked.told = true;
+  asked.status = result->status;
+  asked.count = result->count;
+  snprintf(asked.value, sizeof asked.value, "%.*s", TEXT_ARG(result->value));
+  for (uint32_t i = 0; result->each != NULL && i < 2; i++)
+    asked.each[i] = result->each[i];
+}
+
+/* Would a message from this address (NULL: a null sender) to two of ours be taken? */
+static void asks(const char *address)
+{
+  parley_identity from = {.size = sizeof from, .kind = PARLEY_LIT("email"), .value = parley_text_of(address)};
+  parley_identity to = {.size = sizeof to, .kind = PARLEY_LIT("email"), .value = PARLEY_LIT("shop@shop.example")};
+  const parley_identity *froms[] = {&from}, *tos[] = {&to, &to};
+  parley_inbound in = {.size = sizeof in, .kind = PARLEY_KIND_CONTENT, .flags = PARLEY_ASK, .n_from = address != NULL,
+                       .from = froms, .n_to = 2, .to = tos};
+
+  memset(&asked, 0, sizeof asked);
+  asked.each[0] = asked.each[1] = PARLEY_FAILED;
+  inbound_take(f.inbound, f.channels[0], &in, on_asked, NULL);
+  ck_assert(!asked.told); /* never within the call */
+  peer_until(&f.loop, &asked.told);
+}
+
+START_TEST(a_plugin_asks_whose_an_address_is_and_nothing_is_stored)
+{
+  asks("ana@example.org");
+  ck_assert_int_eq(asked.status, PARLEY_OK);
+  ck_assert_str_eq(asked.value, "");
+  customer_writes("in-1", "Where is my order?");
+  asks("ana@example.org");
+  ck_assert_int_eq(asked.status, PARLEY_OK);
+  ck_assert_int_eq(strncmp(asked.value, "cus_", 4), 0);
+  ck_assert_uint_eq(asked.count, 2);
+  ck_assert(asked.each[0] == PARLEY_OK && asked.each[1] == PARLEY_OK);
+  asks(NULL);
+  ck_assert_int_eq(asked.status, PARLEY_OK);
+  asks("no address");
+  ck_assert_int_eq(asked.status, PARLEY_INVALID);
+  ck_assert(asked.each[1] == PARLEY_INVALID);
+  ck_assert_uint_eq(inbound_counters(f.inbound)->received, 1);
+  ask(&f, "GET", "/v1/conversations", NULL);
+  ck_assert_uint_eq(said_count(&f, "items"), 1);
+}
+END_TEST
+
 START_TEST(a_conversation_is_listed_shown_patched_noted_and_answered)
 {
   customer_writes("in-1", "Where is my order?");
@@ -312,6 +362,7 @@ int main(void)
       a_cursor_from_before_what_is_kept_is_gone,
       a_ticket_stands_for_its_key_for_twelve_hours_and_no_longer_than_the_key,
       the_log_streams_to_who_accepts_event_streams,
+      a_plugin_asks_whose_an_address_is_and_nothing_is_stored,
       a_conversation_is_listed_shown_patched_noted_and_answered,
       a_reply_is_replayed_once_and_a_wrong_one_is_refused,
   };

@@ -104,6 +104,61 @@ START_TEST(an_automatic_answer_opens_no_conversation)
 }
 END_TEST
 
+/* The provider says that `was` is `is` now, as core/inbound puts it: the old one first. */
+static parley_status moves(const char *was, const char *is, const char *event_id, struct store_inbound *in)
+{
+  inbound_init(in, was, event_id, "{\"content\":{},\"kind\":\"moved\"}");
+  in->kind = PARLEY_KIND_MOVED;
+  in->from.identities[in->from.n_identities++] =
+      (struct identity){PARLEY_LIT("telegram"), parley_text_of(is), parley_text_of(is), 0};
+  return inbound_run(in);
+}
+
+START_TEST(an_address_that_moved_takes_its_owner_and_the_open_conversation_along)
+{
+  struct store_inbound in, moved, later, old;
+
+  inbound_init(&in, "1001", "e1", "hello");
+  inbound_run(&in);
+  ck_assert_int_eq(moves("1001", "2002", "e2", &moved), PARLEY_OK);
+  ck_assert(moved.customer == in.customer && moved.conversation == in.conversation && !moved.conversation_opened);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM identity WHERE customer<>0"), 1);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM conversation c JOIN identity i ON i.id=c.identity WHERE i.value='2002'"), 1);
+  inbound_init(&later, "2002", "e3", "it is me");
+  inbound_run(&later);
+  ck_assert(later.customer == in.customer && later.conversation == in.conversation);
+  inbound_init(&old, "1001", "e4", "whoever has the number now");
+  inbound_run(&old);
+  ck_assert(old.customer != in.customer);
+}
+END_TEST
+
+START_TEST(an_address_that_moved_to_somebody_elses_moves_nothing_and_is_told)
+{
+  struct store_inbound first, second, moved;
+
+  inbound_init(&first, "1001", "e1", "hello");
+  inbound_run(&first);
+  inbound_init(&second, "2002", "e2", "hello");
+  inbound_run(&second);
+  ck_assert_int_eq(moves("1001", "2002", "e3", &moved), PARLEY_OK);
+  ck_assert(moved.customer == first.customer);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM identity WHERE customer<>0"), 2);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM event WHERE type='customer.identity_conflict'"), 1);
+}
+END_TEST
+
+START_TEST(an_address_that_moved_to_itself_or_from_nobody_keeps_the_new_one)
+{
+  struct store_inbound moved;
+
+  ck_assert_int_eq(moves("1001", "2002", "e1", &moved), PARLEY_OK);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM identity WHERE customer<>0 AND value='2002'"), 1);
+  ck_assert_int_eq(moves("2002", "2002", "e2", &moved), PARLEY_OK);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM identity WHERE customer<>0"), 1);
+}
+END_TEST
+
 START_TEST(a_reply_joins_the_open_conversation_and_a_closed_one_is_followed_by_a_new_one)
 {
   struct store_conversation_put put = {.now_ms = f.fake.now_ms};
@@ -338,6 +393,9 @@ int main(void)
   tcase_add_test(tcase, the_same_event_twice_is_one_message_and_another_body_is_counted);
   tcase_add_test(tcase, the_same_id_on_another_channel_is_another_message);
   tcase_add_test(tcase, an_automatic_answer_opens_no_conversation);
+  tcase_add_test(tcase, an_address_that_moved_takes_its_owner_and_the_open_conversation_along);
+  tcase_add_test(tcase, an_address_that_moved_to_somebody_elses_moves_nothing_and_is_told);
+  tcase_add_test(tcase, an_address_that_moved_to_itself_or_from_nobody_keeps_the_new_one);
   tcase_add_test(tcase, a_reply_joins_the_open_conversation_and_a_closed_one_is_followed_by_a_new_one);
   tcase_add_test(tcase, a_snoozed_conversation_wakes_when_the_customer_writes);
   tcase_add_test(tcase, a_reply_to_ours_stops_the_plan_that_waited_for_it);
