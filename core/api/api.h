@@ -24,6 +24,10 @@ struct api_shared {
   struct channel *(*test_sink)(parley_text name, void *arg);
   size_t (*channels)(struct channel **to, size_t room, void *arg); /* all, sorted by name; returns how many there are */
   bool (*ready)(const char **why_not, void *arg);
+  /* Makes the channels of this plugin, or this channel, anew beside the old, and switches over; on failure the old ones go on and why
+   * says what. done() once, later; BUSY: a reload is under way. NULL in tests. */
+  parley_status (*reload)(parley_text plugin, parley_text channel, void (*done)(parley_status status, parley_text why, void *done_arg),
+                          void *done_arg, void *arg);
   void *arg;
 };
 struct api *api_new(const struct api_shared *shared);

@@ -81,6 +81,24 @@ static void buf_rate(struct buf *buf, const struct conf_channel *conf)
     buf_str(buf, "null");
 }
 
+static void buf_process(struct buf *buf, const struct channel *channel)
+{
+  struct channel_process process;
+
+  channel_process(channel, &process);
+  buf_member(buf, "isolation", process.apart ? PARLEY_LIT("process") : PARLEY_LIT("inline"));
+  if (!process.apart) {
+    buf_str(buf, ",\"process\":null");
+    return;
+  }
+  buf_printf(buf, ",\"process\":{\"pid\":%d", process.pid);
+  buf_number(buf, "deaths", process.deaths);
+  buf_number(buf, "memory_bytes", process.rss_bytes);
+  buf_member(buf, "sandbox", process.sandbox);
+  buf_member(buf, "last_death", process.last_death);
+  buf_char(buf, '}');
+}
+
 static void buf_channel(struct buf *buf, struct api_request *req, struct channel *channel)
 {
   const struct plugin *plugin = channel_plugin(channel);
@@ -98,6 +116,7 @@ static void buf_channel(struct buf *buf, struct api_request *req, struct channel
   buf_member(buf, "state", parley_text_of(channel_state_name(channel_state(channel))));
   buf_member(buf, "cause", channel_cause(channel));
   buf_member(buf, "remedy", channel_remedy(channel));
+  buf_process(buf, channel);
   buf_bool(buf, "paused", deliver_paused(req->shared->deliver, name));
   buf_bool(buf, "can_check", channel_can_probe(channel));
   buf_bool(buf, "ordered", (caps->flags & PARLEY_ORDERED) != 0);
@@ -259,6 +278,53 @@ void api_channels_pause(struct api_request *req)
 void api_channels_resume(struct api_request *req)
 {
   channel_pause(req, false);
+}
+
+/* --- Reload: new beside old, then over -------------------------------------------------------------------------------- */
+
+static void reload_done(parley_status status, parley_text why, void *arg)
+{
+  struct api_request *req = arg;
+  struct channel *channel;
+
+  if (status != PARLEY_OK) {
+    api_problem(req, 409, "reload_refused", "the running ones go on unchanged; mend what is said and reload again", "%.*s",
+                TEXT_ARG(why.len > 0 ? why : PARLEY_LIT("the daemon is stopping")));
+    return;
+  }
+  if (req->route->handle == api_plugins_reload) {
+    api_plugins_list(req);
+    return;
+  }
+  channel = channel_param(req);
+  if (channel != NULL)
+    channel_answer(req, channel);
+}
+
+static void channels_reload(struct api_request *req, parley_text plugin, parley_text channel)
+{
+  if (req->shared->reload(plugin, channel, reload_done, req, req->shared->arg) != PARLEY_OK)
+    api_problem(req, 503, "reloading", "try again in a moment", "another reload is under way");
+}
+
+void api_channels_reload(struct api_request *req)
+{
+  if (channel_param(req) != NULL)
+    channels_reload(req, TEXT_EMPTY, req->params[0]);
+}
+
+void api_plugins_reload(struct api_request *req)
+{
+  size_t n;
+  struct channel **all = api_channels_all(req, &n);
+
+  for (size_t i = 0; i < n; i++)
+    if (parley_text_is(req->params[0], channel_plugin(all[i])->name)) {
+      channels_reload(req, req->params[0], TEXT_EMPTY);
+      return;
+    }
+  api_problem(req, 404, "no_such_plugin", "GET /v1/plugins lists those in use", "no channel uses a plugin '%.*s'",
+              TEXT_ARG(req->params[0]));
 }
 
 /* --- Plugins and topics ------------------------------------------------------------------------------------------- */

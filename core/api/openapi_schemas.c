@@ -307,6 +307,8 @@ const struct openapi_schema openapi_schemas[] = {
      ",'plugin':" TEXT_OR_NULL ",'version':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ","
      "'address_kind':" TEXT_OR_NULL ",'state':"
      TEXT_OR_NULL ",'cause':" TEXT_OR_NULL ",'remedy':" TEXT_OR_NULL ",'paused':" FLAG ",'can_check':" FLAG ","
+     "'isolation':{'type':'string','enum':['inline','process']},'process':{'type':['object','null'],'properties':{"
+     "'pid':" COUNT ",'deaths':" COUNT ",'memory_bytes':" COUNT ",'sandbox':" TEXT_OR_NULL ",'last_death':" TEXT_OR_NULL "}},"
      "'ordered':" FLAG ","
      "'takes_in':" FLAG ",'rate_per_s':{'type':['number','null']},'held':" COUNT ",'in_flight':" COUNT ","
      "'breakers_open':" COUNT ","

@@ -172,6 +172,8 @@ void api_channels_get(struct api_request *req);
 void api_channels_check(struct api_request *req);
 void api_channels_pause(struct api_request *req);
 void api_channels_resume(struct api_request *req);
+void api_channels_reload(struct api_request *req);
+void api_plugins_reload(struct api_request *req);
 void api_channels_sink(struct api_request *req);
 void api_plugins_list(struct api_request *req);
 void api_topics_list(struct api_request *req);

@@ -142,6 +142,10 @@ static void log_write(const struct log *log, uint32_t level, const char *channel
   const struct env *env = log->env != NULL ? log->env : &env_system;
   ssize_t ignored;
 
+  if (log->say != NULL) {
+    log->say(level, line, log->arg);
+    return;
+  }
   buf_str(&out, log->json ? "{\"time\":\"" : "time=");
   buf_time(&out, env->now_ms(env));
   buf_printf(&out, log->json ? "\",\"level\":\"%s\"" : " level=%s", level_name(level));

@@ -11,6 +11,8 @@ struct log {
   uint32_t level; /* PARLEY_DEBUG .. PARLEY_ERROR: what is below is dropped */
   bool json;
   const struct env *env;
+  void (*say)(uint32_t level, parley_text line, void *arg); /* not NULL: takes the lines instead of fd, bare; any thread */
+  void *arg;
 };
 /* line: "event=... key=value key=\"two words\"", made by printf rules. Values from outside go through %s only after
  * log_safe(). CR, LF and control bytes are escaped in any case. log may be NULL: nothing is written. */

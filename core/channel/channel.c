@@ -1,6 +1,7 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "instance.h"
+#include "remote.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,20 +24,6 @@ const char *channel_state_name(enum channel_state state)
     return "failed";
   }
   return "";
-}
-
-const void *ext_find(const parley_host *host, const char *id)
-{
-  (void)host;
-  if (strcmp(id, PARLEY_HTTP) == 0)
-    return &ext_http;
-  if (strcmp(id, PARLEY_HTTP_IN) == 0)
-    return &ext_http_answers;
-  if (strcmp(id, PARLEY_STREAM) == 0)
-    return &ext_stream;
-  if (strcmp(id, PARLEY_MEDIA) == 0)
-    return &ext_media;
-  return NULL;
 }
 
 /* --- Frames ---------------------------------------------------------------------------------------------------------- */
@@ -251,6 +238,11 @@ void channel_settle(struct channel *channel, uint64_t token, const parley_outcom
   channel_defer(channel, &settlement->deferred);
 }
 
+void channel_settle_died(struct channel *channel, uint64_t token)
+{
+  channel_settle(channel, token, PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_UNKNOWN, .code = PARLEY_LIT("plugin_died")));
+}
+
 static void channel_settle_unknown(struct channel *channel, uint64_t token, const char *code)
 {
   channel_settle(channel, token,
@@ -367,21 +359,32 @@ static void channel_narrow(struct channel *channel)
     channel->window = window;
 }
 
-static parley_status channel_create(struct channel *channel, const struct conf *conf, const struct conf_channel *wanted,
-                                    struct buf *why)
+static parley_status channel_create(struct channel *channel)
 {
   parley_status st;
 
   channel_enter(channel);
   st = channel->table->create(&channel->host, channel->options, &channel->instance);
   channel_leave(channel, "create");
-  if (st == PARLEY_OK && channel->instance != NULL)
+  if (st == PARLEY_OK && channel->instance != NULL && channel->making != CHANNEL_BROKE) {
+    if (channel->making == CHANNEL_IDLE)
+      channel_made(channel, PARLEY_OK);
     return PARLEY_OK;
-  yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%s: %s could not be made: %s%s%s", channel->name,
-             channel->plugin->name, channel->cause.len ? channel->cause.at : "the plugin gave no reason",
-             channel->remedy.len ? "; " : "", channel->remedy.len ? channel->remedy.at : "");
-  channel->instance = NULL;
+  }
+  if (channel->making == CHANNEL_IDLE)
+    channel->instance = NULL;
   return st == PARLEY_OK ? PARLEY_FAILED : st;
+}
+
+void channel_made(struct channel *channel, parley_status status)
+{
+  bool told = channel->making == CHANNEL_GOING && channel->depth == 0;
+
+  channel->making = status == PARLEY_OK ? CHANNEL_DONE : CHANNEL_BROKE;
+  if (status == PARLEY_OK)
+    channel_narrow(channel);
+  if (told && !channel->stop_asked)
+    channel->owner.progress(channel, channel->owner.arg);
 }
 
 static void channel_dropped(void *arg)
@@ -389,55 +392,107 @@ static void channel_dropped(void *arg)
   (void)arg;
 }
 
-parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
-                          const struct conf_channel *wanted, struct plugin *plugin, struct channel **ret, struct buf *reterr_why)
+static struct channel *channel_alloc(const struct channel_shared *shared, const struct channel_owner *owner, parley_text name,
+                                     struct plugin *plugin)
 {
   struct channel *channel = xcalloc(1, sizeof *channel);
-  struct buf where = BUF_INIT(256);
-  parley_status st;
 
   channel->shared = *shared;
   channel->owner = *owner;
   channel->arena = arena_new();
   channel->plugin = plugin_ref(plugin);
   channel->table = plugin->table;
-  channel->name = xmemdup(wanted->name.at, wanted->name.len);
-  channel->in_flight_conf = wanted->in_flight;
+  channel->name = xmemdup(name.at, name.len);
   channel->state = CHANNEL_NEW;
   channel->cause = channel->remedy = BUF_INIT(1024);
   list_init(&channel->waiting);
   list_init(&channel->deferred);
   channel_handles_open(channel);
   host_init(channel);
+  return channel;
+}
+
+static void channel_say_unmade(const struct channel *channel, const struct conf *conf, const struct conf_channel *wanted,
+                               struct buf *why)
+{
+  yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%s: %s could not be made: %s%s%s", channel->name,
+             channel->plugin->name, channel->cause.len ? channel->cause.at : "the plugin gave no reason",
+             channel->remedy.len ? "; " : "", channel->remedy.len ? channel->remedy.at : "");
+}
+
+parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
+                          const struct conf_channel *wanted, struct plugin *plugin, struct channel **ret, struct buf *reterr_why)
+{
+  struct channel *channel = channel_alloc(shared, owner, wanted->name, plugin);
+  struct buf where = BUF_INIT(256);
+  parley_status st;
+
+  channel->in_flight_conf = wanted->in_flight;
   buf_printf(&where, "channels.%s.options", channel->name);
   st = options_read(conf->file, wanted->options, wanted->line, wanted->col, where.at, channel->table->options, channel->arena,
                     &channel->secrets, &channel->options, reterr_why);
   buf_done(&where);
-  if (st == PARLEY_OK)
-    st = channel_create(channel, conf, wanted, reterr_why);
-  if (st != PARLEY_OK) {
-    channel_stop(&channel, 0, channel_dropped, NULL);
-    return st;
+  if (st == PARLEY_OK) {
+    st = channel_create(channel);
+    if (st != PARLEY_OK)
+      channel_say_unmade(channel, conf, wanted, reterr_why);
   }
-  channel_narrow(channel);
-  *ret = channel;
-  return PARLEY_OK;
+  if (st == PARLEY_OK)
+    *ret = channel;
+  else
+    channel_stop(&channel, 0, channel_dropped, NULL);
+  return st;
+}
+
+parley_status channel_new_with(const struct channel_shared *shared, const struct channel_owner *owner, const char *name,
+                               uint32_t in_flight, const parley_value *options, struct plugin *plugin, struct channel **ret)
+{
+  struct channel *channel = channel_alloc(shared, owner, parley_text_of(name), plugin);
+
+  channel->in_flight_conf = in_flight;
+  channel->options = options;
+  *ret = channel; /* a failed one, too: its owner reads the cause, and stops it */
+  return channel_create(channel);
+}
+
+/* --- Start --------------------------------------------------------------------------------------------------------------- */
+
+void channel_has_started(struct channel *channel, parley_status status)
+{
+  bool told = channel->starting == CHANNEL_GOING && channel->depth == 0;
+
+  channel->starting = status == PARLEY_OK ? CHANNEL_DONE : CHANNEL_BROKE;
+  if (status == PARLEY_OK) {
+    channel->started = true;
+    channel->state = CHANNEL_UP;
+    uv_timer_start(&channel->sweep, channel_on_sweep, CHANNEL_SWEEP_MS, CHANNEL_SWEEP_MS);
+  } else {
+    channel->state = CHANNEL_FAILED;
+  }
+  if (told && !channel->stop_asked)
+    channel->owner.progress(channel, channel->owner.arg);
 }
 
 parley_status channel_start(struct channel *channel, struct buf *reterr_why)
 {
   parley_status st;
 
-  channel->state = CHANNEL_UP; /* health() within start() may say otherwise */
+  if (channel->making == CHANNEL_DONE)
+    channel->state = CHANNEL_UP; /* health() within start() may say otherwise */
   channel_enter(channel);
   st = channel->table->start(channel->instance);
   channel_leave(channel, "start");
   if (st != PARLEY_OK) {
-    channel->state = CHANNEL_FAILED;
+    channel_has_started(channel, st);
     buf_printf(reterr_why, "channel %s did not start: %s", channel->name,
                channel->cause.len ? channel->cause.at : "the plugin gave no reason");
     return st;
   }
+  if (channel->starting == CHANNEL_GOING) {
+    channel->state = CHANNEL_NEW;
+    return PARLEY_OK;
+  }
+  channel->starting = CHANNEL_DONE;
   channel->started = true;
   uv_timer_start(&channel->sweep, channel_on_sweep, CHANNEL_SWEEP_MS, CHANNEL_SWEEP_MS);
   return PARLEY_OK;
@@ -584,7 +639,7 @@ void channel_stop(struct channel **channel, uint32_t within_ms, void (*closed)(v
   gone->stop_asked = true;
   gone->state = CHANNEL_STOPPING;
   gone->stop_by_ms = gone->shared.env->mono_ms(gone->shared.env) + within_ms;
-  if (gone->started && TABLE_HAS(gone, drain)) {
+  if (gone->started && TABLE_HAS(gone, drain)) { /* of a process of its own, too: it may be dead, and says so itself */
     channel_enter(gone);
     gone->table->drain(gone->instance, within_ms);
     channel_leave(gone, "drain");
@@ -599,9 +654,18 @@ const char *channel_name(const struct channel *channel) { return channel->name; 
 const struct plugin *channel_plugin(const struct channel *channel) { return channel->plugin; }
 const parley_capabilities *channel_caps(const struct channel *channel) { return channel->caps; }
 enum channel_state channel_state(const struct channel *channel) { return channel->state; }
+enum channel_step channel_making(const struct channel *channel) { return channel->making; }
+enum channel_step channel_starting(const struct channel *channel) { return channel->starting; }
 parley_text channel_cause(const struct channel *channel) { return buf_as_text(&channel->cause); }
 parley_text channel_remedy(const struct channel *channel) { return buf_as_text(&channel->remedy); }
 parley_channel *channel_instance(struct channel *channel) { return channel->instance; }
+
+void channel_process(const struct channel *channel, struct channel_process *ret)
+{
+  *ret = (struct channel_process){0};
+  if (channel->plugin->apart && channel->instance != NULL)
+    remote_view(channel->instance, ret);
+}
 
 const void *channel_offer(const struct channel *channel, const char *extension)
 {

@@ -11,7 +11,7 @@
 
 struct check {
   const struct conf *conf;
-  const char *run_dir;
+  struct plugin_source source;
   struct plugin **plugins; /* by channel; NULL: not loaded */
   struct buf *why;
   bool good;
@@ -23,8 +23,7 @@ static struct plugin *check_plugin(struct check *check, const struct conf_channe
   struct buf reason = BUF_INIT(4096);
   struct plugin *plugin = NULL;
 
-  if (plugin_load(channel->plugin.at, conf->plugin_dirs, conf->n_plugin_dirs, check->run_dir, channel_extensions, &plugin,
-                  &reason) != PARLEY_OK) {
+  if (plugin_load(channel->plugin.at, channel->isolation, &check->source, &plugin, &reason) != PARLEY_OK) {
     yaml_error(conf->file, channel->line, channel->col, check->why, "channels.%.*s: %s", TEXT_ARG(channel->name),
                reason.at);
     check->good = false;
@@ -85,16 +84,22 @@ parley_status channels_check(const struct conf *conf, struct buf *reterr_why)
 {
   const char *tmp = getenv("TMPDIR");
   char run_dir[4096];
-  struct check check = {.conf = conf, .run_dir = run_dir, .why = reterr_why, .good = true};
+  struct plugin_home home;
+  struct plugin_shelf shelf = {0};
+  struct check check = {.conf = conf, .why = reterr_why, .good = true};
 
   snprintf(run_dir, sizeof run_dir, "%s/parley-check-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
   if (mkdtemp(run_dir) == NULL) {
     buf_printf(reterr_why, "a folder %s cannot be made: %s", run_dir, strerror(errno));
     return PARLEY_FAILED;
   }
+  plugin_home_find(&home);
+  plugin_source_init(&check.source, conf, &home, run_dir, channel_extensions);
+  check.source.shelf = &shelf;
   check.plugins = xcalloc(conf->n_channels + 1, sizeof(*check.plugins));
   check_all(&check);
   free(check.plugins);
+  plugin_shelf_sweep(&shelf, true);
   rmdir(run_dir);
   return check.good ? PARLEY_OK : PARLEY_INVALID;
 }

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_KEY_BYTES_MAX 128
-#define STATE_VALUE_BYTES_MAX 65536
 #define METRIC_LABEL_BYTES_MAX 63
 
 /* --- Handles -------------------------------------------------------------------------------------------------------------- */
@@ -142,9 +140,8 @@ static struct metric_value *metric_place(struct channel *channel, const parley_m
   return value;
 }
 
-static void host_metric(const parley_host *host, const char *name, parley_text label, double amount)
+void channel_metric_add(struct channel *channel, const char *name, parley_text label, double amount, uint64_t n)
 {
-  struct channel *channel = channel_of(host);
   const parley_metric *metric = metric_find(channel, name);
   char word[METRIC_LABEL_BYTES_MAX + 1];
   struct metric_value *value;
@@ -156,7 +153,29 @@ static void host_metric(const parley_host *host, const char *name, parley_text l
   value = metric_place(channel, metric, word);
   if (value != NULL) {
     value->value = metric->kind == PARLEY_GAUGE ? amount : value->value + amount;
-    value->count++;
+    value->count += n;
+  }
+  uv_mutex_unlock(&channel->mutex);
+}
+
+static void host_metric(const parley_host *host, const char *name, parley_text label, double amount)
+{
+  channel_metric_add(channel_of(host), name, label, amount, 1);
+}
+
+void channel_metrics_each(struct channel *channel, bool take, channel_metric_seen *seen, void *arg)
+{
+  uv_mutex_lock(&channel->mutex);
+  for (size_t i = 0; i < channel->n_metrics; i++) {
+    struct metric_value *value = &channel->metrics[i];
+
+    if (take && value->count == 0)
+      continue;
+    seen(value->metric, parley_text_of(value->label), value->value, value->count, arg);
+    if (take) {
+      value->count = 0;
+      value->value = value->metric->kind == PARLEY_GAUGE ? value->value : 0;
+    }
   }
   uv_mutex_unlock(&channel->mutex);
 }
@@ -380,6 +399,8 @@ static void host_window(const parley_host *host, uint32_t in_flight)
   if (channel->in_flight_conf > 0 && in_flight > channel->in_flight_conf)
     in_flight = channel->in_flight_conf;
   channel->window = in_flight;
+  if (channel->owner.window != NULL)
+    channel->owner.window(channel, in_flight, channel->owner.arg);
   if (wider)
     channel_say_roomier(channel);
 }
@@ -511,98 +532,17 @@ static void host_timeline(const parley_host *host, const parley_query *query, pa
   channel->owner.timeline(channel, query, owner_page_done, owner_call_new(channel, NULL, done, arg), channel->owner.arg);
 }
 
-/* --- Durable state: documents of the store, one kind a channel --------------------------------------------------------------- */
-
-struct state_call {
-  union {
-    struct store_op op;
-    struct store_docs get;
-    struct store_doc_put put;
-  } u;
-  struct channel *channel;
-  struct arena *arena;
-  parley_done *done;
-  void *arg;
-};
-
-static void state_call_done(struct store_op *op)
+static const void *host_extension(const parley_host *host, const char *id)
 {
-  struct state_call *call = container_of(op, struct state_call, u.op);
-  struct channel *channel = call->channel;
-  parley_text value = TEXT_EMPTY;
-  parley_status st = op->status;
+  const struct channel_services *services = channel_of(host)->shared.services;
 
-  if (op->kind == STORE_DOCS && st == PARLEY_OK && call->u.get.n == 0)
-    st = PARLEY_NOT_FOUND;
-  else if (op->kind == STORE_DOCS && st == PARLEY_OK)
-    value = call->u.get.rows[0].json;
-  channel_done(channel, call->done, call->arg, st, 0, value, NULL);
-  arena_free(&op->arena);
-  arena_free(&call->arena);
-  free(call);
-  channel_call_over(channel);
-}
-
-static struct state_call *state_call_new(struct channel *channel, parley_text key, parley_done *done, void *arg)
-{
-  struct state_call *call;
-
-  if (key.len == 0 || key.len > STATE_KEY_BYTES_MAX || !text_utf8_ok(key)) {
-    channel_done_later(channel, done, arg, PARLEY_INVALID, "a key has 1 to 128 bytes of UTF-8");
-    return NULL;
-  }
-  call = xcalloc(1, sizeof *call);
-  call->channel = channel;
-  call->arena = arena_new();
-  call->done = done;
-  call->arg = arg;
-  call->u.op.done = state_call_done;
-  channel->host_calls++;
-  return call;
-}
-
-static parley_text state_kind(const struct channel *channel, struct arena *arena)
-{
-  struct buf kind = BUF_INIT(256);
-  parley_text kept;
-
-  buf_printf(&kind, "state/%s", channel->name);
-  kept = arena_text(arena, buf_as_text(&kind));
-  buf_done(&kind);
-  return kept;
-}
-
-static void host_state_get(const parley_host *host, parley_text key, parley_done *done, void *arg)
-{
-  struct channel *channel = channel_of(host);
-  struct state_call *call = state_call_new(channel, key, done, arg);
-
-  if (call == NULL)
-    return;
-  call->u.get.op.kind = STORE_DOCS;
-  call->u.get.kind = state_kind(channel, call->arena);
-  call->u.get.name = arena_text(call->arena, key);
-  store_submit(channel->shared.store, &call->u.op);
-}
-
-static void host_state_put(const parley_host *host, parley_text key, parley_bytes value, parley_done *done, void *arg)
-{
-  struct channel *channel = channel_of(host);
-  struct state_call *call;
-
-  if (value.len > STATE_VALUE_BYTES_MAX) {
-    channel_done_later(channel, done, arg, PARLEY_INVALID, "a value has at most 64 KiB");
-    return;
-  }
-  call = state_call_new(channel, key, done, arg);
-  if (call == NULL)
-    return;
-  call->u.put.op.kind = STORE_DOC_PUT;
-  call->u.put.doc.kind = state_kind(channel, call->arena);
-  call->u.put.doc.name = arena_text(call->arena, key);
-  call->u.put.doc.json = arena_text(call->arena, value);
-  call->u.put.version = -1;
-  store_submit(channel->shared.store, &call->u.op);
+  if (strcmp(id, PARLEY_HTTP) == 0)
+    return services->http;
+  if (strcmp(id, PARLEY_HTTP_IN) == 0)
+    return services->http_answers;
+  if (strcmp(id, PARLEY_STREAM) == 0)
+    return services->stream;
+  return strcmp(id, PARLEY_MEDIA) == 0 ? services->media : NULL;
 }
 
 void host_init(struct channel *channel)
@@ -617,8 +557,8 @@ void host_init(struct channel *channel)
       .now_ms = host_now_ms, .mono_ms = host_mono_ms, .random = host_random, .log = host_log, .metric = host_metric,
       .post = host_post, .timer = host_timer, .watch = host_watch, .work = host_work, .cancel = host_cancel,
       .settle = host_settle, .window = host_window, .trace = host_trace, .inbound = host_inbound, .receipt = host_receipt,
-      .event = host_event, .timeline = host_timeline, .state_get = host_state_get, .state_put = host_state_put,
-      .health = host_health, .extension = ext_find,
+      .event = host_event, .timeline = host_timeline, .state_get = channel->shared.services->state_get,
+      .state_put = channel->shared.services->state_put, .health = host_health, .extension = host_extension,
   };
   buf_done(&url);
 }

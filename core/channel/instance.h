@@ -16,6 +16,7 @@
 #define CHANNEL_UPLOADS_MAX 8         /* of 25 MiB at most each, in memory until the store has them */
 #define CHANNEL_SWEEP_MS 1000
 #define CHANNEL_WINDOW_DEFAULT 64     /* tokens open at once when the plugin names no number */
+#define CHANNEL_WINDOW_MAX 100000
 #define HANDLE_ID_BIT (UINT64_C(1) << 63) /* our own ids; those of streams have it clear */
 
 /* What a plugin may cancel by id. */
@@ -63,6 +64,7 @@ struct channel {
   const parley_capabilities *caps;
   uint32_t in_flight_conf; /* 0: as the plugin says */
   enum channel_state state;
+  enum channel_step making, starting;
   struct buf cause, remedy;
   uint32_t window;
   struct map tokens;   /* token -> struct token */
@@ -72,7 +74,7 @@ struct channel {
   uint64_t last_id;
   uint32_t uploads;    /* of ext_media.c */
   struct streams *streams;
-  int depth;               /* inside a call to the plugin */
+  int depth;             /* inside a call to the plugin */
   struct list deferred;
   bool flushing;
   uint64_t entered_ns;
@@ -109,6 +111,12 @@ void channel_done(struct channel *channel, parley_done *done, void *arg, parley_
 /* The same on a later turn of the loop. reason: static. */
 void channel_done_later(struct channel *channel, parley_done *done, void *arg, parley_status status, const char *reason);
 void channel_settle(struct channel *channel, uint64_t token, const parley_outcome *outcome);
+/* remote.c: create and start have ended in the plugin's process. */
+void channel_made(struct channel *channel, parley_status status);
+void channel_has_started(struct channel *channel, parley_status status);
+/* host.c: what came together of a metric since it was last said; n observations. */
+void channel_metric_add(struct channel *channel, const char *name, parley_text label, double amount, uint64_t n);
+void channel_settle_died(struct channel *channel, uint64_t token);
 void channel_call_over(struct channel *channel); /* one of host_calls has completed */
 void channel_misbehaved(struct channel *channel, const char *how);
 /* Replaces every secret of the channel's options in the text by ***. */
@@ -117,7 +125,6 @@ void channel_mask(const struct channel *channel, parley_text text, struct buf *t
 void channel_maybe_gone(struct channel *channel);
 
 void host_init(struct channel *channel); /* host.c: fills channel->host */
-const void *ext_find(const parley_host *host, const char *id); /* channel.c: which extensions there are */
 extern const parley_http ext_http;
 extern const parley_http_answers ext_http_answers;
 extern const parley_stream ext_stream;

@@ -14,6 +14,9 @@
 parley_status options_read(const struct yaml_file *file, const struct yaml_node *node, uint32_t line, uint32_t col,
                            const char *where, const parley_option *const *table, struct arena *arena, struct secrets *secrets,
                            const parley_value **ret, struct buf *reterr_why);
+/* Whether a plugin's table can be worked with at all: names, known types, choices and fields where the type needs them, at most
+ * OPTION_DEPTH_MAX deep. It may come from another process. */
+bool option_table_ok(const parley_option *const *table, struct buf *why);
 /* Calls back once for every secret text that the options hold, for masking. */
 void options_each_secret(const parley_value *options, const parley_option *const *table,
                          void (*secret)(parley_text value, void *arg), void *arg);

@@ -1,4 +1,5 @@
-#include "plugin.h"
+#include "plugin_in.h"
+#include "option.h"
 #include "core/base/alloc.h"
 #include "core/base/digest.h"
 #include "core/base/text.h"
@@ -102,35 +103,23 @@ static parley_status plugin_check_machine(parley_bytes bytes, const char *path, 
 }
 
 /* The copy is named by its hash, so that another file is another path to dlopen(), and what runs is never written again. */
-static parley_status plugin_copy(int fd, const char *name, const char *run_dir, struct plugin *plugin, char copy[PATH_MAX],
-                                 struct buf *why)
+static parley_status plugin_copy(const struct plugin *plugin, parley_bytes bytes, const char *dir, char copy[PATH_MAX], struct buf *why)
 {
-  struct buf bytes = BUF_INIT((size_t)PLUGIN_BYTES_MAX);
   struct buf hex = BUF_INIT(128);
-  parley_status st = plugin_read(fd, &bytes);
-  int out = -1;
+  int out;
+  parley_status st = PARLEY_OK;
 
-  if (st != PARLEY_OK) {
-    buf_printf(why, "%s.so cannot be read: %s", name, strerror(errno));
-    goto done;
-  }
-  st = plugin_check_machine(buf_as_text(&bytes), plugin->path, why);
-  if (st != PARLEY_OK)
-    goto done;
-  sha256(buf_as_text(&bytes), plugin->sha256);
   buf_hex(&hex, plugin->sha256, 16);
-  snprintf(copy, PATH_MAX, "%s/%s-%s.so", run_dir, name, hex.at);
+  snprintf(copy, PATH_MAX, "%s/%s-%s.so", dir, plugin->name, hex.at);
+  buf_done(&hex);
   out = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
   if (out < 0 || write(out, bytes.at, bytes.len) != (ssize_t)bytes.len) {
     buf_printf(why, "%s cannot be written: %s", copy, strerror(errno));
     unlink(copy);
     st = PARLEY_FAILED;
   }
-done:
   if (out >= 0)
     close(out);
-  buf_done(&bytes);
-  buf_done(&hex);
   return st;
 }
 
@@ -154,7 +143,7 @@ static bool plugin_offered(const char *const *offered, const char *id)
 
 #define PLUGIN_BYTES_MIN (offsetof(parley_plugin, destroy) + sizeof(((parley_plugin *)0)->destroy))
 
-static parley_status plugin_check(const parley_plugin *table, const char *name, const char *const *offered, struct buf *why)
+parley_status plugin_check(const parley_plugin *table, const char *name, const char *const *offered, struct buf *why)
 {
   if (table->size < PLUGIN_BYTES_MIN || table->abi_major != PARLEY_ABI_MAJOR) {
     buf_printf(why, "%s.so was built for plugin ABI %u; this daemon speaks %d.%d", name, table->abi_major, PARLEY_ABI_MAJOR,
@@ -181,6 +170,10 @@ static parley_status plugin_check(const parley_plugin *table, const char *name, 
       buf_printf(why, "%s.so needs the extension %s, which this daemon does not offer", name, *id);
       return PARLEY_INVALID;
     }
+  if (!option_table_ok(table->options, why)) {
+    buf_printf(why, " (%s.so)", name);
+    return PARLEY_INVALID;
+  }
   return PARLEY_OK;
 }
 
@@ -199,37 +192,143 @@ static parley_status plugin_link(struct plugin *plugin, const char *copy, const 
   return plugin_check(plugin->table, plugin->name, offered, why);
 }
 
-parley_status plugin_load(const char *name, const parley_text *dirs, size_t n_dirs, const char *run_dir,
-                          const char *const *offered, struct plugin **ret, struct buf *reterr_why)
+static struct plugin *plugin_new(const char *name, const char *path)
 {
-  struct plugin *plugin = NULL;
-  char path[PATH_MAX], copy[PATH_MAX], dir[PATH_MAX - NAME_MAX];
-  parley_status st = PARLEY_INVALID;
+  struct plugin *plugin = xcalloc(1, sizeof *plugin);
+
+  atomic_init(&plugin->refs, 1);
+  plugin->name = xstrdup(name);
+  plugin->path = xstrdup(path);
+  plugin->fd = -1;
+  return plugin;
+}
+
+/* Inside of this process. */
+static parley_status plugin_set_inline(struct plugin *plugin, parley_bytes bytes, const struct plugin_source *source, struct buf *why)
+{
+  char copy[PATH_MAX], dir[PATH_MAX - NAME_MAX];
+  parley_status st = plugin_dir_make(source->run_dir, dir, why);
+
+  if (st != PARLEY_OK)
+    return st;
+  st = plugin_copy(plugin, bytes, dir, copy, why);
+  if (st == PARLEY_OK) {
+    st = plugin_link(plugin, copy, source->offered, why);
+    unlink(copy); /* the mapping stays, the name is not needed again */
+  }
+  rmdir(dir);
+  return st;
+}
+
+static struct plugin *shelf_find(const struct plugin_shelf *shelf, const struct plugin *like)
+{
+  for (size_t i = 0; shelf != NULL && i < shelf->n; i++)
+    if (shelf->plugins[i]->apart == like->apart && strcmp(shelf->plugins[i]->name, like->name) == 0 &&
+        memcmp(shelf->plugins[i]->sha256, like->sha256, sizeof like->sha256) == 0)
+      return shelf->plugins[i];
+  return NULL;
+}
+
+static void shelf_add(struct plugin_shelf *shelf, struct plugin *plugin)
+{
+  if (shelf == NULL)
+    return;
+  shelf->plugins = xrealloc(shelf->plugins, (shelf->n + 1) * sizeof(struct plugin *));
+  shelf->plugins[shelf->n++] = plugin_ref(plugin);
+}
+
+void plugin_shelf_sweep(struct plugin_shelf *shelf, bool all)
+{
+  size_t kept = 0;
+
+  for (size_t i = 0; i < shelf->n; i++) {
+    if (all || (shelf->plugins[i]->apart && atomic_load(&shelf->plugins[i]->refs) == 1))
+      plugin_unref(&shelf->plugins[i]);
+    else
+      shelf->plugins[kept++] = shelf->plugins[i];
+  }
+  shelf->n = kept;
+  if (all) {
+    free(shelf->plugins);
+    shelf->plugins = NULL;
+  }
+}
+
+static bool plugin_goes_apart(const char *path, enum conf_isolation isolation, const struct plugin_source *source)
+{
+  size_t own = source->own_dir != NULL ? strlen(source->own_dir) : 0;
+  char real[PATH_MAX];
+
+  if (isolation != CONF_ISOLATION_DEFAULT)
+    return isolation == CONF_PROCESS;
+  if (own == 0 || realpath(path, real) == NULL)
+    return source->own_dir != NULL;
+  return strncmp(real, source->own_dir, own) != 0 || real[own] != '/';
+}
+
+/* What is in the file, and whether that may be loaded at all. */
+static parley_status plugin_take(struct plugin **plugin, parley_bytes bytes, const struct plugin_source *source, struct buf *why)
+{
+  struct plugin *known;
+  parley_status st = plugin_check_machine(bytes, (*plugin)->path, why);
+
+  if (st != PARLEY_OK)
+    return st;
+  sha256(bytes, (*plugin)->sha256);
+  known = shelf_find(source->shelf, *plugin);
+  if (known != NULL) {
+    plugin_unref(plugin);
+    *plugin = plugin_ref(known);
+    return PARLEY_OK;
+  }
+  st = (*plugin)->apart ? plugin_set_apart(*plugin, bytes, source, why) : plugin_set_inline(*plugin, bytes, source, why);
+  if (st == PARLEY_OK)
+    shelf_add(source->shelf, *plugin);
+  return st;
+}
+
+parley_status plugin_load(const char *name, enum conf_isolation isolation, const struct plugin_source *source, struct plugin **ret,
+                          struct buf *reterr_why)
+{
+  struct buf bytes = BUF_INIT((size_t)PLUGIN_BYTES_MAX);
+  struct plugin *plugin;
+  char path[PATH_MAX];
+  parley_status st;
   int fd = -1;
 
   if (!plugin_name_ok(name)) {
     buf_printf(reterr_why, "a plugin's name is made of a-z 0-9 _ - and at most 64 long");
     return PARLEY_INVALID;
   }
-  st = plugin_open(name, dirs, n_dirs, path, &fd, reterr_why);
-  if (st == PARLEY_OK)
-    st = plugin_dir_make(run_dir, dir, reterr_why);
-  if (st != PARLEY_OK) {
-    if (fd >= 0)
-      close(fd);
+  st = plugin_open(name, source->dirs, source->n_dirs, path, &fd, reterr_why);
+  if (st != PARLEY_OK)
     return st;
-  }
-  plugin = xcalloc(1, sizeof *plugin);
-  plugin->refs = 1;
-  plugin->name = xstrdup(name);
-  plugin->path = xstrdup(path);
-  st = plugin_copy(fd, name, dir, plugin, copy, reterr_why);
-  if (st == PARLEY_OK) {
-    st = plugin_link(plugin, copy, offered, reterr_why);
-    unlink(copy); /* the mapping stays, the name is not needed again */
-  }
-  rmdir(dir);
+  st = plugin_read(fd, &bytes);
+  if (st != PARLEY_OK)
+    buf_printf(reterr_why, "%s.so cannot be read: %s", name, strerror(errno));
   close(fd);
+  plugin = plugin_new(name, path);
+  plugin->apart = plugin_goes_apart(path, isolation, source);
+  if (st == PARLEY_OK)
+    st = plugin_take(&plugin, buf_as_text(&bytes), source, reterr_why);
+  buf_done(&bytes);
+  if (st == PARLEY_OK)
+    *ret = plugin;
+  else
+    plugin_unref(&plugin);
+  return st;
+}
+
+parley_status plugin_open_fd(const char *name, int fd, const char *const *offered, struct plugin **ret, struct buf *reterr_why)
+{
+  char path[64];
+  struct plugin *plugin;
+  parley_status st;
+
+  /* With our pid in it: a debugger that reads the name in its own /proc finds the symbols there. */
+  snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
+  plugin = plugin_new(name, path);
+  st = plugin_link(plugin, path, offered, reterr_why);
   if (st == PARLEY_OK)
     *ret = plugin;
   else
@@ -239,7 +338,7 @@ parley_status plugin_load(const char *name, const parley_text *dirs, size_t n_di
 
 struct plugin *plugin_ref(struct plugin *plugin)
 {
-  plugin->refs++;
+  atomic_fetch_add(&plugin->refs, 1);
   return plugin;
 }
 
@@ -248,8 +347,11 @@ void plugin_unref(struct plugin **plugin)
   struct plugin *gone = *plugin;
 
   *plugin = NULL;
-  if (gone == NULL || --gone->refs > 0)
+  if (gone == NULL || atomic_fetch_sub(&gone->refs, 1) > 1)
     return;
+  if (gone->fd >= 0)
+    close(gone->fd);
+  arena_free(&gone->facts);
   free(gone->name); /* the library stays mapped: see plugin.h */
   free(gone->path);
   free(gone);

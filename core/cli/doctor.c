@@ -118,6 +118,21 @@ static void doctor_channel(struct cli *cli, struct doctor *doctor, const char *n
   buf_done(&path);
 }
 
+static void doctor_isolation(struct doctor *doctor, const json_t *channel)
+{
+  const char *name = cli_text(channel, "name"), *sandbox = cli_text(channel, "process.sandbox");
+  char deaths[CLI_CELL_BYTES];
+
+  if (strcmp(cli_text(channel, "isolation"), "process") != 0)
+    return;
+  cli_cell(channel, "process.deaths", deaths);
+  if (strcmp(deaths, "0") == 0)
+    said(doctor, "ok", name, "runs in a process of its own: %s", sandbox[0] ? sandbox : "being started");
+  else
+    said(doctor, "warn", name, "its process died %s times, last: %s; in force: %s", deaths, cli_text(channel, "process.last_death"),
+         sandbox);
+}
+
 static void doctor_daemon(struct cli *cli, struct doctor *doctor)
 {
   json_t *answer = NULL, *row;
@@ -132,7 +147,10 @@ static void doctor_daemon(struct cli *cli, struct doctor *doctor)
   json_decref(answer);
   if (cli_call(cli, "GET", "/v1/channels", NULL, NULL, &answer) != CLI_OK)
     return;
-  json_array_foreach(json_object_get(answer, "items"), i, row) doctor_channel(cli, doctor, cli_text(row, "name"));
+  json_array_foreach(json_object_get(answer, "items"), i, row) {
+    doctor_isolation(doctor, row);
+    doctor_channel(cli, doctor, cli_text(row, "name"));
+  }
   json_decref(answer);
 }
 

@@ -77,6 +77,34 @@ int cli_channel_resume(struct cli *cli)
   return channel_do(cli, "/resume");
 }
 
+int cli_channel_reload(struct cli *cli)
+{
+  return channel_do(cli, "/reload");
+}
+
+int cli_plugin_list(struct cli *cli)
+{
+  static const char *const columns[] = {"PLUGIN", "VERSION", "CHANNEL", "ISOLATION", "PID", "DEATHS", "SANDBOX"};
+  static const char *const paths[] = {"plugin", "version", "name", "isolation", "process.pid", "process.deaths", "process.sandbox"};
+
+  return list_of(cli, "/v1/channels", columns, paths, 7);
+}
+
+int cli_plugin_reload(struct cli *cli)
+{
+  json_t *answer = NULL, *row;
+  size_t i;
+  int code = call_path(cli, "POST", "/v1/plugins/", cli->words[0], "/reload", NULL, &answer);
+
+  if (code == CLI_OK && cli->json)
+    cli_print_json(answer);
+  json_array_foreach(json_object_get(answer, "items"), i, row)
+    if (code == CLI_OK && !cli->json && strcmp(cli_text(row, "name"), cli->words[0]) == 0)
+      printf("%s  %s  reloaded\n", cli_text(row, "name"), cli_text(row, "version"));
+  json_decref(answer);
+  return code;
+}
+
 int cli_channel_check(struct cli *cli)
 {
   static const char *const paths[] = {"outcome", "code", "detail"};

@@ -8,6 +8,11 @@
 #include <unistd.h>
 
 #define ZONES "/usr/share/zoneinfo"
+#define PLUGIN_MEMORY_MIN (INT64_C(16) << 20)
+#define PLUGIN_MEMORY_DEFAULT (UINT64_C(256) << 20)
+#define PLUGIN_HANG_MIN_MS 2000 /* heartbeats are a second apart */
+#define PLUGIN_HANG_MAX_MS 600000
+#define PLUGIN_HANG_DEFAULT_MS 5000
 
 struct conf_private {
   atomic_int refs;
@@ -84,7 +89,13 @@ static void read_dirs(struct conf_reader *r, const struct yaml_node *node, const
 
 static void read_plugins(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
-  static const struct conf_field fields[] = {{.name = "dirs", .read = read_dirs}, {.name = NULL}};
+  static const struct conf_field fields[] = {
+      {.name = "dirs", .read = read_dirs},
+      {.name = "memory", .read = conf_read_size, .offset = offsetof(struct conf, plugin_memory_bytes), .min = PLUGIN_MEMORY_MIN,
+       .max = INT64_C(1) << 40},
+      {.name = "hang", .read = conf_read_span32, .offset = offsetof(struct conf, plugin_hang_ms), .min = PLUGIN_HANG_MIN_MS,
+       .max = PLUGIN_HANG_MAX_MS},
+      {.name = NULL}};
 
   (void)field;
   conf_read_mapping(r, node, fields, to);
@@ -226,6 +237,8 @@ static struct conf *conf_new(struct yaml_file *file)
   conf->store = (struct conf_store){.driver = CONF_SQLITE, .path = parley_text_of(yaml_path(file, arena, PARLEY_LIT("parley.db")))};
   conf->n_plugin_dirs = COUNT_OF(dirs);
   conf->plugin_dirs = dirs;
+  conf->plugin_memory_bytes = PLUGIN_MEMORY_DEFAULT;
+  conf->plugin_hang_ms = PLUGIN_HANG_DEFAULT_MS;
   conf->timezone = PARLEY_LIT("UTC");
   conf->locale = PARLEY_LIT("en");
   conf->log.level = PARLEY_INFO;

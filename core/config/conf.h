@@ -19,7 +19,7 @@ enum conf_class { CONF_CRITICAL = 1, CONF_CONVERSATION, CONF_TRANSACTIONAL, CONF
 enum conf_on_unknown { CONF_UNKNOWN_DEFAULT, CONF_UNKNOWN_RESEND, CONF_UNKNOWN_QUERY, CONF_UNKNOWN_HOLD };
 enum conf_until { CONF_UNTIL_SENT = 1, CONF_UNTIL_DELIVERED, CONF_UNTIL_READ, CONF_UNTIL_REPLIED };
 enum conf_driver { CONF_SQLITE = 1 };
-enum conf_isolation { CONF_INLINE = 1 };
+enum conf_isolation { CONF_ISOLATION_DEFAULT = 0, CONF_INLINE, CONF_PROCESS }; /* default: by where the plugin comes from */
 
 struct conf_key {
   parley_text name, secret;
@@ -97,6 +97,8 @@ struct conf {
   struct conf_store store;
   size_t n_plugin_dirs, n_channels, n_topics, n_plans, n_subscriptions;
   const parley_text *plugin_dirs;
+  uint64_t plugin_memory_bytes; /* of one plugin's process */
+  uint32_t plugin_hang_ms;      /* without an answer for so long, it is killed */
   parley_text timezone, locale; /* "UTC", "en" */
   const struct conf_channel *channels;
   const struct conf_topic *topics;

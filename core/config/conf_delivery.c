@@ -25,17 +25,6 @@ static void read_rate(struct conf_reader *r, const struct yaml_node *node, const
     conf_error(r, node, "%s is no rate; write 50/s, 600/m or 1000/h (1 to 1000000)", conf_shown(r, node));
 }
 
-static void read_isolation(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
-{
-  int isolation = 0;
-
-  conf_read_choice(r, node, field, &isolation);
-  if (isolation > CONF_INLINE)
-    conf_error(r, node, "'process' is not built in yet: use inline");
-  else if (isolation != 0)
-    *(enum conf_isolation *)to = CONF_INLINE;
-}
-
 static void channel_item(struct conf_reader *r, const struct yaml_member *member, void *item)
 {
   static const char *const isolations[] = {"inline", "process", NULL};
@@ -43,7 +32,7 @@ static void channel_item(struct conf_reader *r, const struct yaml_member *member
       {.name = "plugin", .read = conf_read_name, .offset = offsetof(struct conf_channel, plugin), .required = true,
        .example = "plugin: email"},
       {.name = "rate", .read = read_rate, .offset = offsetof(struct conf_channel, rate)},
-      {.name = "isolation", .read = read_isolation, .offset = offsetof(struct conf_channel, isolation), .words = isolations,
+      {.name = "isolation", .read = conf_read_choice, .offset = offsetof(struct conf_channel, isolation), .words = isolations,
        .first = CONF_INLINE},
       {.name = "on_unknown", .read = conf_read_choice, .offset = offsetof(struct conf_channel, on_unknown),
        .words = on_unknown_words, .first = CONF_UNKNOWN_RESEND},
@@ -53,8 +42,7 @@ static void channel_item(struct conf_reader *r, const struct yaml_member *member
       {.name = NULL}};
   struct conf_channel *channel = item;
 
-  *channel = (struct conf_channel){.name = member->name, .plugin = TEXT_EMPTY, .isolation = CONF_INLINE,
-                                   .line = member->line, .col = member->col};
+  *channel = (struct conf_channel){.name = member->name, .plugin = TEXT_EMPTY, .line = member->line, .col = member->col};
   conf_read_mapping(r, member->value, fields, channel);
 }
 

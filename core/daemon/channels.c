@@ -1,8 +1,7 @@
-/* The channels of one configuration: made, started, put to use and stopped together, so that a reload is all or
- * nothing. */
+/* The channels of one configuration: what they report, how they are made, put to use and stopped. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
-#include "daemon.h"
+#include "set_build.h"
 #include <stdlib.h>
 
 /* --- What channels report, to the floors above
@@ -64,13 +63,25 @@ static void owner_health(struct channel *channel, enum channel_state state, parl
            channel_name(channel), TEXT_ARG(cause), TEXT_ARG(remedy));
 }
 
+static void owner_progress(struct channel *channel, void *arg)
+{
+  struct daemon *daemon = arg;
+  struct channel_pair *pair = channel_set_find(&daemon->set, parley_text_of(channel_name(channel)));
+
+  if (pair != NULL && pair->channel == channel)
+    deliver_roomier(daemon->deliver, channel); /* one that waited for its older self to go */
+  set_build_progress(daemon);
+}
+
 /* --- Making
  * ---------------------------------------------------------------------------------------------------------------------------
  */
 
 static struct channel_shared daemon_channel_shared(struct daemon *daemon, const struct conf *conf)
 {
-  return (struct channel_shared){.loop = daemon->loop,
+  return (struct channel_shared){.services = &channel_services_own,
+                                 .apart = &daemon->apart,
+                                 .loop = daemon->loop,
                                  .env = daemon->env,
                                  .log = &daemon->log,
                                  .store = daemon->store,
@@ -90,93 +101,27 @@ static struct channel_owner daemon_channel_owner(struct daemon *daemon)
                                 .touchpoint = owner_touchpoint,
                                 .timeline = owner_timeline,
                                 .health = owner_health,
+                                .progress = owner_progress,
                                 .arg = daemon};
 }
 
-static parley_status daemon_plugin_load(struct daemon *daemon, const struct conf *conf, const char *name,
-                                        struct plugin **ret, struct buf *why)
-{
-  return plugin_load(name, conf->plugin_dirs, conf->n_plugin_dirs, daemon->run_dir, channel_extensions, ret, why);
-}
-
-static parley_status pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted,
-                               struct channel_pair *pair, struct buf *why)
+parley_status channel_pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted, struct plugin *plugin,
+                                struct channel_pair *pair, struct buf *why)
 {
   struct channel_shared shared = daemon_channel_shared(daemon, conf);
   struct channel_owner owner = daemon_channel_owner(daemon);
   struct conf_channel sink = {
       .name = wanted->name, .plugin = PARLEY_LIT("sink"), .line = wanted->line, .col = wanted->col};
-  struct plugin *plugin = NULL;
-  struct buf reason = BUF_INIT(4096);
-  parley_status st = daemon_plugin_load(daemon, conf, wanted->plugin.at, &plugin, &reason);
+  parley_status st = channel_new(&shared, &owner, conf, wanted, plugin, &pair->channel, why);
 
-  if (st != PARLEY_OK) {
-    yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%.*s: %s", TEXT_ARG(wanted->name), reason.at);
-  } else {
-    st = channel_new(&shared, &owner, conf, wanted, plugin, &pair->channel, why);
-    if (st == PARLEY_OK && daemon->sink != NULL)
-      st = channel_new(&shared, &owner, conf, &sink, daemon->sink, &pair->test_sink, why);
-  }
-  plugin_unref(&plugin);
-  buf_done(&reason);
-  return st;
-}
-
-parley_status channel_set_make(struct daemon *daemon, struct conf *conf, struct channel_set *ret,
-                               struct buf *reterr_why)
-{
-  struct channel_set set = {.n = conf->n_channels, .pairs = xcalloc(conf->n_channels, sizeof *set.pairs)};
-  struct buf no_sink = BUF_INIT(4096);
-  parley_status st = PARLEY_OK;
-
-  if (daemon->sink == NULL && daemon_plugin_load(daemon, conf, "sink", &daemon->sink, &no_sink) != PARLEY_OK)
-    log_line(&daemon->log, PARLEY_WARN, "event=no_test_mode why=\"%s\"", no_sink.at);
-  buf_done(&no_sink);
-  for (size_t i = 0; i < set.n; i++) {
-    parley_status one = pair_make(daemon, conf, &conf->channels[i], &set.pairs[i], reterr_why);
-
-    st = one != PARLEY_OK ? PARLEY_INVALID : st;
-  }
-  if (st == PARLEY_OK)
-    st = policy_build(conf, &set, daemon->deliver, &set.policy, reterr_why);
-  if (st == PARLEY_OK)
-    *ret = set;
-  else
-    channel_set_stop(daemon, &set, 0);
-  return st;
-}
-
-parley_status channel_set_start(struct daemon *daemon, struct channel_set *set, struct buf *reterr_why)
-{
-  parley_status st = PARLEY_OK;
-
-  for (size_t i = 0; i < set->n && st == PARLEY_OK; i++) {
-    st = channel_start(set->pairs[i].channel, reterr_why);
-    if (st == PARLEY_OK && set->pairs[i].test_sink != NULL)
-      st = channel_start(set->pairs[i].test_sink, reterr_why);
-  }
-  (void)daemon;
+  if (st == PARLEY_OK && daemon->sink != NULL)
+    st = channel_new(&shared, &owner, conf, &sink, daemon->sink, &pair->test_sink, why);
   return st;
 }
 
 static double channel_rate(const struct conf_channel *channel)
 {
   return channel->rate.count == 0 ? 0 : (double)channel->rate.count * 1000 / channel->rate.span_ms;
-}
-
-void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf *conf)
-{
-  struct channel_set old = daemon->set;
-
-  deliver_set_policy(daemon->deliver, set->policy);
-  for (size_t i = 0; i < set->n; i++)
-    deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink,
-                        channel_rate(&conf->channels[i]));
-  for (size_t i = 0; i < old.n; i++)
-    if (channel_set_find(set, parley_text_of(channel_name(old.pairs[i].channel))) == NULL)
-      deliver_remove_channel(daemon->deliver, channel_name(old.pairs[i].channel));
-  daemon->set = *set;
-  channel_set_stop(daemon, &old, conf->server.drain_ms);
 }
 
 static void daemon_on_channel_closed(void *arg)
@@ -197,12 +142,82 @@ static void channel_let_go(struct daemon *daemon, struct channel **channel, uint
 void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t within_ms)
 {
   for (size_t i = 0; i < set->n; i++) {
+    if (set->pairs[i].kept)
+      continue;
     channel_let_go(daemon, &set->pairs[i].channel, within_ms);
     channel_let_go(daemon, &set->pairs[i].test_sink, within_ms);
   }
   policy_unref(&set->policy);
   free(set->pairs);
   *set = (struct channel_set){0};
+}
+
+/* --- Its turn has come: the older self is gone ------------------------------------------------------------------------- */
+
+struct turn {
+  struct daemon *daemon;
+  char *name;
+};
+
+static void turn_on_closed(void *arg)
+{
+  struct turn *turn = arg;
+  struct daemon *daemon = turn->daemon;
+  struct channel_pair *pair = channel_set_find(&daemon->set, parley_text_of(turn->name));
+  struct buf why = BUF_INIT(1024);
+
+  daemon->open--;
+  if (pair != NULL && pair->late_start && !daemon->stopping) {
+    pair->late_start = false;
+    if (channel_start(pair->channel, &why) != PARLEY_OK)
+      log_line(&daemon->log, PARLEY_ERROR, "event=channel_not_started channel=%s why=\"%s\"", turn->name, why.at);
+    else
+      deliver_roomier(daemon->deliver, pair->channel);
+  }
+  buf_done(&why);
+  free(turn->name);
+  free(turn);
+}
+
+static void channel_let_go_first(struct daemon *daemon, struct channel **channel, uint32_t within_ms)
+{
+  struct turn *turn = xcalloc(1, sizeof *turn);
+
+  turn->daemon = daemon;
+  turn->name = xstrdup(channel_name(*channel));
+  daemon->open++;
+  channel_stop(channel, within_ms, turn_on_closed, turn);
+}
+
+/* --- Putting to use -------------------------------------------------------------------------------------------------- */
+
+static void set_retire(struct daemon *daemon, struct channel_set *old, uint32_t drain_ms)
+{
+  for (size_t i = 0; i < old->n; i++) {
+    struct channel_pair *pair = &old->pairs[i];
+    struct channel_pair *new = channel_set_find(&daemon->set, parley_text_of(channel_name(pair->channel)));
+
+    pair->kept = new != NULL && new->channel == pair->channel;
+    if (new == NULL)
+      deliver_remove_channel(daemon->deliver, channel_name(pair->channel));
+    if (new != NULL && new->late_start)
+      channel_let_go_first(daemon, &pair->channel, drain_ms);
+  }
+  channel_set_stop(daemon, old, drain_ms);
+}
+
+void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf *conf)
+{
+  struct channel_set old = daemon->set;
+
+  deliver_set_policy(daemon->deliver, set->policy);
+  daemon->set = *set;
+  for (size_t i = 0; i < set->n; i++)
+    if (!set->pairs[i].kept)
+      deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink, channel_rate(&conf->channels[i]));
+  set_retire(daemon, &old, conf->server.drain_ms);
+  for (size_t i = 0; i < daemon->set.n; i++)
+    daemon->set.pairs[i].kept = false;
 }
 
 struct channel_pair *channel_set_find(const struct channel_set *set, parley_text name)

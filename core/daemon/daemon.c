@@ -1,4 +1,4 @@
-#include "daemon.h"
+#include "set_build.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/net/tls.h"
@@ -123,6 +123,9 @@ static void daemon_on_disabled(id64 subscription, void *arg)
     api_subscription_disabled(daemon->api, subscription);
 }
 
+static parley_status api_reload(parley_text plugin, parley_text channel,
+                                void (*done)(parley_status status, parley_text why, void *done_arg), void *done_arg, void *arg);
+
 static void daemon_make_floors(struct daemon *daemon)
 {
   struct deliver_shared deliver = {daemon->loop, daemon->env, &daemon->log, daemon->store};
@@ -143,6 +146,7 @@ static void daemon_make_floors(struct daemon *daemon)
                            .channel = api_channel,
                            .test_sink = api_test_sink,
                            .channels = api_channels,
+                           .reload = api_reload,
                            .ready = api_is_ready,
                            .arg = daemon};
 
@@ -193,18 +197,36 @@ static void daemon_on_loaded(parley_status status, void *arg)
            daemon->set.n);
 }
 
-static int daemon_make_channels(struct daemon *daemon, struct buf *why)
+static void daemon_fail(struct daemon *daemon, int code, parley_text why)
 {
-  struct channel_set set = {0};
+  daemon->exit_code = code;
+  fprintf(stderr, "parleyd: %.*s\n", TEXT_ARG(why.len > 0 ? why : PARLEY_LIT("could not start")));
+  daemon_stop(daemon);
+}
 
-  if (channel_set_make(daemon, daemon->conf, &set, why) != PARLEY_OK)
-    return EX_CONFIG;
-  if (channel_set_start(daemon, &set, why) != PARLEY_OK) {
-    channel_set_stop(daemon, &set, 0);
-    return EX_UNAVAILABLE;
+static void daemon_on_first_set(const struct set_built *built, void *arg)
+{
+  struct daemon *daemon = arg;
+  struct conf *conf = built->conf; /* the same that is in force */
+  struct channel_set set = built->set;
+  struct buf why = BUF_INIT(65536);
+  int code;
+
+  conf_unref(&conf);
+  if (built->status != PARLEY_OK) {
+    if (built->status != PARLEY_CANCELLED)
+      daemon_fail(daemon, built->phase == SET_STARTING ? EX_UNAVAILABLE : EX_CONFIG, built->why);
+    buf_done(&why);
+    return;
   }
   channel_set_use(daemon, &set, daemon->conf);
-  return EX_OK;
+  api_configure(daemon->api, daemon->conf, daemon->set.policy);
+  code = daemon_listen(daemon, &why);
+  if (code == EX_OK)
+    api_start(daemon->api, daemon_on_loaded, daemon);
+  else
+    daemon_fail(daemon, code, buf_as_text(&why));
+  buf_done(&why);
 }
 
 /* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs
@@ -242,51 +264,111 @@ static parley_status reload_net(struct daemon *daemon, const struct conf *next, 
   return PARLEY_OK;
 }
 
-static parley_status daemon_reload(struct daemon *daemon, struct buf *why)
-{
-  struct channel_set set = {0};
-  struct conf *next = NULL;
-  parley_status st = conf_load(daemon->conf_path, &next, why);
+struct reload {
+  struct daemon *daemon;
+  void (*done)(parley_status status, parley_text why, void *arg);
+  void *arg;
+};
 
-  if (st != PARLEY_OK)
-    return st;
-  if (!reload_same(daemon, next, why))
-    st = PARLEY_INVALID;
-  if (st == PARLEY_OK)
-    st = channel_set_make(daemon, next, &set, why);
-  if (st == PARLEY_OK)
-    st = channel_set_start(daemon, &set, why);
-  if (st == PARLEY_OK)
-    st = reload_net(daemon, next, why);
+static parley_status reload_use(struct daemon *daemon, struct conf *next, struct channel_set *set, struct buf *why)
+{
+  parley_status st = PARLEY_OK;
+
+  if (next != daemon->conf)
+    st = reload_same(daemon, next, why) ? reload_net(daemon, next, why) : PARLEY_INVALID;
   if (st != PARLEY_OK) {
-    channel_set_stop(daemon, &set, 0);
-    conf_unref(&next);
+    channel_set_stop(daemon, set, 0);
     return st;
   }
-  channel_set_use(daemon, &set, next);
+  channel_set_use(daemon, set, next);
   api_configure(daemon->api, next, daemon->set.policy);
   daemon->log.level = next->log.level;
   daemon->log.json = next->log.json;
+  daemon->apart.memory_bytes = next->plugin_memory_bytes;
+  daemon->apart.hang_ms = next->plugin_hang_ms;
   conf_unref(&daemon->conf);
-  daemon->conf = next;
+  daemon->conf = conf_ref(next);
   return PARLEY_OK;
+}
+
+static void reload_from_file(struct daemon *daemon);
+
+static void reload_on_built(const struct set_built *built, void *arg)
+{
+  struct reload *reload = arg;
+  struct daemon *daemon = reload->daemon;
+  struct conf *next = built->conf;
+  struct channel_set set = built->set;
+  struct buf why = BUF_INIT(65536);
+  parley_status st = built->status;
+
+  buf_text(&why, built->why);
+  if (st == PARLEY_OK && daemon->stopping) {
+    channel_set_stop(daemon, &set, 0);
+    st = PARLEY_CANCELLED;
+  } else if (st == PARLEY_OK) {
+    st = reload_use(daemon, next, &set, &why);
+  }
+  conf_unref(&next);
+  reload->done(st, buf_as_text(&why), reload->arg);
+  buf_done(&why);
+  free(reload);
+  if (daemon->reload_again && !daemon->stopping) {
+    daemon->reload_again = false;
+    reload_from_file(daemon);
+  }
+}
+
+static parley_status daemon_reload(struct daemon *daemon, const char *path, const struct set_choice *choice,
+                                   void (*done)(parley_status status, parley_text why, void *arg), void *arg)
+{
+  struct reload *reload;
+  parley_status st;
+
+  if (!daemon->ready || daemon->stopping)
+    return PARLEY_BUSY;
+  reload = xcalloc(1, sizeof *reload);
+  *reload = (struct reload){daemon, done, arg};
+  st = set_build(daemon, path, daemon->conf, choice, reload_on_built, reload);
+  if (st != PARLEY_OK)
+    free(reload);
+  return st;
+}
+
+static void reload_on_hup(parley_status status, parley_text why, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  if (status == PARLEY_OK) {
+    log_line(&daemon->log, PARLEY_INFO, "event=reloaded channels=%zu", daemon->set.n);
+  } else if (status != PARLEY_CANCELLED) {
+    log_line(&daemon->log, PARLEY_ERROR, "event=reload_refused what=\"the running configuration stays\"");
+    fprintf(stderr, "%.*s\n", TEXT_ARG(why.len > 0 ? why : PARLEY_LIT("the configuration could not be reloaded")));
+  }
+}
+
+static void reload_from_file(struct daemon *daemon)
+{
+  if (daemon_reload(daemon, daemon->conf_path, &(struct set_choice){0}, reload_on_hup, daemon) != PARLEY_OK)
+    daemon->reload_again = true; /* once more when the one under way has ended */
 }
 
 static void daemon_on_hup(uv_signal_t *signal, int number)
 {
   struct daemon *daemon = signal->data;
-  struct buf why = BUF_INIT(65536);
 
   (void)number;
-  if (!daemon->ready || daemon->stopping)
-    return;
-  if (daemon_reload(daemon, &why) == PARLEY_OK) {
-    log_line(&daemon->log, PARLEY_INFO, "event=reloaded channels=%zu", daemon->set.n);
-  } else {
-    log_line(&daemon->log, PARLEY_ERROR, "event=reload_refused what=\"the running configuration stays\"");
-    fprintf(stderr, "%s\n", why.len > 0 ? why.at : "the configuration could not be reloaded");
-  }
-  buf_done(&why);
+  if (daemon->ready && !daemon->stopping)
+    reload_from_file(daemon);
+}
+
+/* What the api asks: plugins of one name, or one channel, anew. */
+static parley_status api_reload(parley_text plugin, parley_text channel,
+                                void (*done)(parley_status status, parley_text why, void *done_arg), void *done_arg, void *arg)
+{
+  struct set_choice choice = {.plugin = plugin, .channel = channel};
+
+  return daemon_reload(arg, NULL, &choice, done, done_arg);
 }
 
 static void daemon_on_term(uv_signal_t *signal, int number)
@@ -332,6 +414,10 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
   int code;
 
   daemon->run_dir = daemon_run_dir();
+  plugin_home_find(&daemon->home);
+  daemon->apart = (struct channel_apart){.host_program = daemon->home.host_program,
+                                         .memory_bytes = daemon->conf->plugin_memory_bytes,
+                                         .hang_ms = daemon->conf->plugin_hang_ms};
   daemon_signals(daemon);
   code = daemon_make_net(daemon, reterr_why);
   if (code == EX_OK)
@@ -339,14 +425,8 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
   if (code != EX_OK)
     return code;
   daemon_make_floors(daemon);
-  code = daemon_make_channels(daemon, reterr_why);
-  if (code != EX_OK)
-    return code;
-  api_configure(daemon->api, daemon->conf, daemon->set.policy);
-  code = daemon_listen(daemon, reterr_why);
-  if (code == EX_OK)
-    api_start(daemon->api, daemon_on_loaded, daemon);
-  return code;
+  set_build(daemon, NULL, daemon->conf, &(struct set_choice){0}, daemon_on_first_set, daemon);
+  return EX_OK; /* the rest follows when the channels stand, or the process ends with why they do not */
 }
 
 /* --- The end: stop taking in, drain the channels, then close floor by floor from the top
@@ -400,7 +480,7 @@ static void daemon_on_looking(uv_timer_t *timer)
 {
   struct daemon *daemon = timer->data;
 
-  if (daemon->open > 0)
+  if (daemon->open > 0 || daemon->build != NULL)
     return; /* channels bound their own farewell */
   uv_timer_stop(timer);
   daemon_next_close(daemon);
@@ -416,6 +496,7 @@ void daemon_stop(struct daemon *daemon)
     http_server_drain(daemon->server, daemon_on_drained, daemon);
   if (daemon->deliver != NULL)
     deliver_drain(daemon->deliver);
+  set_build_cancel(daemon);
   channel_set_stop(daemon, &daemon->set, daemon->conf->server.drain_ms);
   uv_timer_start(&daemon->deadline, daemon_on_looking, 0, DAEMON_LOOK_MS);
 }

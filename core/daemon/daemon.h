@@ -9,6 +9,8 @@
 
 struct channel_pair { /* a channel and the sink that carries its test messages */
   struct channel *channel, *test_sink;
+  bool kept;       /* while a set is built: taken over from the running one */
+  bool late_start; /* it may not run beside its older self: started when that has gone (PARLEY_EXCLUSIVE) */
 };
 struct channel_set { /* all channels of one configuration, sorted by name */
   size_t n;
@@ -33,6 +35,11 @@ struct daemon {
   struct api *api;
   struct http_server *server;
   struct channel_set set;
+  struct plugin_home home;
+  struct channel_apart apart;
+  struct plugin_shelf shelf;
+  struct set_build *build; /* a set being built; NULL: none */
+  bool reload_again;       /* SIGHUP came meanwhile */
   struct plugin *sink; /* carries test messages; NULL: no sink.so was found */
   uv_signal_t hup, term, interrupt;
   uv_timer_t deadline, watch;
@@ -46,11 +53,12 @@ struct daemon {
 int daemon_start(struct daemon *daemon, struct buf *reterr_why);
 void daemon_stop(struct daemon *daemon); /* drain, then everything closes and the loop runs dry */
 
-/* channels.c: makes (and starts nothing of) every channel of conf; PARLEY_INVALID: why says which and what. */
-parley_status channel_set_make(struct daemon *daemon, struct conf *conf, struct channel_set *ret, struct buf *reterr_why);
-parley_status channel_set_start(struct daemon *daemon, struct channel_set *set, struct buf *reterr_why);
-void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf *conf); /* from now on, for new work */
-void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t within_ms);
+/* channels.c: makes (and starts nothing of) one channel and its test sink. PARLEY_INVALID: why says what. */
+parley_status channel_pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted, struct plugin *plugin,
+                                struct channel_pair *pair, struct buf *why);
+/* From now on, for new work; the old set but for its kept pairs is drained and stopped. */
+void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf *conf);
+void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t within_ms); /* kept pairs go on */
 struct channel_pair *channel_set_find(const struct channel_set *set, parley_text name);
 /* policy_build.c: the choke point's rules out of conf and the channels' capabilities. */
 parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver, struct policy **ret,

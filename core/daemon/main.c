@@ -88,6 +88,7 @@ static int process_run(struct daemon *daemon)
   uv_run(daemon->loop, UV_RUN_DEFAULT);
   egress_free(&daemon->egress);
   plugin_unref(&daemon->sink);
+  plugin_shelf_sweep(&daemon->shelf, true);
   log_line(&daemon->log, PARLEY_INFO, "event=stopped");
   return daemon->exit_code;
 }

@@ -191,7 +191,9 @@ static inline void fixture_make_policy(struct api_fixture *f)
 static inline void fixture_make_channels(struct api_fixture *f)
 {
   static const parley_text dirs[] = {PARLEY_LIT(PARLEY_BUILD_DIR "/plugins")};
-  struct channel_shared shared = {.loop = &f->loop,
+  struct plugin_source source = {.dirs = dirs, .n_dirs = 1, .run_dir = f->run_dir, .offered = channel_extensions};
+  struct channel_shared shared = {.services = &channel_services_own,
+                                  .loop = &f->loop,
                                   .env = f->env,
                                   .store = f->store,
                                   .http = f->http,
@@ -209,7 +211,7 @@ static inline void fixture_make_channels(struct api_fixture *f)
                                 .arg = f};
   struct buf why = BUF_INIT(4096);
 
-  ck_assert_msg(plugin_load("sink", dirs, 1, f->run_dir, channel_extensions, &f->sink, &why) == PARLEY_OK, "%s", why.at);
+  ck_assert_msg(plugin_load("sink", CONF_INLINE, &source, &f->sink, &why) == PARLEY_OK, "%s", why.at);
   for (int i = 0; i < 2; i++) {
     const struct conf_channel *wanted = conf_channel_find(f->conf, parley_text_of(i == 0 ? "mail" : "sms"));
 

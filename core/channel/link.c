@@ -1,0 +1,385 @@
+#include "link.h"
+#include "core/base/alloc.h"
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINK_READ_BYTES 65536
+#define LINK_READS_MAX 16 /* before the loop gets its turn */
+#define LINK_FDS_MAX 64   /* received and not yet taken */
+
+/* A descriptor leaves with the byte at `at`, counted from the link's first. */
+struct outgoing_fd { uint64_t at; int fd; };
+
+struct link {
+  const struct link_events *events;
+  void *arg;
+  int fd;
+  uint32_t in_max, out_max;
+  bool takes_fds, broken, closing;
+  uv_poll_t poll;
+  uv_prepare_t prepare; /* runs while there is something to send */
+  int handles;
+  struct buf in, out;
+  size_t out_from;   /* bytes of `out` that have left */
+  uint64_t sent, read; /* bytes ever written; and ever read */
+  struct outgoing_fd fds_out[LINK_FDS_MAX];
+  size_t n_fds_out;
+  int fds_in[LINK_FDS_MAX];
+  size_t n_fds_in;
+};
+
+static void link_on_poll(uv_poll_t *poll, int status, int events);
+
+static void link_break(struct link *link, const char *why)
+{
+  if (link->broken)
+    return;
+  link->broken = true;
+  uv_poll_stop(&link->poll);
+  uv_prepare_stop(&link->prepare);
+  link->events->broken(why, link->arg);
+}
+
+/* --- Out ----------------------------------------------------------------------------------------------------------------- */
+
+/* One sendmsg: up to the next descriptor's byte, which begins a message of its own. */
+static ssize_t link_write_some(struct link *link)
+{
+  size_t left = link->out.len - link->out_from;
+  char control[CMSG_SPACE(sizeof(int))] = {0};
+  struct iovec piece = {link->out.at + link->out_from, left};
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+  const struct outgoing_fd *next = link->n_fds_out > 0 ? &link->fds_out[0] : NULL;
+
+  if (next != NULL && next->at > link->sent && next->at - link->sent < piece.iov_len)
+    piece.iov_len = (size_t)(next->at - link->sent);
+  if (next != NULL && next->at == link->sent) {
+    struct cmsghdr *head;
+
+    if (link->n_fds_out > 1 && link->fds_out[1].at - link->sent < piece.iov_len)
+      piece.iov_len = (size_t)(link->fds_out[1].at - link->sent);
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &next->fd, sizeof(int));
+  }
+  return sendmsg(link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void link_wrote(struct link *link, size_t n)
+{
+  if (link->n_fds_out > 0 && link->fds_out[0].at == link->sent) {
+    close(link->fds_out[0].fd);
+    memmove(link->fds_out, link->fds_out + 1, --link->n_fds_out * sizeof *link->fds_out);
+  }
+  link->sent += n;
+  link->out_from += n;
+  if (link->out_from == link->out.len) {
+    link->out_from = 0;
+    if (link->out.room > LINK_READ_BYTES)
+      buf_done(&link->out);
+    else
+      buf_clear(&link->out);
+  }
+}
+
+static void link_poll_for(struct link *link, int events)
+{
+  if (!link->broken && !link->closing)
+    uv_poll_start(&link->poll, events, link_on_poll);
+}
+
+void link_flush(struct link *link)
+{
+  if (link->broken || link->closing)
+    return;
+  uv_prepare_stop(&link->prepare);
+  while (link->out.len > link->out_from) {
+    ssize_t n = link_write_some(link);
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      link_poll_for(link, UV_READABLE | UV_WRITABLE);
+      return;
+    }
+    if (n < 0)
+      return; /* the end is read in its turn, behind what came before it */
+    link_wrote(link, (size_t)n);
+  }
+  link_poll_for(link, UV_READABLE);
+}
+
+static void link_on_prepare(uv_prepare_t *prepare)
+{
+  link_flush(prepare->data);
+}
+
+static void link_compact(struct link *link)
+{
+  if (link->out_from > link->out.len / 2) {
+    buf_drop(&link->out, link->out_from);
+    link->out_from = 0;
+  }
+}
+
+static void frame_head_set(char *at, uint32_t len, uint16_t type, uint64_t id)
+{
+  len = htole32(len);
+  type = htole16(type);
+  id = htole64(id);
+  memcpy(at, &len, sizeof len);
+  memcpy(at + 4, &type, sizeof type);
+  memcpy(at + 8, &id, sizeof id);
+}
+
+bool link_send(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from)
+{
+  size_t head_at, body;
+
+  if (link->broken || link->closing)
+    return true;
+  link_compact(link);
+  head_at = link->out.len;
+  buf_add(&link->out, (char[FRAME_HEAD_BYTES]){0}, FRAME_HEAD_BYTES);
+  if (shape != NULL)
+    wire_put(&link->out, shape, from);
+  if (link->out.overflow) {
+    link_break(link, "the other end does not read");
+    return true;
+  }
+  body = link->out.len - head_at - FRAME_HEAD_BYTES;
+  if (body > link->out_max) {
+    link->out.len = head_at;
+    return false;
+  }
+  frame_head_set(link->out.at + head_at, (uint32_t)body, type, id);
+  uv_prepare_start(&link->prepare, link_on_prepare);
+  return true;
+}
+
+void link_send_fd(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from, int fd)
+{
+  uint64_t at = link->sent + (link->out.len - link->out_from);
+
+  if (link->broken || link->closing || link->n_fds_out == LINK_FDS_MAX) {
+    close(fd);
+    if (!link->closing)
+      link_break(link, "the other end does not read");
+    return;
+  }
+  link->fds_out[link->n_fds_out++] = (struct outgoing_fd){at, fd};
+  link_send(link, type, id, shape, from);
+}
+
+size_t link_waiting(const struct link *link)
+{
+  return link->out.len - link->out_from;
+}
+
+/* --- In ------------------------------------------------------------------------------------------------------------------ */
+
+static void link_keep_fds(struct link *link, struct msghdr *message)
+{
+  for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head != NULL; head = CMSG_NXTHDR(message, head)) {
+    size_t n = head->cmsg_type == SCM_RIGHTS ? (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+    for (size_t i = 0; i < n; i++) {
+      int fd;
+
+      memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
+      if (link->n_fds_in < LINK_FDS_MAX)
+        link->fds_in[link->n_fds_in++] = fd;
+      else
+        close(fd);
+    }
+  }
+}
+
+static ssize_t link_read_some(struct link *link, char *to, size_t room)
+{
+  char control[CMSG_SPACE(sizeof(int) * LINK_FDS_MAX)];
+  struct iovec piece = {to, room};
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+  ssize_t n;
+
+  if (link->takes_fds) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+  }
+  n = recvmsg(link->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n > 0 && link->takes_fds)
+    link_keep_fds(link, &message);
+  return n;
+}
+
+/* Hands over each whole frame at `at`; returns how many bytes were used, or SIZE_MAX when the link is no more. */
+static size_t link_take_frames(struct link *link, const char *at, size_t len)
+{
+  size_t used = 0;
+
+  while (len - used >= FRAME_HEAD_BYTES) {
+    struct frame frame;
+    uint32_t body;
+
+    memcpy(&body, at + used, sizeof body);
+    memcpy(&frame.type, at + used + 4, sizeof frame.type);
+    memcpy(&frame.id, at + used + 8, sizeof frame.id);
+    body = le32toh(body);
+    if (body > link->in_max) {
+      link_break(link, "a frame is too large");
+      return SIZE_MAX;
+    }
+    if (len - used - FRAME_HEAD_BYTES < body)
+      break;
+    frame.type = le16toh(frame.type);
+    frame.id = le64toh(frame.id);
+    frame.body = (parley_bytes){at + used + FRAME_HEAD_BYTES, body};
+    link->events->frame(&frame, link->arg);
+    if (link->closing || link->broken)
+      return SIZE_MAX;
+    used += FRAME_HEAD_BYTES + body;
+  }
+  return used;
+}
+
+/* false: nothing more is to be read now. */
+static bool link_got(struct link *link, const char *bytes, size_t len)
+{
+  size_t used;
+
+  if (link->in.len == 0) {
+    used = link_take_frames(link, bytes, len);
+    if (used == SIZE_MAX)
+      return false;
+    buf_add(&link->in, bytes + used, len - used);
+    return true;
+  }
+  buf_add(&link->in, bytes, len);
+  used = link_take_frames(link, link->in.at, link->in.len);
+  if (used == SIZE_MAX)
+    return false;
+  buf_drop(&link->in, used);
+  if (link->in.len == 0)
+    buf_done(&link->in);
+  return true;
+}
+
+static void link_read(struct link *link)
+{
+  char slab[LINK_READ_BYTES];
+
+  for (int i = 0; i < LINK_READS_MAX && !link->broken && !link->closing; i++) {
+    ssize_t n = link_read_some(link, slab, sizeof slab);
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+      return;
+    if (n <= 0) {
+      link_break(link, "the other end has gone");
+      return;
+    }
+    link->read += (size_t)n;
+    if (!link_got(link, slab, (size_t)n) || (size_t)n < sizeof slab)
+      return;
+  }
+}
+
+static void link_gone(struct link *link);
+
+void link_drain(struct link *link)
+{
+  uint64_t before;
+
+  link->handles++; /* the handler may close the link */
+  do {
+    before = link->read;
+    link_read(link);
+  } while (!link->broken && !link->closing && link->read > before);
+  link_gone(link);
+}
+
+static void link_gone(struct link *link)
+{
+  if (--link->handles > 0)
+    return;
+  buf_done(&link->in);
+  buf_done(&link->out);
+  free(link);
+}
+
+static void link_on_closed(uv_handle_t *handle)
+{
+  link_gone(handle->data);
+}
+
+static void link_on_poll(uv_poll_t *poll, int status, int events)
+{
+  struct link *link = poll->data;
+
+  link->handles++; /* the handler may close the link */
+  if (events & UV_WRITABLE)
+    link_flush(link);
+  if (status < 0 || (events & (UV_READABLE | UV_DISCONNECT)) != 0)
+    link_read(link);
+  link_gone(link);
+}
+
+/* --- Life ---------------------------------------------------------------------------------------------------------------- */
+
+struct link *link_new(uv_loop_t *loop, int fd, uint32_t in_max, uint32_t out_max, bool takes_fds, const struct link_events *events,
+                      void *arg)
+{
+  struct link *link = xcalloc(1, sizeof *link);
+
+  link->events = events;
+  link->arg = arg;
+  link->fd = fd;
+  link->in_max = in_max;
+  link->out_max = out_max;
+  link->takes_fds = takes_fds;
+  link->in = BUF_INIT((size_t)FRAME_BYTES_MAX + FRAME_HEAD_BYTES + LINK_READ_BYTES);
+  link->out = BUF_INIT(LINK_WAITING_MAX);
+  uv_poll_init(loop, &link->poll, fd);
+  uv_prepare_init(loop, &link->prepare);
+  link->poll.data = link->prepare.data = link;
+  link->handles = 2;
+  link_poll_for(link, UV_READABLE);
+  return link;
+}
+
+int link_take_fd(struct link *link)
+{
+  int fd;
+
+  if (link->n_fds_in == 0)
+    return -1;
+  fd = link->fds_in[0];
+  memmove(link->fds_in, link->fds_in + 1, --link->n_fds_in * sizeof *link->fds_in);
+  return fd;
+}
+
+void link_close(struct link **link)
+{
+  struct link *gone = *link;
+
+  *link = NULL;
+  if (gone == NULL)
+    return;
+  gone->closing = true;
+  for (size_t i = 0; i < gone->n_fds_out; i++)
+    close(gone->fds_out[i].fd);
+  for (size_t i = 0; i < gone->n_fds_in; i++)
+    close(gone->fds_in[i]);
+  uv_poll_stop(&gone->poll);
+  close(gone->fd);
+  uv_close((uv_handle_t *)&gone->poll, link_on_closed);
+  uv_close((uv_handle_t *)&gone->prepare, link_on_closed);
+}

@@ -1,0 +1,10 @@
+/* plugin_in.h - private to plugin*.c. */
+#ifndef CORE_CHANNEL_PLUGIN_IN_H
+#define CORE_CHANNEL_PLUGIN_IN_H
+#include "plugin.h"
+
+/* Everything but the functions' behaviour: what may be asked of a table without running it. */
+parley_status plugin_check(const parley_plugin *table, const char *name, const char *const *offered, struct buf *why);
+/* plugin_apart.c: a sealed copy of the bytes, and what a process tells of it. Fills fd, facts and table. */
+parley_status plugin_set_apart(struct plugin *plugin, parley_bytes bytes, const struct plugin_source *source, struct buf *why);
+#endif

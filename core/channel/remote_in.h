@@ -1,0 +1,65 @@
+/* remote_in.h - private to remote*.c: what a remote is made of. */
+#ifndef CORE_CHANNEL_REMOTE_IN_H
+#define CORE_CHANNEL_REMOTE_IN_H
+#include "instance.h"
+#include "remote.h"
+
+enum remote_state {
+  REMOTE_CREATING = 1, /* the process runs, CREATED is awaited */
+  REMOTE_CREATED,
+  REMOTE_STARTING,
+  REMOTE_RUNNING,
+  REMOTE_STOPPING, /* STOP was said */
+  REMOTE_DEAD      /* no process, or one that is on its way out */
+};
+
+struct parley_channel { /* as channel.c holds it */
+  struct channel *channel; /* NULL after destroy() */
+  const parley_host *host;
+  enum remote_state state;
+  bool begun;              /* start() was asked for: a new process is started all the way */
+  bool was_up, drained, stopped; /* drained: it may leave when it has nothing more to do */
+  uv_process_t process;
+  bool process_open, process_runs;
+  uv_timer_t beat, pause;  /* heartbeat; until the next start, or until a leaving process is killed */
+  int handles;             /* of the loop, not yet closed */
+  struct link *link;
+  uint32_t generation;     /* one more with each process: an answer to an older one is dropped */
+  struct map calls;        /* id -> struct remote_call */
+  struct map uploads;      /* id -> struct remote_upload */
+  struct map asks;         /* id -> struct remote_ask: ours, of the mailbox */
+  uint64_t last_ask;
+  struct arena *caps_arena;
+  const parley_capabilities *caps; /* NULL: as the plugin declares */
+  int64_t since_ms, pinged_ms;     /* monotonic: of the state; 0: no PING is out */
+  uint32_t pause_ms, deaths, frames, lines, strikes; /* the last three in this second */
+  uint64_t dropped_lines, rss_bytes;
+  struct buf sandbox, why, last_death; /* why: this process was killed, or has died */
+  parley_call *stop_done;
+  void *stop_arg;
+};
+
+struct remote_call { /* of the plugin's process, waiting for our answer */
+  struct parley_channel *remote;
+  uint64_t id, handle; /* handle: for cancel; 0: it cannot be cancelled */
+  uint32_t generation;
+  uint64_t upload;     /* of a MEDIA_FINISH: what ends with it */
+};
+
+/* remote.c */
+int64_t remote_now(const struct parley_channel *remote); /* monotonic */
+void remote_kill(struct parley_channel *remote, const char *why); /* what it held is settled at once */
+void remote_strike(struct parley_channel *remote, const char *how);
+/* remote_calls.c: what the process says. */
+void remote_frame(const struct frame *frame, void *arg);
+void remote_calls_drop(struct parley_channel *remote);  /* the process has gone: nobody waits any more */
+/* remote_socket.c */
+void remote_dial(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
+void remote_listen(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
+bool remote_socket_cancel(struct parley_channel *remote, uint64_t id);
+/* remote.c: the process has answered. status: of create or start. */
+void remote_created(struct parley_channel *remote, const struct frame_words *words);
+void remote_started(struct parley_channel *remote, const struct frame_words *words);
+void remote_stopped(struct parley_channel *remote);
+void remote_mail_page(struct parley_channel *remote, uint64_t id, const parley_mail_page *page);
+#endif
