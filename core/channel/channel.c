@@ -337,7 +337,7 @@ static void channel_handles_open(struct channel *channel)
   uv_unref((uv_handle_t *)&channel->sweep);
   uv_unref((uv_handle_t *)&channel->async);
   channel->open_handles = 3; /* with the streams */
-  channel->streams = streams_new(channel->shared.loop, channel->shared.env, channel->shared.dns, channel->shared.egress);
+  channel->streams = streams_new(channel->shared.loop, channel->shared.env, channel->shared.dns, channel->shared.egress, NULL);
   uv_mutex_init(&channel->mutex);
   channel->posted_end = &channel->posted;
 }

@@ -136,7 +136,7 @@ static uint64_t host_listen(const parley_host *host, const parley_endpoint *endp
     return HANDLE_ID_BIT;
   }
   *listener = (struct proxy){channel, events, arg, accepted, bound};
-  return stream_listen(channel->streams, endpoint, &proxy_events, listener_accepted, listener_bound, listener, NULL);
+  return stream_listen(channel->streams, endpoint, &proxy_events, listener_accepted, listener_bound, listener);
 }
 
 static uint64_t host_write(const parley_host *host, uint64_t stream, parley_bytes bytes)

@@ -26,14 +26,12 @@ struct stream_settings stream_settings_of(const parley_endpoint *endpoint)
     set.read_max = STREAM_READ_MAX_MAX;
   if (set.write_high > STREAM_READ_MAX_MAX)
     set.write_high = STREAM_READ_MAX_MAX;
-  if (set.backlog > 4096)
-    set.backlog = 4096;
+  if (set.backlog > STREAM_BACKLOG_MAX)
+    set.backlog = STREAM_BACKLOG_MAX;
   return set;
 }
 
 /* --- One stream ------------------------------------------------------------------------------- */
-static void streams_on_timer(uv_timer_t *timer);
-
 struct stream *stream_new(struct streams *owner, const struct stream_settings *set, const parley_stream_events *events,
                           void *arg)
 {
@@ -53,9 +51,8 @@ struct stream *stream_new(struct streams *owner, const struct stream_settings *s
   list_init(&stream->dirty_node);
   list_push(&owner->streams, &stream->node);
   map_put(&owner->by_id, stream->id, stream);
-  owner->count++;
-  if (!uv_is_active((uv_handle_t *)&owner->timer) && !owner->closing)
-    uv_timer_start(&owner->timer, streams_on_timer, STREAM_TICK_MS, STREAM_TICK_MS);
+  owner->n_open++;
+  streams_tick(owner);
   return stream;
 }
 
@@ -72,7 +69,7 @@ static void stream_free(struct stream *stream)
   buf_done(&stream->plain);
   buf_done(&stream->raw);
   free(stream);
-  owner->count--;
+  owner->n_open--;
   streams_free_maybe(owner);
 }
 
@@ -93,7 +90,7 @@ void stream_settled(struct stream *stream)
 /* --- Later: what was asked for within a call is done on the next turn ------------------------- */
 static void streams_on_soon(uv_idle_t *idle);
 
-void stream_soon(struct streams *owner)
+static void streams_soon(struct streams *owner)
 {
   if (!uv_is_closing((uv_handle_t *)&owner->soon))
     uv_idle_start(&owner->soon, streams_on_soon);
@@ -104,7 +101,14 @@ void stream_dirty(struct stream *stream)
   if (!list_empty(&stream->dirty_node))
     return;
   list_push(&stream->owner->dirty, &stream->dirty_node);
-  stream_soon(stream->owner);
+  streams_soon(stream->owner);
+}
+
+void stream_due_add(struct streams *owner, struct stream_due *due, void (*run)(struct stream_due *due))
+{
+  due->run = run;
+  list_push(&owner->due, &due->node);
+  streams_soon(owner);
 }
 
 static void stream_turn(struct stream *stream)
@@ -121,54 +125,34 @@ static void stream_turn(struct stream *stream)
   stream_io_reading(stream);
 }
 
-static void dirty_turn(struct streams *owner)
+/* What is added meanwhile has its turn after this one. */
+static void list_move(struct list *from, struct list *to)
 {
-  struct list work;
   struct list *node;
 
-  list_init(&work);
-  while ((node = list_pop(&owner->dirty)) != NULL)
-    list_push(&work, node);
-  while ((node = list_pop(&work)) != NULL)
-    stream_turn(LIST_ITEM(node, struct stream, dirty_node));
-}
-
-static struct stream_listener *listener_untold(struct streams *owner)
-{
-  for (struct list *node = owner->listeners.next; node != &owner->listeners; node = node->next)
-    if (!LIST_ITEM(node, struct stream_listener, node)->told)
-      return LIST_ITEM(node, struct stream_listener, node);
-  return NULL;
-}
-
-static void listeners_turn(struct streams *owner)
-{
-  struct stream_listener *listener;
-  struct list *node;
-
-  while ((listener = listener_untold(owner)) != NULL) {
-    bool failed = listener->status != PARLEY_OK;
-
-    stream_listener_tell(listener); /* which may cancel it */
-    if (failed)
-      stream_listener_close(listener);
-  }
-  while ((node = list_pop(&owner->ended)) != NULL) {
-    listener = LIST_ITEM(node, struct stream_listener, node);
-    stream_listener_tell(listener);
-    stream_listener_free(listener);
-  }
+  list_init(to);
+  while ((node = list_pop(from)) != NULL)
+    list_push(to, node);
 }
 
 static void streams_on_soon(uv_idle_t *idle)
 {
   struct streams *owner = container_of(idle, struct streams, soon);
+  struct list dirty, due;
+  struct list *node;
 
   uv_idle_stop(idle);
-  owner->count++; /* holds the owner while callbacks run */
-  dirty_turn(owner);
-  listeners_turn(owner);
-  owner->count--;
+  owner->held++;
+  list_move(&owner->dirty, &dirty);
+  list_move(&owner->due, &due);
+  while ((node = list_pop(&dirty)) != NULL)
+    stream_turn(LIST_ITEM(node, struct stream, dirty_node));
+  while ((node = list_pop(&due)) != NULL) {
+    struct stream_due *one = LIST_ITEM(node, struct stream_due, node);
+
+    one->run(one);
+  }
+  owner->held--;
   streams_free_maybe(owner);
 }
 
@@ -177,10 +161,20 @@ static void streams_on_timer(uv_timer_t *timer)
   struct streams *owner = container_of(timer, struct streams, timer);
   int64_t now_ms = streams_now(owner);
 
+  /* A tick ends at most: nothing is freed, and nobody is told, here. */
   for (struct list *node = owner->streams.next; node != &owner->streams; node = node->next)
-    stream_on_tick(LIST_ITEM(node, struct stream, node), now_ms); /* ends them at most: nothing is freed here */
-  if (list_empty(&owner->streams))
+    stream_on_tick(LIST_ITEM(node, struct stream, node), now_ms);
+  for (struct list *node = owner->dials.next; node != &owner->dials; node = node->next)
+    stream_dial_on_tick(LIST_ITEM(node, struct stream_dial, node), now_ms);
+  streams_estate_on_tick(owner, now_ms);
+  if (list_empty(&owner->streams) && list_empty(&owner->dials) && list_empty(&owner->estate))
     uv_timer_stop(timer);
+}
+
+void streams_tick(struct streams *owner)
+{
+  if (!uv_is_active((uv_handle_t *)&owner->timer) && !owner->closing)
+    uv_timer_start(&owner->timer, streams_on_timer, STREAM_TICK_MS, STREAM_TICK_MS);
 }
 
 /* --- The extension's functions ---------------------------------------------------------------- */
@@ -191,70 +185,26 @@ static struct stream *stream_find(struct streams *owner, uint64_t id)
   return stream != NULL && stream->kind == STREAM_KIND_STREAM && stream->state != STREAM_OVER ? stream : NULL;
 }
 
-/* The host part of an address, or why not. */
-static const char *address_split(struct stream *stream, parley_text address, uint16_t *ret_port)
-{
-  parley_text host;
-
-  if (!net_host_port_split(address, &host, ret_port) || *ret_port == 0)
-    return "address_invalid: not host:port";
-  if (host.len > URL_HOST_MAX || memchr(host.at, '\0', host.len) != NULL)
-    return "address_invalid: the host is too long";
-  memcpy(stream->host, host.at, host.len);
-  stream->host[host.len] = '\0';
-  return NULL;
-}
-
-/* What the TLS of a stream needs, kept until its handshake. false: the stream has been ended. */
-static bool tls_prepare(struct stream *stream, const parley_tls *tls, bool as_server)
-{
-  struct buf why = BUF_INIT(sizeof(stream->end_reason) - 1);
-  parley_text name = tls->server_name.len > 0 ? tls->server_name : parley_text_of(stream->host);
-  parley_status st = PARLEY_INVALID;
-
-  stream->as_server = as_server;
-  if (name.len < sizeof(stream->server_name)) {
-    memcpy(stream->server_name, name.at, name.len);
-    stream->server_name[name.len] = '\0';
-    st = stream_tls_context(stream->owner, tls, as_server, &stream->context, &why);
-  }
-  if (st != PARLEY_OK) {
-    char reason[160];
-
-    snprintf(reason, sizeof(reason), "tls_material: %s", why.len > 0 ? why.at : "the server name is too long");
-    stream_end(stream, PARLEY_INVALID, reason);
-  }
-  buf_done(&why);
-  return st == PARLEY_OK;
-}
-
-uint64_t stream_connect(struct streams *owner, const parley_endpoint *endpoint, const parley_stream_events *events,
-                        void *arg)
-{
-  struct stream_settings set = stream_settings_of(endpoint);
-  struct stream *stream = stream_new(owner, &set, events, arg);
-  uint16_t port = 0;
-  const char *why = address_split(stream, endpoint->address, &port);
-
-  if (owner->count > STREAM_OPEN_MAX)
-    stream_end(stream, PARLEY_BUSY, "busy: too many streams");
-  else if (why != NULL)
-    stream_end(stream, PARLEY_INVALID, why);
-  else if (endpoint->tls == NULL || tls_prepare(stream, endpoint->tls, false))
-    stream_resolve(stream, port);
-  return stream->id;
-}
-
 bool stream_cancel(struct streams *owner, uint64_t id)
 {
-  struct stream *stream = map_get(&owner->by_id, id);
+  void *found = map_get(&owner->by_id, id);
 
-  if (stream == NULL)
+  if (found == NULL)
     return false;
-  if (stream->kind == STREAM_KIND_LISTENER)
-    stream_listener_close((struct stream_listener *)(void *)stream);
-  else
-    stream_end(stream, PARLEY_CANCELLED, "cancelled");
+  switch (*(const enum stream_kind *)found) {
+  case STREAM_KIND_STREAM:
+    stream_end(found, PARLEY_CANCELLED, "cancelled");
+    break;
+  case STREAM_KIND_LISTENER:
+    stream_listener_close(found);
+    break;
+  case STREAM_KIND_DIAL:
+    stream_dial_cancel(found);
+    break;
+  case STREAM_KIND_BIND:
+    stream_bind_cancel(found);
+    break;
+  }
   return true;
 }
 
@@ -303,7 +253,7 @@ void stream_secure(struct streams *owner, uint64_t id, const parley_tls *tls, ui
     stream_end(stream, PARLEY_INVALID, "secure() on a stream that is secured, or not open");
   else if (unused > 0)
     stream_end(stream, PARLEY_INVALID, "bytes stood behind the command that asked for TLS");
-  else if (tls_prepare(stream, tls, as_server != 0)) {
+  else if (stream_tls_prepare(stream, tls, as_server != 0)) {
     stream->secure_wanted = true;
     if (!stream->in_data) { /* else it begins when data() returns */
       stream->must_deliver = true;
@@ -329,7 +279,25 @@ void stream_shut(struct streams *owner, uint64_t id, uint32_t now)
 }
 
 /* --- The owner -------------------------------------------------------------------------------- */
-struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *dns, const struct egress *egress)
+static uint64_t own_dial(const struct stream_connector *self, parley_text address, uint32_t connect_ms,
+                         stream_socket_done *done, void *arg)
+{
+  return stream_dial(self->impl, address, connect_ms, done, arg);
+}
+
+static uint64_t own_listen(const struct stream_connector *self, parley_text address, uint32_t backlog,
+                           stream_socket_done *done, void *arg)
+{
+  return stream_bind(self->impl, address, backlog, done, arg);
+}
+
+static void own_cancel(const struct stream_connector *self, uint64_t id)
+{
+  stream_cancel(self->impl, id);
+}
+
+struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *dns, const struct egress *egress,
+                            const struct stream_connector *connector)
 {
   struct streams *owner = xcalloc(1, sizeof(*owner));
 
@@ -337,10 +305,15 @@ struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *
   owner->env = env;
   owner->dns = dns;
   owner->egress = egress;
+  owner->own = (struct stream_connector){.dial = own_dial, .listen = own_listen, .cancel = own_cancel, .impl = owner};
+  owner->connector = connector != NULL ? connector : &owner->own;
   list_init(&owner->streams);
   list_init(&owner->listeners);
-  list_init(&owner->ended);
+  list_init(&owner->dials);
+  list_init(&owner->binds);
+  list_init(&owner->estate);
   list_init(&owner->dirty);
+  list_init(&owner->due);
   owner->slab = xrealloc(NULL, STREAM_SLAB_BYTES);
   uv_timer_init(loop, &owner->timer);
   uv_idle_init(loop, &owner->soon);
@@ -362,9 +335,9 @@ void streams_free_maybe(struct streams *owner)
   void (*closed)(void *) = owner->closed;
   void *arg = owner->closed_arg;
 
-  if (!owner->closing || owner->count > 0)
+  if (!owner->closing || owner->held > 0 || owner->n_open + owner->n_dials + owner->n_binds > 0)
     return;
-  if (!uv_is_closing((uv_handle_t *)&owner->timer)) { /* all streams are gone: now the handles may go */
+  if (!uv_is_closing((uv_handle_t *)&owner->timer)) { /* all is gone: now the handles may go */
     uv_close((uv_handle_t *)&owner->timer, handle_on_closed);
     uv_close((uv_handle_t *)&owner->soon, handle_on_closed);
   }
@@ -391,5 +364,9 @@ void streams_close(struct streams **ret_owner, void (*closed)(void *arg), void *
     stream_end(LIST_ITEM(node, struct stream, node), PARLEY_CANCELLED, "cancelled");
   while (!list_empty(&owner->listeners))
     stream_listener_close(LIST_ITEM(owner->listeners.next, struct stream_listener, node));
+  for (struct list *node = owner->dials.next; node != &owner->dials; node = node->next)
+    stream_dial_cancel(LIST_ITEM(node, struct stream_dial, node)); /* somebody else's: ours are cancelled already */
+  streams_bind_cancel_all(owner);
+  streams_estate_on_tick(owner, INT64_MAX);
   streams_free_maybe(owner);
 }

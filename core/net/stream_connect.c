@@ -1,11 +1,12 @@
-/* From an endpoint to an open socket: the name, each of its addresses under the egress rules, and the TLS material. */
-#include "core/base/alloc.h"
-#include "core/base/env.h"
+/* From an endpoint to an open stream: what its TLS needs, the socket that is asked for, and what comes of it. */
 #include "core/base/text.h"
 #include "stream_in.h"
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+/* --- TLS material ---------------------------------------------------------------------------- */
 parley_status stream_tls_context(struct streams *owner, const parley_tls *tls, bool as_server, struct tls_context **ret,
                                  struct buf *why)
 {
@@ -25,124 +26,137 @@ parley_status stream_tls_context(struct streams *owner, const parley_tls *tls, b
   return PARLEY_OK;
 }
 
-static void connect_next(struct stream *stream);
+bool stream_tls_prepare(struct stream *stream, const parley_tls *tls, bool as_server)
+{
+  struct buf why = BUF_INIT(sizeof(stream->end_reason) - 1);
+  parley_text name = tls->server_name.len > 0 ? tls->server_name : parley_text_of(stream->host);
+  parley_status st = PARLEY_INVALID;
 
-static void try_on_closed(uv_handle_t *handle)
+  stream->as_server = as_server;
+  if (name.len < sizeof(stream->server_name)) {
+    memcpy(stream->server_name, name.at, name.len);
+    stream->server_name[name.len] = '\0';
+    st = stream_tls_context(stream->owner, tls, as_server, &stream->context, &why);
+  }
+  if (st != PARLEY_OK) {
+    char reason[160];
+
+    snprintf(reason, sizeof(reason), "tls_material: %s", why.len > 0 ? why.at : "the server name is too long");
+    stream_end(stream, PARLEY_INVALID, reason);
+  }
+  buf_done(&why);
+  return st == PARLEY_OK;
+}
+
+/* --- The socket ------------------------------------------------------------------------------ */
+const char *stream_address_split(parley_text address, char to[URL_HOST_MAX + 1], uint16_t *ret_port)
+{
+  parley_text host;
+
+  if (!net_host_port_split(address, &host, ret_port) || *ret_port == 0)
+    return "address_invalid: not host:port";
+  if (host.len > URL_HOST_MAX || memchr(host.at, '\0', host.len) != NULL)
+    return "address_invalid: the host is too long";
+  memcpy(to, host.at, host.len);
+  to[host.len] = '\0';
+  return NULL;
+}
+
+int stream_io_open(union stream_io *io, uv_loop_t *loop, int fd, bool *ret_is_unix)
+{
+  int family = AF_UNSPEC, err;
+  socklen_t len = sizeof(family);
+
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+  *ret_is_unix = family == AF_UNIX;
+  if (*ret_is_unix) {
+    uv_pipe_init(loop, &io->pipe, 0);
+    err = uv_pipe_open(&io->pipe, fd);
+  } else {
+    uv_tcp_init(loop, &io->tcp);
+    err = uv_tcp_open(&io->tcp, fd);
+  }
+  if (err != 0)
+    close(fd);
+  return err;
+}
+
+static void io_unopened_on_closed(uv_handle_t *handle)
 {
   struct stream *stream = handle->data;
 
   stream->pending--;
-  if (stream->state == STREAM_OVER)
-    stream_settled(stream);
-  else
-    connect_next(stream);
+  stream_settled(stream);
 }
 
-/* This address did not answer: its socket goes, and then the next one is tried. */
-static void try_fail(struct stream *stream, const char *why)
+/* Takes the socket as the stream's own. */
+static void socket_adopt(struct stream *stream, const struct stream_socket *socket)
 {
-  snprintf(stream->end_reason, sizeof(stream->end_reason), "connect_failed: %s", why);
-  stream->io_open = false;
-  uv_close(&stream->io.handle, try_on_closed);
-}
+  bool is_unix;
+  int err = stream_io_open(&stream->io, stream->owner->loop, socket->fd, &is_unix);
 
-static void try_on_connected(uv_connect_t *req, int status)
-{
-  struct stream *stream = container_of(req, struct stream, connect);
+  stream->io.handle.data = stream;
+  stream->pending++;
+  if (err != 0) {
+    char reason[160];
 
-  if (stream->state == STREAM_OVER || !stream->io_open)
-    return; /* its socket is closing already */
-  if (status < 0) {
-    try_fail(stream, uv_strerror(status));
+    snprintf(reason, sizeof(reason), "connect_failed: %s", uv_strerror(err));
+    uv_close(&stream->io.handle, io_unopened_on_closed);
+    stream_end(stream, PARLEY_RETRY, reason);
     return;
   }
-  uv_tcp_nodelay(&stream->io.tcp, 1);
+  stream->io_open = true;
+  if (!is_unix)
+    uv_tcp_nodelay(&stream->io.tcp, 1);
+  net_address_port_parse(socket->address, &stream->peer);
   stream_opened(stream);
 }
 
-static void try_deadline(struct stream *stream)
-{
-  int64_t left_ms = stream->flush_until_ms - streams_now(stream->owner);
-  int64_t share_ms = left_ms / (int64_t)(stream->n_addresses - stream->at_address + 1);
-
-  stream->deadline_ms = streams_now(stream->owner) + (share_ms > STREAM_TRY_MIN_MS ? share_ms : STREAM_TRY_MIN_MS);
-}
-
-static void connect_next(struct stream *stream)
-{
-  struct streams *owner = stream->owner;
-  int err;
-
-  while (stream->at_address < stream->n_addresses) {
-    stream->peer = stream->addresses[stream->at_address++];
-    if (!egress_address_allowed(owner->egress, &stream->peer.any)) /* once more, on the very address */
-      continue;
-    uv_tcp_init(owner->loop, &stream->io.tcp);
-    stream->io.handle.data = stream;
-    stream->io_open = true;
-    stream->pending++;
-    try_deadline(stream);
-    err = uv_tcp_connect(&stream->connect, &stream->io.tcp, &stream->peer.any, try_on_connected);
-    if (err != 0)
-      try_fail(stream, uv_strerror(err));
-    return;
-  }
-  stream_end(stream, PARLEY_RETRY, stream->end_reason);
-}
-
-static const char *name_why(parley_status status)
-{
-  switch (status) {
-  case PARLEY_NOT_FOUND:
-    return "name_not_found";
-  case PARLEY_TIMEOUT:
-    return "timeout: the name was not resolved in time";
-  case PARLEY_BUSY:
-    return "busy: too many look-ups";
-  default:
-    return "name_not_resolved";
-  }
-}
-
-static void name_on_answer(const struct dns_answer *answer, void *arg)
+static void stream_on_socket(const struct stream_socket *socket, void *arg)
 {
   struct stream *stream = arg;
+  char reason[160];
 
-  stream->dns_id = 0;
+  stream->ask_id = 0;
   stream->pending--;
+  if (stream->state != STREAM_OVER && socket->status == PARLEY_OK && socket->fd >= 0) {
+    socket_adopt(stream, socket);
+    return;
+  }
+  if (socket->fd >= 0) /* too late: nobody wants it any more */
+    close(socket->fd);
   if (stream->state == STREAM_OVER) {
     stream_settled(stream);
     return;
   }
-  if (answer->status != PARLEY_OK) {
-    stream_end(stream, answer->status, name_why(answer->status));
-    return;
-  }
-  for (size_t i = 0; i < answer->n_addresses; i++)
-    if (egress_address_allowed(stream->owner->egress, &answer->addresses[i].any))
-      stream->addresses[stream->n_addresses++] = answer->addresses[i];
-  if (stream->n_addresses == 0) {
-    stream_end(stream, PARLEY_DENIED, "address_not_allowed");
-    return;
-  }
+  snprintf(reason, sizeof(reason), "%.*s", TEXT_ARG(socket->reason));
+  stream_end(stream, socket->status == PARLEY_OK ? PARLEY_FAILED : socket->status,
+             socket->reason.len > 0 ? reason : "connect_failed: no socket came");
+}
+
+static void socket_ask(struct stream *stream, parley_text address)
+{
+  const struct stream_connector *connector = stream->owner->connector;
+
   stream->state = STREAM_CONNECTING;
-  connect_next(stream);
-}
-
-void stream_resolve(struct stream *stream, uint16_t port)
-{
-  stream->state = STREAM_NAMING;
-  stream->flush_until_ms =
-      streams_now(stream->owner) + stream->set.connect_ms; /* until connected: the whole deadline */
-  stream->deadline_ms = stream->flush_until_ms;
+  stream->deadline_ms = streams_now(stream->owner) + stream->set.connect_ms;
   stream->pending++;
-  stream->dns_id = dns_resolve(stream->owner->dns, stream->host, port, stream->set.connect_ms, name_on_answer, stream);
+  stream->ask_id = connector->dial(connector, address, stream->set.connect_ms, stream_on_socket, stream);
 }
 
-void stream_connect_on_tick(struct stream *stream, int64_t now_ms)
+uint64_t stream_connect(struct streams *owner, const parley_endpoint *endpoint, const parley_stream_events *events,
+                        void *arg)
 {
-  if (now_ms >= stream->flush_until_ms)
-    stream_end(stream, PARLEY_TIMEOUT, "timeout: not connected in time");
-  else if (stream->state == STREAM_CONNECTING && stream->io_open && now_ms >= stream->deadline_ms)
-    try_fail(stream, "no answer in time");
+  struct stream_settings set = stream_settings_of(endpoint);
+  struct stream *stream = stream_new(owner, &set, events, arg);
+  uint16_t port = 0;
+  const char *why = stream_address_split(endpoint->address, stream->host, &port);
+
+  if (owner->n_open > STREAM_OPEN_MAX)
+    stream_end(stream, PARLEY_BUSY, "busy: too many streams");
+  else if (why != NULL)
+    stream_end(stream, PARLEY_INVALID, why);
+  else if (endpoint->tls == NULL || stream_tls_prepare(stream, endpoint->tls, false))
+    socket_ask(stream, endpoint->address);
+  return stream->id;
 }

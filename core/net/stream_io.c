@@ -27,10 +27,10 @@ void stream_end(struct stream *stream, parley_status status, const char *reason)
     return;
   stream->state = STREAM_OVER;
   stream->end_status = status;
-  if (reason != stream->end_reason) /* a failed attempt has left its word there */
-    snprintf(stream->end_reason, sizeof(stream->end_reason), "%s", reason);
-  if (stream->dns_id != 0)
-    dns_cancel(stream->owner->dns, stream->dns_id);
+  snprintf(stream->end_reason, sizeof(stream->end_reason), "%s", reason);
+  if (stream->ask_id != 0)
+    stream->owner->connector->cancel(stream->owner->connector, stream->ask_id);
+  stream->ask_id = 0;
   if (stream->io_open) {
     stream->io_open = false;
     uv_close(&stream->io.handle, io_on_closed);
@@ -350,12 +350,10 @@ void stream_on_tick(struct stream *stream, int64_t now_ms)
     stream_end(stream, PARLEY_TIMEOUT, "what was written did not leave in time");
     return;
   }
-  if (stream->state == STREAM_NAMING || stream->state == STREAM_CONNECTING) {
-    stream_connect_on_tick(stream, now_ms);
-    return;
-  }
   if (now_ms >= stream->deadline_ms)
-    stream_end(stream, PARLEY_TIMEOUT, "the TLS handshake took too long");
+    stream_end(stream, PARLEY_TIMEOUT,
+               stream->state == STREAM_CONNECTING ? "timeout: not connected in time"
+                                                  : "the TLS handshake took too long");
   else if (stream->state == STREAM_OPEN && stream->set.idle_ms > 0 && now_ms - stream->moved_ms >= stream->set.idle_ms)
     stream_end(stream, PARLEY_TIMEOUT, "nothing moved for idle_ms");
 }

@@ -1,19 +1,12 @@
-/* Listening on TCP and unix sockets, accepting, and handing a listening socket on to an heir. */
+/* A listener: the socket that is asked for, and the streams that are accepted on it. */
 #include "core/base/alloc.h"
-#include "core/base/env.h"
 #include "core/base/text.h"
 #include "stream_in.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-/* --- Accepting -------------------------------------------------------------------------------- */
+/* --- Accepting ------------------------------------------------------------------------------- */
 static void refused_on_closed(uv_handle_t *handle)
 {
   struct stream *stream = handle->data;
@@ -79,7 +72,7 @@ static void listener_on_connection(uv_stream_t *io, int status)
   stream->io.handle.data = stream;
   stream->io_open = true;
   stream->pending = 1;
-  if (uv_accept(io, &stream->io.stream) != 0 || owner->count > STREAM_OPEN_MAX) {
+  if (uv_accept(io, &stream->io.stream) != 0 || owner->n_open > STREAM_OPEN_MAX) {
     accept_drop(stream);
     return;
   }
@@ -89,230 +82,8 @@ static void listener_on_connection(uv_stream_t *io, int status)
   accept_hand_over(listener, stream);
 }
 
-/* --- Binding ---------------------------------------------------------------------------------- */
-static parley_status errno_status(int err)
-{
-  if (err == EADDRINUSE)
-    return PARLEY_BUSY;
-  return err == EACCES || err == EPERM ? PARLEY_DENIED : PARLEY_INVALID;
-}
-
-/* A socket file that nobody listens on any more, of a daemon that was killed, may go. */
-static void unix_remove_stale(const struct sockaddr_un *at)
-{
-  struct stat about;
-  int fd;
-
-  if (lstat(at->sun_path, &about) != 0 || !S_ISSOCK(about.st_mode))
-    return;
-  fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 && errno == ECONNREFUSED)
-    unlink(at->sun_path);
-  if (fd >= 0)
-    close(fd);
-}
-
-static int unix_open(const char *path, int *ret_fd)
-{
-  struct sockaddr_un at = {.sun_family = AF_UNIX};
-  int fd, err;
-
-  if (strlen(path) >= sizeof(at.sun_path) || path[0] != '/')
-    return EINVAL;
-  memcpy(at.sun_path, path, strlen(path) + 1);
-  unix_remove_stale(&at);
-  fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0)
-    return errno;
-  if (bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0) {
-    err = errno;
-    close(fd);
-    return err;
-  }
-  *ret_fd = fd;
-  return 0;
-}
-
-static int tcp_open(const struct net_address *at, int *ret_fd)
-{
-  int fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, err;
-
-  if (fd < 0)
-    return errno;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(fd, &at->any, net_address_size(at)) != 0) {
-    err = errno;
-    close(fd);
-    return err;
-  }
-  *ret_fd = fd;
-  return 0;
-}
-
-/* The socket of the older instance's listener on the same address, shared. */
-static int heir_open(struct stream_listener *listener, struct streams *heir_of, int *ret_fd)
-{
-  for (struct list *node = heir_of->listeners.next; node != &heir_of->listeners; node = node->next) {
-    struct stream_listener *old = LIST_ITEM(node, struct stream_listener, node);
-    uv_os_fd_t fd;
-
-    if (!old->io_open || strcmp(old->address, listener->address) != 0 || uv_fileno(&old->io.handle, &fd) != 0)
-      continue;
-    *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (*ret_fd < 0)
-      return errno;
-    old->inherited = true;
-    return 0;
-  }
-  return ENOENT;
-}
-
-static parley_status fd_open(struct stream_listener *listener, struct streams *heir_of, int *ret_fd)
-{
-  struct net_address at;
-  int err = heir_of != NULL ? heir_open(listener, heir_of, ret_fd) : ENOENT;
-
-  if (err == 0)
-    return PARLEY_OK;
-  if (listener->is_unix)
-    err = unix_open(listener->address + 5, ret_fd);
-  else if (net_address_port_parse(parley_text_of(listener->address), &at))
-    err = tcp_open(&at, ret_fd);
-  else
-    err = EINVAL;
-  if (err == 0)
-    return PARLEY_OK;
-  snprintf(listener->why, sizeof(listener->why), "%s: %s", listener->address, uv_strerror(-err));
-  return errno_status(err);
-}
-
-static void bound_at_fill(struct stream_listener *listener)
-{
-  struct sockaddr_storage at;
-  struct net_address address;
-  int len = sizeof(at);
-  char text[NET_ADDRESS_TEXT_MAX];
-
-  snprintf(listener->bound_at, sizeof(listener->bound_at), "%s", listener->address);
-  if (listener->is_unix || uv_tcp_getsockname(&listener->io.tcp, (struct sockaddr *)&at, &len) != 0)
-    return;
-  if (net_address_of((struct sockaddr *)&at, &address)) {
-    net_address_format(&address, true, text);
-    snprintf(listener->bound_at, sizeof(listener->bound_at), "%s", text);
-  }
-}
-
-static parley_status listener_open(struct stream_listener *listener, struct streams *heir_of)
-{
-  struct streams *owner = listener->owner;
-  int fd = -1, err;
-  parley_status st = fd_open(listener, heir_of, &fd);
-
-  if (st != PARLEY_OK)
-    return st;
-  if (listener->is_unix) {
-    uv_pipe_init(owner->loop, &listener->io.pipe, 0);
-    err = uv_pipe_open(&listener->io.pipe, fd);
-  } else {
-    uv_tcp_init(owner->loop, &listener->io.tcp);
-    err = uv_tcp_open(&listener->io.tcp, fd);
-  }
-  listener->io.handle.data = listener;
-  listener->io_open = true;
-  if (err != 0)
-    close(fd);
-  else
-    err = uv_listen(&listener->io.stream, (int)listener->set.backlog, listener_on_connection);
-  if (err == 0) {
-    bound_at_fill(listener);
-    return PARLEY_OK;
-  }
-  snprintf(listener->why, sizeof(listener->why), "%s: %s", listener->address, uv_strerror(err));
-  return errno_status(-err);
-}
-
-static parley_status listener_prepare(struct stream_listener *listener, const parley_endpoint *endpoint)
-{
-  struct buf why = BUF_INIT(sizeof(listener->why) - 1);
-  parley_status st = PARLEY_OK;
-
-  if (endpoint->address.len >= sizeof(listener->address) || endpoint->address.len == 0)
-    return PARLEY_INVALID;
-  memcpy(listener->address, endpoint->address.at, endpoint->address.len);
-  listener->is_unix = text_starts(endpoint->address, "unix:");
-  if (endpoint->tls != NULL)
-    st = stream_tls_context(listener->owner, endpoint->tls, true, &listener->context, &why);
-  if (st != PARLEY_OK)
-    snprintf(listener->why, sizeof(listener->why), "%s", why.len > 0 ? why.at : "tls");
-  buf_done(&why);
-  return st;
-}
-
-uint64_t stream_listen(struct streams *owner, const parley_endpoint *endpoint, const parley_stream_events *events,
-                       parley_accepted *accepted, parley_done *bound, void *arg, struct streams *heir_of)
-{
-  struct stream_listener *listener = xcalloc(1, sizeof(*listener));
-
-  listener->kind = STREAM_KIND_LISTENER;
-  listener->owner = owner;
-  listener->id = ++owner->last_id;
-  listener->events = events;
-  listener->accepted = accepted;
-  listener->bound = bound;
-  listener->arg = arg;
-  listener->set = stream_settings_of(endpoint);
-  list_push(&owner->listeners, &listener->node);
-  map_put(&owner->by_id, listener->id, listener);
-  owner->count++;
-  listener->status = listener_prepare(listener, endpoint);
-  if (listener->status == PARLEY_OK)
-    listener->status = listener_open(listener, heir_of);
-  stream_soon(owner); /* bound() comes on the next turn */
-  return listener->id;
-}
-
-/* --- Ending ----------------------------------------------------------------------------------- */
-void stream_listener_free(struct stream_listener *listener)
-{
-  struct streams *owner = listener->owner;
-
-  tls_context_unref(&listener->context);
-  free(listener);
-  owner->count--;
-  streams_free_maybe(owner);
-}
-
-static void listener_on_closed(uv_handle_t *handle)
-{
-  struct stream_listener *listener = handle->data;
-
-  stream_listener_tell(listener); /* in case it was cancelled before it was told */
-  stream_listener_free(listener);
-}
-
-void stream_listener_close(struct stream_listener *listener)
-{
-  if (listener->over)
-    return;
-  listener->over = true;
-  list_remove(&listener->node);
-  map_take(&listener->owner->by_id, listener->id);
-  if (!listener->told && listener->status == PARLEY_OK) {
-    listener->status = PARLEY_CANCELLED;
-    snprintf(listener->why, sizeof(listener->why), "cancelled");
-  }
-  if (listener->is_unix && listener->io_open && !listener->inherited)
-    unlink(listener->address + 5);
-  if (listener->io_open) {
-    listener->io_open = false;
-    uv_close(&listener->io.handle, listener_on_closed);
-    return;
-  }
-  list_push(&listener->owner->ended, &listener->node); /* nothing to close: the next turn frees it */
-  stream_soon(listener->owner);
-}
-
-void stream_listener_tell(struct stream_listener *listener)
+/* --- Told, and freed ------------------------------------------------------------------------- */
+static void listener_tell(struct stream_listener *listener)
 {
   parley_result result = {.size = sizeof(result), .status = listener->status};
 
@@ -325,4 +96,143 @@ void stream_listener_tell(struct stream_listener *listener)
     result.reason = parley_text_of(listener->why);
   if (listener->bound != NULL)
     listener->bound(&result, listener->arg);
+}
+
+/* Something pending has ended. */
+static void listener_settled(struct stream_listener *listener)
+{
+  struct streams *owner = listener->owner;
+
+  if (listener->pending > 0 || !listener->over)
+    return;
+  list_remove(&listener->due.node);
+  listener_tell(listener); /* in case it ended before it was told */
+  tls_context_unref(&listener->context);
+  free(listener);
+  owner->n_open--;
+  streams_free_maybe(owner);
+}
+
+static void listener_on_due(struct stream_due *due)
+{
+  listener_settled(LIST_ITEM(due, struct stream_listener, due));
+}
+
+static void listener_on_closed(uv_handle_t *handle)
+{
+  struct stream_listener *listener = handle->data;
+
+  listener->pending--;
+  listener_settled(listener);
+}
+
+void stream_listener_close(struct stream_listener *listener)
+{
+  const struct stream_connector *connector = listener->owner->connector;
+
+  if (listener->over)
+    return;
+  listener->over = true;
+  list_remove(&listener->node);
+  map_take(&listener->owner->by_id, listener->id);
+  if (!listener->told && listener->status == PARLEY_OK) {
+    listener->status = PARLEY_CANCELLED;
+    snprintf(listener->why, sizeof(listener->why), "cancelled");
+  }
+  if (listener->io_open)
+    uv_close(&listener->io.handle, listener_on_closed);
+  listener->io_open = false;
+  if (listener->ask_id != 0)
+    connector->cancel(connector, listener->ask_id);
+  listener->ask_id = 0;
+  if (listener->pending == 0)
+    stream_due_add(listener->owner, &listener->due, listener_on_due);
+}
+
+/* --- The socket ------------------------------------------------------------------------------ */
+static void listener_fail(struct stream_listener *listener, parley_status status, parley_text why)
+{
+  listener->status = status;
+  snprintf(listener->why, sizeof(listener->why), "%.*s", TEXT_ARG(why));
+  stream_listener_close(listener); /* which tells */
+}
+
+static void socket_adopt(struct stream_listener *listener, const struct stream_socket *socket)
+{
+  int err = stream_io_open(&listener->io, listener->owner->loop, socket->fd, &listener->is_unix);
+
+  listener->io.handle.data = listener;
+  listener->io_open = true;
+  listener->pending++;
+  if (err == 0) /* it listens already: this names who accepts */
+    err = uv_listen(&listener->io.stream, (int)listener->set.backlog, listener_on_connection);
+  if (err != 0) {
+    listener_fail(listener, PARLEY_FAILED, parley_text_of(uv_strerror(err)));
+    return;
+  }
+  snprintf(listener->bound_at, sizeof(listener->bound_at), "%.*s", TEXT_ARG(socket->address));
+  listener_tell(listener);
+}
+
+static void listener_on_socket(const struct stream_socket *socket, void *arg)
+{
+  struct stream_listener *listener = arg;
+
+  listener->pending--;
+  if (!listener->over && socket->status == PARLEY_OK && socket->fd >= 0) {
+    socket_adopt(listener, socket);
+    return;
+  }
+  if (socket->fd >= 0) /* too late: nobody wants it any more */
+    close(socket->fd);
+  if (listener->over) {
+    listener_settled(listener);
+    return;
+  }
+  if (socket->status != PARLEY_OK)
+    listener->ask_id = 0; /* nothing to cancel */
+  listener_fail(listener, socket->status == PARLEY_OK ? PARLEY_FAILED : socket->status, socket->reason);
+}
+
+static bool listener_prepare(struct stream_listener *listener, const parley_endpoint *endpoint)
+{
+  struct buf why = BUF_INIT(sizeof(listener->why) - 1);
+  parley_status st = PARLEY_OK;
+
+  if (listener->owner->n_open > STREAM_OPEN_MAX) {
+    st = PARLEY_BUSY;
+    buf_str(&why, "busy: too many streams");
+  } else if (endpoint->tls != NULL) {
+    st = stream_tls_context(listener->owner, endpoint->tls, true, &listener->context, &why);
+  }
+  if (st != PARLEY_OK)
+    listener_fail(listener, st, why.len > 0 ? buf_as_text(&why) : PARLEY_LIT("tls"));
+  buf_done(&why);
+  return st == PARLEY_OK;
+}
+
+uint64_t stream_listen(struct streams *owner, const parley_endpoint *endpoint, const parley_stream_events *events,
+                       parley_accepted *accepted, parley_done *bound, void *arg)
+{
+  const struct stream_connector *connector = owner->connector;
+  struct stream_listener *listener = xcalloc(1, sizeof(*listener));
+
+  listener->kind = STREAM_KIND_LISTENER;
+  listener->owner = owner;
+  listener->id = ++owner->last_id;
+  listener->events = events;
+  listener->accepted = accepted;
+  listener->bound = bound;
+  listener->arg = arg;
+  listener->set = stream_settings_of(endpoint);
+  list_init(&listener->due.node);
+  list_push(&owner->listeners, &listener->node);
+  map_put(&owner->by_id, listener->id, listener);
+  owner->n_open++;
+  if (listener_prepare(listener, endpoint)) {
+    listener->pending++;
+    listener->ask_id =
+        connector->listen(connector, endpoint->address, listener->set.backlog, listener_on_socket, listener);
+  }
+  return listener->id;
 }

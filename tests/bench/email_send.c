@@ -256,7 +256,7 @@ static void net_start(struct bench *bench)
   if (dns_new(bench->loop, &env_system, NULL, &bench->dns) != PARLEY_OK ||
       egress_new(loopback, 2, NULL, 0, &bench->egress, &bad) != PARLEY_OK)
     exit(1);
-  bench->streams = streams_new(bench->loop, &env_system, bench->dns, bench->egress);
+  bench->streams = streams_new(bench->loop, &env_system, bench->dns, bench->egress, NULL);
   for (size_t i = 0; i < TIMERS_MAX; i++)
     uv_timer_init(bench->loop, &bench->timers[i].timer);
 }

@@ -1,193 +1,7 @@
-#include "core/base/buf.h"
-#include "core/base/env.h"
-#include "core/base/text.h"
-#include "core/net/stream.h"
-#include "net_cert.h"
-#include "net_peer.h"
-#include <stdio.h>
+/* What parley.stream/1 promises, once with sockets of the streams' own and once with sockets that another owner makes,
+ * as over the process border. */
+#include "net_stream_bed.h"
 #include <sys/stat.h>
-
-/* One end of a stream, and what it has seen. */
-struct end {
-  struct bed *bed;
-  uint64_t id;
-  struct buf got;   /* used bytes */
-  char offered[64]; /* the last offer, cut */
-  size_t use;       /* 0: all; else at most this much a call */
-  bool use_nothing, open, closed, tls_after, tls_server;
-  int n_opened, n_data, n_writable, n_closed;
-  uint32_t secured;
-  parley_status status;
-  char reason[200], subject[64], version[32];
-  uint64_t unused;
-};
-
-struct bed {
-  uv_loop_t loop;
-  struct env_fake env;
-  struct dns *dns;
-  struct egress *egress;
-  struct streams *streams;
-  struct end near, far; /* connected, accepted */
-  struct end *next_accepted;
-  uint64_t listener;
-  char bound_at[200], bound_why[300];
-  int n_bound;
-  bool bound, done, dns_done;
-  parley_status bound_status;
-  struct net_cert cert;
-  parley_tls server_tls, client_tls;
-};
-
-static void on_opened(const parley_peer *peer, void *arg)
-{
-  struct end *end = arg;
-
-  end->open = true;
-  end->n_opened++;
-  end->secured = peer->secured;
-  snprintf(end->subject, sizeof(end->subject), "%.*s", TEXT_ARG(peer->tls_subject));
-  snprintf(end->version, sizeof(end->version), "%.*s", TEXT_ARG(peer->tls_version));
-}
-
-static size_t on_data(parley_bytes bytes, void *arg)
-{
-  struct end *end = arg;
-  size_t used = end->use_nothing ? 0 : end->use > 0 && end->use < bytes.len ? end->use : bytes.len;
-
-  end->n_data++;
-  snprintf(end->offered, sizeof(end->offered), "%.*s", (int)(bytes.len < 60 ? bytes.len : 60), bytes.at);
-  buf_add(&end->got, bytes.at, used);
-  if (end->tls_after && text_find(bytes, '!') < bytes.len) { /* '!' is this protocol's STARTTLS */
-    size_t line = text_find(bytes, '!') + 1;
-
-    end->tls_after = false;
-    if (end->tls_server)
-      stream_write(end->bed->streams, end->id, PARLEY_LIT("!"));
-    stream_secure(end->bed->streams, end->id, end->tls_server ? &end->bed->server_tls : &end->bed->client_tls,
-                  end->tls_server, end->unused ? end->unused : 0);
-    used = line;
-  }
-  return used;
-}
-
-static void on_writable(void *arg)
-{
-  ((struct end *)arg)->n_writable++;
-}
-
-static void on_closed(const parley_result *result, void *arg)
-{
-  struct end *end = arg;
-
-  end->closed = true;
-  end->n_closed++;
-  end->status = result->status;
-  snprintf(end->reason, sizeof(end->reason), "%.*s", TEXT_ARG(result->reason));
-}
-
-static const parley_stream_events events = {
-    .size = sizeof(events), .opened = on_opened, .data = on_data, .writable = on_writable, .closed = on_closed};
-
-static void *on_accepted(uint64_t stream, const parley_peer *peer, void *arg)
-{
-  struct bed *bed = arg;
-  struct end *end = bed->next_accepted;
-
-  (void)peer;
-  if (end != NULL)
-    end->id = stream;
-  return end;
-}
-
-static void on_bound(const parley_result *result, void *arg)
-{
-  struct bed *bed = arg;
-
-  bed->bound = true;
-  bed->n_bound++;
-  bed->bound_status = result->status;
-  snprintf(bed->bound_at, sizeof(bed->bound_at), "%.*s", TEXT_ARG(result->value));
-  snprintf(bed->bound_why, sizeof(bed->bound_why), "%.*s", TEXT_ARG(result->reason));
-}
-
-static void bed_open(struct bed *bed)
-{
-  static const parley_text allow[] = {PARLEY_LIT("127.0.0.0/8"), PARLEY_LIT("::1")};
-  parley_text bad;
-
-  memset(bed, 0, sizeof(*bed));
-  ck_assert_int_eq(uv_loop_init(&bed->loop), 0);
-  env_fake_init(&bed->env, 1);
-  ck_assert_int_eq(dns_new(&bed->loop, &bed->env.env, "127.0.0.1:1", &bed->dns), PARLEY_OK);
-  ck_assert_int_eq(egress_new(allow, 2, NULL, 0, &bed->egress, &bad), PARLEY_OK);
-  bed->streams = streams_new(&bed->loop, &bed->env.env, bed->dns, bed->egress);
-  bed->near.bed = bed->far.bed = bed;
-  bed->next_accepted = &bed->far;
-  net_cert_make(&bed->cert, "DNS:localhost,IP:127.0.0.1", 2);
-  bed->server_tls = (parley_tls){
-      .size = sizeof(parley_tls), .cert_pem = parley_text_of(bed->cert.cert), .key_pem = parley_text_of(bed->cert.key)};
-  bed->client_tls = (parley_tls){.size = sizeof(parley_tls), .ca_pem = parley_text_of(bed->cert.cert)};
-}
-
-static void listen_at(struct bed *bed, parley_endpoint endpoint)
-{
-  endpoint.size = sizeof(endpoint);
-  bed->bound = false;
-  bed->listener = stream_listen(bed->streams, &endpoint, &events, on_accepted, on_bound, bed, NULL);
-  ck_assert(!bed->bound);
-  peer_until(&bed->loop, &bed->bound);
-}
-
-static void connect_to(struct bed *bed, parley_endpoint endpoint)
-{
-  endpoint.size = sizeof(endpoint);
-  if (endpoint.address.len == 0)
-    endpoint.address = parley_text_of(bed->bound_at);
-  bed->near.id = stream_connect(bed->streams, &endpoint, &events, &bed->near);
-  ck_assert(!bed->near.open && !bed->near.closed);
-}
-
-/* Listens and connects, each with its endpoint's settings. */
-static void join(struct bed *bed, parley_endpoint server, parley_endpoint client)
-{
-  if (server.address.len == 0)
-    server.address = PARLEY_LIT("127.0.0.1:0");
-  listen_at(bed, server);
-  ck_assert_msg(bed->bound_status == PARLEY_OK, "%s", bed->bound_why);
-  connect_to(bed, client);
-  peer_until(&bed->loop, &bed->near.open);
-  peer_until(&bed->loop, &bed->far.open);
-}
-
-static void until_got(struct bed *bed, struct end *end, size_t len)
-{
-  uint64_t deadline = peer_deadline();
-
-  while (end->got.len < len && !peer_late(deadline) && !end->closed)
-    peer_turn(&bed->loop, -1, 0, 10);
-  ck_assert_msg(end->got.len >= len, "%zu of %zu: %s", end->got.len, len, end->reason);
-}
-
-static void say(struct end *end, const char *text)
-{
-  stream_write(end->bed->streams, end->id, parley_text_of(text));
-}
-
-static void bed_close(struct bed *bed)
-{
-  if (bed->streams != NULL)
-    streams_close(&bed->streams, peer_flag, &bed->done);
-  peer_until(&bed->loop, &bed->done);
-  dns_close(&bed->dns, peer_flag, &bed->dns_done);
-  peer_until(&bed->loop, &bed->dns_done);
-  egress_free(&bed->egress);
-  ck_assert_int_le(bed->near.n_closed, 1);
-  ck_assert_int_le(bed->far.n_closed, 1);
-  buf_done(&bed->near.got);
-  buf_done(&bed->far.got);
-  peer_loop_end(&bed->loop);
-}
 
 START_TEST(bytes_go_both_ways_and_the_end_comes_once)
 {
@@ -497,8 +311,8 @@ START_TEST(a_handshake_that_does_not_come_times_out)
   env_fake_step(&bed.env, 701);
   peer_until(&bed.loop, &bed.near.closed);
   ck_assert_int_eq(bed.near.status, PARLEY_TIMEOUT);
-  close(listener);
   bed_close(&bed);
+  close(listener);
 }
 END_TEST
 
@@ -562,7 +376,7 @@ START_TEST(a_listener_that_is_cancelled_takes_nobody_more)
   ck_assert_int_eq(bed.n_bound, 1);
   bed.near.open = false;
   stream_listen(bed.streams, &(parley_endpoint){.size = sizeof(parley_endpoint), .address = PARLEY_LIT("127.0.0.1:0")},
-                &events, on_accepted, on_bound, &bed, NULL);
+                &events, on_accepted, on_bound, &bed);
   stream_cancel(bed.streams, bed.far.id + 100);
   bed_close(&bed); /* a listener not yet told is told CANCELLED */
   ck_assert_int_eq(bed.n_bound, 2);
@@ -583,20 +397,6 @@ START_TEST(a_refused_connection_is_closed_without_a_word)
   bed_close(&bed);
 }
 END_TEST
-
-static int unix_connect(const char *path)
-{
-  struct sockaddr_un {
-    sa_family_t family;
-    char path[108];
-  } at = {.family = AF_UNIX};
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  snprintf(at.path, sizeof(at.path), "%s", path);
-  ck_assert_int_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-  fcntl(fd, F_SETFL, O_NONBLOCK);
-  return fd;
-}
 
 START_TEST(unix_sockets_are_listened_on_and_stale_ones_taken_over)
 {
@@ -637,36 +437,6 @@ START_TEST(unix_sockets_are_listened_on_and_stale_ones_taken_over)
 }
 END_TEST
 
-START_TEST(an_heir_takes_a_listening_socket_over_without_a_gap)
-{
-  struct bed bed;
-  struct streams *older;
-  parley_endpoint endpoint = {.size = sizeof(endpoint)};
-  bool older_done = false;
-  char address[200];
-  int fd;
-
-  bed_open(&bed);
-  listen_at(&bed, (parley_endpoint){.address = PARLEY_LIT("127.0.0.1:0")});
-  stream_cancel(bed.streams, bed.listener);
-  memcpy(address, bed.bound_at, sizeof(address));
-  endpoint.address = parley_text_of(address);
-  listen_at(&bed, endpoint);
-  older = bed.streams;
-  bed.streams = streams_new(&bed.loop, &bed.env.env, bed.dns, bed.egress);
-  bed.bound = false;
-  stream_listen(bed.streams, &endpoint, &events, on_accepted, on_bound, &bed, older);
-  peer_until(&bed.loop, &bed.bound);
-  ck_assert_msg(bed.bound_status == PARLEY_OK, "%s", bed.bound_why);
-  fd = peer_connect((uint16_t)atoi(strrchr(address, ':') + 1)); /* waits in the shared backlog */
-  streams_close(&older, peer_flag, &older_done);
-  peer_until(&bed.loop, &bed.far.open);
-  close(fd);
-  peer_until(&bed.loop, &older_done);
-  bed_close(&bed);
-}
-END_TEST
-
 START_TEST(closing_the_owner_tells_everyone)
 {
   struct bed bed;
@@ -687,11 +457,21 @@ START_TEST(closing_the_owner_tells_everyone)
 }
 END_TEST
 
-int main(void)
+static void own(void)
 {
-  Suite *suite = suite_create("net: streams");
-  TCase *tcase = tcase_create("all");
+  bed_border = false;
+}
 
+static void border(void)
+{
+  bed_border = true;
+}
+
+static TCase *all(const char *name, void (*how)(void))
+{
+  TCase *tcase = tcase_create(name);
+
+  tcase_add_checked_fixture(tcase, how, NULL);
   tcase_set_timeout(tcase, 30);
   tcase_add_test(tcase, bytes_go_both_ways_and_the_end_comes_once);
   tcase_add_test(tcase, what_is_not_used_stays_and_comes_again_with_more);
@@ -715,8 +495,15 @@ int main(void)
   tcase_add_test(tcase, a_listener_that_is_cancelled_takes_nobody_more);
   tcase_add_test(tcase, a_refused_connection_is_closed_without_a_word);
   tcase_add_test(tcase, unix_sockets_are_listened_on_and_stale_ones_taken_over);
-  tcase_add_test(tcase, an_heir_takes_a_listening_socket_over_without_a_gap);
   tcase_add_test(tcase, closing_the_owner_tells_everyone);
-  suite_add_tcase(suite, tcase);
+  return tcase;
+}
+
+int main(void)
+{
+  Suite *suite = suite_create("net: streams");
+
+  suite_add_tcase(suite, all("own sockets", own));
+  suite_add_tcase(suite, all("sockets over a border", border));
   return peer_main(suite);
 }
