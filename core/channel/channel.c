@@ -337,7 +337,8 @@ static void channel_handles_open(struct channel *channel)
   uv_unref((uv_handle_t *)&channel->sweep);
   uv_unref((uv_handle_t *)&channel->async);
   channel->open_handles = 3; /* with the streams */
-  channel->streams = streams_new(channel->shared.loop, channel->shared.env, channel->shared.dns, channel->shared.egress, NULL);
+  channel->streams = streams_new(channel->shared.loop, channel->shared.env, channel->shared.dns, channel->shared.egress,
+                                 channel->shared.connector);
   uv_mutex_init(&channel->mutex);
   channel->posted_end = &channel->posted;
 }
@@ -393,7 +394,7 @@ static void channel_dropped(void *arg)
 }
 
 static struct channel *channel_alloc(const struct channel_shared *shared, const struct channel_owner *owner, parley_text name,
-                                     struct plugin *plugin)
+                                     struct plugin *plugin, struct channel *older)
 {
   struct channel *channel = xcalloc(1, sizeof *channel);
 
@@ -408,6 +409,8 @@ static struct channel *channel_alloc(const struct channel_shared *shared, const 
   list_init(&channel->waiting);
   list_init(&channel->deferred);
   channel_handles_open(channel);
+  if (older != NULL && older->streams != NULL)
+    streams_inherit(channel->streams, older->streams);
   host_init(channel);
   return channel;
 }
@@ -421,9 +424,10 @@ static void channel_say_unmade(const struct channel *channel, const struct conf 
 }
 
 parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
-                          const struct conf_channel *wanted, struct plugin *plugin, struct channel **ret, struct buf *reterr_why)
+                          const struct conf_channel *wanted, struct plugin *plugin, struct channel *older, struct channel **ret,
+                          struct buf *reterr_why)
 {
-  struct channel *channel = channel_alloc(shared, owner, wanted->name, plugin);
+  struct channel *channel = channel_alloc(shared, owner, wanted->name, plugin, older);
   struct buf where = BUF_INIT(256);
   parley_status st;
 
@@ -447,7 +451,7 @@ parley_status channel_new(const struct channel_shared *shared, const struct chan
 parley_status channel_new_with(const struct channel_shared *shared, const struct channel_owner *owner, const char *name,
                                uint32_t in_flight, const parley_value *options, struct plugin *plugin, struct channel **ret)
 {
-  struct channel *channel = channel_alloc(shared, owner, parley_text_of(name), plugin);
+  struct channel *channel = channel_alloc(shared, owner, parley_text_of(name), plugin, NULL);
 
   channel->in_flight_conf = in_flight;
   channel->options = options;

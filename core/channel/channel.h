@@ -69,13 +69,17 @@ struct channel_shared {
   struct http_client *http;
   struct dns *dns;
   const struct egress *egress;
+  const struct stream_connector *connector; /* NULL: sockets of our own */
   parley_text public_url, version;
 };
 extern const char *const channel_extensions[]; /* what the host offers; ends with NULL: for plugin_load() */
 /* Makes the instance (plugin->create); nothing runs yet. PARLEY_INVALID: *reterr_why says which option and why. In a process of its
- * own channel_making() is GOING until owner.progress(); BROKE: channel_cause() says why. */
+ * own channel_making() is GOING until owner.progress(); BROKE: channel_cause() says why.
+ * older: NULL, or the running instance of the same channel, borrowed for the call: the addresses it listens on go over to this
+ * one, which has STREAM_HEIR_MS to listen there, whether the older one still runs by then or not. */
 parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
-                          const struct conf_channel *wanted, struct plugin *plugin, struct channel **ret, struct buf *reterr_why);
+                          const struct conf_channel *wanted, struct plugin *plugin, struct channel *older, struct channel **ret,
+                          struct buf *reterr_why);
 /* The same with options that are read already, borrowed until closed(): in parley-plugin-host. */
 parley_status channel_new_with(const struct channel_shared *shared, const struct channel_owner *owner, const char *name,
                                uint32_t in_flight, const parley_value *options, struct plugin *plugin, struct channel **ret);

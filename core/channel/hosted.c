@@ -118,6 +118,8 @@ static void hosted_create(struct hosted *hosted, const struct frame *frame)
   hosted->log.level = (uint32_t)words->amount;
   shared.public_url = words->two;
   shared.version = words->three;
+  hosted->connector = hosted_connector(hosted);
+  shared.connector = &hosted->connector;
   owner.arg = hosted;
   st = channel_new_with(&shared, &owner, words->one.at, words->number, words->options, hosted->plugin, &hosted->channel);
   made = hosted->channel;

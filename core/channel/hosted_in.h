@@ -22,6 +22,7 @@ struct hosted {
   struct list waiting;         /* those that the plugin did not take yet */
   bool offering;
   struct map calls;            /* id -> struct hosted_call */
+  struct stream_connector connector;
   struct map sockets;          /* id -> struct hosted_socket: asked for by DIAL or LISTEN */
   uint64_t misbehaved;
   bool draining, over;
@@ -47,5 +48,6 @@ void hosted_settled(struct channel *channel, uint64_t token, const parley_outcom
 void hosted_offer_again(struct channel *channel, void *arg);
 void hosted_give_back(struct hosted *hosted); /* what the plugin never took: not out */
 /* hosted_socket.c */
+struct stream_connector hosted_connector(struct hosted *hosted);
 void hosted_on_socket(struct hosted *hosted, uint64_t id, const struct frame_words *words);
 #endif

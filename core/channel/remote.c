@@ -33,6 +33,7 @@ static void remote_free_maybe(struct parley_channel *remote)
     return;
   map_done(&remote->calls);
   map_done(&remote->uploads);
+  map_done(&remote->sockets);
   map_done(&remote->asks);
   buf_done(&remote->sandbox);
   buf_done(&remote->why);
@@ -119,6 +120,7 @@ static void remote_lost(struct parley_channel *remote, const char *why)
   if (remote->process_runs)
     uv_process_kill(&remote->process, SIGKILL);
   remote_calls_drop(remote);
+  remote_sockets_drop(remote);
   if (remote->stopped || remote->stop_done != NULL) {
     remote_stopped(remote);
     return;
@@ -526,7 +528,9 @@ static void remote_destroy(parley_channel *remote)
 {
   bool left_well = remote->stopped && remote->state != REMOTE_DEAD;
 
+  remote->generation++;
   remote_calls_drop(remote);
+  remote_sockets_drop(remote);
   remote->channel = NULL;
   remote->host = NULL;
   remote->state = REMOTE_DEAD;

@@ -16,6 +16,7 @@
 #define REMOTE_WELL_MS 60000      /* alive for so long: the pauses begin anew */
 #define REMOTE_LEAVE_MS 2000      /* for a process that was asked to go, then it is killed */
 #define REMOTE_WAITING_MAX ((size_t)8 << 20) /* bytes not yet taken by the process; above, nothing more is submitted */
+#define REMOTE_SOCKETS_MAX 2048   /* on their way, or listening */
 #define REMOTE_UPLOADS_MAX 64     /* ids that the process has named */
 
 /* The functions of a plugin with these facts; lists and texts are borrowed from the facts, which outlive it. offers: room for

@@ -27,6 +27,7 @@ struct parley_channel { /* as channel.c holds it */
   uint32_t generation;     /* one more with each process: an answer to an older one is dropped */
   struct map calls;        /* id -> struct remote_call */
   struct map uploads;      /* id -> struct remote_upload */
+  struct map sockets;      /* id -> struct remote_socket */
   struct map asks;         /* id -> struct remote_ask: ours, of the mailbox */
   uint64_t last_ask;
   struct arena *caps_arena;
@@ -56,7 +57,8 @@ void remote_calls_drop(struct parley_channel *remote);  /* the process has gone:
 /* remote_socket.c */
 void remote_dial(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
 void remote_listen(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
-bool remote_socket_cancel(struct parley_channel *remote, uint64_t id);
+bool remote_socket_cancel(struct parley_channel *remote, uint64_t id); /* false: no such socket */
+void remote_sockets_drop(struct parley_channel *remote);               /* the process has gone */
 /* remote.c: the process has answered. status: of create or start. */
 void remote_created(struct parley_channel *remote, const struct frame_words *words);
 void remote_started(struct parley_channel *remote, const struct frame_words *words);

@@ -112,10 +112,12 @@ parley_status channel_pair_make(struct daemon *daemon, struct conf *conf, const 
   struct channel_owner owner = daemon_channel_owner(daemon);
   struct conf_channel sink = {
       .name = wanted->name, .plugin = PARLEY_LIT("sink"), .line = wanted->line, .col = wanted->col};
-  parley_status st = channel_new(&shared, &owner, conf, wanted, plugin, &pair->channel, why);
+  const struct channel_pair *running = channel_set_find(&daemon->set, wanted->name);
+  struct channel_pair older = running != NULL ? *running : (struct channel_pair){0};
+  parley_status st = channel_new(&shared, &owner, conf, wanted, plugin, older.channel, &pair->channel, why);
 
   if (st == PARLEY_OK && daemon->sink != NULL)
-    st = channel_new(&shared, &owner, conf, &sink, daemon->sink, &pair->test_sink, why);
+    st = channel_new(&shared, &owner, conf, &sink, daemon->sink, older.test_sink, &pair->test_sink, why);
   return st;
 }
 

@@ -215,9 +215,9 @@ static inline void fixture_make_channels(struct api_fixture *f)
   for (int i = 0; i < 2; i++) {
     const struct conf_channel *wanted = conf_channel_find(f->conf, parley_text_of(i == 0 ? "mail" : "sms"));
 
-    ck_assert_msg(channel_new(&shared, &owner, f->conf, wanted, f->sink, &f->channels[i], &why) == PARLEY_OK, "%s",
+    ck_assert_msg(channel_new(&shared, &owner, f->conf, wanted, f->sink, NULL, &f->channels[i], &why) == PARLEY_OK, "%s",
                   why.at);
-    ck_assert_int_eq(channel_new(&shared, &owner, f->conf, wanted, f->sink, &f->sinks[i], &why), PARLEY_OK);
+    ck_assert_int_eq(channel_new(&shared, &owner, f->conf, wanted, f->sink, NULL, &f->sinks[i], &why), PARLEY_OK);
     ck_assert_int_eq(channel_start(f->channels[i], &why), PARLEY_OK);
     ck_assert_int_eq(channel_start(f->sinks[i], &why), PARLEY_OK);
     deliver_add_channel(f->deliver, f->channels[i], f->sinks[i], 0);
