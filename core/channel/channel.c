@@ -214,19 +214,27 @@ static parley_text settlement_text(const struct channel *channel, struct settlem
   return kept;
 }
 
-void channel_settle(struct channel *channel, uint64_t token, const parley_outcome *outcome)
+static struct settlement *settlement_new(uint64_t token, uint32_t result)
 {
   struct settlement *settlement = xcalloc(1, sizeof *settlement);
-  uint32_t n_ids = outcome->n_ids < SETTLE_IDS_MAX ? outcome->n_ids : SETTLE_IDS_MAX;
-  parley_text *ids;
 
   settlement->arena = arena_new();
   settlement->token = token;
   settlement->deferred.run = settlement_run;
-  settlement->outcome = (parley_outcome){.size = sizeof(parley_outcome), .retry_ms = outcome->retry_ms, .n_ids = n_ids};
-  settlement->outcome.result = outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_UNKNOWN
-                                   ? outcome->result
-                                   : PARLEY_OUTCOME_UNKNOWN;
+  settlement->outcome = (parley_outcome){.size = sizeof(parley_outcome), .result = result};
+  return settlement;
+}
+
+void channel_settle(struct channel *channel, uint64_t token, const parley_outcome *outcome)
+{
+  struct settlement *settlement = settlement_new(token, PARLEY_OUTCOME_UNKNOWN);
+  uint32_t n_ids = outcome->n_ids < SETTLE_IDS_MAX ? outcome->n_ids : SETTLE_IDS_MAX;
+  parley_text *ids;
+
+  settlement->outcome.retry_ms = outcome->retry_ms;
+  settlement->outcome.n_ids = n_ids;
+  if (outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_UNKNOWN)
+    settlement->outcome.result = outcome->result;
   ids = arena_alloc(settlement->arena, (n_ids ? n_ids : 1) * sizeof *ids);
   for (uint32_t i = 0; i < n_ids; i++)
     ids[i] = arena_text(settlement->arena, text_sub(outcome->ids[i], 0, SETTLE_TEXT_MAX));
@@ -240,7 +248,10 @@ void channel_settle(struct channel *channel, uint64_t token, const parley_outcom
 
 void channel_settle_died(struct channel *channel, uint64_t token)
 {
-  channel_settle(channel, token, PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_UNKNOWN, .code = PARLEY_LIT("plugin_died")));
+  struct settlement *settlement = settlement_new(token, CHANNEL_OUTCOME_DIED);
+
+  settlement->outcome.code = PARLEY_LIT("plugin_died");
+  channel_defer(channel, &settlement->deferred);
 }
 
 static void channel_settle_unknown(struct channel *channel, uint64_t token, const char *code)

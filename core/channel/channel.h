@@ -24,6 +24,10 @@ const char *channel_state_name(enum channel_state state);
 /* How far making or starting has come: at once for a plugin inside of this process, later for one in a process of its own. */
 enum channel_step { CHANNEL_IDLE = 0, CHANNEL_GOING, CHANNEL_DONE, CHANNEL_BROKE };
 
+/* A result of our own beside PARLEY_OUTCOME_*: as PARLEY_OUTCOME_UNKNOWN, and the process that held it died with it in
+ * hand. Comes with settled() only; never said by a plugin: channel_settle() clamps what plugins say. */
+enum { CHANNEL_OUTCOME_DIED = 0x40000001 };
+
 struct channel;
 /* What the floors above want to hear. All on the loop; texts end with the call. */
 struct channel_owner {
@@ -100,7 +104,8 @@ parley_text channel_remedy(const struct channel *channel);
 
 /* Free places right now: min(window(), in_flight) less what is open; 0 unless UP or DEGRADED. */
 uint32_t channel_free(const struct channel *channel);
-/* PARLEY_OK: taken, settled() follows within deadline_ms at the latest (then as UNKNOWN). The message lives until settled().
+/* PARLEY_OK: taken, settled() follows within deadline_ms at the latest (then as UNKNOWN; as DIED when the plugin's
+ * process dies). The message lives until settled().
  * PARLEY_BUSY: not taken. Anything else: PARLEY_RETRY. Tokens are the caller's, never 0, never reused. */
 parley_status channel_submit(struct channel *channel, uint64_t token, const parley_message *message, uint32_t deadline_ms);
 bool channel_can_query(const struct channel *channel);

@@ -110,12 +110,14 @@ void channel_done(struct channel *channel, parley_done *done, void *arg, parley_
                   parley_text value, const char *reason);
 /* The same on a later turn of the loop. reason: static. */
 void channel_done_later(struct channel *channel, parley_done *done, void *arg, parley_status status, const char *reason);
+/* What a plugin says of a token: bounded, masked, clamped to the ABI's outcomes. */
 void channel_settle(struct channel *channel, uint64_t token, const parley_outcome *outcome);
 /* remote.c: create and start have ended in the plugin's process. */
 void channel_made(struct channel *channel, parley_status status);
 void channel_has_started(struct channel *channel, parley_status status);
 /* host.c: what came together of a metric since it was last said; n observations. */
 void channel_metric_add(struct channel *channel, const char *name, parley_text label, double amount, uint64_t n);
+/* An open token whose process has died: CHANNEL_OUTCOME_DIED, code "plugin_died". */
 void channel_settle_died(struct channel *channel, uint64_t token);
 void channel_call_over(struct channel *channel); /* one of host_calls has completed */
 void channel_misbehaved(struct channel *channel, const char *how);

@@ -29,10 +29,13 @@ parley_status deliver_probe(struct deliver *deliver, struct channel *channel, de
 bool probe_settled(struct deliver *deliver, uint64_t token, const parley_outcome *outcome)
 {
   struct probe *probe = map_take(&deliver->probes, token);
+  parley_outcome told = *outcome;
 
   if (probe == NULL)
     return false;
-  probe->done(outcome, probe->arg);
+  if (told.result == CHANNEL_OUTCOME_DIED)
+    told.result = PARLEY_OUTCOME_UNKNOWN; /* who asked knows the plugins' words only; the code says it */
+  probe->done(&told, probe->arg);
   free(probe);
   return true;
 }

@@ -98,6 +98,50 @@ START_TEST(a_secret_of_the_options_is_masked_wherever_a_plugin_says_it)
 }
 END_TEST
 
+static struct {
+  int count;
+  uint32_t result;
+  char code[32];
+} settled;
+
+static void note_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg)
+{
+  (void)channel, (void)token, (void)arg;
+  settled.count++;
+  settled.result = outcome->result;
+  snprintf(settled.code, sizeof settled.code, "%.*s", TEXT_ARG(outcome->code));
+}
+
+static parley_status keep_it(parley_channel *ch, uint64_t token, const parley_message *message)
+{
+  (void)ch, (void)token, (void)message;
+  return PARLEY_OK;
+}
+
+START_TEST(that_a_process_died_is_the_hosts_word_and_never_the_plugins)
+{
+  struct channel *channel = f.channels[0];
+  parley_plugin table = *channel->table;
+  const parley_plugin *was = channel->table;
+
+  table.submit = keep_it;
+  channel->table = &table;
+  channel->owner.settled = note_settled;
+  settled.count = 0;
+  for (uint64_t token = 1; token <= 2; token++)
+    ck_assert_int_eq(channel_submit(channel, token, NULL, 1000), PARLEY_OK);
+  channel->host.settle(&channel->host, 1, PARLEY_REF(parley_outcome, .result = CHANNEL_OUTCOME_DIED));
+  ck_assert(settled.count == 1 && settled.result == PARLEY_OUTCOME_UNKNOWN);
+  channel_settle_died(channel, 2);
+  ck_assert(settled.count == 2 && settled.result == CHANNEL_OUTCOME_DIED);
+  ck_assert_str_eq(settled.code, "plugin_died");
+  ck_assert(channel->counters.open == 0 && channel->counters.misbehaved == 0);
+  channel_settle_died(channel, 2); /* it settles once, like any */
+  ck_assert(settled.count == 2 && channel->counters.late == 1);
+  channel->table = was;
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("channel: host");
@@ -105,6 +149,7 @@ int main(void)
 
   tcase_add_checked_fixture(host, setup, teardown);
   tcase_add_test(host, uploads_are_bounded_and_each_that_ends_makes_room);
+  tcase_add_test(host, that_a_process_died_is_the_hosts_word_and_never_the_plugins);
   tcase_add_loop_test(pure, a_secret_of_the_options_is_masked_wherever_a_plugin_says_it, 0, COUNT_OF(masks));
   suite_add_tcase(suite, host);
   suite_add_tcase(suite, pure);
