@@ -209,18 +209,22 @@ static void turn_take_back(struct turn *turn)
     turn_queue(turn);
 }
 
-/* Nobody can know whether the provider has it. The token rises first: whoever held it isn't believed any more. */
+/* Nobody can know whether the provider has it. The token rises first: whoever held it isn't believed any more. What has
+ * killed its plugin's process too often is held whatever the policy. */
 static void turn_unknown(struct turn *turn)
 {
   struct delivery_facts *row = turn_row(turn);
   const struct step_facts *step = &turn->message->steps[row->step];
+  bool poison;
 
   row->token++;
   row->maybe_twice = true;
-  if (step->on_unknown == UNKNOWN_HOLD && turn_wants_more(turn)) {
+  row->deaths += turn->happened->died;
+  poison = turn->happened->died && row->deaths >= POISON_DEATHS;
+  if ((poison || step->on_unknown == UNKNOWN_HOLD) && turn_wants_more(turn)) {
     turn_set(turn, DELIVERY_UNKNOWN);
     row->held = true;
-    turn->out.reason = "unknown_outcome";
+    turn->out.reason = poison ? "poison" : "unknown_outcome";
   } else if (turn_ends(turn)) {
     return;
   } else if (turn_may_query(turn, row)) {
@@ -375,6 +379,8 @@ static void on_resolve(struct turn *turn)
     turn_set(turn, DELIVERY_FAILED); /* it may be out: no next step */
     turn->out.reason = "discarded";
   } else if (!turn_ends(turn)) {
+    if (turn_row(turn)->deaths >= POISON_DEATHS)
+      turn_row(turn)->deaths = 0; /* on the operator's word it is counted anew */
     turn_queue(turn);
   }
 }

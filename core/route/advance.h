@@ -29,11 +29,14 @@ bool message_state_final(enum message_state state); /* nothing more is sent: rea
  * REPLIED (the customer answered this message) changes no state: it reaches every `until`. */
 enum { FACT_SENT = 1, FACT_DELIVERED = 2, FACT_READ = 4, FACT_FAILED = 8, FACT_REPLIED = 16 };
 
+#define POISON_DEATHS 3 /* so often its plugin's process died with it in hand; then an operator must decide */
+
 struct delivery_facts { /* one begun delivery, as stored */
   uint32_t step, state, facts, attempt; /* state: enum delivery_state; facts: FACT_* */
   uint64_t token;
   bool held;           /* unknown, and an operator must decide */
   bool maybe_twice;    /* possible_duplicate */
+  uint32_t deaths;     /* how often the plugin's process died with it in hand; above 0 it is tried alone */
   int64_t handed_ms;   /* first hand-over; 0: none yet */
   int64_t started_ms;  /* when the step began; of a scheduled message its not_before */
   int64_t due_ms;      /* QUEUED: not before */
@@ -60,6 +63,7 @@ struct happened {
   enum happening what;
   size_t delivery;        /* index in deliveries; CANCEL, EXPIRE: all of them */
   uint32_t outcome;       /* PARLEY_OUTCOME_*; 0: taken back, it was not handed over after all */
+  bool died;              /* of OUTCOME, with UNKNOWN: the plugin's process died with it in hand */
   uint64_t token;         /* of OUTCOME; another than the delivery's: only a late success counts, on a queued one */
   uint32_t fact;          /* of RECEIPT */
   int64_t retry_at_ms;    /* not a success: when it is due again or asked about (the caller knows schedule and hint) */

@@ -249,6 +249,117 @@ START_TEST(an_orphan_is_unknown_with_its_token_raised_whatever_the_policy)
 }
 END_TEST
 
+/* --- Deaths of the plugin's process ------------------------------------------------------------------------------- */
+
+static const struct death_row {
+  const char *name;
+  enum on_unknown on_unknown;
+  bool can_query, cancelled, late; /* late: its time is over */
+  uint32_t outcome, had, deaths;
+  enum delivery_state state;
+  enum message_state message;
+  const char *reason;
+} death_rows[] = {
+    {"first, resend", UNKNOWN_RESEND, false, false, false, PARLEY_OUTCOME_UNKNOWN, 0, 1, DELIVERY_QUEUED,
+     MESSAGE_QUEUED, NULL},
+    {"second, resend", UNKNOWN_RESEND, false, false, false, PARLEY_OUTCOME_UNKNOWN, 1, 2, DELIVERY_QUEUED,
+     MESSAGE_QUEUED, NULL},
+    {"third, resend", UNKNOWN_RESEND, false, false, false, PARLEY_OUTCOME_UNKNOWN, 2, 3, DELIVERY_UNKNOWN, MESSAGE_HELD,
+     "poison"},
+    {"first, query", UNKNOWN_QUERY, true, false, false, PARLEY_OUTCOME_UNKNOWN, 0, 1, DELIVERY_UNKNOWN, MESSAGE_SENDING,
+     NULL},
+    {"third, query", UNKNOWN_QUERY, true, false, false, PARLEY_OUTCOME_UNKNOWN, 2, 3, DELIVERY_UNKNOWN, MESSAGE_HELD,
+     "poison"},
+    {"first, hold", UNKNOWN_HOLD, false, false, false, PARLEY_OUTCOME_UNKNOWN, 0, 1, DELIVERY_UNKNOWN, MESSAGE_HELD,
+     "unknown_outcome"},
+    {"third, hold", UNKNOWN_HOLD, false, false, false, PARLEY_OUTCOME_UNKNOWN, 2, 3, DELIVERY_UNKNOWN, MESSAGE_HELD,
+     "poison"},
+    {"third, cancelled", UNKNOWN_RESEND, false, true, false, PARLEY_OUTCOME_UNKNOWN, 2, 3, DELIVERY_CANCELLED,
+     MESSAGE_CANCELLED, NULL},
+    {"second, too late", UNKNOWN_RESEND, false, false, true, PARLEY_OUTCOME_UNKNOWN, 1, 2, DELIVERY_EXPIRED,
+     MESSAGE_EXPIRED, "expired"},
+    {"third, too late", UNKNOWN_RESEND, false, false, true, PARLEY_OUTCOME_UNKNOWN, 2, 3, DELIVERY_UNKNOWN,
+     MESSAGE_HELD, "poison"},
+    {"it said so before it died", UNKNOWN_RESEND, false, false, false, PARLEY_OUTCOME_ACCEPTED, 2, 2, DELIVERY_SENT,
+     MESSAGE_SENT, NULL},
+};
+
+START_TEST(what_dies_with_its_plugin_is_unknown_by_policy_and_the_third_time_poison)
+{
+  const struct death_row *want = &death_rows[_i];
+  struct happened happened = {
+      .what = HAPPEN_OUTCOME, .outcome = want->outcome, .died = true, .token = 7, .retry_at_ms = RETRY_AT};
+  struct fixture f;
+  struct advanced got;
+  const struct delivery_facts *row;
+
+  fixture_init(&f, 2, 1, DELIVERY_SENDING);
+  f.steps[0].on_unknown = want->on_unknown;
+  f.steps[0].can_query = want->can_query;
+  f.message.cancelled = want->cancelled;
+  f.message.now_ms = want->late ? EXPIRES : NOW;
+  f.rows[0].deaths = want->had;
+  got = advance(&f.message, &happened);
+  row = now_of(&f, &got, 0);
+  ck_assert_msg(row->deaths == want->deaths, "%s: %u deaths", want->name, row->deaths);
+  ck_assert_msg(row->state == want->state, "%s: %s", want->name, delivery_state_name(row->state));
+  ck_assert_msg(got.after == want->message, "%s: %s", want->name, message_state_name(got.after));
+  ck_assert_msg(row->held == (want->message == MESSAGE_HELD), "%s: held", want->name);
+  ck_assert_msg(got.query == (want->message == MESSAGE_SENDING), "%s: query", want->name);
+  ck_assert_int_eq(got.begin_step, -1);
+  if (want->outcome == PARLEY_OUTCOME_UNKNOWN)
+    ck_assert_msg(row->maybe_twice && row->token == 8, "%s: mark, token", want->name);
+  check_reason(got.reason, want->reason);
+}
+END_TEST
+
+/* Whatever happens without a death leaves the count alone; of a stale token there is none. */
+START_TEST(only_a_death_of_the_present_attempt_counts)
+{
+  static const uint32_t outcomes[] = {PARLEY_OUTCOME_RETRY, PARLEY_OUTCOME_UNKNOWN, PARLEY_OUTCOME_THROTTLED, 0};
+  struct happened stale = {.what = HAPPEN_OUTCOME, .outcome = PARLEY_OUTCOME_UNKNOWN, .died = true, .token = 6};
+  struct fixture f;
+  struct advanced got;
+
+  fixture_init(&f, 1, 1, DELIVERY_SENDING);
+  f.rows[0].deaths = 2;
+  for (size_t i = 0; i < COUNT_OF(outcomes); i++) {
+    got = happen(&f, HAPPEN_OUTCOME, outcomes[i]);
+    ck_assert_uint_eq(now_of(&f, &got, 0)->deaths, 2);
+    ck_assert_int_eq(got.after, MESSAGE_QUEUED);
+  }
+  got = happen(&f, HAPPEN_ORPHAN, 0); /* the daemon itself died: that blames nobody */
+  ck_assert_uint_eq(now_of(&f, &got, 0)->deaths, 2);
+  ck_assert(advance(&f.message, &stale).ignored);
+}
+END_TEST
+
+START_TEST(an_operator_resolves_poison_and_resend_counts_anew)
+{
+  static const struct {
+    enum happening as;
+    uint32_t had, deaths;
+    enum message_state after;
+  } rows[] = {
+      {HAPPEN_RESOLVE_RESEND, 3, 0, MESSAGE_QUEUED},
+      {HAPPEN_RESOLVE_RESEND, 2, 2, MESSAGE_QUEUED},
+      {HAPPEN_RESOLVE_DISCARD, 3, 3, MESSAGE_FAILED},
+      {HAPPEN_RESOLVE_SENT, 3, 3, MESSAGE_SENT},
+  };
+  struct fixture f;
+  struct advanced got;
+
+  fixture_init(&f, 2, 1, DELIVERY_UNKNOWN);
+  f.rows[0].held = true;
+  f.rows[0].deaths = rows[_i].had;
+  got = happen(&f, rows[_i].as, 0);
+  ck_assert_int_eq(got.after, rows[_i].after);
+  ck_assert_uint_eq(got.changes[0].to.deaths, rows[_i].deaths);
+  ck_assert(!got.changes[0].to.held);
+  ck_assert_int_eq(got.begin_step, -1);
+}
+END_TEST
+
 /* --- Tokens ------------------------------------------------------------------------------------------------------- */
 
 static const struct stale_row {
@@ -828,6 +939,10 @@ int main(void)
 
   tcase_add_loop_test(tcase, each_outcome_of_an_open_attempt_leads_where_the_contract_says, 0, COUNT_OF(outcome_rows));
   tcase_add_loop_test(tcase, an_orphan_is_unknown_with_its_token_raised_whatever_the_policy, 0, 3);
+  tcase_add_loop_test(tcase, what_dies_with_its_plugin_is_unknown_by_policy_and_the_third_time_poison, 0,
+                      COUNT_OF(death_rows));
+  tcase_add_test(tcase, only_a_death_of_the_present_attempt_counts);
+  tcase_add_loop_test(tcase, an_operator_resolves_poison_and_resend_counts_anew, 0, 4);
   tcase_add_loop_test(tcase, of_a_stale_token_only_a_late_success_counts_and_only_while_nobody_else_sends, 0,
                       COUNT_OF(stale_rows));
   tcase_add_test(tcase, a_second_word_on_a_settled_attempt_changes_nothing);

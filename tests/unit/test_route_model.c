@@ -1,11 +1,13 @@
 /* An explicit-state check of the delivery protocol over the real advance(): one message with a plan of up to two steps,
  * two senders, a provider that keeps count, and all that may go wrong within small budgets: crashes, freezes past the
- * lease, lost replies, refusals, receipts, a cancel, an operator's word, time. Every order of events is walked. What
- * must hold: twice     a provider gets a message a second time only in the three named windows, and then it is marked
+ * lease, lost replies, deaths of the plugin's process, refusals, receipts, a cancel, an operator's word, time. Every
+ * order of events is walked. What must hold:
+ *   twice     a provider gets a message a second time only in the three named windows, and then it is marked
  *   over      no next step while the last one may be out unseen, or has reached what it should
  *   lost      no message ends unsent that is called sent, none that is out is called anything else without a mark
  *   stuck     when nothing can happen any more, the message has ended or an operator holds it
  *   busy      a wake time that has come leads to a change
+ *   poison    what has killed its plugin's process too often is not tried again without an operator's word
  *   fold      what advance() says of message and wake time is what the stored rows say */
 #include "core/base/alloc.h"
 #include "core/route/advance.h"
@@ -21,27 +23,35 @@
 #define CLAIMS_MAX 5 /* of one delivery: its token stays below */
 
 enum place { AT_IDLE, AT_CLAIMED, AT_WIRE, AT_REPLY /* an outcome in hand */ };
-enum broken { BROKEN_NOT, BROKEN_TOKEN_KEPT, BROKEN_STALE_BELIEVED, BROKEN_NO_WRITE_AHEAD, BROKEN_KINDS };
+enum broken {
+  BROKEN_NOT,
+  BROKEN_TOKEN_KEPT,
+  BROKEN_STALE_BELIEVED,
+  BROKEN_NO_WRITE_AHEAD,
+  BROKEN_KINDS,
+  BROKEN_DEATHS_FORGOTTEN
+};
 
 struct sender {
   uint8_t at, row, token, query, outcome, took, frozen;
 };
 struct row {
-  uint8_t state, facts, attempt, token, held, maybe_twice, handed, started;
+  uint8_t state, facts, attempt, token, held, maybe_twice, handed, started, deaths;
+  uint8_t died;                           /* since an operator last said to send it again */
   uint8_t taken, windows, failed_receipt; /* what the provider knows, and how often a named window was hit */
 };
 struct world {
   struct row rows[STEPS_MAX];
   struct sender senders[SENDERS];
   uint8_t n_rows, now, cancelled, word_sent;
-  uint8_t crashes, freezes, losses, refusals, receipts, cancels, words;
+  uint8_t crashes, freezes, losses, deaths, refusals, receipts, cancels, words;
 };
 struct setting {
   size_t n_steps;
   enum until until;
   enum on_unknown on_unknown;
   int64_t within;
-  uint8_t crashes, freezes, losses, refusals, receipts, cancels, words;
+  uint8_t crashes, freezes, losses, deaths, refusals, receipts, cancels, words;
   enum broken broken;
 };
 struct check {
@@ -52,7 +62,8 @@ struct check {
   size_t n, room, at, moves; /* moves: worlds that the present one leads to */
   uint32_t *slots;
   size_t n_slots;
-  size_t twice, over, lost, stuck, busy, fold, ends;
+  size_t twice, over, lost, stuck, busy, poison, fold, ends;
+  size_t poisoned; /* worlds in which one is held as poison: the rule was put to the test */
 };
 
 /* --- The set of worlds -------------------------------------------------------------------------------------------- */
@@ -118,6 +129,7 @@ static void facts_of(const struct check *check, const struct world *world, struc
                                       .token = row->token,
                                       .held = row->held,
                                       .maybe_twice = row->maybe_twice,
+                                      .deaths = row->deaths,
                                       .handed_ms = row->handed,
                                       .started_ms = row->started};
   }
@@ -165,6 +177,7 @@ static bool happen(struct check *check, struct world *world, const struct happen
     row->token = check->setting->broken == BROKEN_TOKEN_KEPT ? row->token : (uint8_t)to->token;
     row->held = to->held;
     row->maybe_twice = to->maybe_twice;
+    row->deaths = check->setting->broken == BROKEN_DEATHS_FORGOTTEN ? 0 : (uint8_t)to->deaths;
   }
   if (happened->what == HAPPEN_CANCEL && !got.ignored)
     world->cancelled = 1;
@@ -284,6 +297,23 @@ static void try_orphan(struct check *check, const struct world *from)
   }
 }
 
+/* The plugin's process dies with it in hand, and the daemon lives to tell. */
+static void try_death(struct check *check, const struct world *from, size_t sender)
+{
+  const struct sender *at = &from->senders[sender];
+  struct happened happened = {
+      .what = HAPPEN_OUTCOME, .delivery = at->row, .outcome = PARLEY_OUTCOME_UNKNOWN, .died = true, .token = at->token};
+  struct world to = *from;
+
+  to.deaths--;
+  if (at->took && at->outcome != PARLEY_OUTCOME_UNKNOWN && !at->frozen)
+    to.rows[at->row].windows++; /* W2: the reply died with it */
+  if (to.rows[at->row].token == at->token && to.rows[at->row].state == DELIVERY_SENDING)
+    to.rows[at->row].died++;
+  to.senders[sender] = (struct sender){0};
+  happen_and_visit(check, to, &happened);
+}
+
 static void try_sender(struct check *check, const struct world *from, size_t sender)
 {
   const struct sender *at = &from->senders[sender];
@@ -306,6 +336,8 @@ static void try_sender(struct check *check, const struct world *from, size_t sen
     try_settle(check, from, sender);
     break;
   }
+  if (from->deaths > 0 && at->at != AT_CLAIMED)
+    try_death(check, from, sender);
   if (from->crashes > 0) {
     to = *from;
     to.crashes--;
@@ -353,6 +385,8 @@ static void try_people(struct check *check, const struct world *from)
       to.word_sent |= words[w] == HAPPEN_RESOLVE_SENT;
       to.rows[i].windows =
           (uint8_t)(to.rows[i].windows + (words[w] == HAPPEN_RESOLVE_RESEND)); /* on the operator's word */
+      if (words[w] == HAPPEN_RESOLVE_RESEND && to.rows[i].died >= POISON_DEATHS)
+        to.rows[i].died = 0;
       happen_and_visit(check, to, &happened);
     }
   }
@@ -396,6 +430,10 @@ static void check_rows(struct check *check, const struct world *world, enum mess
     bool open = may_be_out(row);
 
     taken |= row->taken > 0;
+    if (row->died >= POISON_DEATHS && (row->state == DELIVERY_QUEUED || row->state == DELIVERY_SENDING ||
+                                       (row->state == DELIVERY_UNKNOWN && !row->held)))
+      check->poison++;
+    check->poisoned += row->died >= POISON_DEATHS && row->held;
     if (row->taken > 1 && (row->taken > 1 + row->windows || !row->maybe_twice))
       check->twice++;
     if (row->taken > 0 && i + 1 < world->n_rows && check->setting->until == UNTIL_SENT &&
@@ -428,8 +466,15 @@ static void check_world(struct check *check, const struct world *world, bool not
 static void model_run(struct check *check)
 {
   const struct setting *s = check->setting;
-  struct world first = {.now = TIME_FIRST, .crashes = s->crashes, .freezes = s->freezes, .losses = s->losses,
-                        .refusals = s->refusals, .receipts = s->receipts, .cancels = s->cancels, .words = s->words};
+  struct world first = {.now = TIME_FIRST,
+                        .crashes = s->crashes,
+                        .freezes = s->freezes,
+                        .losses = s->losses,
+                        .deaths = s->deaths,
+                        .refusals = s->refusals,
+                        .receipts = s->receipts,
+                        .cancels = s->cancels,
+                        .words = s->words};
 
   for (size_t i = 0; i < s->n_steps; i++)
     check->steps[i] = (struct step_facts){.until = s->until,
@@ -521,6 +566,22 @@ static const struct setting settings[] = {
      .refusals = 1,
      .receipts = 1,
      .cancels = 1},
+    {.n_steps = 1,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_RESEND,
+     .deaths = 3,
+     .crashes = 1,
+     .freezes = 1,
+     .words = 1},
+    {.n_steps = 1, .until = UNTIL_SENT, .on_unknown = UNKNOWN_QUERY, .deaths = 3, .losses = 1, .words = 1},
+    {.n_steps = 1, .until = UNTIL_SENT, .on_unknown = UNKNOWN_HOLD, .deaths = 3, .losses = 1, .words = 4, .cancels = 1},
+    {.n_steps = 2,
+     .until = UNTIL_SENT,
+     .on_unknown = UNKNOWN_RESEND,
+     .within = 1,
+     .deaths = 3,
+     .refusals = 1,
+     .cancels = 1},
 };
 
 START_TEST(in_every_order_of_faults_nothing_is_lost_stuck_or_sent_twice_unmarked)
@@ -534,6 +595,8 @@ START_TEST(in_every_order_of_faults_nothing_is_lost_stuck_or_sent_twice_unmarked
   ck_assert_uint_eq(check.lost, 0);
   ck_assert_uint_eq(check.stuck, 0);
   ck_assert_uint_eq(check.busy, 0);
+  ck_assert_uint_eq(check.poison, 0);
+  ck_assert_int_eq(check.poisoned > 0, check.setting->deaths >= POISON_DEATHS);
   ck_assert_uint_eq(check.fold, 0);
   check_done(&check);
 }
@@ -552,6 +615,18 @@ START_TEST(a_broken_caller_is_found_out)
 }
 END_TEST
 
+START_TEST(a_caller_that_forgets_deaths_is_found_out)
+{
+  struct setting broken = {
+      .n_steps = 1, .until = UNTIL_SENT, .on_unknown = UNKNOWN_RESEND, .deaths = 3, .broken = BROKEN_DEATHS_FORGOTTEN};
+  struct check check = {.setting = &broken};
+
+  model_run(&check);
+  ck_assert_uint_gt(check.poison, 0);
+  check_done(&check);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("route: the delivery protocol, exhaustively");
@@ -563,6 +638,7 @@ int main(void)
   tcase_add_loop_test(tcase, in_every_order_of_faults_nothing_is_lost_stuck_or_sent_twice_unmarked, 0,
                       COUNT_OF(settings));
   tcase_add_loop_test(tcase, a_broken_caller_is_found_out, BROKEN_TOKEN_KEPT, BROKEN_KINDS);
+  tcase_add_test(tcase, a_caller_that_forgets_deaths_is_found_out);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);
