@@ -117,7 +117,8 @@ const struct openapi_schema openapi_schemas[] = {
      "'delivered',"
      "'read','failed','skipped','expired','cancelled']},'to':" TEXT ",'identity':" ID_OR_NULL("idn") ","
      "'attempts':" COUNT
-     ",'held':" FLAG ",'possible_duplicate':" FLAG ",'provider_id':" TEXT_OR_NULL ",'started_at':" TIME_OR_NULL ","
+     ",'held':" FLAG ",'possible_duplicate':" FLAG ",'deaths':" COUNT ",'provider_id':" TEXT_OR_NULL ","
+     "'started_at':" TIME_OR_NULL ","
      "'handed_at':" TIME_OR_NULL ",'due_at':" TIME_OR_NULL "}}"},
     {"Attempt",
      "{'type':'object','required':['id','step','number','outcome'],'properties':{'id':" ID_OR_NULL("att") ","

@@ -133,6 +133,9 @@ static void status_print(const json_t *message)
              cli_text(row, "outcome"), cli_text(row, "code"), cli_text(row, "detail"));
   if (json_is_true(json_object_get(message, "possible_duplicate")))
     printf("  possible duplicate: nobody can know whether an earlier attempt went out\n");
+  if (strcmp(cli_text(message, "reason"), "poison") == 0)
+    printf("  poison: its plugin's process died each time it was handed over; POST /v1/messages/%s/resolve decides\n",
+           cli_text(message, "id"));
 }
 
 int cli_status(struct cli *cli)

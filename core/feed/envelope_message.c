@@ -115,6 +115,10 @@ static void delivery(struct buf *buf, const struct delivery_row *row)
   buf_uint(buf, row->facts.attempt);
   MEMBER_TRUE_IF(buf, "held", row->facts.held);
   MEMBER_TRUE_IF(buf, "possible_duplicate", row->facts.maybe_twice);
+  if (row->facts.deaths > 0) {
+    BUF_LIT(buf, ",\"deaths\":");
+    buf_uint(buf, row->facts.deaths);
+  }
   MEMBER_TEXT(buf, "provider_id", row->provider_id);
   MEMBER_TIME(buf, "started_at", row->facts.started_ms);
   MEMBER_TIME(buf, "handed_at", row->facts.handed_ms);

@@ -56,7 +56,7 @@ parley_text col_peek(sqlite3_stmt *stmt, int at); /* borrowed until the next ste
 
 /* --- sqlite_schema.c -------------------------------------------------------------------------------------------------------- */
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define SCHEMA_APPLICATION_ID 0x5061726c /* "Parl" */
 /* Creates or migrates; every step is one transaction and may be run again. FAILED: foreign, newer, read-only, damaged. */
 parley_status schema_open(struct db *db, const struct env *env, struct buf *reterr_why);

@@ -56,7 +56,8 @@ static void row_read(sqlite3_stmt *get, struct life *life)
                                    .maybe_twice = col_int(get, 6) != 0,
                                    .handed_ms = col_int(get, 7),
                                    .started_ms = col_int(get, 8),
-                                   .due_ms = col_int(get, 9)};
+                                   .due_ms = col_int(get, 9),
+                                   .deaths = (uint32_t)col_int(get, 29)};
   *row = (struct life_row){.id = col_id(get, 12),
                            .identity = col_id(get, 13),
                            .channel = col_text(get, 14, life->arena),
@@ -85,7 +86,8 @@ static void rows_read(struct round *round, struct life *life)
       round->db,
       "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, cancelled, query, id,"
       " identity, channel, channel_kind, address_kind, address, provider_id, provider_ids, degraded, reason,"
-      " outcome, parts, part_delivered, part_read, wake, until, within FROM delivery WHERE message=? ORDER BY step");
+      " outcome, parts, part_delivered, part_read, wake, until, within, deaths FROM delivery WHERE message=?"
+      " ORDER BY step");
 
   bind_id(get, 1, life->id);
   while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(round->db, get))
@@ -219,6 +221,7 @@ static void claim_fill(struct round *round, struct life *life, size_t at, struct
                         .attempt = facts->attempt,
                         .lane = lane_of(life->class),
                         .token = facts->token,
+                        .deaths = facts->deaths,
                         .resent = facts->maybe_twice,
                         .test = (life->flags & MESSAGE_TEST) != 0,
                         .accepted_ms = life->created_ms,
@@ -386,7 +389,7 @@ static void row_write(struct round *round, const struct life *life, size_t at)
       round->db,
       "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
       " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
-      " degraded=?, reason=? WHERE message=? AND step=?");
+      " degraded=?, reason=?, deaths=? WHERE message=? AND step=?");
   const struct delivery_facts *facts = &life->facts[at];
   const struct life_row *row = &life->rows[at];
 
@@ -409,8 +412,9 @@ static void row_write(struct round *round, const struct life *life, size_t at)
   bind_text(put, 17, row->provider_ids);
   bind_text(put, 18, row->degraded);
   bind_text(put, 19, row->reason);
-  bind_id(put, 20, life->id);
-  bind_int(put, 21, facts->step);
+  bind_int(put, 20, facts->deaths);
+  bind_id(put, 21, life->id);
+  bind_int(put, 22, facts->step);
   db_run(round->db, put);
 }
 

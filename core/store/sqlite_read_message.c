@@ -81,7 +81,8 @@ static void delivery_fill(sqlite3_stmt *get, struct arena *arena, struct deliver
                                            .maybe_twice = col_int(get, 6) != 0,
                                            .handed_ms = col_int(get, 7),
                                            .started_ms = col_int(get, 8),
-                                           .due_ms = col_int(get, 9)};
+                                           .due_ms = col_int(get, 9),
+                                           .deaths = (uint32_t)col_int(get, 20)};
   *row = (struct delivery_row){.facts = all->facts[at],
                                .id = col_id(get, 10),
                                .identity = col_id(get, 11),
@@ -99,8 +100,8 @@ static void deliveries_get(struct db *db, id64 message, struct arena *arena, str
 {
   sqlite3_stmt *get =
       db_sql(db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, id, identity,"
-                 " channel, address_kind, address, provider_id, degraded, reason, channel_kind, attempt_started"
-                 " FROM delivery WHERE message=? ORDER BY step");
+                 " channel, address_kind, address, provider_id, degraded, reason, channel_kind, attempt_started,"
+                 " deaths FROM delivery WHERE message=? ORDER BY step");
 
   ret->n = 0;
   bind_id(get, 1, message);

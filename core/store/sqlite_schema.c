@@ -94,11 +94,15 @@ static const char schema_1[] =
     " WITHOUT ROWID;"
     "CREATE INDEX feed_due ON feed_pending(subscription, dead, due);";
 
+/* deaths: how often the plugin's process died with it in hand. A binary of version 1 leaves it as it is. */
+static const char schema_2[] = "ALTER TABLE delivery ADD COLUMN deaths DEFAULT 0;";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
 } migrations[] = {
     {1, 1, schema_1},
+    {2, 1, schema_2},
 };
 
 static parley_status schema_fail(const struct db *db, struct buf *reterr_why, const char *doing)

@@ -123,6 +123,7 @@ parley_status write_settle(struct round *round, struct store_op *op)
   struct store_settle *settle = container_of(op, struct store_settle, op);
   struct happened happened = {.what = HAPPEN_OUTCOME,
                               .outcome = settle->taken_back ? 0 : settle->outcome,
+                              .died = settle->died,
                               .token = settle->token,
                               .retry_at_ms = settle->retry_at_ms};
   struct life loaded, *life = &loaded;

@@ -82,6 +82,7 @@ struct claim {
   id64 message, delivery, customer, identity, conversation;
   uint32_t step, attempt, lane;
   uint64_t token;
+  uint32_t deaths;   /* how often the plugin's process died with it in hand: above 0 it is handed over alone */
   bool resent;       /* an earlier attempt may have gone out */
   bool query;        /* ask the plugin what became of it; send nothing */
   bool test;
@@ -136,6 +137,7 @@ struct store_settle {
   uint32_t outcome; /* PARLEY_OUTCOME_*; 0 with `taken_back`: not handed over after all (channel gone, shutting down): as it
                        was before the claim, costs no attempt */
   bool taken_back;
+  bool died;        /* with UNKNOWN: the plugin's process died with it in hand */
   bool handed;      /* it had been given to the plugin */
   int64_t started_ms, ended_ms, retry_at_ms;
   parley_text code, detail;

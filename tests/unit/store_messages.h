@@ -126,7 +126,7 @@ static inline struct accepted accept_to(struct fixture *f, struct rules *rules, 
 }
 
 /* The next claim of a settle, or what a claim op brought, as a test needs it. */
-struct taken { size_t n; id64 message; uint32_t step, attempt; uint64_t token; bool resent, query; int64_t next_due_ms; };
+struct taken { size_t n; id64 message; uint32_t step, attempt, deaths; uint64_t token; bool resent, query; int64_t next_due_ms; };
 
 static inline struct taken claim_on(struct fixture *f, struct rules *rules, int channel, size_t limit)
 {
@@ -145,6 +145,7 @@ static inline struct taken claim_on(struct fixture *f, struct rules *rules, int 
     taken.step = claim.claims[0].step;
     taken.attempt = claim.claims[0].attempt;
     taken.token = claim.claims[0].token;
+    taken.deaths = claim.claims[0].deaths;
     taken.resent = claim.claims[0].resent;
     taken.query = claim.claims[0].query;
     ck_assert(claim.claims[0].body.len > 0);

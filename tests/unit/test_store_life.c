@@ -554,6 +554,124 @@ END_TEST
 
 /* --- order -------------------------------------------------------------------------------------------------------------------- */
 
+/* --- deaths of the plugin's process
+ * ------------------------------------------------------------------------------------------- */
+
+static enum message_state die(id64 message, uint64_t token)
+{
+  struct store_settle settle = {.message = message,
+                                .token = token,
+                                .outcome = PARLEY_OUTCOME_UNKNOWN,
+                                .died = true,
+                                .handed = true,
+                                .started_ms = f.fake.now_ms,
+                                .ended_ms = f.fake.now_ms,
+                                .retry_at_ms = f.fake.now_ms + 5000,
+                                .code = PARLEY_LIT("plugin_died"),
+                                .policy = rules.policy};
+
+  ck_assert_int_eq(fixture_run(&f, &settle.op, STORE_SETTLE), PARLEY_OK);
+  ck_assert(!settle.stale);
+  arena_free(&settle.op.arena);
+  env_fake_step(&f.fake, 5000);
+  return settle.after;
+}
+
+static void assert_shown(id64 message, enum message_state state, const char *reason, uint32_t deaths)
+{
+  struct store_message ask = {.id = message};
+
+  ck_assert_int_eq(fixture_run(&f, &ask.op, STORE_MESSAGE), PARLEY_OK);
+  ck_assert_int_eq(ask.row->state, state);
+  ck_assert(parley_text_is(ask.row->reason, reason));
+  ck_assert(ask.row->possible_duplicate);
+  ck_assert_uint_eq(ask.row->deliveries[0].facts.deaths, deaths);
+  arena_free(&ask.op.arena);
+}
+
+static parley_status resolve_as(id64 message, enum happening as)
+{
+  struct store_resolve op = {.message = message, .as = as, .policy = rules.policy};
+  parley_status st = fixture_run(&f, &op.op, STORE_RESOLVE);
+
+  arena_free(&op.op.arena);
+  return st;
+}
+
+START_TEST(the_third_death_of_its_plugin_makes_a_message_poison_over_restarts)
+{
+  struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
+  struct taken taken = {.message = a.message, .token = a.token};
+
+  for (uint32_t deaths = 1; deaths < POISON_DEATHS; deaths++) {
+    ck_assert_int_eq(die(a.message, taken.token), MESSAGE_QUEUED);
+    reopen();
+    assert_shown(a.message, MESSAGE_QUEUED, "", deaths);
+    taken = claim_on(&f, &rules, MAIL, 10);
+    ck_assert_uint_eq(taken.n, 1);
+    ck_assert(taken.deaths == deaths && taken.resent);
+  }
+  ck_assert_int_eq(die(a.message, taken.token), MESSAGE_HELD);
+  reopen();
+  assert_shown(a.message, MESSAGE_HELD, "poison", POISON_DEATHS);
+  ck_assert_uint_eq(claim_on(&f, &rules, MAIL, 10).n, 0);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM attempt WHERE outcome=8 AND code='plugin_died'"),
+                   POISON_DEATHS);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM event WHERE data LIKE '%\"reason\":\"poison\"%'"), 1);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT duplicates FROM counter"), 1);
+  ck_assert_int_eq(resolve_as(a.message, HAPPEN_RESOLVE_RESEND), PARLEY_OK);
+  taken = claim_on(&f, &rules, MAIL, 10);
+  ck_assert(taken.n == 1 && taken.deaths == 0);
+  ck_assert_int_eq(settle_with(&f, &rules, a.message, 0, taken.token, PARLEY_OUTCOME_ACCEPTED, "p1").after,
+                   MESSAGE_SENT);
+}
+END_TEST
+
+START_TEST(poison_stands_in_nobodys_way_on_an_ordered_channel)
+{
+  struct accepted a = accept_to(&f, &rules, "telegram", "77", CHAT), b = accept_to(&f, &rules, "telegram", "77", CHAT);
+  uint64_t token = a.token;
+
+  ck_assert(a.claimed && !b.claimed);
+  for (int i = 1; i < POISON_DEATHS; i++) {
+    struct taken again;
+
+    ck_assert_int_eq(die(a.message, token), MESSAGE_QUEUED);
+    again = claim_on(&f, &rules, CHAT, 10); /* the one in front goes first, as long as it goes at all */
+    ck_assert(again.n == 1 && again.message == a.message);
+    token = again.token;
+  }
+  ck_assert_int_eq(die(a.message, token), MESSAGE_HELD);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT state FROM delivery ORDER BY message DESC LIMIT 1"), DELIVERY_SENDING);
+}
+END_TEST
+
+#define HAS_DEATHS "SELECT count(*) FROM pragma_table_info('delivery') WHERE name='deaths'"
+
+START_TEST(a_file_of_version_1_is_migrated_and_goes_on)
+{
+  struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL), b;
+  struct taken taken;
+
+  rules_room(&rules, 0);
+  b = accept_to(&f, &rules, "email", "bea@example.org", MAIL);
+  fixture_close(&f);
+  fixture_exec(&f, "ALTER TABLE delivery DROP COLUMN deaths; PRAGMA user_version=1"); /* as it was */
+  ck_assert_int_eq(fixture_sql(&f, HAS_DEATHS), 0);
+  fixture_open(&f);
+  ck_assert_int_eq(fixture_sql(&f, HAS_DEATHS), 1);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT user_version FROM pragma_user_version"), 2);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT value FROM meta WHERE name='readable_from'"), 1);
+  ck_assert_uint_eq(run_orphans(&f, &rules), 1);
+  taken = claim_on(&f, &rules, MAIL, 1);
+  ck_assert(taken.n == 1 && taken.deaths == 0);
+  ck_assert_int_eq(die(taken.message, taken.token), MESSAGE_QUEUED);
+  assert_shown(taken.message, MESSAGE_QUEUED, "", 1);
+  ck_assert(taken.message == a.message || taken.message == b.message);
+  ck_assert_uint_eq(claim_on(&f, &rules, MAIL, 10).n, 2);
+}
+END_TEST
+
 START_TEST(an_ordered_channel_sends_one_at_a_time_for_each_customer)
 {
   struct accepted first = accept_to(&f, &rules, "telegram", "1001", CHAT);
@@ -787,6 +905,9 @@ int main(void)
   tcase_add_test(tcase, a_cancelled_message_in_flight_is_not_tried_again);
   tcase_add_loop_test(tcase, an_unknown_outcome_on_a_hold_topic_waits_for_an_operator, 0, 3);
   tcase_add_test(tcase, where_the_plugin_can_tell_an_unknown_outcome_is_asked_about_first);
+  tcase_add_test(tcase, the_third_death_of_its_plugin_makes_a_message_poison_over_restarts);
+  tcase_add_test(tcase, poison_stands_in_nobodys_way_on_an_ordered_channel);
+  tcase_add_test(tcase, a_file_of_version_1_is_migrated_and_goes_on);
   tcase_add_test(tcase, an_ordered_channel_sends_one_at_a_time_for_each_customer);
   tcase_add_test(tcase, when_the_one_in_front_expires_the_next_of_an_ordered_channel_goes);
   tcase_add_test(tcase, several_waiting_for_one_customer_are_claimed_oldest_first_one_at_a_time);
