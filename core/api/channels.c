@@ -57,6 +57,7 @@ static void buf_channel_counters(struct buf *buf, struct channel *channel, const
   buf_number(buf, "attempts", deliver->attempts);
   for (size_t i = 1; i < COUNT_OF(outcome_names); i++)
     buf_number(buf, outcome_names[i], deliver->by_outcome[i]);
+  buf_number(buf, "died", deliver->deaths);
   buf_number(buf, "possible_duplicates", deliver->possible_duplicates);
   buf_number(buf, "stale_results", deliver->stale_results);
   buf_number(buf, "inbound", counters.inbound);

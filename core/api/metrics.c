@@ -96,6 +96,15 @@ static void metric_attempts(struct buf *buf, struct api_request *req, struct cha
                (unsigned long long)counters.by_outcome[outcome]);
 }
 
+static void metric_deaths(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
+{
+  struct deliver_counters counters;
+
+  (void)channel;
+  deliver_counters(req->shared->deliver, parley_text_of(name), &counters);
+  buf_printf(buf, "parley_attempts_died_total{channel=\"%s\"} %llu\n", name, (unsigned long long)counters.deaths);
+}
+
 static void metric_latency(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
 {
   struct deliver_counters counters;
@@ -181,6 +190,7 @@ static void write_channels(struct buf *buf, struct api_request *req)
     channel_metric *write;
   } rows[] = {
       {"attempts_total", "counter", "Attempts by outcome", metric_attempts},
+      {"attempts_died_total", "counter", "Attempts that were in the plugin's process when it died", metric_deaths},
       {"delivery_seconds", "histogram", "From accepted to handed over", metric_latency},
       {"deliveries_held", "gauge", "Claimed deliveries in memory", metric_queue},
       {"deliveries_in_flight", "gauge", "Deliveries in a plugin's hands", metric_in_flight},

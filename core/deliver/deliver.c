@@ -74,15 +74,21 @@ void deliver_add_channel(struct deliver *deliver, struct channel *channel, struc
   line_pump(line);
 }
 
+static void held_take_back(struct list *held, int64_t now_ms)
+{
+  while (!list_empty(held))
+    outbound_take_back(LIST_ITEM(held->next, struct outbound, node), now_ms);
+}
+
 static void line_take_all_back(struct line *line)
 {
   int64_t now = deliver_now(line->deliver);
 
   for (int lane = 0; lane < LANES; lane++) {
     line_close_lane(line, (enum lane)lane);
-    while (!list_empty(&line->lanes[lane].held))
-      outbound_take_back(LIST_ITEM(line->lanes[lane].held.next, struct outbound, node), now);
+    held_take_back(&line->lanes[lane].held, now);
   }
+  held_take_back(&line->suspects, now);
 }
 
 void deliver_remove_channel(struct deliver *deliver, const char *name)

@@ -8,10 +8,12 @@
 #define LANE_HELD_MIN 256  /* claims in memory for each channel and lane: twice the channel's window, ... */
 #define LANE_HELD_MAX 1024 /* ... between these */
 #define LANE_CLAIM_MAX 256 /* read back from the store at once */
+#define LANE_SUSPECTS_MAX 64 /* held of those that are tried alone, see turns.h */
 #define DELIVER_SUBMIT_DEADLINE_MS 660000 /* a token not settled by then is UNKNOWN: RFC 5321 4.5.3.2.6's 10 min and one more */
 #define DELIVER_PROBE_DEADLINE_MS 30000
 #define DELIVER_THROTTLE_MS 30000 /* a provider's "slow down" without a time */
 #define DELIVER_DOWN_MS 60000     /* CHANNEL_DOWN: looked at again so much later, or when the channel says that it is up */
+#define DELIVER_SUSPECT_MS 10000  /* a suspect beyond LANE_SUSPECTS_MAX is due again so much later */
 #define DELIVER_SWEEP_MS 1000     /* how often expiry and lapsed `within` are looked at */
 #define DELIVER_RESTORE_MS 1000   /* an outcome that the store could not take is offered again so much later */
 #define DELIVER_CLOCK_STEP_MS 1000 /* a wall clock that moved more than this beside the monotonic one has jumped */
@@ -66,6 +68,7 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
 extern const uint32_t deliver_bucket_ms[DELIVER_BUCKETS];
 struct deliver_counters {
   uint64_t attempts, by_outcome[9 /* PARLEY_OUTCOME_* */], possible_duplicates, stale_results;
+  uint64_t deaths; /* attempts that were in the plugin's process when it died; in by_outcome they are UNKNOWN */
   uint64_t latency[DELIVER_BUCKETS + 1]; /* accepted -> settled ACCEPTED or DELIVERED */
   uint64_t latency_sum_ms;
   uint32_t held, in_flight, breakers_open;

@@ -102,6 +102,26 @@ void line_claim_all(struct line *line)
 /* --- Taking and handing over
  * -------------------------------------------------------------------------------------------------- */
 
+static struct list *outbound_home(const struct outbound *out)
+{
+  return out->claim.deaths > 0 ? &out->line->suspects : &out->line->lanes[out->claim.lane].held;
+}
+
+/* Behind those of its lane. false: there are enough of them, others need the room. */
+static bool suspect_hold(struct outbound *out)
+{
+  struct list *suspects = &out->line->suspects, *before = suspects->next;
+  size_t n = 0;
+
+  for (; before != suspects && LIST_ITEM(before, struct outbound, node)->claim.lane <= out->claim.lane;
+       before = before->next)
+    n += LIST_ITEM(before, struct outbound, node)->claim.lane == out->claim.lane;
+  if (n >= LANE_SUSPECTS_MAX)
+    return false;
+  list_insert_before(before, &out->node);
+  return true;
+}
+
 void deliver_take(struct deliver *deliver, const struct claim *claim)
 {
   struct line *line = line_find(deliver, claim->channel);
@@ -117,7 +137,12 @@ void deliver_take(struct deliver *deliver, const struct claim *claim)
     outbound_take_back(out, deliver_now(deliver));
     return;
   }
-  list_push(&line->lanes[claim->lane].held, &out->node);
+  if (claim->deaths == 0) {
+    list_push(outbound_home(out), &out->node);
+  } else if (!suspect_hold(out)) {
+    outbound_take_back(out, deliver_now(deliver) + DELIVER_SUSPECT_MS);
+    return;
+  }
   line_pump(line);
 }
 
@@ -155,6 +180,7 @@ static bool outbound_hand_over(struct outbound *out)
   out->carrier = carrier;
   map_put(&deliver->in_flight, out->token, out);
   out->line->counters.in_flight++;
+  turns_went(&out->line->turns, out->claim.deaths > 0, deliver_mono(deliver)); /* it may settle within the call */
   if (out->claim.query && channel_can_query(carrier))
     st = channel_query(carrier, out->token, &out->message, DELIVER_SUBMIT_DEADLINE_MS);
   else
@@ -165,6 +191,8 @@ static bool outbound_hand_over(struct outbound *out)
   }
   map_take(&deliver->in_flight, out->token);
   out->line->counters.in_flight--;
+  if (out->claim.deaths > 0)
+    turns_untaken(&out->line->turns);
   out->carrier = NULL;
   if (st == PARLEY_BUSY)
     return false;
@@ -172,29 +200,64 @@ static bool outbound_hand_over(struct outbound *out)
   return true;
 }
 
-/* The next that may go, by lane; what is blocked by its destination goes back to the store until then. */
-static struct outbound *line_next(struct line *line)
+/* The first that may go; what is blocked by its destination goes back to the store until then. */
+static struct outbound *held_next(struct line *line, struct list *held)
 {
   int64_t now = deliver_now(line->deliver);
 
-  for (int lane = 0; lane < LANES; lane++) {
-    struct list *node;
+  while (!list_empty(held)) {
+    struct outbound *out = LIST_ITEM(held->next, struct outbound, node);
+    int64_t until;
 
-    while ((node = line->lanes[lane].held.next) != &line->lanes[lane].held) {
-      struct outbound *out = LIST_ITEM(node, struct outbound, node);
-      int64_t until;
-
-      if (out->claim.expires_ms > 0 && out->claim.expires_ms <= now) {
-        outbound_take_back(out, now); /* the sweep ends it */
-        continue;
-      }
-      until = line_blocked_until(line, out->destination);
-      if (until == 0)
-        return out;
-      outbound_take_back(out, now + (until - deliver_mono(line->deliver)));
+    if (out->claim.expires_ms > 0 && out->claim.expires_ms <= now) {
+      outbound_take_back(out, now); /* the sweep ends it */
+      continue;
     }
+    until = line_blocked_until(line, out->destination);
+    if (until == 0)
+      return out;
+    outbound_take_back(out, now + (until - deliver_mono(line->deliver)));
   }
   return NULL;
+}
+
+static bool line_holds_others(const struct line *line)
+{
+  for (int lane = 0; lane < LANES; lane++) {
+    if (!list_empty(&line->lanes[lane].held))
+      return true;
+  }
+  return false;
+}
+
+/* Whose turn it is, with the suspect that would go; NULL: none may. */
+static enum turn line_turn(struct line *line, struct outbound **ret_suspect)
+{
+  struct outbound *suspect = held_next(line, &line->suspects);
+  struct turns_seen seen = {suspect != NULL, line_holds_others(line), line->counters.in_flight};
+  int64_t look_ms;
+  enum turn turn = turns_next(&line->turns, seen, deliver_mono(line->deliver), &look_ms);
+
+  if (look_ms > 0)
+    line_wake_at(line, look_ms);
+  if (suspect != NULL && turn != TURN_SUSPECT)
+    line_untried(line, suspect->destination);
+  *ret_suspect = suspect;
+  return turn;
+}
+
+/* The next that may go: a suspect in its turn, else by lane. */
+static struct outbound *line_next(struct line *line)
+{
+  struct outbound *out = NULL;
+  enum turn turn = line_turn(line, &out);
+
+  if (turn != TURN_OTHERS)
+    return turn == TURN_SUSPECT ? out : NULL;
+  out = NULL;
+  for (int lane = 0; lane < LANES && out == NULL; lane++)
+    out = held_next(line, &line->lanes[lane].held);
+  return out;
 }
 
 void line_pump(struct line *line)
@@ -211,7 +274,7 @@ void line_pump(struct line *line)
     list_remove(&out->node);
     if (!outbound_hand_over(out)) {
       line_untried(line, out->destination);
-      list_insert_before(line->lanes[out->claim.lane].held.next, &out->node); /* still the first */
+      list_insert_before(outbound_home(out)->next, &out->node); /* still the first */
       return;
     }
   }

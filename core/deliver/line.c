@@ -30,6 +30,7 @@ struct line *line_new(struct deliver *deliver, parley_text name)
 
   line->deliver = deliver;
   line->name = xmemdup(name.at, name.len);
+  list_init(&line->suspects);
   for (int lane = 0; lane < LANES; lane++) {
     list_init(&line->lanes[lane].held);
     line->lanes[lane].closed = true; /* until a claim has found the store empty */

@@ -5,15 +5,17 @@
 #include "breaker.h"
 #include "core/base/map.h"
 #include "deliver.h"
+#include "turns.h"
 
 /* One claimed delivery, from the claim to its stored outcome. Lives in its own arena. */
 struct outbound {
-  struct list node;      /* of the lane while held; of deliver->unsettled while its outcome waits for the store */
+  struct list node;      /* of lane or suspects while held; of deliver->unsettled while its outcome waits for the store */
   struct arena *arena;
   struct deliver *deliver;
   struct line *line;
   struct claim claim;
   struct channel *carrier; /* who has it in hand; NULL while held */
+  bool shared;             /* a suspect, and others went while it was in hand: a death isn't its own */
   uint64_t token;
   int64_t started_ms;
   parley_text destination; /* "" or the mail domain: what breakers and holds apply to */
@@ -53,6 +55,8 @@ struct line {
   int64_t down_until_ms;
   struct lane_room room;
   struct lane_line lanes[LANES];
+  struct list suspects; /* struct outbound, held, by lane: have deaths, and are tried alone */
+  struct turns turns;
   struct map holds; /* hash of destination -> struct hold */
   uv_timer_t timer; /* next thing to look at */
   bool timer_open;

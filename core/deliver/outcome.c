@@ -32,6 +32,9 @@ static void line_learn(struct line *line, parley_text destination, const parley_
     line->down = true;
     line->down_until_ms = mono + DELIVER_DOWN_MS;
     break;
+  case CHANNEL_OUTCOME_DIED: /* nothing about the door: the channel's own health stops the line */
+    line_untried(line, destination);
+    break;
   case PARLEY_OUTCOME_RETRY:
   case PARLEY_OUTCOME_UNKNOWN:
     hold = line_hold(line, where, true);
@@ -77,6 +80,19 @@ void line_due_at(struct line *line, enum lane lane, int64_t due_ms)
   line_wake_at(line, deliver_mono(line->deliver) + (wait_ms > 0 ? wait_ms : 0));
 }
 
+/* Nothing else needs an operator so much: said once, by the message's id. */
+static void outbound_tell_poison(const struct outbound *out)
+{
+  char id[ID_TEXT_MAX];
+
+  if (!out->settle.died || out->settle.stale || out->claim.deaths + 1 < POISON_DEATHS ||
+      out->settle.after != MESSAGE_HELD)
+    return;
+  id_format("msg", out->claim.message, id);
+  log_line(out->deliver->shared.log, PARLEY_ERROR, "event=message_held why=poison msg=%s channel=%s deaths=%u", id,
+           out->line->name, out->claim.deaths + 1);
+}
+
 static void deliver_on_settled(struct store_op *op)
 {
   struct store_settle *settle = container_of(op, struct store_settle, op);
@@ -93,6 +109,7 @@ static void deliver_on_settled(struct store_op *op)
   }
   if (settle->stale)
     line->counters.stale_results++;
+  outbound_tell_poison(out);
   if (settle->next != NULL)
     deliver_take(deliver, settle->next);
   if (settle_may_wait(settle) && settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX)
@@ -129,11 +146,13 @@ static void outbound_settle_fill(struct outbound *out)
 void outbound_settle(struct outbound *out, const parley_outcome *outcome)
 {
   struct store_settle *settle = &out->settle;
+  bool died = outcome->result == CHANNEL_OUTCOME_DIED;
   parley_text *ids = arena_alloc(out->arena, (outcome->n_ids + 1) * sizeof *ids);
 
   outbound_settle_fill(out);
   settle->handed = out->carrier != NULL;
-  settle->outcome = outcome->result;
+  settle->outcome = died ? PARLEY_OUTCOME_UNKNOWN : outcome->result;
+  settle->died = died && !out->shared;
   settle->code = arena_text(out->arena, outcome->code);
   settle->detail = arena_text(out->arena, outcome->detail);
   settle->retry_at_ms =
@@ -143,9 +162,10 @@ void outbound_settle(struct outbound *out, const parley_outcome *outcome)
   settle->provider_ids = ids;
   settle->n_provider_ids = outcome->n_ids;
   line_learn(out->line, out->destination, outcome);
-  line_count(out->line, out, outcome->result);
-  if (outcome->result == PARLEY_OUTCOME_UNKNOWN)
+  line_count(out->line, out, settle->outcome);
+  if (settle->outcome == PARLEY_OUTCOME_UNKNOWN)
     out->line->counters.possible_duplicates++;
+  out->line->counters.deaths += died;
   outbound_store(out);
 }
 
@@ -171,6 +191,8 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
     return;
   }
   out->line->counters.in_flight--;
+  if (out->claim.deaths > 0)
+    out->shared = !turns_settled(&out->line->turns, deliver_mono(deliver));
   was_down = out->line->down;
   outbound_settle(out, outcome);
   if (outcome->result == PARLEY_OUTCOME_CHANNEL_DOWN && !was_down) { /* once, not for each that was on its way */
