@@ -2,6 +2,7 @@
  * the one that kills it is held. The process is this test: it keeps what is submitted to "mail", and dies when told. */
 #include "api_fixture.h"
 #include "core/channel/instance.h"
+#include "core/deliver/breaker.h"
 #include "core/deliver/turns.h"
 
 #define BATCH_MAX 100
@@ -310,6 +311,30 @@ START_TEST(a_suspect_that_hangs_shares_the_line_and_is_not_blamed_for_what_dies_
 }
 END_TEST
 
+START_TEST(a_breakers_probe_that_dies_leaves_its_place_free)
+{
+  struct deliver_counters counters;
+  uint64_t token;
+
+  batch_send(BREAKER_FAILURES);
+  wait_in_hand(BREAKER_FAILURES);
+  while (process.n > 0) {
+    token = process.in_hand[--process.n].token;
+    channel_settle(f.channels[0], token, PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_RETRY));
+  }
+  wait_stored();
+  later(BREAKER_GAP_MIN_MS);
+  wait_in_hand(1); /* the probe */
+  process_die();
+  wait_stored();
+  later(BREAKER_GAP_MIN_MS);
+  wait_in_hand(1);
+  process_accept(process.in_hand[0].id);
+  deliver_counters(f.deliver, PARLEY_LIT("mail"), &counters);
+  ck_assert_uint_eq(counters.breakers_open, 0);
+}
+END_TEST
+
 /* Of one customer, oldest first: m0 m1 m2; beside them o of another. All that is in hand dies once; with _i 1, m0 kills
  * it until it is held. */
 START_TEST(an_ordered_channel_keeps_its_order)
@@ -371,6 +396,7 @@ int main(void)
   tcase_add_test(tcase, a_suspect_goes_when_the_line_is_empty_and_nothing_follows_until_it_has_settled);
   tcase_add_test(tcase, a_line_that_does_not_run_down_flows_again);
   tcase_add_test(tcase, a_suspect_that_hangs_shares_the_line_and_is_not_blamed_for_what_dies_then);
+  tcase_add_test(tcase, a_breakers_probe_that_dies_leaves_its_place_free);
   tcase_add_loop_test(tcase, an_ordered_channel_keeps_its_order, 0, 2);
   suite_add_tcase(suite, tcase);
   return peer_main(suite);
