@@ -129,8 +129,8 @@ static void accept_tell_due(struct api_request *req, const struct store_accept *
   if (accept->op.status != PARLEY_OK || accept->op.replay != REPLAY_NO || item->result != ACCEPTED ||
       item->state != MESSAGE_QUEUED || submission->not_before_ms <= submission->now_ms || item->decision->first < 0)
     return;
-  deliver_due(req->shared->deliver, item->decision->steps[item->decision->first].channel, lane_of(submission->topic->class),
-              submission->not_before_ms);
+  deliver_due(req->shared->deliver, item->decision->steps[item->decision->first].channel,
+              lane_of(submission->topic->class, submission->test), submission->not_before_ms);
 }
 
 /* What was claimed in the accept's own transaction goes on from memory; the rest of the submissions are ours to free.

@@ -27,7 +27,7 @@ static void line_claimed(struct line *line, struct store_claim *claim)
     line_wake_at(line, deliver_mono(line->deliver) + (claim->next_due_ms - now));
   if ((claim->next_due_ms > 0 && claim->next_due_ms <= now) || claim->n_claims == claim->limit) {
     state->again = state->n_held < line_capacity(line) / 2;
-  } else if (state->closed && line_may_go(line)) {
+  } else if (state->closed && line_may_go(line, claim->lane)) {
     line_open_lane(line, claim->lane);
     state->again = true; /* what was queued between that look and this opening */
   }
@@ -71,7 +71,7 @@ void line_claim(struct line *line, enum lane lane)
   const struct policy_channel *rules = policy_find_channel(deliver->policy, parley_text_of(line->name));
   struct claim_op *call;
 
-  if (!line_may_go(line) || rules == NULL || state->n_held >= capacity)
+  if (!line_may_go(line, lane) || rules == NULL || state->n_held >= capacity)
     return;
   if (state->claiming) {
     state->again = true;
@@ -133,7 +133,7 @@ void deliver_take(struct deliver *deliver, const struct claim *claim)
   }
   out = outbound_new(line, claim);
   line->lanes[claim->lane].n_held++;
-  if (!line_may_go(line)) {
+  if (!line_may_go(line, (enum lane)claim->lane)) {
     outbound_take_back(out, deliver_now(deliver));
     return;
   }
@@ -200,30 +200,39 @@ static bool outbound_hand_over(struct outbound *out)
   return true;
 }
 
-/* The first that may go; what is blocked by its destination goes back to the store until then. */
-static struct outbound *held_next(struct line *line, struct list *held)
+/* The first of them that has not expired. */
+static struct outbound *held_first(struct line *line, struct list *held)
 {
   int64_t now = deliver_now(line->deliver);
 
   while (!list_empty(held)) {
     struct outbound *out = LIST_ITEM(held->next, struct outbound, node);
-    int64_t until;
 
-    if (out->claim.expires_ms > 0 && out->claim.expires_ms <= now) {
-      outbound_take_back(out, now); /* the sweep ends it */
-      continue;
-    }
-    until = line_blocked_until(line, out->destination);
+    if (out->claim.expires_ms == 0 || out->claim.expires_ms > now)
+      return out;
+    outbound_take_back(out, now); /* the sweep ends it */
+  }
+  return NULL;
+}
+
+/* The first that may go; what is blocked by its destination goes back to the store until then. */
+static struct outbound *held_next(struct line *line, struct list *held)
+{
+  struct outbound *out;
+
+  while ((out = held_first(line, held)) != NULL) {
+    int64_t until = line_blocked_until(line, out->destination);
+
     if (until == 0)
       return out;
-    outbound_take_back(out, now + (until - deliver_mono(line->deliver)));
+    outbound_take_back(out, deliver_now(line->deliver) + (until - deliver_mono(line->deliver)));
   }
   return NULL;
 }
 
 static bool line_holds_others(const struct line *line)
 {
-  for (int lane = 0; lane < LANES; lane++) {
+  for (int lane = 0; lane < LANE_TEST; lane++) {
     if (!list_empty(&line->lanes[lane].held))
       return true;
   }
@@ -255,9 +264,23 @@ static struct outbound *line_next(struct line *line)
   if (turn != TURN_OTHERS)
     return turn == TURN_SUSPECT ? out : NULL;
   out = NULL;
-  for (int lane = 0; lane < LANES && out == NULL; lane++)
+  for (int lane = 0; lane < LANE_TEST && out == NULL; lane++)
     out = held_next(line, &line->lanes[lane].held);
   return out;
+}
+
+/* The sink carries them: neither the channel's state and room nor its rate and breakers are asked. */
+static void line_pump_tests(struct line *line)
+{
+  struct outbound *out;
+
+  while (line_may_go(line, LANE_TEST) && (out = held_first(line, &line->lanes[LANE_TEST].held)) != NULL) {
+    list_remove(&out->node);
+    if (!outbound_hand_over(out)) {
+      list_insert_before(line->lanes[LANE_TEST].held.next, &out->node); /* still the first */
+      return;
+    }
+  }
 }
 
 void line_pump(struct line *line)
@@ -265,7 +288,8 @@ void line_pump(struct line *line)
   int64_t later_ms = 0;
   struct outbound *out;
 
-  while (line_may_go(line) && channel_free(line->channel) > 0 && (out = line_next(line)) != NULL) {
+  line_pump_tests(line);
+  while (line_may_go(line, LANE_CRITICAL) && channel_free(line->channel) > 0 && (out = line_next(line)) != NULL) {
     if (!line_rate_take(line, deliver_mono(line->deliver), &later_ms)) {
       line_untried(line, out->destination);
       line_wake_at(line, later_ms);

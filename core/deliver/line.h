@@ -85,7 +85,7 @@ struct line *line_new(struct deliver *deliver, parley_text name);
 void line_free(struct line *line); /* nothing is held any more */
 struct line *line_find(const struct deliver *deliver, parley_text name);
 uint32_t line_capacity(const struct line *line); /* of each lane */
-bool line_may_go(const struct line *line);       /* not paused, down, removed, draining */
+bool line_may_go(const struct line *line, enum lane lane); /* not paused, down (but for LANE_TEST), removed, draining */
 /* The hold of a destination; NULL when there is none and `make` is false or the table is full. */
 struct hold *line_hold(struct line *line, parley_text destination, bool make);
 /* 0: may go now (takes a half-open breaker's place); else the monotonic time to look again. */

@@ -7,8 +7,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum lane { LANE_CRITICAL, LANE_CONVERSATION, LANE_TRANSACTIONAL, LANE_MARKETING, LANES };
-enum lane lane_of(enum topic_class class);
+/* By class of topic; LANE_TEST: what test keys send, which the built-in sink carries whatever the channel's state. */
+enum lane { LANE_CRITICAL, LANE_CONVERSATION, LANE_TRANSACTIONAL, LANE_MARKETING, LANE_TEST, LANES };
+enum lane lane_of(enum topic_class class, bool test);
 enum on_unknown { UNKNOWN_DEFAULT, UNKNOWN_RESEND, UNKNOWN_QUERY, UNKNOWN_HOLD };
 enum until { UNTIL_SENT = 1, UNTIL_DELIVERED, UNTIL_READ, UNTIL_REPLIED };
 const char *until_name(enum until until);

@@ -4,12 +4,12 @@
 
 struct due { id64 message; uint32_t step; };
 
-/* On an ordered channel one delivery a customer is open at a time, the oldest first. One that an operator holds, or that was
- * scheduled for later and never tried, stands in nobody's way. */
+/* On an ordered channel one delivery a customer is open at a time, the oldest first; test messages are a row of their own. One
+ * that an operator holds, or that was scheduled for later and never tried, stands in nobody's way. */
 #define DUE_WHERE " FROM delivery d WHERE channel=?1 AND lane=?2 AND (state=0 OR query=1)"
 #define DUE_ORDERED \
   " AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.channel=?1 AND o.customer=d.customer AND o.ordered=1 AND o.state<3" \
-  " AND o.held=0 AND (o.state=1 OR (o.message<d.message AND (o.state<>0 OR o.attempt>0 OR o.due<=?3))))"
+  " AND o.held=0 AND (o.lane=?5)=(?2=?5) AND (o.state=1 OR (o.message<d.message AND (o.state<>0 OR o.attempt>0 OR o.due<=?3))))"
 
 /* What is due, and of several of one customer only the first: they are read before any is claimed. */
 static size_t due_read(struct round *round, const struct store_claim *claim, struct due *due)
@@ -24,6 +24,8 @@ static size_t due_read(struct round *round, const struct store_claim *claim, str
   bind_int(get, 2, claim->lane);
   bind_int(get, 3, claim->now_ms);
   bind_int(get, 4, (int64_t)claim->limit);
+  if (ordered)
+    bind_int(get, 5, LANE_TEST);
   while (n < claim->limit && db_step(round->db, get))
     due[n++] = (struct due){col_id(get, 0), (uint32_t)col_int(get, 1)};
   db_reset(get);
@@ -40,8 +42,10 @@ static int64_t next_due(struct round *round, const struct store_claim *claim)
 
   bind_text(get, 1, claim->channel->name);
   bind_int(get, 2, claim->lane);
-  if (ordered)
+  if (ordered) {
     bind_int(get, 3, claim->now_ms);
+    bind_int(get, 5, LANE_TEST);
+  }
   if (db_step(round->db, get))
     due_ms = col_int(get, 0);
   db_reset(get);

@@ -219,7 +219,7 @@ static void claim_fill(struct round *round, struct life *life, size_t at, struct
                         .conversation = life->conversation,
                         .step = facts->step,
                         .attempt = facts->attempt,
-                        .lane = lane_of(life->class),
+                        .lane = lane_of(life->class, (life->flags & MESSAGE_TEST) != 0),
                         .token = facts->token,
                         .deaths = facts->deaths,
                         .resent = facts->maybe_twice,
@@ -284,13 +284,15 @@ static bool channel_is_free(struct round *round, const struct begin *begin)
 {
   sqlite3_stmt *get =
       db_sql(round->db, "SELECT 1 FROM delivery WHERE channel=? AND customer=? AND ordered=1 AND state<3"
-                        " AND held=0 LIMIT 1");
+                        " AND held=0 AND (lane=?3)=(?4=?3) LIMIT 1");
   bool open;
 
   if (!(begin->channel->flags & PARLEY_ORDERED))
     return true;
   bind_text(get, 1, begin->channel->name);
   bind_id(get, 2, begin->customer);
+  bind_int(get, 3, LANE_TEST);
+  bind_int(get, 4, begin->lane);
   open = db_step(round->db, get);
   db_reset(get);
   return !open;
@@ -346,7 +348,7 @@ static void life_begin(struct round *round, struct life *life, uint32_t step, st
                         .step = step,
                         .decided = decided,
                         .channel = life->policy != NULL ? policy_find_channel(life->policy, decided->channel) : NULL,
-                        .lane = lane_of(life->class),
+                        .lane = lane_of(life->class, (life->flags & MESSAGE_TEST) != 0),
                         .now_ms = now_ms,
                         .due_ms = now_ms,
                         .expires_ms = life->expires_ms};
@@ -422,7 +424,8 @@ struct claim *life_claim_next_ordered(struct round *round, const struct life *en
 {
   sqlite3_stmt *get =
       db_sql(round->db, "SELECT message, step, state, due, lane, query FROM delivery WHERE channel=? AND"
-                        " customer=? AND ordered=1 AND state<3 AND held=0 ORDER BY message, step LIMIT 1");
+                        " customer=? AND ordered=1 AND state<3 AND held=0 AND (lane=?3)=(?4=?3)"
+                        " ORDER BY message, step LIMIT 1");
   const struct policy_channel *channel =
       ended->policy == NULL ? NULL : policy_find_channel(ended->policy, ended->rows[row].channel);
   struct life loaded, *life = &loaded;
@@ -435,6 +438,8 @@ struct claim *life_claim_next_ordered(struct round *round, const struct life *en
     return NULL;
   bind_text(get, 1, channel->name);
   bind_id(get, 2, ended->customer);
+  bind_int(get, 3, LANE_TEST);
+  bind_int(get, 4, lane_of(ended->class, (ended->flags & MESSAGE_TEST) != 0));
   if (!db_step(round->db, get))
     return NULL;
   message = col_id(get, 0);

@@ -1,4 +1,6 @@
 #include "api_fixture.h"
+#include "core/channel/instance.h"
+#include "core/deliver/line.h"
 
 static struct api_fixture f;
 
@@ -205,7 +207,7 @@ START_TEST(a_list_goes_on_by_its_cursor_and_a_cursor_fits_only_its_filter)
 }
 END_TEST
 
-START_TEST(a_test_key_reaches_the_test_sink_only)
+static void sent_by_test_key(void)
 {
   uint64_t deadline = peer_deadline();
 
@@ -215,8 +217,54 @@ START_TEST(a_test_key_reaches_the_test_sink_only)
     ask(&f, "GET", "/v1/channels/mail/sink?test=true", NULL);
   while (said_int(&f, "count") == 0 && !peer_late(deadline));
   ck_assert_int_eq(said_int(&f, "count"), 1);
+}
+
+START_TEST(a_test_key_reaches_the_test_sink_only)
+{
+  sent_by_test_key();
   ask(&f, "GET", "/v1/channels/mail/sink", NULL);
   ck_assert_int_eq(said_int(&f, "count"), 0);
+}
+END_TEST
+
+static void real_message_waits(void)
+{
+  ask(&f, "POST", "/v1/messages", simple_message);
+  ck_assert_code(&f, 202);
+  ask(&f, "GET", "/v1/channels/mail/sink", NULL);
+  ck_assert_int_eq(said_int(&f, "count"), 0);
+}
+
+START_TEST(a_test_message_does_not_wait_for_a_channel_that_is_down)
+{
+  f.channels[0]->host.health(&f.channels[0]->host, PARLEY_DOWN, PARLEY_LIT("no login"), TEXT_EMPTY);
+  real_message_waits();
+  sent_by_test_key();
+}
+END_TEST
+
+START_TEST(a_test_message_does_not_wait_for_a_channel_whose_outcomes_said_down)
+{
+  struct line *line = line_find(f.deliver, PARLEY_LIT("mail"));
+
+  line->down = true;
+  line->down_until_ms = INT64_MAX;
+  real_message_waits();
+  sent_by_test_key();
+  ck_assert(line->down); /* what the sink did says nothing about it */
+}
+END_TEST
+
+START_TEST(a_test_message_does_not_wait_for_a_breaker_or_a_rate)
+{
+  struct line *line = line_find(f.deliver, PARLEY_LIT("mail"));
+
+  line->rate_per_s = 0.001;
+  line->bucket = 0;
+  line->bucket_ms = f.env->mono_ms(f.env);
+  line_hold(line, TEXT_EMPTY, true)->until_ms = INT64_MAX;
+  real_message_waits();
+  sent_by_test_key();
 }
 END_TEST
 
@@ -301,6 +349,9 @@ int main(void)
       explain_decides_and_stores_nothing,
       a_list_goes_on_by_its_cursor_and_a_cursor_fits_only_its_filter,
       a_test_key_reaches_the_test_sink_only,
+      a_test_message_does_not_wait_for_a_channel_that_is_down,
+      a_test_message_does_not_wait_for_a_channel_whose_outcomes_said_down,
+      a_test_message_does_not_wait_for_a_breaker_or_a_rate,
       a_key_works_is_shown_once_and_outlives_a_restart_until_revoked,
       a_replay_of_a_made_key_has_no_secret,
       names_of_keys_are_unique_and_configured_ones_are_read_only,

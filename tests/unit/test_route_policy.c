@@ -78,7 +78,8 @@ START_TEST(each_class_has_its_lane_and_its_time)
       {CLASS_MARKETING, LANE_MARKETING, 5 * 24 * 60},
   };
 
-  ck_assert_int_eq((int)lane_of(rows[_i].class), (int)rows[_i].lane);
+  ck_assert_int_eq((int)lane_of(rows[_i].class, false), (int)rows[_i].lane);
+  ck_assert_int_eq((int)lane_of(rows[_i].class, true), (int)LANE_TEST);
   ck_assert_int_eq(class_expires_ms(rows[_i].class), rows[_i].minutes * 60000);
 }
 END_TEST

@@ -690,6 +690,27 @@ START_TEST(an_ordered_channel_sends_one_at_a_time_for_each_customer)
 }
 END_TEST
 
+START_TEST(a_test_message_waits_for_no_real_one_of_an_ordered_channel_nor_a_real_one_for_it)
+{
+  struct submission *tests[2];
+  struct accepted real = accept_to(&f, &rules, "telegram", "1001", CHAT), first, second;
+  struct settled after;
+
+  for (int i = 0; i < 2; i++) {
+    tests[i] = submission_make(&f, &rules, "telegram", "1001", CHAT);
+    tests[i]->test = true;
+  }
+  ck_assert_int_eq(settle(&f, &rules, &real, PARLEY_OUTCOME_RETRY).after, MESSAGE_QUEUED);
+  first = accept_one(&f, tests[0]);
+  second = accept_one(&f, tests[1]);
+  ck_assert(first.claimed && !second.claimed); /* in order among themselves */
+  env_fake_step(&f.fake, 5000);
+  ck_assert(claim_on(&f, &rules, CHAT, 10).message == real.message);
+  after = settle(&f, &rules, &first, PARLEY_OUTCOME_DELIVERED);
+  ck_assert(after.next.n == 1 && after.next.message == second.message);
+}
+END_TEST
+
 START_TEST(when_the_one_in_front_expires_the_next_of_an_ordered_channel_goes)
 {
   struct submission *submission = submission_make(&f, &rules, "telegram", "1001", CHAT);
@@ -910,6 +931,7 @@ int main(void)
   tcase_add_test(tcase, a_file_of_version_1_is_migrated_and_goes_on);
   tcase_add_test(tcase, an_ordered_channel_sends_one_at_a_time_for_each_customer);
   tcase_add_test(tcase, when_the_one_in_front_expires_the_next_of_an_ordered_channel_goes);
+  tcase_add_test(tcase, a_test_message_waits_for_no_real_one_of_an_ordered_channel_nor_a_real_one_for_it);
   tcase_add_test(tcase, several_waiting_for_one_customer_are_claimed_oldest_first_one_at_a_time);
   tcase_add_loop_test(tcase, receipts_fold_the_same_in_every_order, 0, 4);
   tcase_add_test(tcase, an_early_receipt_is_parked_and_joined);
