@@ -96,24 +96,21 @@ static void doctor_local(struct doctor *doctor, const char *path)
   buf_done(&why);
 }
 
-static void doctor_channel(struct cli *cli, struct doctor *doctor, const char *name)
+/* Its plugin logs in and sends nothing. What refuses the check, daemon or provider, would refuse a message as well. */
+static void channel_check(struct cli *cli, struct doctor *doctor, const char *name)
 {
   struct buf path = BUF_INIT(512);
   json_t *answer = NULL;
-  int code;
 
   buf_str(&path, "/v1/channels/");
   cli_escape(&path, name);
   buf_str(&path, "/check");
-  code = cli_call(cli, "POST", path.at, NULL, NULL, &answer);
-  if (code == CLI_FAILED) /* told already: its plugin may have no check */
-    said(doctor, "warn", name, "was not checked");
-  else if (code != CLI_OK)
-    said(doctor, "fail", name, "cannot be checked");
+  if (cli_call(cli, "POST", path.at, NULL, NULL, &answer) != CLI_OK) /* why is told already */
+    said(doctor, "fail", name, "the daemon refused the check");
   else if (json_is_true(json_object_get(answer, "ok")))
     said(doctor, "ok", name, "%s", cli_text(answer, "detail")[0] ? cli_text(answer, "detail") : "answers");
   else
-    said(doctor, "fail", name, "%s %s", cli_text(answer, "code"), cli_text(answer, "detail"));
+    said(doctor, "fail", name, "%s: %s %s", cli_text(answer, "outcome"), cli_text(answer, "code"), cli_text(answer, "detail"));
   json_decref(answer);
   buf_done(&path);
 }
@@ -133,6 +130,21 @@ static void doctor_isolation(struct doctor *doctor, const json_t *channel)
          sandbox);
 }
 
+static void doctor_channel(struct cli *cli, struct doctor *doctor, const json_t *row)
+{
+  const char *name = cli_text(row, "name"), *state = cli_text(row, "state");
+  bool down = strcmp(state, "up") != 0 && strcmp(state, "degraded") != 0;
+
+  if (json_is_true(json_object_get(row, "paused")))
+    said(doctor, "warn", name, "is paused: parley channel resume %s", name);
+  if (down)
+    said(doctor, "fail", name, "is %s: %s %s", state, cli_text(row, "cause"), cli_text(row, "remedy"));
+  else if (json_is_true(json_object_get(row, "can_check")))
+    channel_check(cli, doctor, name);
+  else
+    said(doctor, "note", name, "is up; its plugin has no check: send a message with a test key");
+}
+
 static void doctor_daemon(struct cli *cli, struct doctor *doctor)
 {
   json_t *answer = NULL, *row;
@@ -146,10 +158,10 @@ static void doctor_daemon(struct cli *cli, struct doctor *doctor)
   said(doctor, "ok", "daemon", "ready");
   json_decref(answer);
   if (cli_call(cli, "GET", "/v1/channels", NULL, NULL, &answer) != CLI_OK)
-    return;
+    said(doctor, "fail", "channels", "cannot be listed with this key");
   json_array_foreach(json_object_get(answer, "items"), i, row) {
     doctor_isolation(doctor, row);
-    doctor_channel(cli, doctor, cli_text(row, "name"));
+    doctor_channel(cli, doctor, row);
   }
   json_decref(answer);
 }
