@@ -31,6 +31,7 @@ struct api {
   bool closing, started; /* started: what the store held of keys and subscriptions is known */
   struct api_subscription **subscriptions;
   size_t n_subscriptions;
+  uint32_t n_changing; /* changes of subscriptions that the store has not answered yet */
   char **paused; /* channels paused by an operator, configured now or not */
   size_t n_paused;
   struct loop_watch watch;
@@ -56,6 +57,6 @@ void api_paused_put(struct api *api, parley_text name, bool paused);
 /* subscriptions.c */
 void api_subscriptions_loaded(struct api *api, const struct doc *doc);
 void api_subscriptions_configure(struct api *api); /* those of conf, for those of the last one */
-void api_subscriptions_sweep(struct api *api);     /* secrets whose time is over */
+void api_subscriptions_sweep(struct api *api);     /* secrets whose time is over; what could not be stored before */
 void api_subscriptions_free(struct api *api);
 #endif

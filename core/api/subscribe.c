@@ -158,6 +158,7 @@ static void change_done(struct store_op *op)
   struct api_subscription *made = change->made;
   struct api_request *req = change->req;
 
+  req->api->n_changing--;
   if (op->status != PARLEY_OK || op->replay != REPLAY_NO)
     subscription_free(&made);
   if (!api_went(req, op))
@@ -184,6 +185,7 @@ static void change_submit(struct change *change, int64_t version)
   buf_done(&json);
   change->op.version = version;
   change->op.op.render = change_render;
+  req->api->n_changing++;
   api_submit(req, &change->op.op, STORE_DOC_PUT, change_done);
 }
 
@@ -253,6 +255,7 @@ static struct change *change_of(struct api_request *req, const struct api_subscr
 
   change->req = req;
   change->made = subscription_copy(found);
+  change->made->unsaved = false; /* it is written whole */
   change->code = 200;
   return change;
 }
@@ -298,6 +301,7 @@ static void removed(struct store_op *op)
   struct change *change = container_of(op, struct change, op.op);
   id64 id;
 
+  change->req->api->n_changing--;
   if (!api_went(change->req, op))
     return;
   arena_free(&op->arena);
@@ -316,56 +320,70 @@ void api_subscriptions_remove(struct api_request *req)
   change->req = req;
   change->op.doc = (struct doc){.kind = PARLEY_LIT("subscription"), .name = arena_text(req->arena, found->sub.name)};
   change->op.version = -1;
+  req->api->n_changing++;
   api_submit(req, &change->op.op, STORE_DOC_PUT, removed);
 }
 
-/* --- A receiver that wants no more -------------------------------------------------------------------------------- */
+/* --- Changes that nobody asked for: a receiver that wants no more, a secret whose time is over ----------------------- */
 
-struct disable {
+struct save {
   struct api *api;
-  struct api_subscription *copy; /* the one in force may be changed meanwhile */
-  struct buf json;
+  id64 subscription;
+  struct arena *arena;
   struct store_doc_put op;
 };
 
-static void disabled(struct store_op *op)
+static void saved(struct store_op *op)
 {
-  struct disable *disable = container_of(op, struct disable, op.op);
-  struct api *api = disable->api;
+  struct save *save = container_of(op, struct save, op.op);
+  struct api *api = save->api;
+  struct api_subscription *found = subscription_find(api, save->subscription);
 
-  if (op->status != PARLEY_OK)
-    log_line(api->shared.log, PARLEY_WARN,
-             "event=subscription_not_stored what=\"it will be tried again after a restart\"");
+  if (op->status != PARLEY_OK) {
+    log_line(api->shared.log, PARLEY_WARN, "event=subscription_not_stored what=\"it will be tried again\"");
+    if (found != NULL)
+      found->unsaved = true;
+  }
   arena_free(&op->arena);
-  buf_done(&disable->json);
-  subscription_free(&disable->copy);
-  free(disable);
+  arena_free(&save->arena);
+  free(save);
   api->open--;
   api_maybe_closed(api);
+}
+
+void subscription_save(struct api *api, struct api_subscription *subscription)
+{
+  struct buf json = BUF_INIT(0);
+  struct save *save;
+
+  subscription->unsaved = !subscription->sub.configured;
+  if (!subscription->unsaved || api->n_changing > 0 || api->closing)
+    return;
+  subscription->unsaved = false;
+  save = xcalloc(1, sizeof *save);
+  save->api = api;
+  save->arena = arena_new();
+  save->subscription = subscription->sub.id;
+  buf_subscription_doc(&json, subscription);
+  save->op.doc = (struct doc){.kind = PARLEY_LIT("subscription"),
+                              .name = arena_text(save->arena, subscription->sub.name),
+                              .json = arena_text(save->arena, buf_as_text(&json))};
+  buf_done(&json);
+  save->op.version = -1;
+  save->op.op.kind = STORE_DOC_PUT;
+  save->op.op.done = saved;
+  api->open++;
+  store_submit(api->shared.store, &save->op.op);
 }
 
 void api_subscription_disabled(struct api *api, id64 subscription)
 {
   struct api_subscription *found = subscription_find(api, subscription);
-  struct disable *disable;
 
   if (found == NULL || found->sub.disabled)
     return;
   found->sub.disabled = true;
-  if (found->sub.configured || api->closing)
-    return;
-  disable = xcalloc(1, sizeof *disable);
-  disable->api = api;
-  disable->json = BUF_INIT(0);
-  disable->copy = subscription_copy(found);
-  buf_subscription_doc(&disable->json, found);
-  disable->op.doc = (struct doc){
-      .kind = PARLEY_LIT("subscription"), .name = disable->copy->sub.name, .json = buf_as_text(&disable->json)};
-  disable->op.version = -1;
-  disable->op.op.kind = STORE_DOC_PUT;
-  disable->op.op.done = disabled;
-  api->open++;
-  store_submit(api->shared.store, &disable->op.op);
+  subscription_save(api, found);
 }
 
 /* --- Replay ------------------------------------------------------------------------------------------------------- */

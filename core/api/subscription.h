@@ -11,6 +11,7 @@ struct api_subscription {
   struct subscription sub;
   int64_t created_ms;
   int64_t old_until_ms; /* until when secrets[1] signs as well; 0: there is none */
+  bool unsaved;         /* changed by itself; the document doesn't say so yet */
 };
 enum secret_shown { SECRET_LEFT_OUT, SECRET_SHOWN /* once */, SECRET_NULL /* in a replay */ };
 
@@ -22,6 +23,8 @@ struct api_subscription *subscription_param(struct api_request *req);       /* {
 /* In force from now on, for an older one of this id; owned by the api. */
 void subscription_put(struct api *api, struct api_subscription *made);
 void subscription_remove(struct api *api, id64 id);
+/* Writes its document, now or at the next sweep: never over a change that somebody asked for. */
+void subscription_save(struct api *api, struct api_subscription *subscription);
 void buf_subscription_doc(struct buf *buf, const struct api_subscription *subscription);
 void subscription_render(struct buf *buf, const struct api_subscription *subscription); /* its secret as null */
 void subscription_answer(struct api_request *req, uint32_t code, const struct api_subscription *subscription,

@@ -97,18 +97,30 @@ void api_subscriptions_free(struct api *api)
   free(api->subscriptions);
 }
 
+/* Once its time is over the old secret neither signs nor stands anywhere. */
+static void old_secret_drop(struct api_subscription *subscription, int64_t now_ms)
+{
+  if (subscription->old_until_ms == 0 || subscription->old_until_ms > now_ms)
+    return;
+  subscription->old_until_ms = 0;
+  subscription->sub.n_secrets = 1;
+  subscription->sub.secrets[1] = TEXT_EMPTY;
+  subscription->unsaved = true;
+}
+
 void api_subscriptions_sweep(struct api *api)
 {
-  int64_t now = api->shared.env->now_ms(api->shared.env);
+  int64_t now_ms = api->shared.env->now_ms(api->shared.env);
 
   for (size_t i = 0; i < api->n_subscriptions; i++) {
     struct api_subscription *one = api->subscriptions[i];
+    size_t secrets = one->sub.n_secrets;
 
-    if (one->old_until_ms == 0 || one->old_until_ms > now)
-      continue;
-    one->old_until_ms = 0;
-    one->sub.n_secrets = 1;
-    feed_subscribe(api->shared.feed, &one->sub);
+    old_secret_drop(one, now_ms);
+    if (one->sub.n_secrets < secrets)
+      feed_subscribe(api->shared.feed, &one->sub);
+    if (one->unsaved)
+      subscription_save(api, one);
   }
 }
 
@@ -235,10 +247,7 @@ void api_subscriptions_loaded(struct api *api, const struct doc *doc)
     from.sub.disabled = json_is_true(json_object_get(json, "disabled"));
     from.old_until_ms = json_integer_value(json_object_get(json, "old_until_ms"));
     from.created_ms = json_integer_value(json_object_get(json, "created_ms"));
-    if (from.old_until_ms != 0 && from.old_until_ms <= api->shared.env->now_ms(api->shared.env)) {
-      from.old_until_ms = 0;
-      from.sub.n_secrets = 1;
-    }
+    old_secret_drop(&from, api->shared.env->now_ms(api->shared.env));
     subscription_put(api, subscription_copy(&from));
   }
   json_decref(json);

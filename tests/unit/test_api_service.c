@@ -1,4 +1,5 @@
 #include "api_fixture.h"
+#include "core/api/inside.h"
 
 static struct api_fixture f;
 
@@ -45,6 +46,77 @@ START_TEST(a_subscription_is_made_changed_rotated_and_removed_and_outlives_a_res
   api_fixture_down(&f);
   api_fixture_up(&f);
   ck_assert_int_eq(ask_at(&f, "GET", NULL, "/v1/subscriptions/%s", kept[0]), 404);
+}
+END_TEST
+
+struct docs_seen { struct store_docs op; char *json; };
+
+static void docs_done(struct store_op *op)
+{
+  struct docs_seen *seen = container_of(op, struct docs_seen, op.op);
+
+  ck_assert_int_eq(op->status, PARLEY_OK);
+  ck_assert_uint_eq(seen->op.n, 1);
+  seen->json = xmemdup(seen->op.rows[0].json.at, seen->op.rows[0].json.len);
+  arena_free(&op->arena);
+}
+
+/* Whether the one subscription's document in the store has the word. */
+static bool stored_has(const char *word)
+{
+  struct docs_seen seen = {.op = {.op = {.kind = STORE_DOCS, .done = docs_done}, .kind = PARLEY_LIT("subscription"),
+                                  .name = PARLEY_LIT("crm")}};
+  bool has;
+
+  store_submit(f.store, &seen.op.op);
+  for (uint64_t deadline = peer_deadline(); seen.json == NULL && !peer_late(deadline);)
+    peer_turn(&f.loop, -1, 0, 20);
+  has = strstr(seen.json, word) != NULL;
+  free(seen.json);
+  return has;
+}
+
+/* Made, and its secret changed; kept[0] is its id, kept[1] the first secret. */
+static void subscription_rotated(void)
+{
+  ask(&f, "POST", "/v1/subscriptions", "{\"name\":\"crm\",\"url\":\"https://example.org/hook\"}");
+  keep(0, "id");
+  keep(1, "secret");
+  ask_at(&f, "POST", NULL, "/v1/subscriptions/%s/rotate", kept[0]);
+  ck_assert_code(&f, 200);
+  ck_assert(stored_has(kept[1]));
+}
+
+static void old_secret_is_gone(void)
+{
+  api_subscriptions_sweep(f.api);
+  for (uint64_t deadline = peer_deadline(); stored_has(kept[1]) && !peer_late(deadline);)
+    ;
+  ck_assert(!stored_has(kept[1]));
+  ask_at(&f, "GET", NULL, "/v1/subscriptions/%s", kept[0]);
+  ck_assert_int_eq(json_is_null(said(&f, "old_secret_until")), 1);
+}
+
+START_TEST(after_a_rotations_overlap_the_old_secret_is_nowhere_any_more)
+{
+  subscription_rotated();
+  env_fake_step(&f.fake, 24 * 3600000 - 1000);
+  api_subscriptions_sweep(f.api);
+  ck_assert(stored_has(kept[1])); /* it signs for another second */
+  env_fake_step(&f.fake, 1000);
+  old_secret_is_gone();
+}
+END_TEST
+
+START_TEST(an_overlap_that_ended_while_the_daemon_was_down_has_ended)
+{
+  subscription_rotated();
+  api_fixture_down(&f);
+  env_fake_step(&f.fake, 24 * 3600000);
+  api_fixture_up(&f);
+  ask_at(&f, "GET", NULL, "/v1/subscriptions/%s", kept[0]);
+  ck_assert_int_eq(json_is_null(said(&f, "old_secret_until")), 1);
+  old_secret_is_gone();
 }
 END_TEST
 
@@ -325,6 +397,8 @@ END_TEST
 int main(void)
 {
   const TTest *const tests[] = {
+      after_a_rotations_overlap_the_old_secret_is_nowhere_any_more,
+      an_overlap_that_ended_while_the_daemon_was_down_has_ended,
       a_subscription_is_made_changed_rotated_and_removed_and_outlives_a_restart,
       a_test_pushes_one_signed_event_and_tells_what_came_back,
       a_configured_subscription_is_read_only_and_keeps_its_id,
