@@ -1,13 +1,13 @@
 /* /v1/customers: put (a merge-patch), get, find by identity, the timeline, and the consents of one. */
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/base/locale.h"
 #include "core/base/text.h"
 #include "core/feed/envelope.h"
 #include "inside.h"
 #include <string.h>
 
 #define CUSTOMER_NAME_BYTES_MAX 255
-#define CUSTOMER_WORD_BYTES_MAX 64 /* locale, timezone, one tag */
 #define CUSTOMER_ATTRIBUTES_BYTES_MAX ((size_t)65536)
 #define CONSENT_PROOF_BYTES_MAX 2048
 #define CONSENT_WORD_BYTES_MAX 64
@@ -188,6 +188,23 @@ static bool read_set(const struct json_in *in, const char *name, size_t bytes_ma
   return !text_has_control(*value) || json_in_problem(in, name, "bad_value", "%s has no control characters", name);
 }
 
+static bool read_locale(const struct json_in *in, struct store_customer_put *put)
+{
+  if (!read_set(in, "locale", LOCALE_BYTES_MAX, &put->locale.set, &put->locale.value))
+    return false;
+  return put->locale.value.len == 0 || locale_ok(put->locale.value) ||
+         json_in_problem(in, "locale", "bad_locale", "locale is a language tag such as es, pt-BR or zh-Hant-TW (BCP 47)");
+}
+
+static bool read_timezone(const struct json_in *in, struct store_customer_put *put)
+{
+  if (!read_set(in, "timezone", TIMEZONE_BYTES_MAX, &put->timezone.set, &put->timezone.value))
+    return false;
+  return put->timezone.value.len == 0 || timezone_ok(put->timezone.value) ||
+         json_in_problem(in, "timezone", "bad_timezone",
+                         "timezone is a name of the IANA database such as Europe/Madrid or UTC, upper and lower case as there");
+}
+
 static bool read_attributes(struct api_request *req, struct store_customer_put *put)
 {
   struct json_in in;
@@ -329,8 +346,7 @@ void api_customers_put(struct api_request *req)
   bool nulls;
   bool ok = JSON_IN_ALL(json_in_only(in, fields),
                         read_set(in, "name", CUSTOMER_NAME_BYTES_MAX, &put->name.set, &put->name.value),
-                        read_set(in, "locale", CUSTOMER_WORD_BYTES_MAX, &put->locale.set, &put->locale.value),
-                        read_set(in, "timezone", CUSTOMER_WORD_BYTES_MAX, &put->timezone.set, &put->timezone.value),
+                        read_locale(in, put), read_timezone(in, put),
                         api_read_tags(req, &put->tags.set, &put->tags.value), read_attributes(req, put),
                         read_identities(req, put, &nulls));
 

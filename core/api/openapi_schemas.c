@@ -160,8 +160,9 @@ const struct openapi_schema openapi_schemas[] = {
     {"CustomerIn",
      "{'type':'object','additionalProperties':false,'description':'A merge-patch: what is absent stays,"
      " null empties','properties':{"
-     "'name':{'type':['string','null'],'maxLength':255},'locale':{'type':['string','null'],'maxLength':64},"
-     "'timezone':{'type':['string','null'],'maxLength':64},'attributes':{'type':'object'},"
+     "'name':{'type':['string','null'],'maxLength':255},'locale':{'type':['string','null'],'maxLength':64,"
+     "'description':'A language tag (BCP 47)','examples':['pt-BR']},'timezone':{'type':['string','null'],'maxLength':64,"
+     "'description':'A name of the IANA database','examples':['Europe/Madrid']},'attributes':{'type':'object'},"
      "'tags':{'type':['array','null'],'maxItems':100,'items':{'type':'string','minLength':1,'maxLength':64}},"
      "'identities':" REF("Identities") "}}"},
     {"Identity",

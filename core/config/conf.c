@@ -1,13 +1,12 @@
 #include "conf.h"
 #include "conf_read.h"
 #include "core/base/alloc.h"
+#include "core/base/locale.h"
 #include "core/base/text.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define ZONES "/usr/share/zoneinfo"
 #define PLUGIN_MEMORY_MIN (INT64_C(16) << 20)
 #define PLUGIN_MEMORY_DEFAULT (UINT64_C(256) << 20)
 #define PLUGIN_HANG_MIN_MS 2000 /* heartbeats are a second apart */
@@ -101,53 +100,19 @@ static void read_plugins(struct conf_reader *r, const struct yaml_node *node, co
   conf_read_mapping(r, node, fields, to);
 }
 
-static bool is_timezone(parley_text text)
-{
-  char path[sizeof(ZONES) + 66] = ZONES "/";
-  bool plain = text.len > 0 && text.len <= 64 && text.at[0] != '/' && text_find_text(text, PARLEY_LIT("..")) == SIZE_MAX;
-
-  for (size_t i = 0; i < text.len && plain; i++)
-    plain = (text.at[i] >= 'A' && text.at[i] <= 'Z') || (text.at[i] >= 'a' && text.at[i] <= 'z') ||
-            (text.at[i] >= '0' && text.at[i] <= '9') || memchr("_+-/", text.at[i], 4) != NULL;
-  if (!plain || parley_text_is(text, "UTC") || access(ZONES, F_OK) != 0) /* without tzdata nobody can tell */
-    return plain;
-  memcpy(path + sizeof(ZONES), text.at, text.len);
-  return access(path, R_OK) == 0;
-}
-
 static void read_timezone(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   (void)field;
-  if (node->kind == YAML_IS_TEXT && is_timezone(node->text))
+  if (node->kind == YAML_IS_TEXT && timezone_ok(node->text))
     *(parley_text *)to = node->text;
   else
     conf_error(r, node, "%s is no time zone such as Europe/Madrid or UTC", conf_shown(r, node));
 }
 
-/* "es", "pt-BR", "zh-Hant-TW": 2 or 3 letters, then groups of 2 to 8 letters or digits. */
-static bool is_locale(parley_text text)
-{
-  parley_text rest = text;
-
-  for (bool first = true; rest.len > 0 || first; first = false) {
-    parley_text group = text_cut(&rest, '-');
-
-    if (group.len < 2 || group.len > (first ? 3u : 8u))
-      return false;
-    for (size_t i = 0; i < group.len; i++) {
-      bool letter = (group.at[i] >= 'a' && group.at[i] <= 'z') || (group.at[i] >= 'A' && group.at[i] <= 'Z');
-
-      if (!letter && (first || group.at[i] < '0' || group.at[i] > '9'))
-        return false;
-    }
-  }
-  return text.len <= 35 && !text_ends(text, "-");
-}
-
 static void read_locale(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   (void)field;
-  if (node->kind == YAML_IS_TEXT && is_locale(node->text))
+  if (node->kind == YAML_IS_TEXT && locale_ok(node->text))
     *(parley_text *)to = node->text;
   else
     conf_error(r, node, "%s is no locale such as es or pt-BR", conf_shown(r, node));

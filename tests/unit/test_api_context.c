@@ -36,6 +36,23 @@ START_TEST(a_customer_is_put_patched_found_and_shown)
 }
 END_TEST
 
+START_TEST(locale_and_timezone_are_ones_that_exist)
+{
+  ask(&f, "PUT", "/v1/customers/external:shop-77", "{\"locale\":\"pt-BR\",\"timezone\":\"America/Sao_Paulo\"}");
+  ck_assert_code(&f, 201);
+  ck_assert_str_eq(said_text(&f, "timezone"), "America/Sao_Paulo");
+  ask(&f, "PUT", "/v1/customers/external:shop-77", "{\"locale\":\"pt_BR\",\"timezone\":\"../../etc/passwd\"}");
+  ck_assert_problem(&f, 422, "bad_locale");
+  ck_assert_str_eq(said_text(&f, "errors.0.pointer"), "/locale");
+  ck_assert_str_eq(said_text(&f, "errors.1.pointer"), "/timezone");
+  ck_assert_ptr_nonnull(strstr(said_text(&f, "errors.1.detail"), "Europe/Madrid"));
+  ask(&f, "GET", "/v1/customers/external:shop-77", NULL);
+  ck_assert_str_eq(said_text(&f, "locale"), "pt-BR");
+  ask(&f, "PUT", "/v1/customers/external:shop-77", "{\"timezone\":null}");
+  ck_assert_int_eq(json_is_null(said(&f, "timezone")), 1);
+}
+END_TEST
+
 START_TEST(null_unlinks_a_kind_of_identity)
 {
   ask(&f, "PUT", "/v1/customers/external:shop-77",
@@ -352,6 +369,7 @@ int main(void)
 {
   const TTest *const tests[] = {
       a_customer_is_put_patched_found_and_shown,
+      locale_and_timezone_are_ones_that_exist,
       null_unlinks_a_kind_of_identity,
       an_identity_of_somebody_else_is_a_conflict,
       a_consent_is_put_listed_and_counts,
