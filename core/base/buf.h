@@ -20,6 +20,7 @@ void buf_add(struct buf *buf, const void *bytes, size_t len);
 void buf_text(struct buf *buf, parley_text text);
 void buf_str(struct buf *buf, const char *text);
 void buf_char(struct buf *buf, char byte);
+void buf_utf8(struct buf *buf, uint32_t code); /* a code point, at most U+10FFFF and no surrogate */
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *buf, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 void buf_int(struct buf *buf, int64_t value);

@@ -120,7 +120,25 @@ static void byte_write(struct scanner *scanner, char byte)
     buf_char(&scanner->out, byte);
 }
 
-/* An & that starts no reference is nothing for libgumbo, which would search its list for it. */
+/* How many bytes from here on are written as they stand: most of any text. */
+static size_t plain_run(const struct scanner *scanner)
+{
+  const char *at = scanner->html.at;
+  size_t end = scanner->pos;
+
+  while (end < scanner->html.len && (unsigned char)at[end] > ' ' && at[end] != '<' && at[end] != '&')
+    end++;
+  return end - scanner->pos;
+}
+
+static void plain_write(struct scanner *scanner, size_t run)
+{
+  owed_pay(scanner);
+  buf_add(&scanner->out, scanner->html.at + scanner->pos, run);
+  scanner->pos += run;
+}
+
+/* An & that starts no reference is a name to nobody. */
 static bool reference_starts(const struct scanner *scanner)
 {
   char next = byte_at(scanner, scanner->pos + 1);
@@ -304,17 +322,19 @@ static void list_turn(struct scanner *scanner, const struct tag *tag)
 
 static void item_open(struct scanner *scanner)
 {
+  static const char indent[2 * LISTS_MAX] = "              ";
   size_t list = scanner->lists > 0 ? scanner->lists - 1 : 0;
 
   if (scanner->breaks == 0)
     scanner->breaks = 1;
   owed_pay(scanner);
-  for (size_t i = 0; i < list; i++)
-    buf_str(&scanner->out, "  ");
-  if (scanner->lists > 0 && scanner->ordered[list])
-    buf_printf(&scanner->out, "%u. ", ++scanner->item[list]);
-  else
+  buf_add(&scanner->out, indent, 2 * list);
+  if (scanner->lists > 0 && scanner->ordered[list]) {
+    buf_uint(&scanner->out, ++scanner->item[list]);
+    buf_str(&scanner->out, ". ");
+  } else {
     buf_str(&scanner->out, "- ");
+  }
   scanner->item_from = scanner->out.len;
 }
 
@@ -492,6 +512,8 @@ static void markup_read(struct scanner *scanner) /* pos on '<' */
 
 static void scanner_run(struct scanner *scanner)
 {
+  size_t run;
+
   while (scanner->pos < scanner->html.len) {
     if (scanner->html.at[scanner->pos] == '<') {
       markup_read(scanner);
@@ -499,10 +521,12 @@ static void scanner_run(struct scanner *scanner)
       owed_pay(scanner);
       mark_write(scanner, MARK_AND);
       scanner->pos++;
-    } else if (scanner->skip[0] == '\0') {
-      byte_write(scanner, scanner->html.at[scanner->pos++]);
-    } else {
+    } else if (scanner->skip[0] != '\0') {
       scanner->pos++;
+    } else if ((run = plain_run(scanner)) > 0) {
+      plain_write(scanner, run);
+    } else {
+      byte_write(scanner, scanner->html.at[scanner->pos++]);
     }
   }
   link_close(scanner);

@@ -1,45 +1,22 @@
 /* html_to_text(). The tags are read by a scanner of our own (html_scan.c) that looks at each byte once: a tree built by
  * the rules of HTML5 grows with the square of hostile nesting. It leaves one run of text with character references in
- * it, and libgumbo decodes those. */
+ * it, and html_reference.c decodes those. */
 #include "core/base/text.h"
 #include "fit.h"
+#include "html_reference.h"
 #include "html_scan.h"
-#include <gumbo.h>
 #include <string.h>
 
 #define RUN_BYTES_MAX (4 * CONTENT_INLINE_BYTES_MAX)
 
-static void node_text_add(struct buf *buf, const GumboNode *parent)
+/* Bytes from here on that stay as they are. */
+static size_t plain_run(parley_text text, size_t pos)
 {
-  const GumboVector *children = &parent->v.element.children;
+  size_t end = pos;
 
-  for (unsigned i = 0; i < children->length; i++) {
-    const GumboNode *node = children->data[i];
-
-    if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_WHITESPACE)
-      buf_str(buf, node->v.text.text);
-    else if (node->type == GUMBO_NODE_ELEMENT)
-      node_text_add(buf, node); /* html, body: no other tag is in there */
-  }
-}
-
-static void references_decode(struct buf *text)
-{
-  GumboOptions options = kGumboDefaultOptions;
-  struct buf html = BUF_INIT(text->max + 1);
-  GumboOutput *tree;
-
-  if (text_find(buf_as_text(text), '&') == text->len)
-    return;
-  buf_char(&html, 'x'); /* blanks at the start of a document would be dropped, and a form feed is one */
-  buf_text(&html, buf_as_text(text));
-  options.max_errors = 0;
-  tree = gumbo_parse_with_options(&options, html.at, html.len);
-  buf_clear(text);
-  node_text_add(text, tree->root);
-  buf_drop(text, 1);
-  gumbo_destroy_output(&options, tree);
-  buf_done(&html);
+  while (end < text.len && text.at[end] > ' ' && text.at[end] < 0x7f)
+    end++;
+  return end - pos;
 }
 
 /* Copies the text without what only layout needs: no-break spaces become spaces, invisible padding goes, lines lose the
@@ -50,9 +27,17 @@ static parley_text text_tidy(parley_text text, struct arena *arena)
   size_t len = 0, breaks = 0;
 
   for (size_t pos = 0; pos < text.len;) {
-    size_t from = pos;
-    uint32_t code = text_utf8_next(text, &pos);
+    size_t from = pos, plain = plain_run(text, pos);
+    uint32_t code;
 
+    if (plain > 0) {
+      memcpy(to + len, text.at + pos, plain);
+      len += plain;
+      pos += plain;
+      breaks = 0;
+      continue;
+    }
+    code = text_utf8_next(text, &pos);
     if (code == 0xad || code == 0x34f || code == 0x200b || code == 0x2060 || code == 0xfeff || code == 0xfffd)
       continue;
     if (code == '\n') {
@@ -86,7 +71,7 @@ parley_text html_to_text(parley_text html, struct arena *arena)
 
   html.len = text_utf8_cut(html, CONTENT_INLINE_BYTES_MAX);
   html_scan(html, &run);
-  references_decode(&run);
+  html_references_decode(&run);
   text = text_tidy(buf_as_text(&run), arena);
   buf_done(&run);
   return text;

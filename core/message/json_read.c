@@ -78,25 +78,6 @@ static bool hex4_read(const char *at, const char *end, uint32_t *ret)
   return true;
 }
 
-static void utf8_add(struct buf *buf, uint32_t code)
-{
-  if (code < 0x80) {
-    buf_char(buf, (char)code);
-  } else if (code < 0x800) {
-    buf_char(buf, (char)(0xc0 | code >> 6));
-    buf_char(buf, (char)(0x80 | (code & 0x3f)));
-  } else if (code < 0x10000) {
-    buf_char(buf, (char)(0xe0 | code >> 12));
-    buf_char(buf, (char)(0x80 | (code >> 6 & 0x3f)));
-    buf_char(buf, (char)(0x80 | (code & 0x3f)));
-  } else {
-    buf_char(buf, (char)(0xf0 | code >> 18));
-    buf_char(buf, (char)(0x80 | (code >> 12 & 0x3f)));
-    buf_char(buf, (char)(0x80 | (code >> 6 & 0x3f)));
-    buf_char(buf, (char)(0x80 | (code & 0x3f)));
-  }
-}
-
 /* \uXXXX and its second half, `at` behind the 'u'. */
 static bool unicode_read(struct reader *reader)
 {
@@ -117,7 +98,7 @@ static bool unicode_read(struct reader *reader)
     reader->at += 6;
     code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
   }
-  utf8_add(&reader->text, code);
+  buf_utf8(&reader->text, code);
   return true;
 }
 

@@ -150,8 +150,8 @@ static int64_t cpu_ms(void)
 
 /* What a stranger may cost us with a body of a megabyte: the head, then `unit` (%d counts up) again and again, then the
  * tail. */
-#ifdef __SANITIZE_ADDRESS__
-#define COST_MS_MAX 500
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+#define COST_MS_MAX 1000
 #else
 #define COST_MS_MAX 50
 #endif
