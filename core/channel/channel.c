@@ -419,6 +419,7 @@ static struct channel *channel_alloc(const struct channel_shared *shared, const 
   channel->cause = channel->remedy = BUF_INIT(1024);
   list_init(&channel->waiting);
   list_init(&channel->deferred);
+  list_init(&channel->http_waiting);
   channel_handles_open(channel);
   if (older != NULL && older->streams != NULL)
     streams_inherit(channel->streams, older->streams);

@@ -1,11 +1,9 @@
-/* parley.http/1: the plugin's requests on the shared client. Pieces are joined; media by id are refused, a plugin reads them by
- * ext/media.h. */
+/* parley.http/1: the plugin's requests on the shared client. Pieces are joined; what has to do with media in the store is in
+ * ext_http_media.c. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "instance.h"
 #include <stdlib.h>
-
-#define HTTP_MEDIA_BYTES_MAX ((uint64_t)25 << 20)
 
 struct host_http {
   struct handle handle;
@@ -15,16 +13,22 @@ struct host_http {
   bool cancelled;
 };
 
+void http_response_fill(parley_http_response *response, const struct http_reply *reply)
+{
+  *response = (parley_http_response){.size = sizeof *response, .status = reply->status, .code = reply->code,
+                                     .sent = reply->sent, .retry_ms = reply->retry_ms, .n_headers = reply->n_headers,
+                                     .total_bytes = reply->body.len, .headers = reply->headers, .body = reply->body,
+                                     .reason = reply->reason};
+  response->type = parley_header(reply->headers, reply->n_headers, "content-type");
+}
+
 static void host_http_done(const struct http_reply *reply, void *arg)
 {
   struct host_http *call = arg;
   struct channel *channel = call->handle.channel;
-  parley_http_response response = {.size = sizeof response, .status = reply->status, .code = reply->code,
-                                   .sent = reply->sent, .retry_ms = reply->retry_ms, .n_headers = reply->n_headers,
-                                   .total_bytes = reply->body.len, .headers = reply->headers, .body = reply->body,
-                                   .reason = reply->reason};
+  parley_http_response response;
 
-  response.type = parley_header(reply->headers, reply->n_headers, "content-type");
+  http_response_fill(&response, reply);
   if (!call->cancelled)
     handle_drop(&call->handle);
   channel_enter(channel);
@@ -62,7 +66,7 @@ static void refusal_run(struct channel *channel, struct deferred *deferred)
   free(refusal);
 }
 
-static uint64_t http_refuse(struct channel *channel, parley_http_done *done, void *arg, parley_status status, const char *reason)
+uint64_t http_refuse(struct channel *channel, parley_http_done *done, void *arg, parley_status status, const char *reason)
 {
   struct http_refusal *refusal = xcalloc(1, sizeof *refusal);
 
@@ -71,13 +75,19 @@ static uint64_t http_refuse(struct channel *channel, parley_http_done *done, voi
   return HANDLE_ID_BIT;
 }
 
+uint64_t http_response_max(const parley_http_request *request)
+{
+  uint64_t most = request->response_max;
+
+  if (most == 0)
+    most = (request->flags & PARLEY_HTTP_SAVE) != 0 ? HTTP_MEDIA_BYTES_MAX : CHANNEL_INLINE_MAX;
+  return most < HTTP_MEDIA_BYTES_MAX ? most : HTTP_MEDIA_BYTES_MAX;
+}
+
 static bool pieces_join(const parley_http_request *request, struct buf *to)
 {
-  for (uint32_t i = 0; i < request->n_pieces; i++) {
-    if (request->pieces[i]->media.len > 0)
-      return false;
+  for (uint32_t i = 0; i < request->n_pieces; i++)
     buf_text(to, request->pieces[i]->data);
-  }
   return !to->overflow;
 }
 
@@ -86,15 +96,17 @@ static uint64_t host_http_request(const parley_host *host, const parley_http_req
   struct channel *channel = channel_of(host);
   struct http_call call = {.method = request->method, .url = request->url, .headers = request->headers,
                            .n_headers = request->n_headers, .timeout_ms = request->timeout_ms, .body = request->body,
-                           .response_max = request->response_max};
+                           .response_max = http_response_max(request)};
   struct buf joined = BUF_INIT(HTTP_MEDIA_BYTES_MAX);
   struct host_http *out;
 
   if (channel->stop_said)
     return http_refuse(channel, done, arg, PARLEY_CANCELLED, "the channel has stopped");
-  if ((request->flags & PARLEY_HTTP_SAVE) != 0 || !pieces_join(request, &joined)) {
+  if (http_has_media(request))
+    return http_media_request(channel, request, done, arg);
+  if (!pieces_join(request, &joined)) {
     buf_done(&joined);
-    return http_refuse(channel, done, arg, PARLEY_INVALID, "media by id is not carried by this host's parley.http/1");
+    return http_refuse(channel, done, arg, PARLEY_INVALID, "body_too_large: a request has at most 25 MiB");
   }
   if (request->n_pieces > 0)
     call.body = buf_as_text(&joined);

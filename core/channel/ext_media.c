@@ -102,8 +102,8 @@ static uint64_t host_media_create(const parley_host *host, parley_text type, par
   }
   channel->uploads++;
   upload->arena = arena_new();
-  upload->type = arena_text(upload->arena, text_sub(type, 0, 255));
-  upload->name = arena_text(upload->arena, text_sub(name, 0, 255));
+  upload->type = arena_text(upload->arena, text_sub(type, 0, MEDIA_WORD_BYTES_MAX));
+  upload->name = arena_text(upload->arena, text_sub(name, 0, MEDIA_WORD_BYTES_MAX));
   upload->bytes = BUF_INIT(UPLOAD_BYTES_MAX);
   return upload->handle.id;
 }

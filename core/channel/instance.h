@@ -14,6 +14,10 @@
 #define CHANNEL_HANDLES_MAX 65536     /* timers, watches, work and host calls open at once */
 #define CHANNEL_METRICS_MAX 64
 #define CHANNEL_UPLOADS_MAX 8         /* of 25 MiB at most each, in memory until the store has them */
+#define MEDIA_WORD_BYTES_MAX 255      /* of its type, of its name */
+#define HTTP_MEDIA_BYTES_MAX ((uint64_t)25 << 20) /* a body of parley.http/1, either way */
+#define CHANNEL_HTTP_MEDIA_MAX 8      /* requests with media of the store under way: each holds such a body */
+#define CHANNEL_HTTP_WAITING_MAX 256  /* more wait for a place, with at most inline_max of their own */
 #define CHANNEL_SWEEP_MS 1000
 #define CHANNEL_WINDOW_DEFAULT 64     /* tokens open at once when the plugin names no number */
 #define CHANNEL_WINDOW_MAX 100000
@@ -73,6 +77,8 @@ struct channel {
   struct map calls;    /* id -> struct call of ext_http_in.c */
   uint64_t last_id;
   uint32_t uploads;    /* of ext_media.c */
+  struct list http_waiting; /* of ext_http_media.c */
+  uint32_t n_http_waiting, http_media;
   struct streams *streams;
   int depth;             /* inside a call to the plugin */
   struct list deferred;
@@ -131,6 +137,12 @@ extern const parley_http ext_http;
 extern const parley_http_answers ext_http_answers;
 extern const parley_stream ext_stream;
 extern const parley_media ext_media;
+/* ext_http.c, ext_http_media.c */
+bool http_has_media(const parley_http_request *request); /* pieces by id, or an answer to keep */
+uint64_t http_media_request(struct channel *channel, const parley_http_request *request, parley_http_done *done, void *arg);
+uint64_t http_refuse(struct channel *channel, parley_http_done *done, void *arg, parley_status status, const char *reason);
+uint64_t http_response_max(const parley_http_request *request);
+void http_response_fill(parley_http_response *response, const struct http_reply *reply); /* borrows the reply */
 void ext_http_in_sweep(struct channel *channel, int64_t mono_ms); /* answers 503 where the plugin stayed silent */
 void ext_http_in_end(struct channel *channel);                    /* answers 503 to all */
 #endif
