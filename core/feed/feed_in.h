@@ -104,6 +104,7 @@ struct feed_sub {
   bool loaded, loading, removed, off; /* off: disabled */
   bool reading, reading_rows, moving;
   uint32_t replaying;
+  struct map dropped;      /* by seq: rows that went while a replay was reading them */
   uint64_t start;          /* of a new one: the log's end when it came; 0: not known yet */
   struct list open, dirty, ready, unread, waiting;
   struct map queues, items; /* by customer, by seq */

@@ -25,7 +25,8 @@ static void replay_over(struct replay *replay)
   struct feed_sub *sub = replay->sub;
   struct feed *feed = sub->feed;
 
-  sub->replaying--;
+  if (--sub->replaying == 0)
+    map_done(&sub->dropped);
   free(replay->seqs);
   free(replay);
   sub_go(sub);
@@ -61,6 +62,14 @@ static void replay_seqs_done(struct store_op *op)
     replay_over(replay);
 }
 
+/* What was read is dead no more: another replay has it, or has it delivered already. */
+static bool row_is_old(const struct feed_sub *sub, uint64_t seq)
+{
+  const struct item *item = map_get(&sub->items, seq);
+
+  return (item != NULL && item->state != ITEM_DEAD) || map_get(&sub->dropped, seq) != NULL;
+}
+
 static void replay_dead_done(struct store_op *op)
 {
   struct replay *replay = container_of(op, struct replay, u.op);
@@ -72,7 +81,7 @@ static void replay_dead_done(struct store_op *op)
   for (size_t i = 0; op->status == PARLEY_OK && i < due->n; i++) {
     if (sub->n_stored >= FEED_STORED_MAX)
       more = false; /* the rest stays dead, for another call */
-    else
+    else if (!row_is_old(sub, due->rows[i].seq))
       replay_one(sub, due->rows[i].seq, due->rows[i].customer);
   }
   feed_op_over(sub->feed, op);

@@ -200,6 +200,8 @@ static void move_take(struct move *move, parley_status status)
     bool dropped = n_drop < moved->n_drop && moved->drop[n_drop] == item->seq;
 
     n_drop += dropped;
+    if (status == PARLEY_OK && dropped && sub->replaying > 0)
+      map_put(&sub->dropped, item->seq, sub);
     if (status == PARLEY_OK)
       item_moved(item, !dropped);
     else

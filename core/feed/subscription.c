@@ -100,6 +100,7 @@ void sub_free(struct feed_sub *sub)
   if (!list_empty(&sub->follower.link))
     follower_drop(feed, &sub->follower);
   sub_empty(sub);
+  map_done(&sub->dropped);
   list_remove(&sub->link);
   sub_conf_unref(&sub->conf);
   free(sub);

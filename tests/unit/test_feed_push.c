@@ -159,6 +159,56 @@ START_TEST(after_five_days_an_event_is_dead_kept_and_may_be_replayed)
 }
 END_TEST
 
+/* One event, pushed in vain until it is dead and stored as such. */
+static uint64_t dead_event(void)
+{
+  uint64_t seq;
+
+  bed_customer(bed, "ana");
+  bed->places[0].code = 500;
+  bed_subscribe(bed, DESK, 'a');
+  seq = bed_happen(bed, "ana");
+  bed_until(bed, bed_state(bed, DESK).failed == 1);
+  env_fake_step(&bed->f.fake, FEED_KEEP_TRYING_MS);
+  bed_step(bed, 0);
+  bed_until(bed, bed_state(bed, DESK).dead == 1);
+  bed_step(bed, FEED_SAVE_MS);
+  bed_until(bed, rows(true) == 1);
+  bed->places[0].code = 200;
+  return seq;
+}
+
+START_TEST(an_event_that_one_replay_has_delivered_is_not_dead_for_the_next)
+{
+  uint64_t seq = dead_event();
+  size_t got = bed->n_got;
+
+  feed_replay(bed->feed, DESK, &seq, 1);
+  bed_until(bed, bed_state(bed, DESK).pushed == 1); /* its row is still there: it is dropped with the next save */
+  ck_assert_int_eq(rows(true) + rows(false), 1);
+  feed_replay(bed->feed, DESK, NULL, 0);
+  bed_until(bed, map_get(&bed->feed->by_id, DESK) != NULL && ((struct feed_sub *)map_get(&bed->feed->by_id, DESK))->replaying == 0);
+  bed_step(bed, FEED_SAVE_MS);
+  bed_until(bed, rows(true) == 0 && rows(false) == 0);
+  ck_assert_uint_eq(bed->n_got, got + 1);
+}
+END_TEST
+
+START_TEST(two_replays_at_once_push_an_event_once)
+{
+  uint64_t seq = dead_event();
+  size_t got = bed->n_got;
+
+  feed_replay(bed->feed, DESK, &seq, 1);
+  feed_replay(bed->feed, DESK, NULL, 0);
+  feed_replay(bed->feed, DESK, NULL, 0);
+  bed_until(bed, bed_state(bed, DESK).pushed == 1);
+  bed_step(bed, FEED_SAVE_MS);
+  bed_until(bed, rows(true) == 0 && rows(false) == 0);
+  ck_assert_uint_eq(bed->n_got, got + 1);
+}
+END_TEST
+
 START_TEST(a_replayed_event_that_fails_again_begins_anew)
 {
   bed_customer(bed, "ana");
@@ -619,6 +669,8 @@ int main(void)
   tcase_add_test(tcase, a_failed_event_is_tried_again_under_the_same_id_and_holds_only_its_customer);
   tcase_add_test(tcase, what_comes_while_a_customer_is_held_back_waits_its_turn);
   tcase_add_test(tcase, after_five_days_an_event_is_dead_kept_and_may_be_replayed);
+  tcase_add_test(tcase, an_event_that_one_replay_has_delivered_is_not_dead_for_the_next);
+  tcase_add_test(tcase, two_replays_at_once_push_an_event_once);
   tcase_add_test(tcase, a_replayed_event_that_fails_again_begins_anew);
   tcase_add_test(tcase, single_events_can_be_replayed_though_they_had_arrived);
   tcase_add_test(tcase, gone_disables_the_subscription_and_loses_nothing);
