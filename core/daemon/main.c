@@ -63,15 +63,20 @@ static int arguments_read(int argc, char **argv, struct arguments *ret)
   return EX_USAGE;
 }
 
-/* Files are ours alone, crash dumps hold no secrets, a peer that hangs up is no signal. */
+/* Files are ours alone, crash dumps hold no secrets, a peer that hangs up is no signal. As many descriptors as we may have: a
+ * shell's 1,024 are fewer than the readers of the event stream alone. */
 static void process_harden(void)
 {
-  struct rlimit none = {0, 0};
+  struct rlimit none = {0, 0}, files;
 
   umask(0077);
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   setrlimit(RLIMIT_CORE, &none);
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
 }
 
 static int process_run(struct daemon *daemon)
