@@ -1,7 +1,6 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "instance.h"
-#include "remote.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,7 +271,8 @@ static void channel_sweep(struct channel *channel)
     if (token->deadline_ms <= now)
       channel_settle_unknown(channel, token->token, "not_settled_in_time");
   }
-  ext_http_in_sweep(channel, now);
+  if (channel->shared.services->sweep != NULL)
+    channel->shared.services->sweep(channel, now);
 }
 
 /* --- Masking ------------------------------------------------------------------------------------------------------------- */
@@ -371,7 +371,7 @@ static void channel_narrow(struct channel *channel)
     channel->window = window;
 }
 
-static parley_status channel_create(struct channel *channel)
+parley_status channel_create(struct channel *channel)
 {
   parley_status st;
 
@@ -399,13 +399,8 @@ void channel_made(struct channel *channel, parley_status status)
     channel->owner.progress(channel, channel->owner.arg);
 }
 
-static void channel_dropped(void *arg)
-{
-  (void)arg;
-}
-
-static struct channel *channel_alloc(const struct channel_shared *shared, const struct channel_owner *owner, parley_text name,
-                                     struct plugin *plugin, struct channel *older)
+struct channel *channel_alloc(const struct channel_shared *shared, const struct channel_owner *owner, parley_text name,
+                              struct plugin *plugin, struct channel *older)
 {
   struct channel *channel = xcalloc(1, sizeof *channel);
 
@@ -425,39 +420,6 @@ static struct channel *channel_alloc(const struct channel_shared *shared, const 
     streams_inherit(channel->streams, older->streams);
   host_init(channel);
   return channel;
-}
-
-static void channel_say_unmade(const struct channel *channel, const struct conf *conf, const struct conf_channel *wanted,
-                               struct buf *why)
-{
-  yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%s: %s could not be made: %s%s%s", channel->name,
-             channel->plugin->name, channel->cause.len ? channel->cause.at : "the plugin gave no reason",
-             channel->remedy.len ? "; " : "", channel->remedy.len ? channel->remedy.at : "");
-}
-
-parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
-                          const struct conf_channel *wanted, struct plugin *plugin, struct channel *older, struct channel **ret,
-                          struct buf *reterr_why)
-{
-  struct channel *channel = channel_alloc(shared, owner, wanted->name, plugin, older);
-  struct buf where = BUF_INIT(256);
-  parley_status st;
-
-  channel->in_flight_conf = wanted->in_flight;
-  buf_printf(&where, "channels.%s.options", channel->name);
-  st = options_read(conf->file, wanted->options, wanted->line, wanted->col, where.at, channel->table->options, channel->arena,
-                    &channel->secrets, &channel->options, reterr_why);
-  buf_done(&where);
-  if (st == PARLEY_OK) {
-    st = channel_create(channel);
-    if (st != PARLEY_OK)
-      channel_say_unmade(channel, conf, wanted, reterr_why);
-  }
-  if (st == PARLEY_OK)
-    *ret = channel;
-  else
-    channel_stop(&channel, 0, channel_dropped, NULL);
-  return st;
 }
 
 parley_status channel_new_with(const struct channel_shared *shared, const struct channel_owner *owner, const char *name,
@@ -593,7 +555,8 @@ static void channel_cut(struct channel *channel)
     next = node->next;
     channel_settle_unknown(channel, LIST_ITEM(node, struct token, node)->token, "channel_stopped");
   }
-  ext_http_in_end(channel);
+  if (channel->shared.services->end != NULL)
+    channel->shared.services->end(channel);
   for (size_t pos = 0; map_next(&channel->handles, &pos, &id, &value); pos = 0)
     ((struct handle *)value)->cancel(value); /* each drops itself from the table */
   streams_close(&channel->streams, channel_on_streams_closed, channel);
@@ -675,13 +638,6 @@ enum channel_step channel_starting(const struct channel *channel) { return chann
 parley_text channel_cause(const struct channel *channel) { return buf_as_text(&channel->cause); }
 parley_text channel_remedy(const struct channel *channel) { return buf_as_text(&channel->remedy); }
 parley_channel *channel_instance(struct channel *channel) { return channel->instance; }
-
-void channel_process(const struct channel *channel, struct channel_process *ret)
-{
-  *ret = (struct channel_process){0};
-  if (channel->plugin->apart && channel->instance != NULL)
-    remote_view(channel->instance, ret);
-}
 
 const void *channel_offer(const struct channel *channel, const char *extension)
 {

@@ -52,6 +52,8 @@ struct channel_services {
   const parley_http_answers *http_answers;
   const parley_stream *stream;
   const parley_media *media;
+  void (*sweep)(struct channel *channel, int64_t mono_ms); /* once a second; NULL allowed */
+  void (*end)(struct channel *channel);                    /* the plugin has taken its leave; NULL allowed */
 };
 extern const struct channel_services channel_services_own;
 

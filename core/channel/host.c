@@ -78,6 +78,34 @@ void channel_done_later(struct channel *channel, parley_done *done, void *arg, p
   channel_defer(channel, &later->deferred);
 }
 
+struct http_refusal {
+  struct deferred deferred;
+  parley_http_done *done;
+  void *arg;
+  parley_status status;
+  const char *reason;
+};
+
+static void http_refusal_run(struct channel *channel, struct deferred *deferred)
+{
+  struct http_refusal *refusal = container_of(deferred, struct http_refusal, deferred);
+  parley_http_response response = {.size = sizeof response, .status = refusal->status, .reason = parley_text_of(refusal->reason)};
+
+  channel_enter(channel);
+  refusal->done(&response, refusal->arg);
+  channel_leave(channel, "http");
+  free(refusal);
+}
+
+uint64_t http_refuse(struct channel *channel, parley_http_done *done, void *arg, parley_status status, const char *reason)
+{
+  struct http_refusal *refusal = xcalloc(1, sizeof *refusal);
+
+  *refusal = (struct http_refusal){.deferred = {.run = http_refusal_run}, .done = done, .arg = arg, .status = status, .reason = reason};
+  channel_defer(channel, &refusal->deferred);
+  return HANDLE_ID_BIT;
+}
+
 /* --- Clock, chance, words ------------------------------------------------------------------------------------------------- */
 
 static int64_t host_now_ms(const parley_host *host)

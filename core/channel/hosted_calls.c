@@ -292,32 +292,6 @@ static void http_finish(struct hosted_call *call, const parley_http_response *re
   channel_call_over(channel);
 }
 
-struct http_refused {
-  struct deferred deferred;
-  parley_http_done *done;
-  void *arg;
-  parley_status status;
-};
-
-static void http_refused_run(struct channel *channel, struct deferred *deferred)
-{
-  struct http_refused *refused = container_of(deferred, struct http_refused, deferred);
-
-  channel_enter(channel);
-  refused->done(PARLEY_REF(parley_http_response, .status = refused->status), refused->arg);
-  channel_leave(channel, "http");
-  free(refused);
-}
-
-static uint64_t http_refuse(struct channel *channel, parley_http_done *done, void *arg, parley_status status)
-{
-  struct http_refused *refused = xcalloc(1, sizeof *refused);
-
-  *refused = (struct http_refused){.deferred = {.run = http_refused_run}, .done = done, .arg = arg, .status = status};
-  channel_defer(channel, &refused->deferred);
-  return HANDLE_ID_BIT;
-}
-
 static uint64_t hosted_http_request(const parley_host *host, const parley_http_request *request, parley_http_done *done, void *arg)
 {
   struct channel *channel = channel_of(host);
@@ -325,18 +299,18 @@ static uint64_t hosted_http_request(const parley_host *host, const parley_http_r
   struct hosted_call *call;
 
   if (channel->stop_said)
-    return http_refuse(channel, done, arg, PARLEY_CANCELLED);
+    return http_refuse(channel, done, arg, PARLEY_CANCELLED, "the channel has stopped");
   call = call_new(hosted, arg);
   call->http_done = done;
   if (hosted->calls.count >= BORDER_CALLS_MAX || !handle_add(channel, &call->handle, HANDLE_HTTP, hosted_http_cancel)) {
     free(call);
-    return http_refuse(channel, done, arg, PARLEY_BUSY);
+    return http_refuse(channel, done, arg, PARLEY_BUSY, "too many requests are open");
   }
   call->id = wire_id(call->handle.id);
   if (!hosted_send(hosted, FRAME_HTTP, call->id, &abi_http_request, request)) {
     handle_drop(&call->handle);
     free(call);
-    return http_refuse(channel, done, arg, PARLEY_INVALID);
+    return http_refuse(channel, done, arg, PARLEY_INVALID, "body_too_large: larger content than inline_max goes by its media id");
   }
   channel->host_calls++;
   map_put(&hosted->calls, call->id, call);

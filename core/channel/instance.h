@@ -118,6 +118,10 @@ void channel_done(struct channel *channel, parley_done *done, void *arg, parley_
 void channel_done_later(struct channel *channel, parley_done *done, void *arg, parley_status status, const char *reason);
 /* What a plugin says of a token: bounded, masked, clamped to the ABI's outcomes. */
 void channel_settle(struct channel *channel, uint64_t token, const parley_outcome *outcome);
+/* channel.c: the two halves of making one. */
+struct channel *channel_alloc(const struct channel_shared *shared, const struct channel_owner *owner, parley_text name,
+                              struct plugin *plugin, struct channel *older);
+parley_status channel_create(struct channel *channel);
 /* remote.c: create and start have ended in the plugin's process. */
 void channel_made(struct channel *channel, parley_status status);
 void channel_has_started(struct channel *channel, parley_status status);

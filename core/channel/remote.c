@@ -647,8 +647,13 @@ void remote_table(const struct plugin_facts *facts, const parley_extension **off
                          .probe = facts->has & PLUGIN_HAS_PROBE ? remote_probe : NULL};
 }
 
-void remote_view(const parley_channel *remote, struct channel_process *ret)
+void channel_process(const struct channel *channel, struct channel_process *ret)
 {
+  const struct parley_channel *remote = channel->instance;
+
+  *ret = (struct channel_process){0};
+  if (!channel->plugin->apart || remote == NULL)
+    return;
   *ret = (struct channel_process){.apart = true,
                                   .pid = remote->process_runs ? remote->process.pid : 0,
                                   .deaths = remote->deaths,

@@ -30,5 +30,4 @@ void remote_table(const struct plugin_facts *facts, const parley_extension **off
 #define REMOTE_ENV_MAX 12
 void remote_environment(char *env[REMOTE_ENV_MAX], struct buf *room);
 
-void remote_view(const parley_channel *instance, struct channel_process *ret);
 #endif

@@ -102,4 +102,4 @@ static void host_state_put(const parley_host *host, parley_text key, parley_byte
 
 const struct channel_services channel_services_own = {.state_get = host_state_get, .state_put = host_state_put, .http = &ext_http,
                                                       .http_answers = &ext_http_answers, .stream = &ext_stream,
-                                                      .media = &ext_media};
+                                                      .media = &ext_media, .sweep = ext_http_in_sweep, .end = ext_http_in_end};

@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/text.h"
 #include "net_peer.h"
+#include "temp.h"
 #include <jansson.h>
 #include <stdio.h>
 
@@ -282,8 +283,7 @@ static inline void api_fixture_init(struct api_fixture *f)
   uv_loop_init(&f->loop);
   env_fake_init(&f->fake, START_MS);
   f->env = &f->fake.env;
-  snprintf(f->dir, sizeof f->dir, "/tmp/parley-api-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(f->dir));
+  temp_dir(f->dir, sizeof f->dir);
   snprintf(f->path, sizeof f->path, "%s/parley.db", f->dir);
   snprintf(f->run_dir, sizeof f->run_dir, "%s", f->dir);
   ck_assert_msg(conf_parse("/tmp/parley.yaml", parley_text_of(api_conf_text), api_fixture_variable, &f->conf, &why) ==

@@ -5,6 +5,7 @@
 #include "core/base/env.h"
 #include "core/base/text.h"
 #include "core/store/store.h"
+#include "temp.h"
 #include <check.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -51,8 +52,7 @@ static inline void fixture_init(struct fixture *f)
   memset(f, 0, sizeof(*f));
   uv_loop_init(&f->loop);
   env_fake_init(&f->fake, START_MS);
-  snprintf(f->dir, sizeof(f->dir), "/tmp/parley-store-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(f->dir));
+  temp_dir(f->dir, sizeof(f->dir));
   snprintf(f->path, sizeof(f->path), "%s/parley.db", f->dir);
 }
 

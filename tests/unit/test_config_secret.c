@@ -2,6 +2,7 @@
 #include "core/base/text.h"
 #include "core/config/scope.h"
 #include "core/config/secret.h"
+#include "temp.h"
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,8 +52,7 @@ static const struct {
 
 static void setup(void)
 {
-  snprintf(dir, sizeof(dir), "/tmp/parley-secret-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(dir));
+  temp_dir(dir, sizeof(dir));
   for (size_t i = 0; i < COUNT_OF(files); i++) {
     char path[128];
     int fd;

@@ -1,6 +1,7 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/config/yaml.h"
+#include "temp.h"
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -284,13 +285,12 @@ END_TEST
 /* --- Files ------------------------------------------------------------------------------------------------------------- */
 
 struct place {
-  char dir[32], path[64];
+  char dir[64], path[80];
 };
 
 static void place_open(struct place *place)
 {
-  snprintf(place->dir, sizeof(place->dir), "/tmp/parley-yaml-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(place->dir));
+  temp_dir(place->dir, sizeof(place->dir));
   snprintf(place->path, sizeof(place->path), "%s/f.yaml", place->dir);
 }
 

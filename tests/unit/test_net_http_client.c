@@ -6,6 +6,7 @@
 #include "core/net/tls.h"
 #include "net_cert.h"
 #include "net_names.h"
+#include "temp.h"
 #include <stdio.h>
 
 /* The client under test, our own server as a well-behaved peer, and plain sockets as bad ones. */
@@ -537,12 +538,14 @@ static const struct {
 
 START_TEST(tls_is_verified)
 {
-  char path[] = "/tmp/parley-ca-XXXXXX", url[64];
-  int fd = mkstemp(path);
+  char path[80], url[64];
+  int fd;
   struct net_cert cert;
   struct tls_context *context = NULL;
   struct bed bed;
 
+  snprintf(path, sizeof(path), "%s/ca-XXXXXX", temp_root);
+  fd = mkstemp(path);
   net_cert_make(&cert, tls_rows[_i].names, tls_rows[_i].days);
   ck_assert_int_eq(write(fd, cert.cert, strlen(cert.cert)), (ssize_t)strlen(cert.cert));
   close(fd);

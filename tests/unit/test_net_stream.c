@@ -1,6 +1,7 @@
 /* What parley.stream/1 promises, once with sockets of the streams' own and once with sockets that another owner makes,
  * as over the process border. */
 #include "net_stream_bed.h"
+#include "temp.h"
 #include <sys/stat.h>
 
 START_TEST(bytes_go_both_ways_and_the_end_comes_once)
@@ -401,11 +402,11 @@ END_TEST
 START_TEST(unix_sockets_are_listened_on_and_stale_ones_taken_over)
 {
   struct bed bed;
-  char dir[] = "/tmp/parley-net-XXXXXX", address[64];
+  char dir[64], address[80];
   struct stat about;
   int fd;
 
-  ck_assert_ptr_nonnull(mkdtemp(dir));
+  temp_dir(dir, sizeof(dir));
   snprintf(address, sizeof(address), "unix:%s/s", dir);
   bed_open(&bed);
   for (int i = 0; i < 2; i++) { /* the second time over a file that nobody listens on */

@@ -3,6 +3,7 @@
 #include "core/net/tls.h"
 #include "net_cert.h"
 #include "net_peer.h"
+#include "temp.h"
 #include <openssl/ssl.h>
 #include <parley/ext/stream.h>
 #include <stdio.h>
@@ -206,13 +207,13 @@ END_TEST
 
 START_TEST(a_server_reads_its_material_from_files)
 {
-  char dir[] = "/tmp/parley-tls-XXXXXX", cert_path[64], key_path[64];
+  char dir[64], cert_path[80], key_path[80];
   struct net_cert cert;
   struct tls_context *context = NULL;
   struct buf why = BUF_INIT(0);
   FILE *file;
 
-  ck_assert_ptr_nonnull(mkdtemp(dir));
+  temp_dir(dir, sizeof(dir));
   snprintf(cert_path, sizeof(cert_path), "%s/crt", dir);
   snprintf(key_path, sizeof(key_path), "%s/key", dir);
   net_cert_make(&cert, "DNS:a", 2);
