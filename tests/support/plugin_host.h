@@ -82,7 +82,7 @@ struct plugin_host {
   struct buf log; /* all lines */
 };
 
-/* Loads build/<preset>/plugins/NAME.so (or DIR/NAME.so, for "examples/hello") and checks its table as the loader does; aborts
+/* Loads build/<preset>/plugins/NAME.so (or DIR/NAME.so, for "examples/gateway") and checks its table as the loader does; aborts
  * the test when that fails. */
 struct plugin_host *plugin_host_new(const char *plugin);
 /* Stops and destroys what runs, frees all. Every open token must have been ended by then, or is here (as UNKNOWN). */
