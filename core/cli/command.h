@@ -96,4 +96,5 @@ int cli_key_revoke(struct cli *cli);
 int cli_config_check(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_store_backup(struct cli *cli);
+int cli_plugin_new(struct cli *cli);
 #endif

@@ -40,6 +40,9 @@ static const struct cli_option key_options[] = {{"scopes", "LIST", "messages:sen
                                                 {"test", NULL, "a test key: nothing leaves the sink"},
                                                 {NULL, NULL, NULL}};
 
+static const struct cli_option plugin_new_options[] = {{"dir", "DIR", "make it in this folder, not in the current one"},
+                                                       {NULL, NULL, NULL}};
+
 const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
     {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
@@ -72,6 +75,7 @@ const struct command cli_commands[] = {
     {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},
     {"config check", "[FILE]", "say what is wrong with a configuration and its channels' options", 0, 1, true, cli_config_check, NULL},
+    {"plugin new", "NAME", "a plugin to start from, in a folder of its own", 1, 1, true, cli_plugin_new, plugin_new_options},
     {"doctor", "", "check configuration, store, disk, clock, plugins and channels", 0, 0, true, cli_doctor, NULL},
     {"store backup", "FILE", "an online copy of the store, made by the daemon", 1, 1, false, cli_store_backup, NULL},
     {"completion", "SHELL", "completion for bash, zsh or fish", 1, 1, true, cli_completion, NULL},
