@@ -8,6 +8,7 @@ through a daemon; the channel of examples/plugin does the same."""
 import hashlib
 import hmac
 import os
+import re
 import subprocess
 
 from parley_test import BIN_DIR, BUILD_DIR, TOP, Daemon, Recorder, expect, expect_true, need_tool, run, skip, test, wait_until
@@ -192,6 +193,18 @@ def the_example_channel_builds_outside_and_carries_messages_both_ways(folder):
             items = daemon.get(f"/v1/customers/{sent.json['customer']}/timeline").json["items"]
             expect(sum("Yes please!" in str(item) for item in items), 1, f"the answer, once, in {items}")
 
+
+
+@test
+def the_walk_through_shows_the_code_as_it_is():
+    with open(os.path.join(TOP, "docs", "plugins.md"), encoding="utf-8") as file:
+        walk = file.read().split("## A channel, step by step")[1].split("\n## ")[0]
+    with open(os.path.join(TOP, "examples", "plugin", "gateway.c"), encoding="utf-8") as file:
+        source = file.read()
+    blocks = re.findall(r"```c\n(.*?)```", walk, re.S)
+    expect_true(len(blocks) >= 7, f"{len(blocks)} pieces of code")
+    for block in blocks:
+        expect_true(block in source, f"docs/plugins.md shows what examples/plugin/gateway.c does not say:\n{block}")
 
 
 if not os.path.isfile(os.path.join(BUILD_DIR, "CMakeCache.txt")):
