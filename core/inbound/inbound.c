@@ -278,6 +278,7 @@ struct page_call {
   struct inbound *inbound;
   struct arena *arena;
   parley_text channel; /* this_channel: only its entries */
+  bool bad_cursor;     /* told when the read is over: never within the call */
   parley_page_done *done;
   void *arg;
 };
@@ -286,10 +287,12 @@ static void page_on_read(struct store_op *op)
 {
   struct page_call *call = container_of(op, struct page_call, op.op);
   struct inbound *inbound = call->inbound;
-  parley_page page = {.size = sizeof page, .status = op->status};
+  parley_page page = {.size = sizeof page, .status = call->bad_cursor ? PARLEY_INVALID : op->status};
 
-  if (op->status == PARLEY_OK)
+  if (page.status == PARLEY_OK) {
     page.events = report_page(&call->op, call->channel, call->arena, &page.n_events, &page.customer);
+    page.cursor = report_cursor_make(&call->op, call->arena);
+  }
   call->done(&page, call->arg);
   arena_free(&op->arena);
   arena_free(&call->arena);
@@ -318,6 +321,7 @@ void inbound_timeline(struct inbound *inbound, struct channel *channel, const pa
     call->op.conversation = 0;
   if (query->who != NULL)
     identity_normalise(query->who->kind, query->who->value, call->arena, TEXT_EMPTY, &problems, &call->op.who);
+  call->bad_cursor = !report_cursor_read(query->cursor, &call->op.after);
   call->op.oldest_first = query->oldest_first != 0;
   call->op.bodies = true;
   call->op.limit = query->limit > 0 && query->limit <= TIMELINE_LIMIT_MAX ? query->limit : TIMELINE_LIMIT_DEFAULT;

@@ -1,6 +1,7 @@
 #include "report.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include <stdio.h>
 #include <string.h>
 
 #define REPORT_ID_BYTES_MAX 512
@@ -318,4 +319,27 @@ const parley_event *const *report_page(const struct store_timeline *timeline, pa
     *ret_customer = customer;
   }
   return events;
+}
+
+/* "<ms>.<seq>" of the last entry that was read, whether or not it was shown. */
+parley_text report_cursor_make(const struct store_timeline *timeline, struct arena *arena)
+{
+  const struct timeline_row *last = timeline->n > 0 ? &timeline->rows[timeline->n - 1] : NULL;
+  char text[48];
+
+  if (last == NULL || !timeline->more)
+    return TEXT_EMPTY;
+  snprintf(text, sizeof text, "%lld.%llu", (long long)last->at_ms, (unsigned long long)last->seq);
+  return arena_text(arena, parley_text_of(text));
+}
+
+bool report_cursor_read(parley_text cursor, struct timeline_cursor *ret)
+{
+  parley_text seq = cursor, at = text_cut(&seq, '.');
+  struct timeline_cursor read = {0};
+
+  if (cursor.len > 0 && (!text_to_int(at, 0, INT64_MAX, &read.at_ms) || !text_to_uint(seq, UINT64_MAX, &read.seq)))
+    return false;
+  *ret = read;
+  return true;
 }

@@ -11,5 +11,8 @@ bool report_ask(const parley_inbound *in, struct arena *arena, struct problems *
 bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems, struct store_touchpoint *ret);
 const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel, struct arena *arena,
                                        uint64_t *ret_n, const parley_customer **ret_customer);
+/* Where the next page begins; empty when there is none. false: none of ours. Empty is the beginning. */
+parley_text report_cursor_make(const struct store_timeline *timeline, struct arena *arena);
+bool report_cursor_read(parley_text cursor, struct timeline_cursor *ret);
 const char *report_kind_name(uint32_t kind); /* "content", "reaction", ... */
 #endif

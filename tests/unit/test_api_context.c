@@ -316,6 +316,54 @@ START_TEST(a_plugin_asks_whose_an_address_is_and_nothing_is_stored)
 }
 END_TEST
 
+static struct { bool told; parley_status status; size_t n; char last[ID_TEXT_MAX], cursor[64]; } page;
+static void on_page(const parley_page *got, void *arg)
+{
+  (void)arg;
+  page.told = true;
+  page.status = got->status;
+  page.n = (size_t)got->n_events;
+  if (got->n_events > 0)
+    snprintf(page.last, sizeof page.last, "%.*s", TEXT_ARG(got->events[got->n_events - 1]->message_id));
+  snprintf(page.cursor, sizeof page.cursor, "%.*s", TEXT_ARG(got->cursor));
+}
+
+static void turns_page(const char *cursor, uint32_t limit)
+{
+  parley_identity who = {.size = sizeof who, .kind = PARLEY_LIT("email"), .value = PARLEY_LIT("ana@example.org")};
+  parley_query query = {.size = sizeof query, .limit = limit, .who = &who, .cursor = parley_text_of(cursor)};
+
+  page.told = false;
+  inbound_timeline(f.inbound, f.channels[0], &query, on_page, NULL);
+  ck_assert(!page.told); /* never within the call */
+  peer_until(&f.loop, &page.told);
+}
+
+START_TEST(a_plugin_reads_the_timeline_page_by_page)
+{
+  char cursor[64], first[ID_TEXT_MAX];
+
+  customer_writes("in-1", "one");
+  env_fake_step(&f.fake, 1000);
+  customer_writes("in-2", "two");
+  env_fake_step(&f.fake, 1000);
+  customer_writes("in-3", "three");
+  turns_page("", 2);
+  ck_assert_int_eq(page.status, PARLEY_OK);
+  ck_assert_uint_eq(page.n, 2);
+  ck_assert_str_ne(page.cursor, "");
+  snprintf(first, sizeof first, "%s", page.last);
+  snprintf(cursor, sizeof cursor, "%s", page.cursor);
+  turns_page(cursor, 2);
+  ck_assert_uint_eq(page.n, 1);
+  ck_assert_str_eq(page.cursor, "");
+  ck_assert_str_ne(page.last, first);
+  turns_page("yesterday", 2);
+  ck_assert_int_eq(page.status, PARLEY_INVALID);
+  ck_assert_uint_eq(page.n, 0);
+}
+END_TEST
+
 START_TEST(a_conversation_is_listed_shown_patched_noted_and_answered)
 {
   customer_writes("in-1", "Where is my order?");
@@ -381,6 +429,7 @@ int main(void)
       a_ticket_stands_for_its_key_for_twelve_hours_and_no_longer_than_the_key,
       the_log_streams_to_who_accepts_event_streams,
       a_plugin_asks_whose_an_address_is_and_nothing_is_stored,
+      a_plugin_reads_the_timeline_page_by_page,
       a_conversation_is_listed_shown_patched_noted_and_answered,
       a_reply_is_replayed_once_and_a_wrong_one_is_refused,
   };
