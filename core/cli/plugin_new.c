@@ -16,7 +16,7 @@
 #define PLUGIN_FILE_BYTES_MAX ((size_t)64 << 10)
 
 struct new_file {
-  const char *name;
+  const char *name, *ending;
   parley_text text;
 };
 
@@ -64,26 +64,34 @@ static bool file_write(const char *path, parley_text text)
   return ok;
 }
 
-static bool plugin_write(const char *folder, const char *name)
+#define NEW_FILES 3
+
+static bool plugin_path(char path[PATH_MAX], const char *folder, const struct new_file *file)
 {
-  const struct new_file files[] = {{name, PARLEY_TEMPLATE_PLUGIN_C},
-                                   {"CMakeLists.txt", PARLEY_TEMPLATE_CMAKELISTS_TXT},
-                                   {"README.md", PARLEY_TEMPLATE_README_MD}};
+  return snprintf(path, PATH_MAX, "%s/%s%s", folder, file->name, file->ending) < PATH_MAX;
+}
+
+/* All of them, or none and no folder either. */
+static bool plugin_write(const char *folder, const char *name, const struct new_file files[NEW_FILES])
+{
+  char path[PATH_MAX] = "";
   bool ok = true;
 
-  for (size_t i = 0; i < COUNT_OF(files) && ok; i++) {
+  for (size_t i = 0; i < NEW_FILES && ok; i++) {
     struct buf text = BUF_INIT(PLUGIN_FILE_BYTES_MAX);
-    char path[PATH_MAX];
 
     template_fill(&text, files[i].text, name);
-    ok = snprintf(path, sizeof path, "%s/%s%s", folder, files[i].name, files[i].name == name ? ".c" : "") <
-             (int)sizeof path &&
-         file_write(path, buf_as_text(&text));
-    if (!ok)
-      cli_complain("%s cannot be written: %s", path, strerror(errno));
+    ok = plugin_path(path, folder, &files[i]) && file_write(path, buf_as_text(&text));
     buf_done(&text);
   }
-  return ok;
+  if (ok)
+    return true;
+  cli_complain("%s cannot be written: %s", path, strerror(errno));
+  for (size_t i = 0; i < NEW_FILES; i++)
+    if (plugin_path(path, folder, &files[i]))
+      unlink(path);
+  rmdir(folder);
+  return false;
 }
 
 static int folder_refused(const char *folder, const char *dir, const char *name)
@@ -100,6 +108,9 @@ static int folder_refused(const char *folder, const char *dir, const char *name)
 int cli_plugin_new(struct cli *cli)
 {
   const char *name = cli->words[0], *dir = cli_given(cli, "dir");
+  const struct new_file files[NEW_FILES] = {{name, ".c", PARLEY_TEMPLATE_PLUGIN_C},
+                                            {"CMakeLists.txt", "", PARLEY_TEMPLATE_CMAKELISTS_TXT},
+                                            {"README.md", "", PARLEY_TEMPLATE_README_MD}};
   char folder[PATH_MAX];
 
   if (!name_ok(name)) {
@@ -114,7 +125,7 @@ int cli_plugin_new(struct cli *cli)
   }
   if (mkdir(folder, 0755) != 0)
     return folder_refused(folder, dir, name);
-  if (!plugin_write(folder, name))
+  if (!plugin_write(folder, name, files))
     return CLI_FAILED;
   printf("%s: %s.c, CMakeLists.txt, README.md\nNext: cd %s && cmake -B build && cmake --build build && ctest "
          "--test-dir build\n",

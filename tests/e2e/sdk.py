@@ -143,6 +143,8 @@ def names_and_folders_that_will_not_do_are_refused_with_a_way_out(folder):
     expect(os.listdir(os.path.join(folder, "mine")), ["mine.c"], "the folder that was there")
     said = command(program, "plugin", "new", "shop", "--dir", os.path.join(folder, "none"), code=1)
     expect_true("mkdir -p" in said, said)
+    said = command("sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\" 2>&1 | cat", "sh", program, "plugin", "new", "full", "--dir", folder)
+    expect_true("cannot be written" in said and not os.path.exists(os.path.join(folder, "full")), f"no half a plugin stays: {said}")
 
 
 @test
