@@ -316,6 +316,36 @@ START_TEST(a_plugin_asks_whose_an_address_is_and_nothing_is_stored)
 }
 END_TEST
 
+/* The provider says that the first of `from` is a new address of whoever had the second. */
+static parley_status moves(const char *is, const char *was)
+{
+  parley_identity from[] = {{.size = sizeof *from, .kind = PARLEY_LIT("email"), .value = parley_text_of(is)},
+                            {.size = sizeof *from, .kind = PARLEY_LIT("email"), .value = parley_text_of(was)}};
+  const parley_identity *froms[] = {&from[0], &from[1]};
+  parley_inbound in = {.size = sizeof in, .kind = PARLEY_KIND_MOVED, .n_from = was != NULL ? 2 : 1, .from = froms};
+
+  memset(&asked, 0, sizeof asked);
+  inbound_take(f.inbound, f.channels[0], &in, on_asked, NULL);
+  peer_until(&f.loop, &asked.told);
+  return asked.status;
+}
+
+START_TEST(an_address_that_moved_is_told_as_the_new_one_and_then_the_old_one)
+{
+  char ana[ID_TEXT_MAX];
+
+  customer_writes("in-1", "Where is my order?");
+  asks("ana@example.org");
+  snprintf(ana, sizeof ana, "%s", asked.value);
+  ck_assert_int_eq(moves("ana@example.net", "ana@example.org"), PARLEY_OK);
+  asks("ana@example.net");
+  ck_assert_str_eq(asked.value, ana);
+  asks("ana@example.org");
+  ck_assert_str_eq(asked.value, "");
+  ck_assert_int_eq(moves("ana@example.com", NULL), PARLEY_INVALID);
+}
+END_TEST
+
 static struct { bool told; parley_status status; size_t n; char last[ID_TEXT_MAX], cursor[64]; } page;
 static void on_page(const parley_page *got, void *arg)
 {
@@ -429,6 +459,7 @@ int main(void)
       a_ticket_stands_for_its_key_for_twelve_hours_and_no_longer_than_the_key,
       the_log_streams_to_who_accepts_event_streams,
       a_plugin_asks_whose_an_address_is_and_nothing_is_stored,
+      an_address_that_moved_is_told_as_the_new_one_and_then_the_old_one,
       a_plugin_reads_the_timeline_page_by_page,
       a_conversation_is_listed_shown_patched_noted_and_answered,
       a_reply_is_replayed_once_and_a_wrong_one_is_refused,
