@@ -21,6 +21,7 @@ struct parley_channel { /* one configured channel: ours to define */
   const parley_http_answers *answers;
   parley_text url, secret; /* of the options, which outlive the channel */
   uint32_t timeout_ms;
+  bool stopped;
 };
 
 /* --- Out: a request for each message, and what its answer means ---------------------------------------------------------- */
@@ -62,7 +63,7 @@ static void gateway_answered(const parley_http_response *response, void *arg)
   char code[16];
   int len = snprintf(code, sizeof code, "%u", response->code);
 
-  if (response->status != PARLEY_CANCELLED) /* else we are being stopped, and the host settles what is open */
+  if (!attempt->ch->stopped) /* else what is open is the host's to settle */
     host->settle(host, attempt->token,
                  PARLEY_REF(parley_outcome, .result = result, .retry_ms = response->retry_ms, .detail = response->reason,
                             .code = answered ? (parley_text){code, (size_t)len} : PARLEY_LIT("no_answer"),
@@ -296,6 +297,12 @@ static parley_status gateway_start(parley_channel *ch)
   return PARLEY_OK;
 }
 
+static void gateway_stop(parley_channel *ch, parley_call *done, void *arg)
+{
+  ch->stopped = true; /* the host ends our requests after this: their `done` comes, and settles nothing */
+  done(arg);
+}
+
 static void gateway_destroy(parley_channel *ch)
 {
   free(ch);
@@ -332,5 +339,6 @@ const parley_plugin parley_plugin_v1 = {
     .capabilities = &gateway_capabilities, .options = gateway_options,
     .requires_ids = (const char *const[]){PARLEY_HTTP, PARLEY_HTTP_IN, NULL},
     .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &gateway_http_in), NULL),
-    .create = gateway_create, .start = gateway_start, .submit = gateway_submit, .destroy = gateway_destroy,
+    .create = gateway_create, .start = gateway_start, .submit = gateway_submit, .stop = gateway_stop,
+    .destroy = gateway_destroy,
 };

@@ -203,6 +203,16 @@ def the_example_channel_builds_outside_and_carries_messages_both_ways(folder):
 
 
 @test
+def a_plugin_in_cpp_builds_without_a_c_compiler_in_its_project(folder):
+    prefix = installed(folder)
+    source = os.path.join(folder, "plugin_cpp")
+    command("cp", "-r", os.path.join(TOP, "tests", "support", "plugin_cpp"), source)
+    build = built(source, prefix)
+    expect(exports(os.path.join(build, "cpp.so")), [SYMBOL], "exported")
+    passes_kit(build, prefix)
+
+
+@test
 def the_walk_through_shows_the_code_as_it_is():
     with open(os.path.join(TOP, "docs", "plugins.md"), encoding="utf-8") as file:
         walk = file.read().split("## A channel, step by step")[1].split("\n## ")[0]

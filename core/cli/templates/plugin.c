@@ -1,7 +1,7 @@
 /* @NAME@ posts each message to a URL. Read it from the end; plugins.md of the SDK leads through a larger one. */
 #include <parley/ext/http.h>
 #include <stdlib.h>
-struct parley_channel { const parley_host *host; const parley_http *http; parley_text url, authorization; };
+struct parley_channel { const parley_host *host; const parley_http *http; parley_text url, authorization; int stopped; };
 struct attempt { parley_channel *ch; uint64_t token; };
 /* What became of the message: the core decides by it on retries and on the next channel, so say no more than is known. */
 static uint32_t outcome_of(const parley_http_response *answer)
@@ -10,14 +10,13 @@ static uint32_t outcome_of(const parley_http_response *answer)
     return PARLEY_OUTCOME_CHANNEL_DOWN;
   if (answer->status != PARLEY_OK) /* no whole answer: it may have arrived, unless not a byte has left */
     return answer->sent ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_RETRY;
-  if (answer->code == 429 || answer->code >= 500) /* it said no; later, perhaps */
-    return answer->code == 429 ? PARLEY_OUTCOME_THROTTLED : PARLEY_OUTCOME_RETRY;
-  return answer->code >= 300 ? PARLEY_OUTCOME_REJECTED : PARLEY_OUTCOME_ACCEPTED;
+  return answer->code == 429 ? PARLEY_OUTCOME_THROTTLED : answer->code >= 500 ? PARLEY_OUTCOME_RETRY
+                             : answer->code >= 300 ? PARLEY_OUTCOME_REJECTED : PARLEY_OUTCOME_ACCEPTED;
 }
 static void answered(const parley_http_response *answer, void *arg)
 {
   struct attempt *attempt = arg;
-  if (answer->status != PARLEY_CANCELLED) /* else the channel is being stopped, and the host settles */
+  if (!attempt->ch->stopped) /* else what is open is the host's to settle */
     attempt->ch->host->settle(attempt->ch->host, attempt->token, PARLEY_REF(parley_outcome, .result = outcome_of(answer),
                               .retry_ms = answer->retry_ms, .detail = answer->reason));
   free(attempt);
@@ -40,11 +39,12 @@ static parley_status create(const parley_host *host, const parley_value *options
   if (ch == NULL)
     return PARLEY_BUSY;
   *ch = (parley_channel){host, host->extension(host, PARLEY_HTTP), parley_find(options, "url")->text,
-                         parley_find(options, "authorization")->text};
+                         parley_find(options, "authorization")->text, 0};
   *ret = ch;
   return PARLEY_OK;
 }
 static parley_status start(parley_channel *ch) { (void)ch; return PARLEY_OK; }
+static void stop(parley_channel *ch, parley_call *done, void *arg) { ch->stopped = 1; done(arg); }
 static void destroy(parley_channel *ch) { free(ch); }
 static const parley_option *const options[] = {
   PARLEY_REF(parley_option, .name = "url", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
@@ -57,4 +57,4 @@ static const parley_capabilities capabilities = { /* address_kind: whom it sends
 const parley_plugin parley_plugin_v1 = {
   .size = sizeof parley_plugin_v1, .abi_major = PARLEY_ABI_MAJOR, .abi_minor = PARLEY_ABI_MINOR, .name = "@NAME@", .version = "0.1.0",
   .summary = "posts each message to a URL", .options = options, .capabilities = &capabilities, .create = create, .start = start,
-  .submit = submit, .destroy = destroy, .requires_ids = (const char *const[]){PARLEY_HTTP, NULL}};
+  .submit = submit, .stop = stop, .destroy = destroy, .requires_ids = (const char *const[]){PARLEY_HTTP, NULL}};
