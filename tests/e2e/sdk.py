@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import subprocess
+import time
 
 from parley_test import BIN_DIR, BUILD_DIR, TOP, Daemon, Recorder, expect, expect_true, need_tool, run, skip, test, wait_until
 
@@ -86,6 +87,8 @@ def an_installation_has_headers_package_and_pkg_config_and_names_no_folder_of_th
         expect_true(os.path.isfile(path), f"{name} is installed")
         with open(path, encoding="utf-8") as file:
             expect_true(BUILD_DIR not in file.read(), f"{name} names the build folder")
+    for name in ["parleyd", "parley", "parley-plugin-host"]:
+        expect_true(os.access(os.path.join(prefix, "bin", name), os.X_OK), f"bin/{name} is installed")
 
 
 @test
@@ -200,6 +203,42 @@ def the_example_channel_builds_outside_and_carries_messages_both_ways(folder):
             items = daemon.get(f"/v1/customers/{sent.json['customer']}/timeline").json["items"]
             expect(sum("Yes please!" in str(item) for item in items), 1, f"the answer, once, in {items}")
 
+
+
+HANG_S = 2
+
+
+@test
+def a_debugger_attaches_to_one_channel_finds_its_functions_and_is_given_time(folder):
+    need_tool("gdb")
+    with Recorder(path="/send") as shop:
+        channel = {"plugin": "gateway", "options": {"url": shop.url, "secret": {"env": "GATEWAY_SECRET"}}}
+
+        def with_example(config):
+            config["plugins"]["dirs"].append(os.path.join(BUILD_DIR, "examples"))
+            config["plugins"]["hang"] = f"{HANG_S}s"
+
+        with Daemon(folder, {"text": channel}, with_example, env={"GATEWAY_SECRET": "sixteen-bytes-at-least"}) as daemon:
+            of_text = ["pgrep", "-P", str(daemon.process.pid), "-f", "^[^ ]*parley-plugin-host text "]
+            pid = command(*of_text).strip()
+            gdb = subprocess.Popen(["gdb", "-q", "-nx", "-p", pid, "-ex", "info line gateway_submit", "-ex", "echo held\\n"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            try:
+                said = ""
+                while "held" not in said:
+                    line = gdb.stdout.readline()
+                    expect_true(line != "", f"gdb ended: {said}")
+                    said += line
+                if "ptrace: Operation not permitted" in said:
+                    skip("this machine lets nobody attach a debugger")
+                expect_true("gateway.c" in said, f"gdb knows the function's line: {said[-600:]}")
+                until = time.monotonic() + 3 * HANG_S
+                wait_until(lambda: time.monotonic() > until, "it has stood longer than a hung process may")
+            finally:
+                gdb.communicate("detach\nquit\n", timeout=30)
+            sent = daemon.post("/v1/messages", {"to": {"phone": "+34600111222"}, "topic": "orders", "content": {"text": "Still here."}})
+            wait_until(lambda: daemon.get("/v1/messages/" + sent.json["id"]).json["status"] == "sent", "it goes on")
+            expect(command(*of_text).strip(), pid, "the process")
 
 
 @test
