@@ -24,7 +24,7 @@ add_custom_command(OUTPUT ${made}/parley.1 ${made}/parleyd.8 ${made}/parley.bash
   DEPENDS parley VERBATIM)
 add_custom_target(parley_manual ALL DEPENDS ${made}/parley.1)
 
-install(TARGETS parleyd parley RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS parleyd parley parley-plugin-host RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/parley DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 # The example that is installed fits the unit: its plugins, and systemd's folder for what must last.
 file(READ conf/parley.yaml example)
