@@ -129,6 +129,44 @@ def what_is_appended_needs_a_minor_step_and_a_table_of_its_own(folder):
     raise Failure("a frozen table was written again")
 
 
+CARRIED = re.compile(r"\b(PLAIN|COUNTED|POINTED)\((ABI_\w+), (parley_\w+), (\w+)(?:, (\w+))?")
+CARRIED_AS = {
+    "ABI_U32": ["uint32_t"], "ABI_I32": ["int32_t", "parley_status"], "ABI_U64": ["uint64_t"], "ABI_I64": ["int64_t"],
+    "ABI_F64": ["double"], "ABI_TEXT": ["parley_text"], "ABI_BYTES": ["parley_bytes", "parley_text"], "ABI_CSTR": ["const char *"],
+    "ABI_TEXTS": ["const parley_text *"], "ABI_PAIRS": ["const parley_pair *"], "ABI_STATUSES": ["const parley_status *"],
+    "ABI_CSTRS": ["const char *const *"], "ABI_ONE": [r"const parley_\w+ *"], "ABI_MANY": [r"const parley_\w+ *const *"],
+    "ABI_ENDED": [r"const parley_\w+ *const *"],
+}
+# Never in a frame: plain values, tables of functions, and what stays in the plugin's process (streams, extensions of its own).
+NOT_CARRIED = ["parley_text", "parley_pair", "parley_host", "parley_plugin", "parley_extension", "parley_http", "parley_http_in",
+               "parley_http_answers", "parley_media", "parley_mailbox", "parley_stream", "parley_stream_events", "parley_tls",
+               "parley_endpoint", "parley_peer"]
+
+
+def same_type(kind, said):
+    said = said.replace("struct ", "")
+    return any(re.fullmatch(re.escape(want).replace(r"\\w\+", r"\w+"), said) for want in CARRIED_AS[kind])
+
+
+@test
+def the_process_border_carries_every_member():
+    with open(os.path.join(abi_table.TOP, "core", "channel", "abi.c"), encoding="utf-8") as file:
+        text = re.sub(r"\s+", " ", file.read())
+    carried, counts = {}, set()
+    for _, kind, struct, member, count in CARRIED.findall(text):
+        carried[struct, member] = kind
+        counts.add((struct, count))
+    for line in abi_table.make(abi_table.INCLUDE, "lp64"):
+        found = re.match(r"(\w+)\.(\w+) at \d+ size \d+: (.*)$", line)
+        if not found or found.group(1) in NOT_CARRIED or found.group(2) in ("size", "reserved"):
+            continue
+        struct, member, said = found.groups()
+        if (struct, member) not in counts:
+            expect_true((struct, member) in carried, f"{struct}.{member} is lost on the way to a plugin's process: core/channel/abi.c")
+            kind = carried[struct, member]
+            expect_true(same_type(kind, said), f"{struct}.{member} is {said}, and carried as {kind}")
+
+
 def old_plugin(folder):
     """The plugin of ABI 1.0, built as it was then: against its own headers."""
     plugins = os.path.join(folder, "plugins")
