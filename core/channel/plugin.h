@@ -57,6 +57,8 @@ struct plugin *plugin_ref(struct plugin *plugin);
 void plugin_unref(struct plugin **plugin);
 /* Lets go of plugins that run apart and that no channel uses any more; all of them: at the end. */
 void plugin_shelf_sweep(struct plugin_shelf *shelf, bool all);
+/* Everything but the functions' behaviour: what may be asked of a table without running it. */
+parley_status plugin_check(const parley_plugin *table, const char *name, const char *const *offered, struct buf *reterr_why);
 /* The table that the plugin offers under this extension id, or NULL. */
 const void *plugin_offer(const struct plugin *plugin, const char *id);
 #endif

@@ -3,8 +3,6 @@
 #define CORE_CHANNEL_PLUGIN_IN_H
 #include "plugin.h"
 
-/* Everything but the functions' behaviour: what may be asked of a table without running it. */
-parley_status plugin_check(const parley_plugin *table, const char *name, const char *const *offered, struct buf *why);
 struct plugin *plugin_new(const char *name, const char *path);
 /* Opens the file under this very name and checks its table. */
 parley_status plugin_link(struct plugin *plugin, const char *path, const char *const *offered, struct buf *why);

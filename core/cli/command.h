@@ -97,4 +97,6 @@ int cli_config_check(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_store_backup(struct cli *cli);
 int cli_plugin_new(struct cli *cli);
+int cli_plugin_test(struct cli *cli);
+int cli_plugin_info(struct cli *cli);
 #endif

@@ -42,6 +42,16 @@ static const struct cli_option key_options[] = {{"scopes", "LIST", "messages:sen
 
 static const struct cli_option plugin_new_options[] = {{"dir", "DIR", "make it in this folder, not in the current one"},
                                                        {NULL, NULL, NULL}};
+static const struct cli_option plugin_test_options[] = {
+    {"only", "PATTERN", "these cases only, such as provider.*"},
+    {"seed", "N", "the chance of an earlier run, to repeat it"},
+    {"list", NULL, "print the cases and what each holds a plugin to"},
+    {"options", "FILE", "the channel's options as YAML; else the examples of its table (or NAME.options.yaml beside it)"},
+    {"inbound", "FILE", "a callback as a provider sends it, raw HTTP (or NAME.inbound.http beside it)"},
+    {"answer", "FILE", "what its provider answers to a message it takes, raw HTTP (or NAME.answer.http beside it)"},
+    {"peer", "FILE", "what the peer of its byte streams says, lines of WORD ANSWER (or NAME.peer beside it)"},
+    {NULL, NULL, NULL},
+};
 
 const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
@@ -78,6 +88,8 @@ const struct command cli_commands[] = {
     {"plugin new", "NAME", "a plugin to start from, in a folder of its own", 1, 1, true, cli_plugin_new, plugin_new_options},
     {"doctor", "", "check configuration, store, disk, clock, plugins and channels", 0, 0, true, cli_doctor, NULL},
     {"store backup", "FILE", "an online copy of the store, made by the daemon", 1, 1, false, cli_store_backup, NULL},
+    {"plugin info", "FILE.so", "what a plugin says of itself: options, capabilities, extensions", 1, 1, true, cli_plugin_info, NULL},
+    {"plugin test", "FILE.so", "run the conformance kit on a plugin", 1, 1, true, cli_plugin_test, plugin_test_options},
     {"completion", "SHELL", "completion for bash, zsh or fish", 1, 1, true, cli_completion, NULL},
     {"manpage", "[DAEMON]", "parley(1), or with the word parleyd parleyd(8), as roff", 0, 1, true, cli_manpage, NULL},
     {NULL, NULL, NULL, 0, 0, false, NULL, NULL},

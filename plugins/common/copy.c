@@ -8,6 +8,7 @@ struct copy {
   struct chunk *chunks; /* the newest first */
   size_t bytes;
   bool failed;
+  bool fixed; /* copy and its one chunk stand in memory of the caller */
 };
 
 struct copy *copy_new(void)
@@ -15,12 +16,26 @@ struct copy *copy_new(void)
   return calloc(1, sizeof(struct copy));
 }
 
+struct copy *copy_new_in(void *room, size_t bytes)
+{
+  struct copy *copy = room;
+  const size_t head = (sizeof *copy + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+
+  if (bytes < head + sizeof(struct chunk))
+    return NULL;
+  *copy = (struct copy){.chunks = (struct chunk *)(void *)((char *)room + head), .fixed = true};
+  *copy->chunks = (struct chunk){.room = bytes - head - sizeof(struct chunk)};
+  return copy;
+}
+
 void copy_free(struct copy **copy)
 {
   struct chunk *next;
 
-  if (*copy == NULL)
+  if (*copy == NULL || (*copy)->fixed) {
+    *copy = NULL;
     return;
+  }
   for (struct chunk *chunk = (*copy)->chunks; chunk != NULL; chunk = next) {
     next = chunk->next;
     free(chunk);
@@ -44,6 +59,8 @@ static struct chunk *chunk_add(struct copy *copy, size_t bytes)
   size_t room = copy->chunks == NULL ? CHUNK_BYTES_MIN : copy->chunks->room * 2;
   struct chunk *chunk;
 
+  if (copy->fixed)
+    return NULL;
   room = room > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : room;
   room = room < bytes ? bytes : room;
   chunk = calloc(1, sizeof *chunk + room);

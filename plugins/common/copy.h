@@ -8,6 +8,8 @@
 
 struct copy;
 struct copy *copy_new(void); /* NULL: no memory */
+/* All of it stands in `room` (zeroed, aligned for any type), which stays the caller's: what does not fit has failed. */
+struct copy *copy_new_in(void *room, size_t bytes); /* NULL: too small even for itself */
 void copy_free(struct copy **copy);
 bool copy_failed(const struct copy *copy);
 size_t copy_bytes(const struct copy *copy); /* all it holds from the heap */

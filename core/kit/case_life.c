@@ -1,0 +1,183 @@
+/* Cases: the life of a channel, and what it leaves behind. */
+#include "core/base/alloc.h"
+#include "core/base/text.h"
+#include "inside.h"
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WARM_LIVES 30
+#define LIVES 200
+#define REFUSED_LIVES 100
+#define REFUSED_TRIES 400
+#define LEAK_BYTES_A_LIFE 16 /* the smallest piece of malloc(3), over all lives: less is noise */
+#define HOUR_MS 3600000
+
+void kit_life_plain(struct kit *kit)
+{
+  for (int i = 0; i < 2; i++) {
+    struct kit_host *host = kit_up(kit);
+
+    kit_step(kit, 60000);
+    kit_down(&host);
+  }
+}
+
+void kit_life_unstarted(struct kit *kit)
+{
+  for (int i = 0; i < 3; i++) {
+    struct kit_host *host = NULL;
+    parley_status st = kit_create(kit, NULL, &host);
+
+    if (st != PARLEY_OK)
+      kit_fail(kit, PROMISE_OPTIONS, "create() returned %.*s with the examples of its table", TEXT_ARG(kit_status_name(st)));
+    kit_run(kit);
+    kit_destroy(&host);
+  }
+}
+
+/* --- Leaks ------------------------------------------------------------------------------------------------------------------------ */
+
+struct held { size_t fds, threads, bytes; };
+
+static struct held held_now(void)
+{
+  return (struct held){kit_count("/proc/self/fd"), kit_count("/proc/self/task"), kit_heap()};
+}
+
+static void held_compare(struct kit *kit, struct held before, int lives, const char *what)
+{
+  struct held after = held_now();
+
+  for (int i = 0; i < 50 && after.threads > before.threads; i++) { /* a thread that has been joined is gone a moment later */
+    kit_real(kit, 10);
+    after.threads = kit_count("/proc/self/task");
+  }
+  if (after.fds > before.fds)
+    kit_fail(kit, PROMISE_LEAK, "%d %s left %zu descriptors open", lives, what, after.fds - before.fds);
+  if (after.threads > before.threads)
+    kit_fail(kit, PROMISE_LEAK, "%d %s left %zu threads running", lives, what, after.threads - before.threads);
+  if (after.bytes > before.bytes + (size_t)lives * LEAK_BYTES_A_LIFE)
+    kit_fail(kit, PROMISE_LEAK, "%d %s left %zu bytes of heap, %zu each", lives, what, after.bytes - before.bytes,
+             (after.bytes - before.bytes) / (size_t)lives);
+}
+
+static void callback_try(struct kit_host *host)
+{
+  static const struct kit_sample sample = {.method = {"POST", 4}, .target = {"/in/kit", 7}, .n_headers = 1,
+                                           .headers = {{{"content-type", 12}, {"application/json", 16}}}, .body = {"{}", 2}};
+
+  if (kit_takes_calls(host->kit))
+    kit_callback(host, &sample, true);
+}
+
+/* The same each time: one message settled, one open at the end, one callback. */
+static void life_live(struct kit *kit)
+{
+  struct kit_host *host;
+
+  kit->env.seed = 1;
+  kit->answer_held = false;
+  kit->peer = kit_peer_good(kit);
+  host = kit_up(kit);
+  if (kit->plugin->submit != NULL) {
+    kit_send_wait(host);
+    kit->answer_held = true;
+    kit->peer = KIT_PEER_SILENT;
+    kit_send(host);
+  }
+  callback_try(host);
+  kit_down(&host);
+}
+
+void kit_life_leaks(struct kit *kit)
+{
+  struct held before;
+
+  for (int i = 0; i < WARM_LIVES; i++)
+    life_live(kit);
+  before = held_now();
+  for (int i = 0; i < LIVES; i++) {
+    snprintf(kit->note->step, sizeof kit->note->step, "life %d of %d", i + 1, LIVES);
+    life_live(kit);
+  }
+  held_compare(kit, before, LIVES, "lives");
+}
+
+/* --- A create() that fails ------------------------------------------------------------------------------------------------------------ */
+
+struct all_options { size_t n; const parley_option *at[128]; };
+
+static void all_add(const parley_option *option, void *arg)
+{
+  struct all_options *all = arg;
+
+  if (all->n < COUNT_OF(all->at))
+    all->at[all->n++] = option;
+}
+
+/* Options that the table lets through and create() refuses; NULL: none were found. */
+static const parley_value *refused_find(struct kit *kit)
+{
+  struct all_options all = {0};
+
+  kit_each_option(kit->plugin->options, all_add, &all);
+  for (int i = 0; i < REFUSED_TRIES && all.n > 0; i++) {
+    const parley_option *option = all.at[kit_below(kit, (uint32_t)all.n)];
+    struct kit_plan plan = {.option = option, .yaml = kit_option_odd(kit, option, kit->arena), .all = i % 2 == 0};
+    struct buf why = BUF_INIT(4096);
+    const parley_value *options = NULL;
+    struct kit_host *host = NULL;
+    bool read = plan.yaml != NULL && kit_options(kit, &plan, kit->arena, &options, &why) == PARLEY_OK;
+
+    buf_done(&why);
+    if (read && kit_create(kit, options, &host) != PARLEY_OK)
+      return options;
+    if (host != NULL)
+      kit_destroy(&host);
+  }
+  return NULL;
+}
+
+static void refused_live(struct kit *kit, const parley_value *options)
+{
+  struct kit_host *host = NULL;
+
+  if (kit_create(kit, options, &host) == PARLEY_OK)
+    kit_fail(kit, PROMISE_CREATE, "create() takes options that it has just refused");
+  kit_run(kit);
+}
+
+void kit_life_refused(struct kit *kit)
+{
+  const parley_value *options = refused_find(kit);
+  struct held before;
+
+  if (options == NULL)
+    kit_skip(kit, "create() takes everything that its table allows");
+  for (int i = 0; i < WARM_LIVES; i++)
+    refused_live(kit, options);
+  before = held_now();
+  for (int i = 0; i < REFUSED_LIVES; i++)
+    refused_live(kit, options);
+  held_compare(kit, before, REFUSED_LIVES, "failed create() calls");
+}
+
+/* --- After the end ---------------------------------------------------------------------------------------------------------------------- */
+
+void kit_life_after(struct kit *kit)
+{
+  for (int i = 0; i < 3; i++) {
+    struct kit_host *host = kit_up(kit);
+
+    kit->answer_held = i == 1;
+    if (kit->plugin->submit != NULL)
+      kit_send(host);
+    callback_try(host);
+    kit_down(&host);
+    kit->answer_held = false;
+    kit_step(kit, HOUR_MS);
+    if (kit_foreign(kit))
+      kit_real(kit, 200); /* for threads that were not told */
+  }
+}
