@@ -16,7 +16,8 @@ PLACES_SHOWN = 20
 FLOORS = ["base", "config", "message", "customer", "route", "store", "net", "channel", "deliver", "inbound", "feed",
           "campaign", "api", "host", "kit", "daemon", "cli"]
 PURE = ["base", "message", "customer", "route"]  # base holds no loop either; its log and clock need none
-SHARED = {(FLOORS.index("feed"), "plugins/common/standard_webhooks.h")}  # one signature, whoever signs
+SHARED = {(FLOORS.index("feed"), "plugins/common/standard_webhooks.h"),  # one signature, whoever signs
+          (FLOORS.index("kit"), "plugins/common/copy.h")}                # one deep copy of a message, whoever keeps it
 FORBIDDEN = ["strcpy", "strcat", "sprintf", "vsprintf", "strtok", "gets", "atoi", "atol", "localtime", "gmtime",
              "system", "popen"]
 CALL = re.compile(r"(?<![A-Za-z0-9_>.])(" + "|".join(FORBIDDEN) + r")\s*\(")

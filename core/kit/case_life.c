@@ -36,18 +36,18 @@ void kit_life_unstarted(struct kit *kit)
   }
 }
 
-/* --- Leaks ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Leaks -------------------------------------------------------------------------------------------------------- */
 
 struct held { size_t fds, threads, bytes; };
 
-static struct held held_now(void)
+static struct held held_now(struct kit *kit)
 {
-  return (struct held){kit_count("/proc/self/fd"), kit_count("/proc/self/task"), kit_heap()};
+  return (struct held){kit_count("/proc/self/fd"), kit_count("/proc/self/task"), kit_heap(kit)};
 }
 
 static void held_compare(struct kit *kit, struct held before, int lives, const char *what)
 {
-  struct held after = held_now();
+  struct held after = held_now(kit);
 
   for (int i = 0; i < 50 && after.threads > before.threads; i++) { /* a thread that has been joined is gone a moment later */
     kit_real(kit, 10);
@@ -96,7 +96,7 @@ void kit_life_leaks(struct kit *kit)
 
   for (int i = 0; i < WARM_LIVES; i++)
     life_live(kit);
-  before = held_now();
+  before = held_now(kit);
   for (int i = 0; i < LIVES; i++) {
     snprintf(kit->note->step, sizeof kit->note->step, "life %d of %d", i + 1, LIVES);
     life_live(kit);
@@ -104,7 +104,7 @@ void kit_life_leaks(struct kit *kit)
   held_compare(kit, before, LIVES, "lives");
 }
 
-/* --- A create() that fails ------------------------------------------------------------------------------------------------------------ */
+/* --- A create() that fails ---------------------------------------------------------------------------------------- */
 
 struct all_options { size_t n; const parley_option *at[128]; };
 
@@ -157,13 +157,13 @@ void kit_life_refused(struct kit *kit)
     kit_skip(kit, "create() takes everything that its table allows");
   for (int i = 0; i < WARM_LIVES; i++)
     refused_live(kit, options);
-  before = held_now();
+  before = held_now(kit);
   for (int i = 0; i < REFUSED_LIVES; i++)
     refused_live(kit, options);
   held_compare(kit, before, REFUSED_LIVES, "failed create() calls");
 }
 
-/* --- After the end ---------------------------------------------------------------------------------------------------------------------- */
+/* --- After the end ------------------------------------------------------------------------------------------------ */
 
 void kit_life_after(struct kit *kit)
 {

@@ -58,7 +58,7 @@ static bool content_try(struct limits *limits, const struct content *content, co
   return true;
 }
 
-/* --- Text ------------------------------------------------------------------------------------------------------------------------- */
+/* --- Text --------------------------------------------------------------------------------------------------------- */
 
 /* Our word, then `letter` up to so many units. */
 static parley_text text_fill(struct kit *kit, const char *letter, uint32_t unit, size_t units, struct arena *arena)
@@ -198,7 +198,7 @@ void kit_limit_html(struct kit *kit)
   kit_down(&limits.host);
 }
 
-/* --- Media ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Media -------------------------------------------------------------------------------------------------------- */
 
 /* The first type that the feature lists, "..." filled in. */
 static parley_text type_of(const parley_feature *feature, struct arena *arena)
@@ -266,7 +266,7 @@ void kit_limit_media(struct kit *kit)
   kit_down(&limits.host);
 }
 
-/* --- Buttons, location -------------------------------------------------------------------------------------------------------------------- */
+/* --- Buttons, location -------------------------------------------------------------------------------------------- */
 
 static void buttons_try(struct limits *limits, const parley_feature *feature, size_t count, size_t label_units)
 {
@@ -326,7 +326,7 @@ void kit_limit_location(struct kit *kit)
   kit_down(&limits.host);
 }
 
-/* --- In flight ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- In flight ---------------------------------------------------------------------------------------------------- */
 
 void kit_limit_flight(struct kit *kit)
 {

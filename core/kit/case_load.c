@@ -50,7 +50,7 @@ void kit_load_symbols(struct kit *kit)
     kit_fail(kit, PROMISE_NAMES, "none of its own libraries has: %s (link them, and with -Wl,-z,defs)", symbols.unresolved.at);
 }
 
-/* --- The table ------------------------------------------------------------------------------------------------------------------ */
+/* --- The table ---------------------------------------------------------------------------------------------------- */
 
 static void word_check(struct kit *kit, const char *what, const char *word, const char *letters)
 {
@@ -171,7 +171,7 @@ void kit_load_table(struct kit *kit)
   kit_each_option(kit->plugin->options, option_shape_check, kit);
 }
 
-/* --- What it says to people --------------------------------------------------------------------------------------------------------- */
+/* --- What it says to people --------------------------------------------------------------------------------------- */
 
 static bool has_example(const parley_option *option)
 {

@@ -179,7 +179,7 @@ void kit_provider_denied(struct kit *kit)
   row_run(kit, &row);
 }
 
-/* --- The same over a byte stream ---------------------------------------------------------------------------------------------------------- */
+/* --- The same over a byte stream ---------------------------------------------------------------------------------- */
 
 static void peer_run(struct kit *kit, enum kit_peer peer, uint32_t carried, uint32_t before, const char *what)
 {

@@ -8,7 +8,7 @@
 #define THREAD_MESSAGES 20
 #define OPERATIONS 400
 
-/* --- Threads: the rules are watched in every function of the host; here is the occasion --------------------------------------------- */
+/* --- Threads: the rules are watched in every function of the host; here is the occasion --------------------------- */
 
 void kit_thread_loop(struct kit *kit)
 {
@@ -38,7 +38,7 @@ void kit_thread_waits(struct kit *kit)
   kit_down(&host);
 }
 
-/* --- Secrets: whatever the plugin says is looked through; here it has reason to complain ----------------------------------------------- */
+/* --- Secrets: whatever the plugin says is looked through; here it has reason to complain -------------------------- */
 
 static void wrong_turns(struct kit *kit, struct kit_host *host)
 {
@@ -79,7 +79,7 @@ void kit_secret_shows(struct kit *kit)
   kit_down(&host);
 }
 
-/* --- By chance ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- By chance ---------------------------------------------------------------------------------------------------- */
 
 struct play {
   struct kit *kit;

@@ -18,7 +18,7 @@
 #define KIT_SIGNAL_STACK 65536
 #define PEER_BYTES_MAX ((size_t)65536)
 
-/* --- Results ------------------------------------------------------------------------------------------------------------- */
+/* --- Results ------------------------------------------------------------------------------------------------------ */
 
 /* Verdict, sentence, NUL, words. The first report counts: another thread may fail as well. */
 static _Noreturn void report(char verdict, const char *promise, const char *format, va_list args)
@@ -84,7 +84,7 @@ static void faults_watch(struct kit *kit)
   sigaction(SIGBUS, &action, NULL);
 }
 
-/* --- The plugin -------------------------------------------------------------------------------------------------------------- */
+/* --- The plugin --------------------------------------------------------------------------------------------------- */
 
 void kit_name(const char *path, char name[65])
 {

@@ -23,7 +23,7 @@ bool kit_on_loop(struct kit_host *host, const char *function)
   kit_fail(host->kit, PROMISE_THREAD, "host->%s was called on another thread than the loop's", function);
 }
 
-/* --- Secrets ------------------------------------------------------------------------------------------------------------------ */
+/* --- Secrets ------------------------------------------------------------------------------------------------------ */
 
 /* The part of base64 that stands for these bytes wherever they begin within a longer text. */
 static bool base64_holds(parley_text text, parley_text value)
@@ -71,7 +71,7 @@ static void words_scan(struct kit *kit, const char *where, parley_text text)
     kit_fail(kit, PROMISE_BODY, "%s shows a message's text: \"%.*s\"", where, (int)(text.len < 200 ? text.len : 200), text.at);
 }
 
-/* --- Clock, chance, words ------------------------------------------------------------------------------------------------------- */
+/* --- Clock, chance, words ----------------------------------------------------------------------------------------- */
 
 static int64_t host_now_ms(const parley_host *host)
 {
@@ -159,7 +159,7 @@ static void host_health(const parley_host *host, uint32_t level, parley_text cau
   to->cause_said = level != PARLEY_UP && cause.len > 0;
 }
 
-/* --- Timers, watches, work -------------------------------------------------------------------------------------------------------- */
+/* --- Timers, watches, work ---------------------------------------------------------------------------------------- */
 
 static uint64_t host_timer(const parley_host *host, uint32_t after_ms, uint32_t every_ms, parley_call *due, void *arg)
 {
@@ -278,7 +278,7 @@ bool kit_uses(const struct kit *kit, const char *extension)
   return false;
 }
 
-/* --- Life --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Life --------------------------------------------------------------------------------------------------------- */
 
 #define HOST_TEXTS_BYTES 256
 

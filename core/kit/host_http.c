@@ -35,7 +35,7 @@ static bool request_carries(struct kit *kit, const parley_http_request *request)
   return carried;
 }
 
-/* --- Answers ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Answers ------------------------------------------------------------------------------------------------------ */
 
 static void response_give(struct kit_http *http, const struct kit_answer *answer)
 {
@@ -81,7 +81,7 @@ static void http_cancel(struct kit_http *http)
   kit_later(http->host, &cancelled->event, cancelled_run);
 }
 
-/* --- Requests ------------------------------------------------------------------------------------------------------ */
+/* --- Requests ----------------------------------------------------------------------------------------------------- */
 
 static void token_carried(struct kit_host *host, uint64_t number)
 {

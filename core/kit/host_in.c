@@ -12,7 +12,7 @@
 #define MEDIA_BYTES ((uint64_t)3 << 20) /* of each id: three pieces */
 #define UPLOAD_BYTES_MAX ((uint64_t)25 << 20)
 
-/* --- Inbound, receipts, touchpoints ------------------------------------------------------------------------------------------- */
+/* --- Inbound, receipts, touchpoints ------------------------------------------------------------------------------- */
 
 static void item_answer(struct kit_item *item, parley_status status)
 {
@@ -126,7 +126,7 @@ void kit_items_end(struct kit_host *host)
   }
 }
 
-/* --- Timeline --------------------------------------------------------------------------------------------------------------------- */
+/* --- Timeline ----------------------------------------------------------------------------------------------------- */
 
 struct page_event {
   struct kit_event event;
@@ -159,7 +159,7 @@ static void host_timeline(const parley_host *to, const parley_query *query, parl
   kit_later(to->impl, &page->event, page_run);
 }
 
-/* --- Durable state: one for all instances of a case, as over restarts --------------------------------------------------------------- */
+/* --- Durable state: one for all instances of a case, as over restarts --------------------------------------------- */
 
 struct state {
   struct list node;
@@ -243,7 +243,7 @@ void kit_host_in_init(parley_host *host)
   host->state_put = host_state_put;
 }
 
-/* --- Media: every id holds the same bytes --------------------------------------------------------------------------------------------- */
+/* --- Media: every id holds the same bytes ------------------------------------------------------------------------- */
 
 static void media_read(const parley_host *to, parley_text media, uint64_t offset, parley_done *done, void *arg)
 {
@@ -342,7 +342,7 @@ void kit_media_end(struct kit_host *host)
     continue;
 }
 
-/* --- Callbacks -------------------------------------------------------------------------------------------------------------------------- */
+/* --- Callbacks ---------------------------------------------------------------------------------------------------- */
 
 static const parley_http_in *calls_table(const struct kit *kit)
 {

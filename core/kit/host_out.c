@@ -25,7 +25,7 @@ parley_text kit_status_name(parley_status status)
   return parley_text_of(status <= 0 && status >= PARLEY_CANCELLED ? names[-status] : "a number without a name");
 }
 
-/* --- Settling ---------------------------------------------------------------------------------------------------------------- */
+/* --- Settling ----------------------------------------------------------------------------------------------------- */
 
 static struct kit_token *token_by_number(struct kit_host *host, uint64_t number)
 {
@@ -121,7 +121,7 @@ void kit_tokens_sweep(struct kit_host *host)
   }
 }
 
-/* --- Handing over ---------------------------------------------------------------------------------------------------------------- */
+/* --- Handing over ------------------------------------------------------------------------------------------------- */
 
 static struct kit_frame message_frame(const parley_message *message, const parley_message **ret)
 {

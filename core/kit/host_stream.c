@@ -20,7 +20,7 @@ static struct kit_stream *stream_by_id(struct kit *kit, uint64_t id)
   return NULL;
 }
 
-/* --- The end: closed() comes once, on a later turn ------------------------------------------------------------------------------- */
+/* --- The end: closed() comes once, on a later turn ---------------------------------------------------------------- */
 
 struct ended {
   struct kit_event event;
@@ -63,7 +63,7 @@ static void stream_over(struct kit_stream *stream, parley_status status, const c
   kit_later(stream->host, &ended->event, ended_run);
 }
 
-/* --- What the plugin asks for ----------------------------------------------------------------------------------------------------- */
+/* --- What the plugin asks for ------------------------------------------------------------------------------------- */
 
 enum kit_peer kit_peer_good(const struct kit *kit)
 {
@@ -200,7 +200,7 @@ const parley_stream kit_stream_table = {.size = sizeof kit_stream_table, .connec
                                         .write = stream_write, .reading = stream_reading, .secure = stream_secure,
                                         .close = stream_close};
 
-/* --- The peer ------------------------------------------------------------------------------------------------------------------------- */
+/* --- The peer ----------------------------------------------------------------------------------------------------- */
 
 static void peer_nonsense(struct kit *kit, struct kit_stream *stream)
 {
@@ -298,7 +298,7 @@ static bool peer_act(struct kit_stream *stream)
   return true;
 }
 
-/* --- What happens by itself ------------------------------------------------------------------------------------------------------------ */
+/* --- What happens by itself --------------------------------------------------------------------------------------- */
 
 static void stream_opened(struct kit_stream *stream)
 {

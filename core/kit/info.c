@@ -115,7 +115,7 @@ static void info_print(const parley_plugin *plugin)
     option_print(*option, 0);
 }
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 static void json_member(struct buf *to, const char *key, const char *value)
 {

@@ -37,14 +37,14 @@ struct kit_case {
 };
 extern const struct kit_case kit_cases[]; /* ends with name NULL */
 
-/* --- child.c: results ------------------------------------------------------------------------------------------------- */
+/* --- child.c: results --------------------------------------------------------------------------------------------- */
 _Noreturn void kit_fail(struct kit *kit, const char *promise, const char *format, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void kit_skip(struct kit *kit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void kit_case_run(const struct kit_wish *wish, const struct kit_case *kit_case, uint64_t seed, struct kit_note *note);
 void *kit_open(const char *path, const parley_plugin **ret, struct buf *reterr_why); /* the .so's handle and table, or NULL */
 void kit_name(const char *path, char name[65]); /* of the plugin by its file: "dir/hello.so" -> "hello" */
 
-/* --- frame.c: memory that ends, and is seen to have ended ----------------------------------------------------------------- */
+/* --- frame.c: memory that ends, and is seen to have ended --------------------------------------------------------- */
 struct kit_frame { char *at; size_t bytes, used; };
 struct kit_frame kit_frame_new(size_t bytes);
 void *kit_frame_room(struct kit_frame *frame, size_t bytes); /* zeroed, aligned for any type */
@@ -52,7 +52,7 @@ parley_text kit_frame_text(struct kit_frame *frame, parley_text text);
 /* Filled with 0xDD and closed to all access: a later look is a crash, which the report explains by the label. */
 void kit_frame_end(struct kit *kit, struct kit_frame *frame, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* --- what a provider answers, and what the host says ------------------------------------------------------------------------ */
+/* --- what a provider answers, and what the host says -------------------------------------------------------------- */
 struct kit_answer { /* to one HTTP request of the plugin */
   parley_status status;
   uint32_t code, sent, retry_ms;
@@ -76,7 +76,15 @@ struct kit_event { /* something that happens on a later turn of the loop */
   struct kit_host *host;
   void (*run)(struct kit_event *event); /* frees it */
 };
-struct kit_timer { struct list node; struct kit_host *host; uint64_t id; int64_t due_ms; uint32_t every_ms; parley_call *due; void *arg; };
+struct kit_timer {
+  struct list node;
+  struct kit_host *host;
+  uint64_t id;
+  int64_t due_ms;
+  uint32_t every_ms;
+  parley_call *due;
+  void *arg;
+};
 struct kit_watch { struct list node; struct kit_host *host; uint64_t id; int fd; uint32_t events; parley_ready *ready; void *arg; };
 struct kit_work { struct list node; struct kit_host *host; uint64_t id; parley_call *blocking; parley_done *done; void *arg; };
 struct kit_post { struct kit_post *next; struct kit_host *host; parley_call *run; void *arg; };
@@ -190,7 +198,7 @@ struct kit {
   uint64_t n_settled, n_items, n_requests, n_connects;
 };
 
-/* --- loop.c: time, chance, the order of things ------------------------------------------------------------------------------- */
+/* --- loop.c: time, chance, the order of things -------------------------------------------------------------------- */
 void kit_loop_init(struct kit *kit);
 void kit_enter(struct kit_host *host, const char *what); /* every call of the plugin stands between these two */
 void kit_leave(struct kit_host *host);
@@ -209,9 +217,9 @@ void kit_real(struct kit *kit, int ms);     /* lets them work for so long, or un
 /* Until no token is open, or that much of the kit's time has passed. */
 void kit_settle_wait(struct kit *kit, int64_t within_ms);
 size_t kit_count(const char *folder); /* entries of /proc/self/fd, /proc/self/task */
-size_t kit_heap(void);                /* bytes in use */
+size_t kit_heap(struct kit *kit);     /* bytes in use */
 
-/* --- host.c and host_*.c: the host that the plugin sees ---------------------------------------------------------------------- */
+/* --- host.c and host_*.c: the host that the plugin sees ----------------------------------------------------------- */
 /* create(): PARLEY_OK sets *ret, anything else has been checked (nothing made, a reason given). options NULL: those of the kit. */
 parley_status kit_create(struct kit *kit, const parley_value *options, struct kit_host **ret);
 struct kit_host *kit_up(struct kit *kit);    /* created and started, or the case fails */
@@ -257,7 +265,7 @@ void kit_call_wait(struct kit_host *host, struct kit_call *call);
 bool kit_takes_calls(const struct kit *kit);
 bool kit_uses(const struct kit *kit, const char *extension); /* does the plugin require it? */
 
-/* --- option.c: options out of the plugin's own table ------------------------------------------------------------------------- */
+/* --- option.c: options out of the plugin's own table -------------------------------------------------------------- */
 struct kit_plan {
   bool all;                    /* every example; else only what is required */
   const parley_option *option; /* this one is given as yaml, or left out when that is NULL */
@@ -276,7 +284,7 @@ void kit_each_option(const parley_option *const *table, void (*each)(const parle
 const char *kit_option_bad(struct kit *kit, const parley_option *option, struct arena *arena);
 const char *kit_option_odd(struct kit *kit, const parley_option *option, struct arena *arena); /* good by the table, but odd */
 
-/* --- message.c: what the core would hand over ---------------------------------------------------------------------------------- */
+/* --- message.c: what the core would hand over --------------------------------------------------------------------- */
 /* NULL: the fit refuses it; *ret_code says why. All in the arena. */
 const parley_message *kit_message(struct kit_host *host, const struct content *content, struct arena *arena, const char **ret_code);
 const parley_message *kit_message_plain(struct kit_host *host, struct arena *arena); /* a short text with our word */
@@ -285,14 +293,14 @@ struct kit_token *kit_send_wait(struct kit_host *host); /* and waits until it ha
 const char *kit_outcome_name(uint32_t result);
 parley_text kit_status_name(parley_status status);
 
-/* --- sample.c, elf.c ------------------------------------------------------------------------------------------------------------ */
+/* --- sample.c, elf.c ---------------------------------------------------------------------------------------------- */
 /* NULL and no reason: there is no such file. */
 const struct kit_sample *kit_sample_read(const char *path, bool answer, struct arena *arena, struct buf *reterr_why);
 char *kit_beside(const char *given, const char *so, const char *ending, struct arena *arena); /* NULL: not given, not there */
 struct kit_symbols { struct buf exported, unresolved; }; /* names, parted by spaces */
 parley_status kit_symbols_read(const char *path, void *so, struct kit_symbols *ret, struct buf *reterr_why);
 
-/* --- the cases, one file a group -------------------------------------------------------------------------------------------------- */
+/* --- the cases, one file a group ---------------------------------------------------------------------------------- */
 void kit_load_file(struct kit *kit);
 void kit_load_symbols(struct kit *kit);
 void kit_load_table(struct kit *kit);

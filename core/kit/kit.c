@@ -30,7 +30,7 @@ static int64_t real_ns(void)
   return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* --- One child --------------------------------------------------------------------------------------------------------------------- */
+/* --- One child ---------------------------------------------------------------------------------------------------- */
 
 struct child {
   pid_t pid;
@@ -111,7 +111,7 @@ static void words_read(struct child *child, struct buf *to)
     buf_add(to, room, (size_t)got);
 }
 
-/* --- From its end to a result ----------------------------------------------------------------------------------------------------- */
+/* --- From its end to a result ------------------------------------------------------------------------------------- */
 
 static const struct kit_region *region_at(const struct kit_note *note, uintptr_t at)
 {
@@ -201,7 +201,7 @@ static void case_run(const struct kit_wish *wish, const struct kit_case *kit_cas
   munmap(note, sizeof *note);
 }
 
-/* --- All of them ---------------------------------------------------------------------------------------------------------------------- */
+/* --- All of them -------------------------------------------------------------------------------------------------- */
 
 static bool wanted(const struct kit_wish *wish, const struct kit_case *kit_case)
 {

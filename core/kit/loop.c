@@ -17,7 +17,7 @@
 #define VERY_SLOW_NS (INT64_C(250000000) * KIT_SLOWNESS) /* once is enough; the others twice: a busy machine is nobody's fault */
 #define WATCHES_MAX 64
 
-/* --- Clock and chance -------------------------------------------------------------------------------------------------------- */
+/* --- Clock and chance --------------------------------------------------------------------------------------------- */
 
 static int64_t real_ns(void)
 {
@@ -69,19 +69,7 @@ size_t kit_count(const char *folder)
   return count;
 }
 
-extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
-size_t kit_heap(void)
-{
-  struct mallinfo2 info;
-
-  if (__sanitizer_get_current_allocated_bytes != NULL)
-    return __sanitizer_get_current_allocated_bytes();
-  info = mallinfo2();
-  return info.uordblks + info.hblkhd;
-}
-
-/* --- Calls of the plugin --------------------------------------------------------------------------------------------------------- */
+/* --- Calls of the plugin ------------------------------------------------------------------------------------------ */
 
 void kit_enter(struct kit_host *host, const char *what)
 {
@@ -111,7 +99,7 @@ void kit_leave(struct kit_host *host)
     kit_messages_end(host);
 }
 
-/* --- Events ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Events ------------------------------------------------------------------------------------------------------- */
 
 void kit_later(struct kit_host *host, struct kit_event *event, void (*run)(struct kit_event *event))
 {
@@ -190,7 +178,7 @@ static bool posts_run(struct kit *kit)
   return true;
 }
 
-/* --- Work: on a thread that is not the loop's; one piece after the other, so that a seed repeats it --------------------------------- */
+/* --- Work: on a thread that is not the loop's; one piece after the other, so that a seed repeats it --------------- */
 
 struct kit_worker {
   pthread_t thread;
@@ -247,7 +235,49 @@ static bool works_run(struct kit *kit)
   return true;
 }
 
-/* --- Watches: real descriptors, looked at for up to so many ms ------------------------------------------------------------------------ */
+/* --- Heap: what is in use, to the byte ---------------------------------------------------------------------------- */
+
+#define TCACHE_BINS 64 /* of glibc: freed pieces that each thread keeps for itself, and that count as in use */
+#define TCACHE_PIECES 7
+#define TCACHE_STEP 16
+
+struct pieces { void *at[TCACHE_BINS * TCACHE_PIECES]; };
+
+/* Takes all that the thread's cache can hold of each size: then it is empty, whatever it was, and what it held counts once. */
+static void pieces_take(void *arg)
+{
+  struct pieces *pieces = arg;
+
+  for (size_t i = 0; i < COUNT_OF(pieces->at); i++)
+    pieces->at[i] = malloc(TCACHE_STEP * (i / TCACHE_PIECES) + TCACHE_STEP + TCACHE_STEP / 2);
+}
+
+static void pieces_give(void *arg)
+{
+  struct pieces *pieces = arg;
+
+  for (size_t i = 0; i < COUNT_OF(pieces->at); i++)
+    free(pieces->at[i]);
+}
+
+extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+size_t kit_heap(struct kit *kit)
+{
+  struct pieces ours, workers;
+  struct mallinfo2 info;
+
+  if (__sanitizer_get_current_allocated_bytes != NULL)
+    return __sanitizer_get_current_allocated_bytes();
+  worker_do(kit, pieces_take, &workers);
+  pieces_take(&ours);
+  info = mallinfo2();
+  pieces_give(&ours);
+  worker_do(kit, pieces_give, &workers);
+  return info.uordblks + info.hblkhd;
+}
+
+/* --- Watches: real descriptors, looked at for up to so many ms ---------------------------------------------------- */
 
 static short poll_events(uint32_t events)
 {
@@ -315,7 +345,7 @@ void kit_real(struct kit *kit, int ms)
   kit_run(kit);
 }
 
-/* --- Running ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Running ------------------------------------------------------------------------------------------------------ */
 
 #define RUN_TURNS_MAX 1000000 /* a plugin that asks for ever and is answered for ever */
 

@@ -13,7 +13,7 @@
 #define PLANTED_EXAMPLE_BYTES_MIN 12 /* an example shorter than this is no format worth keeping */
 #define ODD_BYTES_MAX 2000
 
-/* --- What stands in the file -------------------------------------------------------------------------------------------------- */
+/* --- What stands in the file -------------------------------------------------------------------------------------- */
 
 static const char *scalar_text(const parley_option *option)
 {
@@ -167,7 +167,7 @@ static void value_write(struct writing *writing, const parley_option *option)
   }
 }
 
-/* --- Reading it as the host does ---------------------------------------------------------------------------------------------------- */
+/* --- Reading it as the host does ---------------------------------------------------------------------------------- */
 
 static void secret_note(parley_text value, void *arg)
 {
@@ -270,7 +270,7 @@ bool kit_secrets_plant(struct kit *kit)
   return options_taken(kit) && kit->n_secrets > 0 && kit->secrets[0].len >= PLANTED_EXAMPLE_BYTES_MIN;
 }
 
-/* --- A copy for one channel, which ends with it ---------------------------------------------------------------------------------------- */
+/* --- A copy for one channel, which ends with it ------------------------------------------------------------------- */
 
 static size_t aligned(size_t bytes)
 {
@@ -311,7 +311,7 @@ void kit_each_option(const parley_option *const *table, void (*each)(const parle
   }
 }
 
-/* --- Values by chance ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Values by chance --------------------------------------------------------------------------------------------- */
 
 static const char *number_yaml(const parley_option *option, int64_t number, struct arena *arena)
 {
