@@ -50,6 +50,7 @@ static const struct cli_option plugin_test_options[] = {
     {"inbound", "FILE", "a callback as a provider sends it, raw HTTP (or NAME.inbound.http beside it)"},
     {"answer", "FILE", "what its provider answers to a message it takes, raw HTTP (or NAME.answer.http beside it)"},
     {"peer", "FILE", "what the peer of its byte streams says, lines of WORD ANSWER (or NAME.peer beside it)"},
+    {"caller", "FILE", "all that somebody says who connects to its listener (or NAME.caller beside it)"},
     {NULL, NULL, NULL},
 };
 

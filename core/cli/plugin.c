@@ -11,8 +11,8 @@ int cli_plugin_info(struct cli *cli)
 int cli_plugin_test(struct cli *cli)
 {
   struct kit_wish wish = {.path = cli->words[0], .only = cli_given(cli, "only"), .inbound = cli_given(cli, "inbound"),
-                          .answer = cli_given(cli, "answer"), .peer = cli_given(cli, "peer"), .options = cli_given(cli, "options"),
-                          .program = "parley", .json = cli->json};
+                          .answer = cli_given(cli, "answer"), .peer = cli_given(cli, "peer"), .caller = cli_given(cli, "caller"),
+                          .options = cli_given(cli, "options"), .program = "parley", .json = cli->json};
   const char *seed = cli_given(cli, "seed");
 
   if (seed != NULL && (!text_to_uint(parley_text_of(seed), UINT64_MAX, &wish.seed) || wish.seed == 0)) {

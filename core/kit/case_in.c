@@ -282,3 +282,69 @@ void kit_in_stop(struct kit *kit)
     kit_fail(kit, PROMISE_COMMIT, "a callback was answered %u after a stop, though nothing was committed", call->code);
   kit_destroy(&host);
 }
+
+/* --- Listeners: who connects from outside ------------------------------------------------------------------------- */
+
+static struct kit_host *listener_up(struct kit *kit)
+{
+  struct kit_host *host;
+
+  if (!kit_uses(kit, PARLEY_STREAM))
+    kit_skip(kit, "it needs no byte streams");
+  host = kit_up(kit);
+  if (!kit_stream_knock(kit, 0, KIT_PEER_CLOSE))
+    kit_skip(kit, "it listens nowhere");
+  return host;
+}
+
+void kit_in_strangers(struct kit *kit)
+{
+  static const enum kit_peer peers[] = {KIT_PEER_GARBAGE, KIT_PEER_CLOSE, KIT_PEER_SILENT, KIT_PEER_SLOW};
+  struct kit_host *host = listener_up(kit);
+
+  for (int i = 0; i < KNOCKS; i++) {
+    snprintf(kit->note->step, sizeof kit->note->step, "stranger %d of %d", i + 1, KNOCKS);
+    kit_stream_knock(kit, 0, peers[kit_below(kit, COUNT_OF(peers))]);
+    kit_step(kit, kit_below(kit, 10000));
+  }
+  kit_step(kit, 3600000);
+  kit_down(&host);
+}
+
+/* What it says to the caller once the host has said `status`; in the case's arena. */
+static parley_text caller_heard(struct kit *kit, parley_status status)
+{
+  uint64_t before = kit->n_items;
+
+  kit->says.held = true;
+  kit_stream_knock(kit, 0, KIT_PEER_CALLER);
+  kit_step(kit, COMMIT_MS);
+  if (kit->n_items == before)
+    kit_fail(kit, PROMISE_INBOUND, "what the recorded caller said did not reach the host; it was told: %.*s",
+             TEXT_ARG(buf_as_text(&kit->heard)));
+  buf_clear(&kit->heard);
+  kit->says.held = false;
+  kit_items_answer(kit, status);
+  kit_step(kit, COMMIT_MS);
+  return arena_text(kit->arena, buf_as_text(&kit->heard));
+}
+
+/* No protocol is known here: but an acknowledgement is something, and it is not the same as a refusal. */
+void kit_in_caller(struct kit *kit)
+{
+  struct kit_host *host;
+  parley_text taken, busy;
+
+  if (!kit_uses(kit, PARLEY_STREAM))
+    kit_skip(kit, "it needs no byte streams");
+  if (kit->caller_talk.len == 0)
+    kit_skip(kit, "nobody has said what a caller says: --caller FILE, or NAME.caller beside the .so");
+  host = listener_up(kit);
+  taken = caller_heard(kit, PARLEY_OK);
+  if (taken.len == 0)
+    kit_fail(kit, PROMISE_COMMIT, "nothing was said to the caller once the host had committed: it was acknowledged before, or never");
+  busy = caller_heard(kit, PARLEY_BUSY);
+  if (text_eq(taken, busy))
+    kit_fail(kit, PROMISE_BUSY, "the caller was told the same when the host said BUSY: %.*s", TEXT_ARG(text_sub(busy, 0, 100)));
+  kit_down(&host);
+}

@@ -80,12 +80,10 @@ static void life_live(struct kit *kit)
   kit->answer_held = false;
   kit->peer = kit_peer_good(kit);
   host = kit_up(kit);
-  if (kit->plugin->submit != NULL) {
-    kit_send_wait(host);
-    kit->answer_held = true;
-    kit->peer = KIT_PEER_SILENT;
-    kit_send(host);
-  }
+  kit_send_wait(host);
+  kit->answer_held = true;
+  kit->peer = KIT_PEER_SILENT;
+  kit_send(host);
   callback_try(host);
   kit_down(&host);
 }
@@ -171,8 +169,7 @@ void kit_life_after(struct kit *kit)
     struct kit_host *host = kit_up(kit);
 
     kit->answer_held = i == 1;
-    if (kit->plugin->submit != NULL)
-      kit_send(host);
+    kit_send(host);
     callback_try(host);
     kit_down(&host);
     kit->answer_held = false;

@@ -346,7 +346,7 @@ void kit_limit_flight(struct kit *kit)
       kit_fail(kit, PROMISE_FLIGHT, "submit() said BUSY with %u tokens open; its capabilities say %u, its window %u", host->n_open,
                wanted, host->window);
   }
-  if (host->state == KIT_STARTED && host->health != PARLEY_DOWN) {
+  if (taken > 0 && host->health != PARLEY_DOWN) {
     snprintf(kit->note->step, sizeof kit->note->step, "one more than in_flight (%u)", wanted);
     kit_submit_over(host, kit_message_plain(host, arena), NULL); /* BUSY or taken: both are right */
   }

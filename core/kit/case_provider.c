@@ -55,8 +55,6 @@ static void row_run(struct kit *kit, const struct row *row)
   struct kit_host *host;
   struct kit_token *token;
 
-  if (kit->plugin->submit == NULL)
-    kit_skip(kit, "it takes in only: submit is NULL");
   kit->answer = row->answer;
   host = kit_up(kit);
   for (int i = 0; i < 3; i++) {

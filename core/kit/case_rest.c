@@ -15,8 +15,7 @@ void kit_thread_loop(struct kit *kit)
   struct kit_host *host = kit_up(kit);
 
   for (int i = 0; i < THREAD_MESSAGES; i++) {
-    if (kit->plugin->submit != NULL)
-      kit_send(host);
+    kit_send(host);
     if (kit_foreign(kit))
       kit_real(kit, 10); /* so that threads of its own come to run */
   }
@@ -31,7 +30,7 @@ void kit_thread_waits(struct kit *kit)
   kit->answer_held = true;
   kit->peer = KIT_PEER_SILENT;
   host = kit_up(kit);
-  for (int i = 0; i < 5 && kit->plugin->submit != NULL; i++)
+  for (int i = 0; i < 5; i++)
     kit_send(host);
   kit_step(kit, 1000);
   kit->answer_held = false;
@@ -52,8 +51,7 @@ static void wrong_turns(struct kit *kit, struct kit_host *host)
   for (size_t i = 0; i < COUNT_OF(moods); i++) {
     kit->answer = moods[i];
     kit->peer = peers[i];
-    if (kit->plugin->submit != NULL)
-      kit_send_wait(host);
+    kit_send_wait(host);
     if (probes)
       kit_ask(host, false, NULL, NULL);
     kit_settle_wait(kit, DELIVER_SUBMIT_DEADLINE_MS);
@@ -88,8 +86,6 @@ struct play {
 
 static void play_submit(struct play *play)
 {
-  if (play->kit->plugin->submit == NULL)
-    return;
   for (uint32_t n = 1 + kit_below(play->kit, 5); n > 0; n--)
     kit_send(play->host);
 }
@@ -159,6 +155,11 @@ static void play_restart(struct play *play)
   play->host = kit_up(play->kit);
 }
 
+static void play_knock(struct play *play)
+{
+  kit_stream_knock(play->kit, 0, KIT_PEER_CLOSE + (enum kit_peer)kit_below(play->kit, 5));
+}
+
 static void play_forget(struct play *play)
 {
   kit_tokens_sweep(play->host);
@@ -168,7 +169,8 @@ void kit_random_operations(struct kit *kit)
 {
   static const struct { const char *name; void (*run)(struct play *); } operations[] = {
       {"submit", play_submit}, {"submit", play_submit}, {"step", play_step}, {"hold", play_hold}, {"callback", play_call},
-      {"host says", play_says}, {"probe", play_probe}, {"query", play_query}, {"restart", play_restart}, {"sweep", play_forget}};
+      {"host says", play_says}, {"probe", play_probe}, {"query", play_query}, {"restart", play_restart}, {"knock", play_knock},
+      {"sweep", play_forget}};
   struct play play = {.kit = kit, .host = kit_up(kit)};
 
   kit->answer_random = kit->peer_random = true;

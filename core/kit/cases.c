@@ -54,6 +54,8 @@ const struct kit_case kit_cases[] = {
     {"in.commit", "no 2xx before the host has said that it is committed", kit_in_commit},
     {"in.busy", "no 2xx when the host says BUSY: the provider is to come again", kit_in_busy},
     {"in.stop", "a channel stopped while the host commits", kit_in_stop},
+    {"in.strangers", "whoever connects to its listener and talks nonsense, or not at all, harms nobody", kit_in_strangers},
+    {"in.caller", "a recorded caller is answered after the commit, and otherwise when the host says BUSY", kit_in_caller},
     {"reload.drain", "what is open when drain() comes is settled once", kit_reload_drain},
     {"reload.beside", "a new channel starts and works while the old one drains", kit_reload_beside},
     {"reload.often", "30 reloads under load", kit_reload_often},

@@ -13,6 +13,8 @@
 #define METRIC_LABEL_BYTES_MAX 63
 #define LEAVING_NAP_MS 10      /* for threads of the plugin, after destroy */
 #define LEAVING_NAPS 10
+#define OPENING_STEPS 10
+#define OPENING_STEP_MS 1000
 
 static struct kit_host *host_of(const parley_host *host) { return host->impl; }
 
@@ -396,6 +398,8 @@ void kit_start(struct kit_host *host)
   if (host->window == UINT32_MAX)
     host->window = host->caps->in_flight > 0 ? host->caps->in_flight : WINDOW_DEFAULT;
   kit_run(host->kit);
+  for (int i = 0; i < OPENING_STEPS && host->window == 0; i++) /* until it has logged in */
+    kit_step(host->kit, OPENING_STEP_MS);
 }
 
 struct kit_host *kit_up(struct kit *kit)

@@ -287,6 +287,14 @@ static bool peer_act(struct kit_stream *stream)
     peer_hear(stream);
     stream->greeted = true;
     return true;
+  case KIT_PEER_CALLER:
+    if (heard)
+      buf_text(&kit->heard, buf_as_text(&stream->out));
+    if (!stream->greeted)
+      buf_text(&stream->in, kit->caller_talk);
+    else if (!heard)
+      return false;
+    break;
   case KIT_PEER_REFUSE:
   case KIT_PEER_SILENT:
     return false;
@@ -310,6 +318,28 @@ static void stream_opened(struct kit_stream *stream)
   }
   stream->state = KIT_STREAM_OPEN;
   KIT_CALL(stream->host, "opened", stream->events->opened(&peer, stream->arg));
+}
+
+bool kit_stream_knock(struct kit *kit, size_t n, enum kit_peer peer)
+{
+  const parley_peer caller = {.size = sizeof caller, .address = PARLEY_LIT("192.0.2.7:4711")};
+  struct kit_stream *listener = NULL, *stream;
+
+  for (struct list *node = kit->streams.next; node != &kit->streams && listener == NULL; node = node->next)
+    if (LIST_ITEM(node, struct kit_stream, node)->listening && n-- == 0)
+      listener = LIST_ITEM(node, struct kit_stream, node);
+  if (listener == NULL)
+    return false;
+  stream = stream_new(listener->host, NULL, listener->events, NULL);
+  stream->peer = peer;
+  buf_clear(&kit->heard);
+  KIT_CALL(listener->host, "accepted", stream->arg = listener->accepted(stream->id, &caller, listener->arg));
+  if (stream->arg == NULL) { /* refused: no closed() */
+    list_remove(&stream->node);
+    stream_free(stream);
+  }
+  kit_run(kit);
+  return true;
 }
 
 /* A copy of its own each time: a plugin that keeps a pointer is caught. What it leaves comes again with more. */

@@ -61,7 +61,8 @@ struct kit_answer { /* to one HTTP request of the plugin */
   parley_text type;
   const char *reason;
 };
-enum kit_peer { KIT_PEER_CLOSE = 1, KIT_PEER_REFUSE, KIT_PEER_GARBAGE, KIT_PEER_SILENT, KIT_PEER_SLOW, KIT_PEER_TALK };
+enum kit_peer { KIT_PEER_CLOSE = 1, KIT_PEER_REFUSE, KIT_PEER_GARBAGE, KIT_PEER_SILENT, KIT_PEER_SLOW, KIT_PEER_TALK,
+                KIT_PEER_CALLER /* to a listener: says all it has to say at once */ };
 struct kit_sample { /* a recorded callback or answer */
   parley_text method, target; /* of a callback */
   uint32_t code;              /* of an answer */
@@ -188,7 +189,8 @@ struct kit {
   struct list states;
 
   const struct kit_sample *inbound_sample, *answer_sample;
-  parley_text peer_talk;
+  parley_text peer_talk, caller_talk;
+  struct buf heard; /* of the newest caller: what the plugin said to it */
   char word[24]; /* stands in every message of ours: what carries it may have told it */
   parley_text secrets[KIT_SECRETS_MAX];
   size_t n_secrets;
@@ -249,6 +251,8 @@ extern const parley_http_answers kit_answers_table;
 enum kit_peer kit_peer_good(const struct kit *kit); /* one that takes messages, as far as anybody has said how */
 bool kit_http_step(struct kit *kit);   /* answers what may be answered */
 bool kit_stream_step(struct kit *kit);
+/* Somebody connects to the n-th listener; false: there is none. */
+bool kit_stream_knock(struct kit *kit, size_t n, enum kit_peer peer);
 int64_t kit_http_due(const struct kit *kit);   /* when the first of them times out; INT64_MAX: none */
 int64_t kit_stream_due(const struct kit *kit);
 bool kit_http_cancel(struct kit_host *host, uint64_t id);
@@ -352,6 +356,8 @@ void kit_in_replay(struct kit *kit);
 void kit_in_commit(struct kit *kit);
 void kit_in_busy(struct kit *kit);
 void kit_in_stop(struct kit *kit);
+void kit_in_strangers(struct kit *kit);
+void kit_in_caller(struct kit *kit);
 void kit_reload_drain(struct kit *kit);
 void kit_reload_beside(struct kit *kit);
 void kit_reload_often(struct kit *kit);

@@ -224,14 +224,17 @@ static bool sample_good(const char *given, const struct kit_wish *wish, const ch
 
 static bool wish_good(const struct kit_wish *wish)
 {
+  const char *const files[] = {wish->options, wish->peer, wish->caller};
+
   if (access(wish->path, R_OK) != 0) {
     fprintf(stderr, "parley: %s: %s\n", wish->path, strerror(errno));
     return false;
   }
-  if ((wish->options != NULL && access(wish->options, R_OK) != 0) || (wish->peer != NULL && access(wish->peer, R_OK) != 0)) {
-    fprintf(stderr, "parley: --options and --peer name files that can be read\n");
-    return false;
-  }
+  for (size_t i = 0; i < COUNT_OF(files); i++)
+    if (files[i] != NULL && access(files[i], R_OK) != 0) {
+      fprintf(stderr, "parley: %s: %s\n", files[i], strerror(errno));
+      return false;
+    }
   for (const struct kit_case *kit_case = kit_cases; kit_case->name != NULL; kit_case++)
     if (wanted(wish, kit_case))
       return sample_good(wish->inbound, wish, ".inbound.http", false) && sample_good(wish->answer, wish, ".answer.http", true);

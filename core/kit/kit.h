@@ -16,6 +16,7 @@ struct kit_wish {
   const char *inbound; /* a provider's callback as it came over the wire: request line, headers, body */
   const char *answer;  /* what the provider answers to a message it takes: status line, headers, body */
   const char *peer;    /* what the far end of a byte stream says: lines of WORD ANSWER */
+  const char *caller;  /* all that somebody says who connects to its listener: bytes as they are */
   const char *options; /* the channel's options, as they would stand in parley.yaml; else the table's examples are used */
   const char *program; /* argv[0], for the line that repeats a failed case */
   uint64_t seed;       /* 0: by chance */

@@ -78,9 +78,12 @@ const parley_message *kit_message_plain(struct kit_host *host, struct arena *are
 
 struct kit_token *kit_send(struct kit_host *host)
 {
-  struct arena *arena = arena_new();
+  struct arena *arena;
   struct kit_token *token = NULL;
 
+  if (kit_room(host) == 0)
+    return NULL;
+  arena = arena_new();
   kit_submit(host, kit_message_plain(host, arena), &token);
   arena_free(&arena);
   return token;

@@ -11,6 +11,7 @@
 #define YAML_BYTES_MAX ((size_t)512 << 10)
 #define ENV_NAME_ROOM 96
 #define PLANTED_EXAMPLE_BYTES_MIN 12 /* an example shorter than this is no format worth keeping */
+#define PLANTED_BYTES 23
 #define ODD_BYTES_MAX 2000
 
 /* --- What stands in the file -------------------------------------------------------------------------------------- */
@@ -91,14 +92,18 @@ static bool option_written(const struct kit_plan *plan, const parley_option *opt
 }
 
 /* The class of each letter is kept, so that what had the right format still has it: half way through, a quarter of it. */
-static parley_text secret_planted(struct kit *kit, const char *example)
+static parley_text secret_planted(struct kit *kit, const parley_option *option)
 {
+  const char *example = option->example;
+  size_t len = PLANTED_BYTES;
   char *made;
-  size_t len;
 
   if (example == NULL || strlen(example) < PLANTED_EXAMPLE_BYTES_MIN) {
-    made = arena_alloc(kit->arena, 32);
-    snprintf(made, 32, "planted%016llx", (unsigned long long)kit_random(kit));
+    len = option->max > 0 && option->max < PLANTED_BYTES ? (size_t)option->max : len;
+    len = len < (size_t)option->min ? (size_t)option->min : len;
+    made = arena_alloc(kit->arena, len + 1);
+    for (size_t i = 0; i < len; i++)
+      made[i] = "bcdfghjkmnpqrstvwxz0123456789"[kit_below(kit, 29)];
     return parley_text_of(made);
   }
   len = strlen(example);
@@ -120,7 +125,7 @@ static void secret_write(struct writing *writing, const parley_option *option)
   const char *value = option->example != NULL ? option->example : "kit-secret-without-example";
 
   if (writing->kit->planted)
-    value = secret_planted(writing->kit, option->example).at;
+    value = secret_planted(writing->kit, option).at;
   snprintf(name, sizeof name, "PARLEY_KIT_%s", option->name != NULL ? option->name : "element");
   setenv(name, value, 1);
   buf_printf(writing->to, "{env: %s}", name);

@@ -14,7 +14,7 @@ static void again_write(const struct report *report, const char *name, struct bu
 {
   const struct kit_wish *wish = report->wish;
   const struct { const char *flag, *value; } files[] = {
-      {"inbound", wish->inbound}, {"answer", wish->answer}, {"peer", wish->peer}, {"options", wish->options}};
+      {"inbound", wish->inbound}, {"answer", wish->answer}, {"peer", wish->peer}, {"caller", wish->caller}, {"options", wish->options}};
 
   buf_printf(to, "%s plugin test %s --only %s --seed %llu", wish->program, wish->path, name, (unsigned long long)report->seed);
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
