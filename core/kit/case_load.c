@@ -18,6 +18,8 @@ void kit_load_file(struct kit *kit)
   struct buf why = BUF_INIT(4096);
   struct plugin *plugin = NULL;
   parley_text dir;
+  const struct plugin_source source = {.dirs = &dir, .n_dirs = 1, .run_dir = tmp != NULL && tmp[0] == '/' ? tmp : "/tmp",
+                                       .offered = channel_extensions};
   char *slash;
 
   if (realpath(kit->wish->path, path) == NULL)
@@ -27,7 +29,7 @@ void kit_load_file(struct kit *kit)
   slash = strrchr(path, '/');
   *slash = '\0';
   dir = parley_text_of(path[0] != '\0' ? path : "/");
-  if (plugin_load(kit->name, &dir, 1, tmp != NULL && tmp[0] == '/' ? tmp : "/tmp", channel_extensions, &plugin, &why) != PARLEY_OK)
+  if (plugin_load(kit->name, CONF_INLINE, &source, &plugin, &why) != PARLEY_OK)
     kit_fail(kit, PROMISE_FILE, "%s", why.at);
   plugin_unref(&plugin);
   buf_done(&why);

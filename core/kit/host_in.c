@@ -54,18 +54,20 @@ static void identities_check(struct kit *kit, const parley_identity *const *all,
 
 static void inbound_check(struct kit *kit, const parley_inbound *in)
 {
+  bool asks = (in->flags & PARLEY_ASK) != 0; /* whose it would be: nothing is stored */
+
   if (in->size < offsetof(parley_inbound, segment))
     kit_fail(kit, PROMISE_INBOUND, "the size of a parley_inbound is %u: not set", in->size);
   if (in->kind < PARLEY_KIND_CONTENT)
     kit_fail(kit, PROMISE_INBOUND, "an inbound message is of kind %u; kinds begin with PARLEY_KIND_CONTENT", in->kind);
-  if (in->n_from == 0)
+  if (in->n_from == 0 && !asks)
     kit_fail(kit, PROMISE_INBOUND, "an inbound message says not who wrote it: n_from is 0");
   identities_check(kit, in->from, in->n_from, "from");
   identities_check(kit, in->to, in->n_to, "to");
   for (uint32_t i = 0; i < in->n_parts; i++)
     if (in->parts[i]->size < offsetof(parley_part, fields) || in->parts[i]->kind == 0)
       kit_fail(kit, PROMISE_INBOUND, "part %u of an inbound message has no size or kind", i);
-  if (in->kind == PARLEY_KIND_CONTENT && in->event_id.len == 0 && in->provider_id.len == 0)
+  if (in->kind == PARLEY_KIND_CONTENT && !asks && in->event_id.len == 0 && in->provider_id.len == 0)
     kit_fail(kit, PROMISE_EVENT_ID, "an inbound message has neither event_id nor provider_id: sent again, it is stored again");
 }
 

@@ -36,7 +36,7 @@ static const char *what_name(uint32_t what)
       {PARLEY_KIND_CONTENT, "content"}, {PARLEY_KIND_EDIT, "edit"}, {PARLEY_KIND_DELETE, "delete"},
       {PARLEY_KIND_REACTION, "reaction"}, {PARLEY_KIND_POSTBACK, "postback"}, {PARLEY_KIND_TYPING, "typing"},
       {PARLEY_KIND_READ, "read"}, {PARLEY_KIND_CALL, "call"}, {PARLEY_KIND_START, "start"}, {PARLEY_KIND_LEAVE, "leave"},
-      {PARLEY_KIND_FORM, "form"}, {PARLEY_KIND_COMMENT, "comment"}, {PARLEY_FEATURE_SUBJECT, "subject"},
+      {PARLEY_KIND_FORM, "form"}, {PARLEY_KIND_COMMENT, "comment"}, {PARLEY_KIND_MOVED, "moved"}, {PARLEY_FEATURE_SUBJECT, "subject"},
       {PARLEY_FEATURE_REPLY, "reply"}};
 
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -45,7 +45,7 @@ static const char *what_name(uint32_t what)
   return "?";
 }
 
-static const char *const flag_names[] = {"ordered", "resend_safe", "inbound", "one_node", "exclusive"};
+static const char *const flag_names[] = {"ordered", "resend_safe", "inbound", "one_node", "exclusive", "spawns"};
 static const char *const receipt_names[] = {"", "sent", "delivered", "read", "failed", "opened", "clicked", "unsubscribed",
                                             "complained"};
 

@@ -60,6 +60,7 @@ const parley_message *kit_message(struct kit_host *host, const struct content *c
   *message = (parley_message){.size = sizeof *message, .kind = PARLEY_KIND_CONTENT, .attempt = 1, .accepted_ms = now - 1000,
                               .n_parts = (uint32_t)fitted.n_parts, .expires_ms = now + 86400000,
                               .id = id_of("msg", kit->last_token + 1, arena), .topic = PARLEY_LIT("orders"),
+                              .topic_class = PARLEY_CLASS_TRANSACTIONAL,
                               .conversation_id = id_of("cnv", 1, arena), .subject = fitted.subject, .to = to,
                               .customer = customer, .parts = fitted.parts};
   return message;
