@@ -203,6 +203,29 @@ int64_t json_time_get(const json_t *object, const char *at, const char *name, bo
   return ms;
 }
 
+parley_status json_base64_read(parley_text base64, char **ret, size_t *ret_len)
+{
+  size_t padding = 0;
+  char *blob;
+  int len = -1;
+
+  while (padding < 2 && padding < base64.len && base64.at[base64.len - 1 - padding] == '=')
+    padding++;
+  if (base64.len % 4 != 0 || base64.len > INT32_MAX / 2)
+    return PARLEY_INVALID;
+  blob = malloc(base64.len / 4 * 3 + 3);
+  if (blob == NULL)
+    return PARLEY_BUSY;
+  len = EVP_DecodeBlock((unsigned char *)blob, (const unsigned char *)base64.at, (int)base64.len);
+  if (len < 0 || (size_t)len != base64.len / 4 * 3) { /* shorter: there were blanks in it */
+    free(blob);
+    return PARLEY_INVALID;
+  }
+  *ret = blob;
+  *ret_len = (size_t)len - padding;
+  return PARLEY_OK;
+}
+
 /* --- Writing ----------------------------------------------------------------------------------------------------- */
 
 void json_writer_done(struct json_writer *writer)

@@ -38,6 +38,9 @@ bool json_number_get(const json_t *object, const char *at, const char *name, boo
 /* Absent: 0 with required false. Fault: wrong_type, bad_time. RFC 3339, ms. */
 int64_t json_time_get(const json_t *object, const char *at, const char *name, bool required, struct json_faults *faults);
 
+/* The bytes of a base64 text with padding, in memory that the caller frees. PARLEY_INVALID: it is none; PARLEY_BUSY: no memory. */
+parley_status json_base64_read(parley_text base64, char **ret, size_t *ret_len);
+
 /* A document being written into one growing piece of memory, which is kept from one to the next (json_writer_clear). Commas
  * come by themselves. After a failed allocation `failed` is set and nothing more is written: look once, at the end. */
 struct json_writer {

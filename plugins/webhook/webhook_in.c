@@ -1,6 +1,5 @@
 /* webhook_wire.h, the way in: strict reading of what the other side posts, and the answers to it. */
 #include "webhook_wire.h"
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,24 +83,14 @@ static void text_read(struct reader *r, const json_t *object, const char *at, co
 /* The bytes of "data"; the blob is freed with the request. */
 static void data_read(struct reader *r, parley_part *part, const char *at, parley_text base64)
 {
-  size_t place = (size_t)(part - r->in->parts), padding = 0;
-  char *blob;
-  int len;
+  char **blob = &r->in->blobs[part - r->in->parts];
+  parley_status st = json_base64_read(base64, blob, &part->data.len);
 
-  while (padding < 2 && padding < base64.len && base64.at[base64.len - 1 - padding] == '=')
-    padding++;
-  blob = malloc(base64.len / 4 * 3 + 3);
-  if (blob == NULL) {
+  if (st == PARLEY_BUSY)
     r->no_memory = true;
-    return;
-  }
-  r->in->blobs[place] = blob;
-  len = base64.len % 4 == 0 ? EVP_DecodeBlock((unsigned char *)blob, (const unsigned char *)base64.at, (int)base64.len)
-                            : -1;
-  if (len < 0 || (size_t)len != base64.len / 4 * 3) /* shorter: there were blanks in it */
+  else if (st != PARLEY_OK)
     json_fault_add(r->faults, at, "data", "bad_base64", "base64 with padding is expected");
-  else
-    part->data = (parley_bytes){blob, (size_t)len - padding};
+  part->data.at = *blob;
   part->total_bytes = part->data.len;
 }
 

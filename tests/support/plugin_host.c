@@ -2,8 +2,10 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "core/config/conf.h"
 #include <check.h>
 #include <dlfcn.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -71,6 +73,17 @@ static uint64_t host_timer(const parley_host *host, uint32_t after_ms, uint32_t 
   return timer->id;
 }
 
+static uint64_t host_watch(const parley_host *host, int32_t fd, uint32_t events, parley_ready *ready, void *arg)
+{
+  struct plugin_host *h = host_of(host);
+  struct plugin_host_watch *watch = NEXT(h, watches);
+
+  for (size_t i = 0; i + 1 < h->n_watches; i++)
+    ck_assert_msg(h->watches[i].fd != fd, "descriptor %d is watched already", fd);
+  *watch = (struct plugin_host_watch){++h->next_id, fd, events, ready, arg};
+  return watch->id;
+}
+
 static void later_add(struct plugin_host *h, parley_done *done, void *arg, parley_status status, parley_text value)
 {
   struct plugin_host_later *later;
@@ -117,6 +130,11 @@ static void host_cancel(const parley_host *host, uint64_t id)
   for (size_t i = 0; i < h->n_timers; i++)
     if (h->timers[i].id == id) {
       h->timers[i] = h->timers[--h->n_timers];
+      return;
+    }
+  for (size_t i = 0; i < h->n_watches; i++)
+    if (h->watches[i].id == id) {
+      h->watches[i] = h->watches[--h->n_watches];
       return;
     }
   for (size_t i = 0; i < h->n_https; i++)
@@ -507,6 +525,8 @@ static const void *host_extension(const parley_host *host, const char *id)
 
 /* --- Options ----------------------------------------------------------------------------------------------------- */
 
+#define MAP_ITEMS_MAX 64
+
 static const char *given(const char *const *pairs, const char *prefix, const char *name)
 {
   char full[128];
@@ -535,6 +555,15 @@ static int64_t choice_place(const parley_option *option, parley_text text)
   return -1;
 }
 
+static bool size_fill(parley_text text, int64_t *ret)
+{
+  uint64_t bytes = 0;
+  bool good = conf_size_parse(text, &bytes) && bytes <= INT64_MAX;
+
+  *ret = (int64_t)bytes;
+  return good;
+}
+
 static void scalar_fill(const parley_option *option, parley_text text, parley_value *to)
 {
   bool good = true;
@@ -543,8 +572,10 @@ static void scalar_fill(const parley_option *option, parley_text text, parley_va
   to->text = text;
   if (option->type == PARLEY_OPTION_DURATION)
     good = span_parse(text, &to->number);
-  else if (option->type == PARLEY_OPTION_INT || option->type == PARLEY_OPTION_SIZE)
+  else if (option->type == PARLEY_OPTION_INT)
     good = text_to_int(text, INT64_MIN, INT64_MAX, &to->number);
+  else if (option->type == PARLEY_OPTION_SIZE)
+    good = size_fill(text, &to->number);
   else if (option->type == PARLEY_OPTION_BOOL)
     to->number = parley_text_is(text, "true");
   else if (option->type == PARLEY_OPTION_CHOICE)
@@ -573,15 +604,41 @@ static void list_fill(struct plugin_host *h, const parley_option *option, parley
   }
 }
 
+/* Each pair "env.NAME" is a member NAME of the map env. */
+static void map_fill(struct plugin_host *h, const parley_option *option, const char *const *pairs, const char *prefix,
+                     parley_value *to)
+{
+  const parley_value **items = copy_room(h->options_memory, MAP_ITEMS_MAX * sizeof *items);
+
+  to->type = PARLEY_OPTION_MAP;
+  to->items = items;
+  for (; pairs != NULL && pairs[0] != NULL; pairs += 2) {
+    parley_value *item;
+
+    if (strncmp(pairs[0], prefix, strlen(prefix)) != 0)
+      continue;
+    ck_assert_uint_lt(to->n_items, MAP_ITEMS_MAX);
+    item = copy_room(h->options_memory, sizeof *item);
+    item->size = sizeof *item;
+    scalar_fill(option->fields[0], copy_text(h->options_memory, parley_text_of(pairs[1])), item);
+    item->name = copy_text(h->options_memory, parley_text_of(pairs[0] + strlen(prefix)));
+    items[to->n_items++] = item;
+  }
+}
+
 static void option_fill(struct plugin_host *h, const parley_option *option, const char *const *pairs,
                         const char *prefix, parley_value *to)
 {
   const char *text = given(pairs, prefix, option->name);
   char inner[128];
 
-  if (option->type == PARLEY_OPTION_GROUP) {
+  if (option->type == PARLEY_OPTION_GROUP || option->type == PARLEY_OPTION_MAP) {
     snprintf(inner, sizeof inner, "%s%s.", prefix, option->name);
-    if (any_given(pairs, inner)) /* else its type stays 0: not given */
+    if (!any_given(pairs, inner))
+      return; /* its type stays 0: not given */
+    if (option->type == PARLEY_OPTION_MAP)
+      map_fill(h, option, pairs, inner, to);
+    else
       group_fill(h, option->fields, pairs, inner, to);
     return;
   }
@@ -643,6 +700,7 @@ static const parley_host host_table = {
     .metric = host_metric,
     .post = host_post,
     .timer = host_timer,
+    .watch = host_watch,
     .work = host_work,
     .cancel = host_cancel,
     .settle = host_settle,
@@ -735,14 +793,21 @@ static void opens_sweep(struct plugin_host *h, bool all)
 
 void plugin_host_stop(struct plugin_host *h)
 {
+  const int look_ms = 10, within_ms = 10000;
+
   if (h->plugin->stop != NULL)
     PLUGIN(h, h->plugin->stop(h->channel, stopped, h));
   else
     h->stop_called_back = true;
   plugin_host_run(h);
+  for (int ms = 0; !h->stop_called_back && ms < within_ms; ms += look_ms) {
+    plugin_host_poll(h, look_ms);
+    plugin_host_step(h, look_ms);
+  }
   ck_assert_msg(h->stop_called_back, "stop's done has not come");
   opens_sweep(h, true);
   h->n_timers = 0;
+  h->n_watches = 0;
   for (size_t i = 0; i < h->n_streams; i++)
     stream_end(h, &h->streams[i], PARLEY_CANCELLED);
   for (size_t i = 0; i < h->n_https; i++)
@@ -816,6 +881,44 @@ size_t plugin_host_run(struct plugin_host *h)
       plugin_host_http_reply(h, i, PARLEY_REF(parley_http_response, .status = PARLEY_CANCELLED, .sent = 1));
   opens_sweep(h, false);
   return done;
+}
+
+static void watch_tell(struct plugin_host *h, uint64_t id, short events)
+{
+  for (size_t i = 0; i < h->n_watches; i++) {
+    struct plugin_host_watch watch = h->watches[i];
+    uint32_t said = (events & POLLOUT && watch.events & PARLEY_WRITABLE ? PARLEY_WRITABLE : 0u) |
+                    (events & (POLLIN | POLLHUP) && watch.events & PARLEY_READABLE ? PARLEY_READABLE : 0u) |
+                    (events & (POLLERR | POLLNVAL) ? PARLEY_HANGUP : 0u);
+
+    if (watch.id != id)
+      continue; /* or it was cancelled by one told before */
+    PLUGIN(h, watch.ready(said, watch.arg));
+    plugin_host_run(h);
+    return;
+  }
+}
+
+size_t plugin_host_poll(struct plugin_host *h, int wait_ms)
+{
+  struct pollfd fds[COUNT_OF(h->watches)];
+  uint64_t ids[COUNT_OF(h->watches)];
+  size_t n = h->n_watches, told = 0;
+
+  for (size_t i = 0; i < n; i++) {
+    fds[i] = (struct pollfd){.fd = h->watches[i].fd};
+    fds[i].events = (short)((h->watches[i].events & PARLEY_READABLE ? POLLIN : 0) |
+                            (h->watches[i].events & PARLEY_WRITABLE ? POLLOUT : 0));
+    ids[i] = h->watches[i].id;
+  }
+  if (poll(fds, n, wait_ms) <= 0)
+    return 0;
+  for (size_t i = 0; i < n; i++)
+    if (fds[i].revents != 0) {
+      watch_tell(h, ids[i], fds[i].revents);
+      told++;
+    }
+  return told;
 }
 
 /* The timer that is due first, up to until_ms, the older one of two; NULL: none. */

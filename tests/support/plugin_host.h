@@ -44,6 +44,7 @@ struct plugin_host_stream {
   void *arg;
   struct buf written, unread; /* from the plugin; what the plugin left of the data it got */
 };
+struct plugin_host_watch { uint64_t id; int32_t fd; uint32_t events; parley_ready *ready; void *arg; };
 struct plugin_host_timer { uint64_t id; int64_t due_ms; uint32_t every_ms; parley_call *due; void *arg; };
 struct plugin_host_later { parley_done *done; void *arg; parley_result result; void *memory; };
 struct plugin_host_open { uint64_t token; struct copy *message; };
@@ -72,11 +73,12 @@ struct plugin_host {
   struct plugin_host_http https[PLUGIN_HOST_LIST_MAX];
   struct plugin_host_answer answers[PLUGIN_HOST_LIST_MAX];
   struct plugin_host_stream streams[64];
+  struct plugin_host_watch watches[64];
   struct plugin_host_timer timers[PLUGIN_HOST_LIST_MAX];
   struct plugin_host_later laters[PLUGIN_HOST_LIST_MAX];
   struct plugin_host_open opens[PLUGIN_HOST_LIST_MAX];
   struct { parley_text key, value; } states[64];
-  size_t n_settles, n_items, n_https, n_answers, n_streams, n_timers, n_laters, n_opens, n_states, n_logs;
+  size_t n_settles, n_items, n_https, n_answers, n_streams, n_watches, n_timers, n_laters, n_opens, n_states, n_logs;
   uint32_t health, window; /* the last of each; health 0, window UINT32_MAX: not said */
   parley_text health_cause, health_remedy;
   struct buf log; /* all lines */
@@ -88,13 +90,14 @@ struct plugin_host *plugin_host_new(const char *plugin);
 /* Stops and destroys what runs, frees all. Every open token must have been ended by then, or is here (as UNKNOWN). */
 void plugin_host_done(struct plugin_host **host);
 
-/* Options by name as the operator writes them ("15s", "true", a list with commas; members of a group as "fail.share"), then
+/* Options by name as the operator writes them ("15s", "true", a list with commas; members of a group or map as "fail.share"), then
  * create: defaults are filled in from the plugin's own table, required ones are asserted. Pairs end with NULL. */
 parley_status plugin_host_create(struct plugin_host *host, const char *const *names_and_values);
 /* create and start, both asserted to succeed. */
 void plugin_host_start(struct plugin_host *host, const char *const *names_and_values);
 void plugin_host_drain(struct plugin_host *host, uint32_t within_ms);
-/* stop: afterwards open tokens are UNKNOWN, timers are gone, streams closed, calls completed with CANCELLED, as the ABI says. */
+/* stop, which may take 10 s of watches and timers; both clocks go on meanwhile. Afterwards open tokens are UNKNOWN, timers and
+ * watches are gone, streams closed, calls completed with CANCELLED, as the ABI says. */
 void plugin_host_stop(struct plugin_host *host);
 
 /* A copy of the message is passed, which ends when the token has settled. */
@@ -104,6 +107,9 @@ parley_status plugin_host_probe(struct plugin_host *host, uint64_t token);
 size_t plugin_host_run(struct plugin_host *host);
 /* Moves both clocks and fires the timers on the way, each at its time. */
 void plugin_host_step(struct plugin_host *host, int64_t ms);
+/* Waits up to wait_ms for the descriptors that the plugin watches, and tells it what they say, once each. Real time passes, the
+ * clocks stay. Returns how many it told. */
+size_t plugin_host_poll(struct plugin_host *host, int wait_ms);
 /* The outcome's result of this token, 0 when it is still open; asserts that it was settled once. */
 uint32_t plugin_host_result(const struct plugin_host *host, uint64_t token);
 const parley_outcome *plugin_host_outcome(const struct plugin_host *host, uint64_t token);
