@@ -18,6 +18,9 @@
 #define EXEC_CHATTER_MAX 200        /* lines in a second that move no message: then it is not read until the next */
 #define EXEC_STDERR_BYTES_MAX ((size_t)1 << 20) /* in a second: likewise */
 #define EXEC_STDERR_LINE_MAX 4096   /* of which EXEC_LOG_BYTES_MAX are logged: no secret is cut in two */
+#define EXEC_LOG_BYTES_MAX 1000     /* of a line of the program in the log */
+#define EXEC_CODE_BYTES_MAX 64      /* of words for a person, after secrets are masked; longer ones are cut */
+#define EXEC_DETAIL_BYTES_MAX 500
 #define EXEC_SECOND_MS 1000
 #define EXEC_PROBE_MS 20000         /* for the answer to a probe; or `timeout`, if that is less */
 

@@ -54,7 +54,7 @@ static bool flag_get(const struct reader *r, const char *name)
 /* The value that goes with a word; 0: absent, or a fault that names the words there are. */
 static uint32_t word_get(const struct reader *r, const char *name, bool required, const struct word *words)
 {
-  parley_text text = text_in(r, r->root, "", name, required, EXEC_CODE_BYTES_MAX);
+  parley_text text = text_in(r, r->root, "", name, required, EXEC_WORD_BYTES_MAX);
   char detail[JSON_DETAIL_ROOM];
   size_t len = 0;
 
@@ -234,7 +234,7 @@ static void part_read(struct reader *r, const json_t *item, const char *at)
   static const struct word kinds[] = {{"text", PARLEY_PART_TEXT},       {"html", PARLEY_PART_HTML},
                                       {"media", PARLEY_PART_MEDIA},     {"location", PARLEY_PART_LOCATION},
                                       {"contact", PARLEY_PART_CONTACT}, {NULL, 0}};
-  parley_text kind = text_in(r, item, at, "kind", true, EXEC_CODE_BYTES_MAX);
+  parley_text kind = text_in(r, item, at, "kind", true, EXEC_WORD_BYTES_MAX);
   const struct word *word = kinds;
   parley_part *part;
 
@@ -327,8 +327,8 @@ static void settle_read(struct reader *r)
   id = text_get(r, "id", EXEC_VALUE_BYTES_MAX); /* short for a list of one */
   if (id.len > 0 && outcome->n_ids == 0)
     r->line->ids[outcome->n_ids++] = id;
-  outcome->code = text_get(r, "code", EXEC_CODE_BYTES_MAX);
-  outcome->detail = text_get(r, "detail", EXEC_WORDS_BYTES_MAX);
+  outcome->code = text_get(r, "code", SIZE_MAX);
+  outcome->detail = text_get(r, "detail", SIZE_MAX);
   outcome->destination = text_get(r, "destination", EXEC_ID_BYTES_MAX);
   outcome->retry_ms = again_get(r);
 }
@@ -351,8 +351,8 @@ static void receipt_read(struct reader *r)
   receipt->kind = word_get(r, "status", true, kinds);
   receipt->message_id = text_get(r, "message", EXEC_ID_BYTES_MAX);
   receipt->provider_id = text_get(r, "provider_id", EXEC_VALUE_BYTES_MAX);
-  receipt->code = text_get(r, "code", EXEC_CODE_BYTES_MAX);
-  receipt->detail = text_get(r, "detail", EXEC_WORDS_BYTES_MAX);
+  receipt->code = text_get(r, "code", SIZE_MAX);
+  receipt->detail = text_get(r, "detail", SIZE_MAX);
   receipt->link = text_get(r, "link", EXEC_URL_BYTES_MAX);
   receipt->at_ms = json_time_get(r->root, "", "at", false, r->faults);
   receipt->up_to = flag_get(r, "up_to");
@@ -418,7 +418,7 @@ static void event_read(struct reader *r)
 
   *event = (parley_touchpoint){.size = sizeof *event, .fields = r->line->fields};
   r->line->id = event->event_id = text_get(r, "id", EXEC_ID_BYTES_MAX);
-  event->type = text_need(r, "event", EXEC_CODE_BYTES_MAX);
+  event->type = text_need(r, "event", EXEC_WORD_BYTES_MAX);
   event->at_ms = json_time_get(r->root, "", "at", false, r->faults);
   event->stage = word_get(r, "stage", false, stages);
   event->n_fields = fields_get(r, r->root, "");
@@ -432,8 +432,8 @@ static void health_read(struct reader *r)
       {"up", PARLEY_UP}, {"degraded", PARLEY_DEGRADED}, {"down", PARLEY_DOWN}, {NULL, 0}};
 
   r->line->level = word_get(r, "level", true, levels);
-  r->line->text = text_get(r, "cause", EXEC_WORDS_BYTES_MAX);
-  r->line->remedy = text_get(r, "remedy", EXEC_WORDS_BYTES_MAX);
+  r->line->text = text_get(r, "cause", SIZE_MAX);
+  r->line->remedy = text_get(r, "remedy", SIZE_MAX);
 }
 
 static void log_read(struct reader *r)

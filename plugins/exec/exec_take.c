@@ -28,6 +28,21 @@ static void line_bad(parley_channel *ch, const char *code, const char *where, co
   exec_life_end(ch, why);
 }
 
+/* Secrets masked, control bytes and what is no UTF-8 replaced, cut. */
+static void words_make(const parley_channel *ch, parley_text from, char *to, size_t room)
+{
+  char masked[EXEC_STDERR_LINE_MAX + 1];
+  size_t len = exec_options_mask(&ch->options, from, masked, sizeof masked);
+
+  exec_text_clean((parley_text){masked, len}, to, room);
+}
+
+static parley_text words_of(const parley_channel *ch, parley_text from, char *to, size_t room)
+{
+  words_make(ch, from, to, room);
+  return parley_text_of(to);
+}
+
 /* --- Settlements -----------------------------------------------------------------------------------------------------
  */
 
@@ -46,16 +61,14 @@ static void token_unknown(parley_channel *ch, uint64_t token)
 static void settle_take(parley_channel *ch, struct exec_line *line)
 {
   struct exec_send *send = exec_send_find(ch, line->token);
-  char detail[EXEC_LOG_BYTES_MAX], code[EXEC_LOG_BYTES_MAX];
+  char code[EXEC_CODE_BYTES_MAX + 1], detail[EXEC_DETAIL_BYTES_MAX + 1];
 
   if (send == NULL) {
     token_unknown(ch, line->token);
     return;
   }
-  line->outcome.code.len = exec_options_mask(&ch->options, line->outcome.code, code, sizeof code);
-  line->outcome.code.at = code;
-  line->outcome.detail.len = exec_options_mask(&ch->options, line->outcome.detail, detail, sizeof detail);
-  line->outcome.detail.at = detail;
+  line->outcome.code = words_of(ch, line->outcome.code, code, sizeof code);
+  line->outcome.detail = words_of(ch, line->outcome.detail, detail, sizeof detail);
   exec_settle(ch, send, &line->outcome);
 }
 
@@ -94,7 +107,16 @@ static void report_done(const parley_result *result, void *arg)
     exec_look(ch);
 }
 
-static void report_make(parley_channel *ch, const struct exec_line *line)
+static void receipt_take(parley_channel *ch, struct exec_line *line, struct report *report)
+{
+  char code[EXEC_CODE_BYTES_MAX + 1], detail[EXEC_DETAIL_BYTES_MAX + 1];
+
+  line->receipt.code = words_of(ch, line->receipt.code, code, sizeof code);
+  line->receipt.detail = words_of(ch, line->receipt.detail, detail, sizeof detail);
+  ch->host->receipt(ch->host, &line->receipt, report_done, report);
+}
+
+static void report_make(parley_channel *ch, struct exec_line *line)
 {
   struct report *report = malloc(sizeof *report);
 
@@ -107,7 +129,7 @@ static void report_make(parley_channel *ch, const struct exec_line *line)
     memcpy(report->id, line->id.at, line->id.len); /* the reader has bounded it */
   ch->reports++;
   if (line->type == EXEC_RECEIPT)
-    ch->host->receipt(ch->host, &line->receipt, report_done, report);
+    receipt_take(ch, line, report);
   else if (line->type == EXEC_INBOUND)
     ch->host->inbound(ch->host, &line->inbound, report_done, report);
   else
@@ -116,15 +138,6 @@ static void report_make(parley_channel *ch, const struct exec_line *line)
 
 /* --- Words
  * ------------------------------------------------------------------------------------------------------------- */
-
-/* Secrets masked, control bytes and what is no UTF-8 replaced, cut. */
-static void words_make(const parley_channel *ch, parley_text from, char *to, size_t room)
-{
-  char masked[EXEC_STDERR_LINE_MAX + 1];
-  size_t len = exec_options_mask(&ch->options, from, masked, sizeof masked);
-
-  exec_text_clean((parley_text){masked, len}, to, room);
-}
 
 /* event=... line="...": a quote within would end it. */
 static void words_log(parley_channel *ch, uint32_t level, const char *event, const char *words)

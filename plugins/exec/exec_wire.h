@@ -12,9 +12,7 @@
 #define EXEC_SUBJECT_BYTES_MAX 998
 #define EXEC_TEXT_BYTES_MAX (1u << 20) /* text, HTML, a caption */
 #define EXEC_URL_BYTES_MAX 2048
-#define EXEC_CODE_BYTES_MAX 64
-#define EXEC_WORDS_BYTES_MAX 512   /* detail, cause, remedy */
-#define EXEC_LOG_BYTES_MAX 1024    /* of a log line; longer ones are cut */
+#define EXEC_WORD_BYTES_MAX 64     /* of what has a list of choices */
 #define EXEC_PARTS_MAX 16          /* in one inbound message */
 #define EXEC_FIELDS_MAX 64         /* of a form, a call, an event */
 #define EXEC_IDS_MAX 64            /* of one settlement: as many as parts */
@@ -37,7 +35,8 @@ void exec_word_write(struct json_writer *writer, const char *type); /* {"type":"
 /* --- Program to host ---------------------------------------------------------------------------------------------------- */
 enum exec_type { EXEC_READY = 1, EXEC_SETTLE, EXEC_RECEIPT, EXEC_INBOUND, EXEC_EVENT, EXEC_HEALTH, EXEC_LOG, EXEC_WINDOW };
 
-/* One line as read; which members count is the type's. All text borrows from root. */
+/* One line as read; which members count is the type's. All text borrows from root. Words for a person (code, detail, cause, remedy,
+ * a log's line) are as long as the program made them: to be masked first, and cut then. */
 struct exec_line {
   enum exec_type type;
   json_t *root;

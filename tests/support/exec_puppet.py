@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A program for tests of the exec plugin that does what it is told: the text of each message is Python and is run. Within it
-are say(type, ...), settle(outcome, ...), message, token, hello, and the standard modules os, sys, time, json. What it hears
+are say(type, ...), settle(outcome, ...), line, message, token, and the standard modules os, sys, time, json. What it hears
 stands in `heard`, newest last. usage: exec_puppet.py [PYTHON THAT RUNS INSTEAD OF SAYING READY]"""
 import json
 import os
@@ -47,7 +47,7 @@ def act(line):
     if line["type"] == "probe":
         settle("accepted")
     elif line["type"] == "send":
-        exec(message["text"], {**globals(), "settle": settle, "message": message, "token": token})
+        exec(message["text"], {**globals(), "settle": settle, "message": message, "token": token, "line": line})
 
 
 def main():

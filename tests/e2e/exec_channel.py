@@ -1,0 +1,341 @@
+#!/usr/bin/python3
+# label: border
+# timeout: 300
+# build: debug asan
+"""The exec plugin with a real daemon: programs that work (examples/exec_channel.py among them), and programs that die, hang, talk
+nonsense, say too much, or do not listen, beside a channel that must not notice. tests/support/exec_puppet.py runs what each message
+says."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+from parley_test import (BIN_DIR, TOP, Daemon, Failure, Recorder, Reply, expect, expect_true, parley, run, test,
+                         wait_until)
+
+PYTHON = "/usr/bin/python3"
+PUPPET = [PYTHON, os.path.join(TOP, "tests/support/exec_puppet.py")]
+PHONE = {"phone": "+34600111222"}
+
+
+def program(*words, **options):
+    """The configuration of a channel that runs the puppet, or the program given by its words."""
+    return {"plugin": "exec", "options": {"command": list(words) or PUPPET, "address_kind": "phone", **options}}
+
+
+def subscribed(desk, *types):
+    def change(config):
+        config["subscriptions"] = {"desk": desk.subscription(*types)}
+    return change
+
+
+def send(daemon, python, channel="chat", **more):
+    return daemon.send(python, to=more.pop("to", PHONE), channels=[channel], **more)
+
+
+def channel_of(daemon, name):
+    for item in daemon.get("/v1/channels").json["items"]:
+        if item["name"] == name:
+            return item
+    raise Failure(f"no channel {name}")
+
+
+def wait_state(daemon, state, cause="", name="chat"):
+    """Waits until the channel is up, or down for a cause that holds these words."""
+    seen = {}
+
+    def is_so():
+        seen.update(channel_of(daemon, name))
+        return seen["state"] == state and cause in (seen.get("cause") or "")
+
+    wait_until(is_so, lambda: f"channel {name} is {state} ({cause}): {json.dumps(seen)}")
+
+
+def processes_with(marker):
+    """Pids of the processes whose environment holds the marker."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and marker.encode() in open(f"/proc/{name}/environ", "rb").read():
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(") ", 1)[1][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def good_neighbour(daemon, shop, count=5):
+    """Another channel carries its messages, and no call of ours took long."""
+    for i in range(count):
+        daemon.wait_status(daemon.send(f"neighbour {i}", channels=["hook"]), "sent")
+    expect_true("event=slow_call" not in daemon.log(), "no call into a plugin took long")
+    expect(daemon.metric("parley_messages_add_up"), 1.0)
+
+
+# --- what works ---
+
+class Gateway:
+    """What examples/exec_channel.py talks to: takes texts at /messages, has answers at /answers until they are deleted."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.answers = []
+        self.recorder = Recorder(answer=self.reply)
+
+    def reply(self, request):
+        with self.lock:
+            if request.method == "POST":
+                return Reply(body={"id": "gw-" + request.json["key"]})
+            if request.method == "DELETE":
+                self.answers = [a for a in self.answers if a["id"] != request.path.rsplit("/", 1)[1]]
+                return Reply(body={})
+            return Reply(body=json.dumps(self.answers).encode())
+
+
+@test
+def the_example_sends_through_a_gateway_and_takes_answers_in(folder):
+    gateway = Gateway()
+    with gateway.recorder, Recorder() as desk:
+        example = program(PYTHON, os.path.join(TOP, "examples/exec_channel.py"),
+                          env={"SMS_GATEWAY": f"http://127.0.0.1:{gateway.recorder.port}", "POLL_S": "0.1"})
+        with Daemon(folder, channels={"sms": example}, config=subscribed(desk, "message.received")) as daemon:
+            wait_state(daemon, "up", name="sms")
+            message = send(daemon, "Your order is on its way.", channel="sms")
+            daemon.wait_status(message, "sent")
+            sent = [r.json for r in gateway.recorder.matching(lambda r: r.method == "POST")]
+            expect(sent, [{"to": PHONE["phone"], "text": "Your order is on its way.", "key": message}])
+            with gateway.lock:
+                gateway.answers.append({"id": "a-1", "from": PHONE["phone"], "text": "Thank you"})
+            event = desk.wait_for()[0].json
+            expect(event["data"]["message"]["content"]["text"], "Thank you")
+            expect_true(any(entry.get("message", {}).get("id") == message or message in json.dumps(entry)
+                            for entry in event["data"]["recent"]), "the customer's order stands beside the answer")
+            wait_until(lambda: not gateway.answers, "the answer is forgotten once it is stored")
+            probe = parley(daemon, "channel", "check", "sms")
+            expect(probe.returncode, 0, probe.stdout + probe.stderr)
+
+
+@test
+def receipts_answers_and_events_come_in_and_are_acknowledged_after_the_commit(folder):
+    with Recorder() as desk:
+        with Daemon(folder, channels={"chat": program(receipts=["delivered", "read"])},
+                    config=subscribed(desk, "message.received", "touchpoint.*")) as daemon:
+            message = send(daemon, "settle('accepted', ids=['p-1'])\n"
+                                   "say('receipt', id='r-1', provider_id='p-1', status='delivered')\n"
+                                   "say('log', line='receipt ' + wait_for('done')['status'])")
+            daemon.wait_status(message, "delivered")
+            send(daemon, "settle('accepted')\n"
+                         "say('inbound', id='m-1', text='Where is it?', reply_to='p-1', **{'from': message['to']})\n"
+                         "first = wait_for('done')\n"
+                         "say('inbound', id='m-1', text='Where is it?', reply_to='p-1', **{'from': message['to']})\n"
+                         "again = wait_for('done')\n"
+                         "say('log', line=f\"{first['message'] == again['message']} {again['duplicate']}\")\n"
+                         "say('event', id='e-1', event='call.ended', who=message['to'], fields={'seconds': '12'})\n"
+                         "say('log', line='event ' + wait_for('done')['status'])\n"
+                         "say('inbound', id='m-2', text='x', **{'from': {'phone': 'none'}})\n"
+                         "say('log', line='bad phone ' + wait_for('done')['status'])")
+            events = desk.wait_for(count=2)
+            expect(sorted(event.json["type"] for event in events), ["message.received", "touchpoint.call.ended"])
+            wait_until(lambda: "bad phone" in daemon.log(), "the last line of the program")
+            for words in ("receipt ok", "True True", "event ok", "bad phone invalid"):
+                expect_true(f'line="{words}"' in daemon.log(), f"the program heard: {words}")
+
+
+@test
+def a_program_cannot_be_told_from_the_configuration_without_running_it(folder):
+    with Daemon(folder, channels={"chat": program(channel_kind="sms", in_flight=3)}) as daemon:
+        seen = channel_of(daemon, "chat")
+        expect((seen["address_kind"], seen["channel_kind"]), ("phone", "sms"))
+        daemon.config["channels"]["chat"]["options"]["carrys"] = ["html"]
+        daemon.write_config()
+        check = subprocess.run([os.path.join(BIN_DIR, "parley"), "-c", daemon.config_path, "config", "check"],
+                               capture_output=True, text=True, env=dict(os.environ, PARLEY_KEY="x" * 20))
+        expect_true(check.returncode != 0 and "did you mean 'carries'" in check.stdout + check.stderr,
+                    f"the typo is found: {check.stdout}{check.stderr}")
+
+
+@test
+def a_program_that_is_not_there_refuses_a_reload_and_leaves_the_old_one_at_work(folder):
+    with Daemon(folder, channels={"chat": program()}) as daemon:
+        wait_state(daemon, "up")
+        daemon.config["channels"]["chat"]["options"]["command"] = ["/nowhere/program"]
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: "event=reload_refused" in daemon.log(), "the refusal")
+        expect_true("/nowhere/program" in daemon.log(), "it names the program")
+        daemon.wait_status(send(daemon, "settle('accepted')"), "sent")
+
+
+# --- what fails, beside a neighbour ---
+
+def faulty(folder, shop, **options):
+    return Daemon(folder, channels={"chat": program(**options), "hook": shop.channel()})
+
+
+@test
+def one_that_is_killed_is_started_again_and_what_it_had_is_marked(folder):
+    with Recorder() as shop, faulty(folder, shop) as daemon:
+        message = send(daemon, "settle('accepted') if line['resent'] else os.kill(os.getpid(), 9)")
+        wait_until(lambda: "ended by signal 9 (Killed)" in daemon.log(), "the end is told")
+        good_neighbour(daemon, shop)
+        state = daemon.wait_status(message, "sent")
+        expect([attempt["outcome"] for attempt in state["attempts"]], ["unknown", "accepted"])
+        expect(state["possible_duplicate"], True)
+        wait_state(daemon, "up")
+
+
+@test
+def one_that_exits_at_once_is_down_with_its_last_words(folder):
+    with Recorder() as shop:
+        broken = program(PYTHON, "-c", "import sys; sys.exit('the modem is unplugged')")
+        with Daemon(folder, channels={"chat": broken, "hook": shop.channel()}) as daemon:
+            wait_state(daemon, "down", "exit 1: the modem is unplugged")
+            wait_until(lambda: daemon.log().count("event=program_ended") >= 4, "it is tried again, and again")
+            message = send(daemon, "later")
+            good_neighbour(daemon, shop)
+            expect_true(daemon.message_state(message)["status"] in ("queued", "sending"), "the message waits")
+            checked = parley(daemon, "channel", "check", "chat")
+            expect_true(checked.returncode != 0 and "modem" in checked.stdout + checked.stderr, "the check says why")
+
+
+@test
+def one_that_talks_nonsense_is_killed(folder):
+    with Recorder() as shop, faulty(folder, shop) as daemon:
+        send(daemon, "settle('accepted')\nwhile True: write('Hello World\\n')")
+        wait_until(lambda: "killed: 20 lines that are no protocol" in daemon.log(), "it is killed")
+        good_neighbour(daemon, shop)
+        wait_state(daemon, "up")
+        expect_true(daemon.log().count("event=program_line_bad") <= 20, "the log is bounded")
+
+
+@test
+def one_that_hangs_is_killed_and_its_message_is_unknown(folder):
+    with Recorder() as shop, faulty(folder, shop, timeout="500ms", kill_after="50ms") as daemon:
+        wait_state(daemon, "up")
+        message = send(daemon, "settle('accepted') if line['resent'] else time.sleep(1000)")
+        wait_until(lambda: "killed: it hangs" in daemon.log(), "it is killed")
+        good_neighbour(daemon, shop)
+        daemon.wait_status(message, "sent")
+
+
+@test
+def one_that_floods_its_output_slows_nobody(folder):
+    with Recorder() as shop, faulty(folder, shop) as daemon:
+        message = send(daemon, "settle('accepted')\nwhile True: say('log', line='flood ' * 100)")
+        daemon.wait_status(message, "sent")
+        wait_until(lambda: "event=program_lines_not_logged" in daemon.log(), "lines are left out")
+        good_neighbour(daemon, shop, count=20)
+        expect_true(daemon.log().count('line="flood') < 2000, "the log is bounded")
+
+
+@test
+def one_that_floods_its_stderr_slows_nobody(folder):
+    with Recorder() as shop, faulty(folder, shop) as daemon:
+        message = send(daemon, "settle('accepted')\nwhile True: os.write(2, b'flood ' * 1000 + b'\\n')")
+        daemon.wait_status(message, "sent")
+        wait_until(lambda: "event=program_lines_not_logged" in daemon.log(), "lines are left out")
+        good_neighbour(daemon, shop, count=20)
+
+
+@test
+def one_that_does_not_read_is_killed_and_what_it_never_read_is_no_duplicate(folder):
+    with Recorder() as shop:
+        once = "say('ready')\nif not os.path.exists(sys.argv[2]): open(sys.argv[2], 'w').close(); time.sleep(1000)"
+        deaf = program(*PUPPET, once, os.path.join(folder, "once"), timeout="1s", kill_after="50ms")
+        with Daemon(folder, channels={"chat": deaf, "hook": shop.channel()}) as daemon:
+            wait_until(lambda: os.path.exists(os.path.join(folder, "once")), "it is deaf")
+            messages = [send(daemon, "settle('accepted')#" + "x" * 20000, to={"phone": f"+3460011122{i}"}) for i in range(8)]
+            wait_until(lambda: "killed: it " in daemon.log(), "it is killed")
+            good_neighbour(daemon, shop)
+            for message in messages:
+                state = daemon.wait_status(message, "sent")
+                expect(state.get("possible_duplicate", False), False, "nobody had read it")
+
+
+@test
+def a_line_of_megabytes_costs_itself_alone(folder):
+    with Recorder() as shop, faulty(folder, shop) as daemon:
+        message = send(daemon, "say('log', line='x' * 30000000); settle('accepted')")
+        daemon.wait_status(message, "sent")
+        expect_true("code=too_long" in daemon.log(), "the line is told of")
+        good_neighbour(daemon, shop)
+
+
+@test
+def a_program_that_takes_memory_without_end_hurts_itself_alone(folder):
+    with Recorder() as shop, faulty(folder, shop, memory="200M") as daemon:
+        message = send(daemon, "settle('accepted') if line['resent'] else [bytearray(10 << 20) for i in range(10000)]")
+        wait_until(lambda: "MemoryError" in daemon.log(), "its memory ends")
+        good_neighbour(daemon, shop)
+        daemon.wait_status(message, "sent")
+
+
+# --- secrets, and the end ---
+
+@test
+def a_secret_reaches_the_program_and_nobody_else(folder):
+    secret = "correct-horse-battery-staple"
+    channel = program(secrets={"API_TOKEN": {"env": "TEST_API_TOKEN"}}, env={"MARK": folder})
+    with Recorder() as shop, Daemon(folder, channels={"chat": channel, "hook": shop.channel()},
+                                    env={"TEST_API_TOKEN": secret}) as daemon:
+        message = send(daemon, "token_ = os.environ['API_TOKEN']; print('stderr', token_, file=sys.stderr)\n"
+                               "say('log', line='log ' + token_); say('health', level='degraded', cause='cause ' + token_)\n"
+                               "sys.stderr.write('padding ' * 126 + token_ + '\\n')\n"
+                               "settle('rejected', code=token_, detail='detail ' + 'x' * 495 + token_)")
+        state = daemon.wait_status(message, "failed")
+        wait_until(lambda: "line=\"stderr ***\"" in daemon.log() and "line=\"log ***\"" in daemon.log(), "its words")
+        programs = [pid for pid in processes_with("MARK=" + folder) if pid != daemon.process.pid]
+        expect(len(programs), 1)
+        environ = open(f"/proc/{programs[0]}/environ", "rb").read()
+        expect_true(f"API_TOKEN={secret}".encode() in environ and b"PARLEY_KEY" not in environ, "its own secret alone")
+        shown = json.dumps(state) + json.dumps(daemon.get("/v1/channels").json) + daemon.log()
+        shown += open(f"/proc/{programs[0]}/cmdline").read()
+        expect_true(secret[:12] not in shown, "no piece of the secret is shown")
+        expect_true("cause ***" in shown, "the cause is")
+
+
+@test
+def programs_end_with_the_daemon_however_it_ends(folder):
+    channel = program(env={"MARK": folder}, kill_after="100ms")
+    with Daemon(folder, channels={"chat": channel}) as daemon:
+        wait_state(daemon, "up")
+        message = send(daemon, "say('log', line='taken'); wait_for('drain'); settle('accepted')")
+        wait_until(lambda: 'line="taken"' in daemon.log(), "it is in its hands")
+        expect(daemon.stop(), 0)
+        wait_until(lambda: not processes_with("MARK=" + folder), "nothing is left after SIGTERM")
+        daemon.start()
+        expect(daemon.message_state(message)["status"], "sent")
+        send(daemon, "import signal; signal.signal(15, signal.SIG_IGN); say('log', line='stubborn')\nwhile True: time.sleep(1000)")
+        wait_until(lambda: 'line="stubborn"' in daemon.log(), "it is in its hands")
+        pids = processes_with("MARK=" + folder)
+        expect_true(pids, "a program runs")
+        daemon.kill()
+        wait_until(lambda: not any(alive(pid) for pid in pids), "nothing is left after SIGKILL of the daemon")
+
+
+@test
+def a_reload_puts_a_new_program_to_work_and_lets_the_old_one_finish(folder):
+    with Daemon(folder, channels={"chat": program()}) as daemon:
+        wait_state(daemon, "up")
+        sent = []
+        for i in range(3):
+            sent += [send(daemon, "time.sleep(0.02); settle('accepted')", to={"phone": f"+346001112{n:02d}"}) for n in range(20)]
+            daemon.config["channels"]["chat"]["options"]["in_flight"] = 4 + i
+            daemon.write_config()
+            daemon.signal(signal.SIGHUP)
+        for message in sent:
+            state = daemon.wait_status(message, "sent")
+            expect(len([a for a in state["attempts"] if a["outcome"] == "accepted"]), 1, f"{state['attempts']}")
+        expect(daemon.metric("parley_messages_add_up"), 1.0)
+
+
+run()
