@@ -57,6 +57,8 @@ const parley_option *const exec_option_table[] = {
                .doc = "it is given one message of a customer at a time, in order"),
     PARLEY_REF(parley_option, .name = "resend_safe", .type = PARLEY_OPTION_BOOL, .default_text = "false",
                .doc = "it sends a message once, though it be given twice under one id"),
+    PARLEY_REF(parley_option, .name = "exclusive", .type = PARLEY_OPTION_BOOL, .default_text = "false",
+               .doc = "never two of it: a reload ends the old one before it starts the new"),
     PARLEY_REF(parley_option, .name = "in_flight", .type = PARLEY_OPTION_INT, .min = 1, .max = EXEC_IN_FLIGHT_MAX,
                .default_text = "16", .doc = "messages it is given before it has settled the first"),
     PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = 100, .max = 600000,
@@ -153,7 +155,8 @@ static void capabilities_read(const parley_value *options, struct exec_options *
   *caps = exec_capabilities;
   caps->flags = PARLEY_SPAWNS | (parley_find(options, "inbound")->number ? PARLEY_INBOUND : 0u) |
                 (parley_find(options, "ordered")->number ? PARLEY_ORDERED : 0u) |
-                (parley_find(options, "resend_safe")->number ? PARLEY_RESEND_SAFE : 0u);
+                (parley_find(options, "resend_safe")->number ? PARLEY_RESEND_SAFE : 0u) |
+                (parley_find(options, "exclusive")->number ? PARLEY_EXCLUSIVE : 0u);
   caps->in_flight = (uint32_t)parley_find(options, "in_flight")->number;
   caps->receipts = 0;
   for (uint64_t i = 0; i < receipts->n_items; i++)

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from parley_test import (BIN_DIR, TOP, Daemon, Failure, Recorder, Reply, expect, expect_true, parley, run, test,
+from parley_test import (BIN_DIR, PLUGIN_DIR, SECRET, TOP, Daemon, Failure, Recorder, Reply, expect, expect_true, parley, run, test,
                          wait_until)
 
 PYTHON = "/usr/bin/python3"
@@ -122,6 +122,41 @@ def the_example_sends_through_a_gateway_and_takes_answers_in(folder):
             wait_until(lambda: not gateway.answers, "the answer is forgotten once it is stored")
             probe = parley(daemon, "channel", "check", "sms")
             expect(probe.returncode, 0, probe.stdout + probe.stderr)
+
+
+def code_block(path, language):
+    with open(os.path.join(TOP, path), encoding="utf-8") as file:
+        return file.read().split(f"```{language}\n", 1)[1].split("```", 1)[0]
+
+
+@test
+def the_smallest_program_of_the_readme_works(folder):
+    smallest = program(PYTHON, "-c", code_block("plugins/exec/README.md", "python"))
+    with Daemon(folder, channels={"chat": smallest}) as daemon:
+        daemon.wait_status(send(daemon, "hello"), "sent")
+        expect(parley(daemon, "channel", "check", "chat").returncode, 0)
+
+
+@test
+def the_example_in_the_configuration_is_right(folder):
+    with open(os.path.join(TOP, "conf/parley.yaml"), encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    begin = next(i for i, line in enumerate(lines) if line.startswith("  # sms:"))
+    end = next(i for i in range(begin, len(lines)) if not lines[i].startswith("  # "))
+    lines[begin:end] = ["  " + line[4:] for line in lines[begin:end]]
+    path = os.path.join(folder, "parley.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    env = dict(os.environ, PARLEY_KEY="x" * 20, HOOK_SECRET=SECRET, FEED_SECRET=SECRET, SMS_API_TOKEN="t" * 20,
+               PARLEY_PLUGINS=PLUGIN_DIR)
+    check = subprocess.run([os.path.join(BIN_DIR, "parley"), "-c", path, "config", "check"], capture_output=True, text=True,
+                           env=env)
+    expect(check.returncode, 0, check.stdout + check.stderr)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("".join(lines).replace("receipts: [delivered]", "receipts: [deliverd]"))
+    check = subprocess.run([os.path.join(BIN_DIR, "parley"), "-c", path, "config", "check"], capture_output=True, text=True,
+                           env=env)
+    expect_true(check.returncode != 0 and "sent, delivered, read" in check.stdout + check.stderr, "a wrong word is found")
 
 
 @test
