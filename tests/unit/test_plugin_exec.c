@@ -100,6 +100,13 @@ static pid_t program_pid(const struct plugin_host *h)
   return (pid_t)atoi(at + strlen("program_ready pid="));
 }
 
+static void until_gone(struct plugin_host *h, pid_t pid)
+{
+  for (int64_t until_ms = real_ms() + WITHIN_MS; kill(pid, 0) == 0 && real_ms() < until_ms;)
+    plugin_host_poll(h, 10);
+  ck_assert_int_ne(kill(pid, 0), 0);
+}
+
 #define SAYS(outcome, words)                                                                  \
   ck_assert_msg(text_find_text((outcome)->detail, parley_text_of(words)) != SIZE_MAX, "%.*s", \
                 TEXT_ARG((outcome)->detail))
@@ -516,6 +523,39 @@ START_TEST(what_it_said_before_its_end_counts)
 }
 END_TEST
 
+START_TEST(a_done_goes_to_the_program_that_asked_and_to_no_later_one)
+{
+  struct plugin_host *h = exec_ready(puppet);
+
+  h->hold = true;
+  ck_assert_int_eq(tell(h, 1, "say('inbound', id='m-1', text='x', **{'from': {'phone': '+34600111222'}}); sys.exit(1)"),
+                   PARLEY_OK);
+  UNTIL(h, h->health == PARLEY_DOWN);
+  plugin_host_step(h, 100);
+  UNTIL(h, h->health == PARLEY_UP);
+  plugin_host_item_done(h, 0, PARLEY_OK, MSG);
+  SAYS(told(h, 2, "settle('accepted', detail=json.dumps([line['type'] for line in heard]))"), "[\"hello\", \"send\"]");
+  plugin_host_done(&h);
+}
+END_TEST
+
+START_TEST(what_it_started_ends_with_it)
+{
+  struct plugin_host *h = exec_ready(puppet);
+  pid_t pid;
+
+  ck_assert_int_eq(tell(h, 1,
+                        "child = os.fork()\n"
+                        "if child: say('log', line='child ' + str(child)); sys.exit(0)\n"
+                        "while True: time.sleep(1000)"),
+                   PARLEY_OK);
+  UNTIL(h, h->health == PARLEY_DOWN && logged(h, "line=\"child "));
+  pid = (pid_t)atoi(strstr(h->log.at, "line=\"child ") + 12);
+  until_gone(h, pid);
+  plugin_host_done(&h);
+}
+END_TEST
+
 START_TEST(pauses_before_a_start_double_up_to_the_longest)
 {
   static const int pauses_ms[] = {100, 200, 400, 800, 1000, 1000};
@@ -656,6 +696,9 @@ START_TEST(a_message_that_it_loses_is_given_up_alone)
   ck_assert(parley_text_is(plugin_host_outcome(h, 1)->code, "not_settled_in_time"));
   told(h, 3, "say('settle', token='1', outcome='accepted'); settle('accepted')");
   ck_assert(logged(h, "event=program_settled_late token=1") && !logged(h, "program_line_bad"));
+  told(h, 4,
+       "say('settle', token='1', outcome='accepted'); settle('accepted')"); /* once late is late, twice is wrong */
+  ck_assert(logged(h, "code=unknown_token"));
   ck_assert_uint_ne(h->health, PARLEY_DOWN);
   plugin_host_done(&h);
 }
@@ -744,6 +787,19 @@ START_TEST(a_flood_of_stderr_stops_nothing_else)
 }
 END_TEST
 
+START_TEST(stderr_is_read_so_much_in_a_second)
+{
+  struct plugin_host *h = exec_ready(puppet);
+
+  ck_assert_int_eq(tell(h, 1, "os.write(2, b'x\\n' * 600000); settle('accepted')"), PARLEY_OK);
+  for (int i = 0; i < 300; i++)
+    plugin_host_poll(h, 1);
+  ck_assert_uint_eq(plugin_host_result(h, 1), 0);
+  UNTIL_LIVE(h, plugin_host_result(h, 1) == PARLEY_OUTCOME_ACCEPTED);
+  plugin_host_done(&h);
+}
+END_TEST
+
 START_TEST(one_that_closes_its_output_is_ended)
 {
   struct plugin_host *h = exec_ready(quick_end);
@@ -798,9 +854,7 @@ START_TEST(one_that_does_not_stop_is_killed_with_all_it_started)
   ck_assert_int_eq(kill(pid, 0), 0);
   plugin_host_stop(h);
   ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_UNKNOWN);
-  for (int64_t until_ms = real_ms() + WITHIN_MS; kill(pid, 0) == 0 && real_ms() < until_ms;)
-    plugin_host_poll(h, 10);
-  ck_assert_int_ne(kill(pid, 0), 0);
+  until_gone(h, pid);
   plugin_host_done(&h);
 }
 END_TEST
@@ -846,6 +900,8 @@ static TCase *case_program(void)
   tcase_add_test(tcase, after_a_death_messages_go_one_at_a_time_until_it_is_over);
   tcase_add_test(tcase, an_exit_is_told_with_its_last_words);
   tcase_add_test(tcase, what_it_said_before_its_end_counts);
+  tcase_add_test(tcase, a_done_goes_to_the_program_that_asked_and_to_no_later_one);
+  tcase_add_test(tcase, what_it_started_ends_with_it);
   tcase_add_test(tcase, pauses_before_a_start_double_up_to_the_longest);
   tcase_add_test(tcase, a_file_that_is_no_program_is_told_as_such);
   tcase_add_test(tcase, it_must_say_ready_in_time);
@@ -859,6 +915,7 @@ static TCase *case_program(void)
   tcase_add_test(tcase, one_that_never_reads_is_killed_and_the_unread_tried_again);
   tcase_add_test(tcase, a_flood_of_words_is_bounded);
   tcase_add_test(tcase, a_flood_of_stderr_stops_nothing_else);
+  tcase_add_test(tcase, stderr_is_read_so_much_in_a_second);
   tcase_add_test(tcase, one_that_closes_its_output_is_ended);
   tcase_add_test(tcase, it_is_told_to_drain_and_to_stop);
   tcase_add_test(tcase, one_that_does_not_stop_is_killed_with_all_it_started);
