@@ -82,7 +82,7 @@ extern const char *const channel_extensions[]; /* what the host offers; ends wit
 /* Makes the instance (plugin->create); nothing runs yet. PARLEY_INVALID: *reterr_why says which option and why. In a process of its
  * own channel_making() is GOING until owner.progress(); BROKE: channel_cause() says why.
  * older: NULL, or the running instance of the same channel, borrowed for the call: the addresses it listens on go over to this
- * one, which has STREAM_HEIR_MS to listen there, whether the older one still runs by then or not. */
+ * one, which may listen there while the older one does, and for STREAM_HEIR_MS after it has stopped. */
 parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,
                           const struct conf_channel *wanted, struct plugin *plugin, struct channel *older, struct channel **ret,
                           struct buf *reterr_why);

@@ -367,6 +367,6 @@ void streams_close(struct streams **ret_owner, void (*closed)(void *arg), void *
   for (struct list *node = owner->dials.next; node != &owner->dials; node = node->next)
     stream_dial_cancel(LIST_ITEM(node, struct stream_dial, node)); /* somebody else's: ours are cancelled already */
   streams_bind_cancel_all(owner);
-  streams_estate_on_tick(owner, INT64_MAX);
+  streams_estate_end(owner);
   streams_free_maybe(owner);
 }

@@ -21,7 +21,7 @@ struct streams; /* all the streams of one owner (a channel instance) */
 #define STREAM_OPEN_MAX 4096  /* streams and listeners of one owner; above: BUSY */
 #define STREAM_DIALS_MAX 1024 /* sockets of one owner on their way to a peer; above: BUSY */
 #define STREAM_BINDS_MAX 256  /* listening sockets of one owner; above: BUSY */
-#define STREAM_HEIR_MS 10000  /* a socket that was inherited waits so long to be asked for */
+#define STREAM_HEIR_MS 10000  /* a socket that nobody listens on waits so long for an heir to ask for it */
 
 /* --- Sockets, asked for and answered --------------------------------------------------------- */
 
@@ -67,7 +67,7 @@ struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *
 /* What `older` listens on now, handed out or not, is there for the heir as well: the first that listens on the same
  * address gets the same socket, so that no connection is refused while the one takes over from the other. Whichever is
  * the last to let go closes it. older may end at once, and may be the heir itself: then for a process that is started
- * again. What is not asked for within STREAM_HEIR_MS is let go. */
+ * again. What is not asked for within STREAM_HEIR_MS after the last one has stopped listening is let go. */
 void streams_inherit(struct streams *heir, struct streams *older);
 /* Closes all: each stream gets closed() with CANCELLED, each listener ends, each socket asked for is answered
  * CANCELLED; then closed(arg), when the memory is gone. */

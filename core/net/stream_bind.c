@@ -18,7 +18,9 @@
 
 struct stream_seat {
   unsigned refs;
-  int fd; /* kept; those who accept have duplicates */
+  unsigned binds;  /* those of the refs that listen, and not merely inherit */
+  int64_t left_ms; /* when the last of them went */
+  int fd;          /* kept; those who accept have duplicates */
   bool is_unix;
   char address[STREAM_ADDRESS_MAX]; /* as it was asked for */
   char bound_at[STREAM_ADDRESS_MAX];
@@ -41,7 +43,7 @@ struct stream_bind {
 struct heirloom { /* of an estate: an older one's seat that nobody has asked for yet */
   struct list node;
   struct stream_seat *seat;
-  int64_t until_ms;
+  int64_t since_ms;
 };
 
 /* --- Seats ----------------------------------------------------------------------------------- */
@@ -149,6 +151,19 @@ static int seat_new(const char *address, uint32_t backlog, struct stream_seat **
   return 0;
 }
 
+static void bind_sit(struct stream_bind *bind, struct stream_seat *seat)
+{
+  bind->seat = seat;
+  seat->binds++;
+}
+
+static void bind_rise(struct stream_bind *bind)
+{
+  if (bind->seat != NULL && --bind->seat->binds == 0)
+    bind->seat->left_ms = streams_now(bind->owner);
+  seat_unref(&bind->seat);
+}
+
 /* --- What was inherited ---------------------------------------------------------------------- */
 static void heirloom_free(struct heirloom *heirloom)
 {
@@ -174,19 +189,18 @@ static struct stream_seat *estate_claim(struct streams *owner, const char *addre
 
 static void estate_add(struct streams *heir, struct stream_seat *seat)
 {
-  int64_t until_ms = streams_now(heir) + STREAM_HEIR_MS;
   struct heirloom *heirloom;
 
   for (struct list *node = heir->estate.next; node != &heir->estate; node = node->next) {
     heirloom = LIST_ITEM(node, struct heirloom, node);
     if (heirloom->seat == seat) {
-      heirloom->until_ms = until_ms;
+      heirloom->since_ms = streams_now(heir);
       return;
     }
   }
   heirloom = xcalloc(1, sizeof(*heirloom));
   heirloom->seat = seat_ref(seat);
-  heirloom->until_ms = until_ms;
+  heirloom->since_ms = streams_now(heir);
   list_push(&heir->estate, &heirloom->node);
   streams_tick(heir);
 }
@@ -203,15 +217,27 @@ void streams_inherit(struct streams *heir, struct streams *older)
     estate_add(heir, LIST_ITEM(node, struct heirloom, node)->seat);
 }
 
+static bool heirloom_is_stale(const struct heirloom *heirloom, int64_t now_ms)
+{
+  const struct stream_seat *seat = heirloom->seat;
+  int64_t since_ms = seat->left_ms > heirloom->since_ms ? seat->left_ms : heirloom->since_ms;
+
+  return seat->binds == 0 && now_ms - since_ms >= STREAM_HEIR_MS;
+}
+
 void streams_estate_on_tick(struct streams *owner, int64_t now_ms)
 {
   for (struct list *node = owner->estate.next, *next; node != &owner->estate; node = next) {
-    struct heirloom *heirloom = LIST_ITEM(node, struct heirloom, node);
-
     next = node->next;
-    if (now_ms >= heirloom->until_ms)
-      heirloom_free(heirloom);
+    if (heirloom_is_stale(LIST_ITEM(node, struct heirloom, node), now_ms))
+      heirloom_free(LIST_ITEM(node, struct heirloom, node));
   }
+}
+
+void streams_estate_end(struct streams *owner)
+{
+  while (!list_empty(&owner->estate))
+    heirloom_free(LIST_ITEM(owner->estate.next, struct heirloom, node));
 }
 
 /* --- Binding --------------------------------------------------------------------------------- */
@@ -259,7 +285,8 @@ static bool address_take(parley_text address, char to[STREAM_ADDRESS_MAX])
 static parley_status bind_open(struct stream_bind *bind, parley_text asked, uint32_t backlog)
 {
   char address[STREAM_ADDRESS_MAX];
-  int err;
+  struct stream_seat *seat;
+  int err = 0;
 
   if (bind->owner->n_binds > STREAM_BINDS_MAX) {
     snprintf(bind->why, sizeof(bind->why), "busy: more than %d listening sockets", STREAM_BINDS_MAX);
@@ -269,13 +296,15 @@ static parley_status bind_open(struct stream_bind *bind, parley_text asked, uint
     snprintf(bind->why, sizeof(bind->why), "address_invalid: empty, or longer than %d bytes", STREAM_ADDRESS_MAX - 1);
     return PARLEY_INVALID;
   }
-  bind->seat = estate_claim(bind->owner, address);
-  if (bind->seat != NULL) {
-    listen(bind->seat->fd, (int)backlog); /* listens already: a backlog may change */
-    return PARLEY_OK;
-  }
-  err = seat_new(address, backlog, &bind->seat);
-  return err == 0 ? PARLEY_OK : bind_fail(bind, address, err);
+  seat = estate_claim(bind->owner, address);
+  if (seat != NULL)
+    listen(seat->fd, (int)backlog); /* listens already: a backlog may change */
+  else
+    err = seat_new(address, backlog, &seat);
+  if (err != 0)
+    return bind_fail(bind, address, err);
+  bind_sit(bind, seat);
+  return PARLEY_OK;
 }
 
 static void bind_free(struct stream_bind *bind)
@@ -285,7 +314,7 @@ static void bind_free(struct stream_bind *bind)
   list_remove(&bind->node);
   list_remove(&bind->due.node);
   map_take(&owner->by_id, bind->id);
-  seat_unref(&bind->seat);
+  bind_rise(bind);
   free(bind);
   owner->n_binds--;
   streams_free_maybe(owner);
@@ -345,7 +374,7 @@ void stream_bind_cancel(struct stream_bind *bind)
   }
   list_remove(&bind->node);
   map_take(&bind->owner->by_id, bind->id);
-  seat_unref(&bind->seat);
+  bind_rise(bind);
   if (bind->status == PARLEY_OK)
     snprintf(bind->why, sizeof(bind->why), "cancelled");
   bind->status = bind->status == PARLEY_OK ? PARLEY_CANCELLED : bind->status;

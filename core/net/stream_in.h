@@ -179,5 +179,6 @@ void stream_dial_cancel(struct stream_dial *dial);
 struct stream_bind;
 void stream_bind_cancel(struct stream_bind *bind);
 void streams_bind_cancel_all(struct streams *owner);
-void streams_estate_on_tick(struct streams *owner, int64_t now_ms); /* INT64_MAX: all of it goes */
+void streams_estate_on_tick(struct streams *owner, int64_t now_ms);
+void streams_estate_end(struct streams *owner);
 #endif
