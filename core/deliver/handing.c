@@ -102,9 +102,15 @@ void line_claim_all(struct line *line)
 /* --- Taking and handing over
  * -------------------------------------------------------------------------------------------------- */
 
+/* The test sink's death says nothing about the channel's process. */
+bool outbound_is_suspect(const struct outbound *out)
+{
+  return out->claim.deaths > 0 && !out->claim.test;
+}
+
 static struct list *outbound_home(const struct outbound *out)
 {
-  return out->claim.deaths > 0 ? &out->line->suspects : &out->line->lanes[out->claim.lane].held;
+  return outbound_is_suspect(out) ? &out->line->suspects : &out->line->lanes[out->claim.lane].held;
 }
 
 /* Behind those of its lane. false: there are enough of them, others need the room. */
@@ -137,7 +143,7 @@ void deliver_take(struct deliver *deliver, const struct claim *claim)
     outbound_take_back(out, deliver_now(deliver));
     return;
   }
-  if (claim->deaths == 0) {
+  if (!outbound_is_suspect(out)) {
     list_push(outbound_home(out), &out->node);
   } else if (!suspect_hold(out)) {
     outbound_take_back(out, deliver_now(deliver) + DELIVER_SUSPECT_MS);
@@ -180,7 +186,8 @@ static bool outbound_hand_over(struct outbound *out)
   out->carrier = carrier;
   map_put(&deliver->in_flight, out->token, out);
   out->line->counters.in_flight++;
-  turns_went(&out->line->turns, out->claim.deaths > 0, deliver_mono(deliver)); /* it may settle within the call */
+  if (!out->claim.test)
+    turns_went(&out->line->turns, outbound_is_suspect(out), deliver_mono(deliver)); /* it may settle within the call */
   if (out->claim.query && channel_can_query(carrier))
     st = channel_query(carrier, out->token, &out->message, DELIVER_SUBMIT_DEADLINE_MS);
   else
@@ -191,7 +198,7 @@ static bool outbound_hand_over(struct outbound *out)
   }
   map_take(&deliver->in_flight, out->token);
   out->line->counters.in_flight--;
-  if (out->claim.deaths > 0)
+  if (outbound_is_suspect(out))
     turns_untaken(&out->line->turns);
   out->carrier = NULL;
   if (st == PARLEY_BUSY)
@@ -200,7 +207,7 @@ static bool outbound_hand_over(struct outbound *out)
   return true;
 }
 
-/* The first of them that has not expired. */
+/* The first that has not expired. */
 static struct outbound *held_first(struct line *line, struct list *held)
 {
   int64_t now = deliver_now(line->deliver);
@@ -269,15 +276,16 @@ static struct outbound *line_next(struct line *line)
   return out;
 }
 
-/* The sink carries them: neither the channel's state and room nor its rate and breakers are asked. */
+/* The sink carries them: neither the channel's state and room nor its rate, breakers and suspects are asked. */
 static void line_pump_tests(struct line *line)
 {
+  struct list *held = &line->lanes[LANE_TEST].held;
   struct outbound *out;
 
-  while (line_may_go(line, LANE_TEST) && (out = held_first(line, &line->lanes[LANE_TEST].held)) != NULL) {
+  while (line_may_go(line, LANE_TEST) && (out = held_first(line, held)) != NULL) {
     list_remove(&out->node);
     if (!outbound_hand_over(out)) {
-      list_insert_before(line->lanes[LANE_TEST].held.next, &out->node); /* still the first */
+      list_insert_before(held->next, &out->node); /* still the first */
       return;
     }
   }

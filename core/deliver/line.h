@@ -109,6 +109,7 @@ int64_t deliver_mono(const struct deliver *deliver); /* monotonic, ms */
 void deliver_handle_over(struct deliver *deliver);   /* one of open_handles is closed */
 void deliver_maybe_gone(struct deliver *deliver);    /* ends a closing one once nothing is open */
 /* handing.c */
+bool outbound_is_suspect(const struct outbound *out); /* has deaths: is tried alone */
 void line_claim_all(struct line *line);
 void line_pump(struct line *line);  /* hands over what may go */
 void line_claim(struct line *line, enum lane lane); /* reads back from the store, if there is room */

@@ -192,7 +192,7 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
     return;
   }
   out->line->counters.in_flight--;
-  if (out->claim.deaths > 0)
+  if (outbound_is_suspect(out))
     out->shared = !turns_settled(&out->line->turns, deliver_mono(deliver));
   was_down = out->line->down;
   outbound_settle(out, outcome);
