@@ -720,7 +720,10 @@ struct plugin_host *plugin_host_new(const char *plugin)
   struct plugin_host *h = xcalloc(1, sizeof *h);
   struct buf path = BUF_INIT(0);
 
-  buf_printf(&path, "%s/%s%s.so", PARLEY_BUILD_DIR, strchr(plugin, '/') != NULL ? "" : "plugins/", plugin);
+  if (plugin[0] == '/')
+    buf_str(&path, plugin);
+  else
+    buf_printf(&path, "%s/%s%s.so", PARLEY_BUILD_DIR, strchr(plugin, '/') != NULL ? "" : "plugins/", plugin);
   h->so = dlopen(path.at, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(h->so != NULL, "%s", h->so ? "" : dlerror());
   buf_done(&path);

@@ -84,8 +84,8 @@ struct plugin_host {
   struct buf log; /* all lines */
 };
 
-/* Loads build/<preset>/plugins/NAME.so (or DIR/NAME.so, for "examples/gateway") and checks its table as the loader does; aborts
- * the test when that fails. */
+/* Loads build/<preset>/plugins/NAME.so (or DIR/NAME.so, for "examples/gateway"; or a path from the root on, as it is) and checks its
+ * table as the loader does; aborts the test when that fails. */
 struct plugin_host *plugin_host_new(const char *plugin);
 /* Stops and destroys what runs, frees all. Every open token must have been ended by then, or is here (as UNKNOWN). */
 void plugin_host_done(struct plugin_host **host);

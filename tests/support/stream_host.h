@@ -56,7 +56,7 @@ struct stream_host {
   parley_status media_status;
 };
 
-/* plugin: its name; build/<preset>/plugins/NAME.so is loaded. */
+/* plugin: its name; build/<preset>/plugins/NAME.so is loaded. Or the .so's path, from the root on. */
 struct stream_host *stream_host_new(const char *plugin, const struct stream_peer *peer);
 /* Options by name: texts for TEXT and URL, numbers (ms) for the rest, the choice's word for CHOICE; ends with NULL. Those not
  * named get their default from the plugin's table. */
