@@ -39,10 +39,16 @@ static void socket_on_done(const struct stream_socket *made, void *arg)
     socket_forget(socket);
 }
 
+/* NULL: nothing is to be asked, and the process has its answer or is no more. */
 static struct remote_socket *socket_new(struct parley_channel *remote, uint64_t id, bool listens)
 {
   struct remote_socket *socket;
 
+  if (remote->channel->streams == NULL) { /* the channel has stopped: the process may be about to learn it */
+    link_send(remote->link, FRAME_SOCKET, id, &abi_frame_words,
+              PARLEY_REF(struct frame_words, .number = (uint32_t)PARLEY_CANCELLED, .two = PARLEY_LIT("the channel has stopped")));
+    return NULL;
+  }
   if (id == 0 || map_get(&remote->sockets, id) != NULL || map_get(&remote->calls, id) != NULL ||
       remote->sockets.count >= REMOTE_SOCKETS_MAX) {
     remote_kill(remote, "its process used the number of an open socket, or asked for too many");

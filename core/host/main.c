@@ -1,18 +1,34 @@
 /* parley-plugin-host: one channel's plugin in a process of its own. parleyd starts it, with a socket as descriptor 3 and a
- * sealed copy of
- * the .so as descriptor 4; it is of no use by hand.
+ * sealed copy of the .so as descriptor 4; it is of no use by hand.
  *
  *   parley-plugin-host CHANNEL PLUGIN MEMORY_BYTES sealed|spawns
  *   parley-plugin-host --describe PLUGIN           says what the plugin's table holds, and ends */
 #include "core/base/env.h"
 #include "core/base/text.h"
 #include "core/channel/hosted.h"
+#include "sandbox.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#define HOST_FILES 4096                             /* descriptors: sockets of the plugin's streams */
+#define HOST_FILE_BYTES ((uint64_t)1 << 30)         /* what is written may only be the log, if that is a file */
+#define HOST_DESCRIBE_BYTES ((uint64_t)256 << 20)   /* memory of a process that is only asked */
+
+/* Everything of the plugin runs behind this, its constructors included. *line is what is in force, for parleyd to show. */
+static void confine(uint64_t memory_bytes, bool spawns, struct buf *line)
+{
+  static const int fds[] = {BORDER_FD, BORDER_PLUGIN_FD};
+  struct sandbox_limits limits = {.memory_bytes = memory_bytes, .file_bytes = HOST_FILE_BYTES, .files = HOST_FILES, .spawns = spawns,
+                                  .fds = fds, .n_fds = 2};
+  struct sandbox_report report;
+
+  sandbox_enter(&limits, &report);
+  sandbox_report_format(&report, line);
+}
 
 static int describe(const char *name)
 {
@@ -57,13 +73,23 @@ static int serve(const char *name, parley_text sandbox)
 
 int main(int argc, char **argv)
 {
+  struct buf sandbox = BUF_INIT(1024);
+  uint64_t memory_bytes;
+  int code;
+
   signal(SIGPIPE, SIG_IGN);
   signal(SIGINT, SIG_IGN); /* the terminal's is for parleyd, which then asks us to leave */
-  if (argc == 3 && strcmp(argv[1], "--describe") == 0)
+  if (argc == 3 && strcmp(argv[1], "--describe") == 0) {
+    confine(HOST_DESCRIBE_BYTES, false, &sandbox);
+    buf_done(&sandbox);
     return describe(argv[2]);
-  if (argc != 5) {
+  }
+  if (argc != 5 || !text_to_uint(parley_text_of(argv[3]), UINT64_MAX, &memory_bytes)) {
     fprintf(stderr, "parley-plugin-host is started by parleyd: see `isolation: process` in parley.yaml\n");
     return EX_USAGE;
   }
-  return serve(argv[2], PARLEY_LIT("none"));
+  confine(memory_bytes, strcmp(argv[4], "spawns") == 0, &sandbox);
+  code = serve(argv[2], buf_as_text(&sandbox));
+  buf_done(&sandbox);
+  return code;
 }
