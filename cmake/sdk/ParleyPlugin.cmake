@@ -25,7 +25,7 @@ function(parley_add_plugin name)
   list(GET plugin_SOURCES 0 folder)
   get_filename_component(folder ${folder} ABSOLUTE)
   get_filename_component(folder ${folder} DIRECTORY)
-  foreach(sample inbound.http answer.http peer options.yaml)
+  foreach(sample inbound.http answer.http peer caller options.yaml)
     if(EXISTS ${folder}/${name}.${sample})
       set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${folder}/${name}.${sample})
       add_custom_command(TARGET ${target} POST_BUILD VERBATIM COMMAND ${CMAKE_COMMAND} -E copy_if_different
