@@ -225,6 +225,7 @@ START_TEST(the_one_that_kills_it_is_held_after_three_deaths_and_the_others_are_s
     assert_deaths(batch.ids[i], i == killer ? POISON_DEATHS : 1);
     ck_assert_str_eq(said_text(&f, "status"), i == killer ? "held" : "sent");
     ck_assert_int_eq(json_is_true(said(&f, "possible_duplicate")), 1);
+    ck_assert_ptr_null(strstr(f.body, "\"restarted\"")); /* what was held went back in good order */
   }
   look(batch.ids[killer]);
   ck_assert_str_eq(said_text(&f, "reason"), "poison");
