@@ -102,12 +102,6 @@ void line_claim_all(struct line *line)
 /* --- Taking and handing over
  * -------------------------------------------------------------------------------------------------- */
 
-/* The test sink's death says nothing about the channel's process. */
-bool outbound_is_suspect(const struct outbound *out)
-{
-  return out->claim.deaths > 0 && !out->claim.test;
-}
-
 static struct list *outbound_home(const struct outbound *out)
 {
   return outbound_is_suspect(out) ? &out->line->suspects : &out->line->lanes[out->claim.lane].held;
@@ -186,8 +180,8 @@ static bool outbound_hand_over(struct outbound *out)
   out->carrier = carrier;
   map_put(&deliver->in_flight, out->token, out);
   out->line->counters.in_flight++;
-  if (!out->claim.test)
-    turns_went(&out->line->turns, outbound_is_suspect(out), deliver_mono(deliver)); /* it may settle within the call */
+  if (!out->claim.test) /* the sink is not in the channel's process; before: it may settle within the call */
+    turns_went(&out->line->turns, outbound_is_suspect(out), deliver_mono(deliver));
   if (out->claim.query && channel_can_query(carrier))
     st = channel_query(carrier, out->token, &out->message, DELIVER_SUBMIT_DEADLINE_MS);
   else
@@ -198,8 +192,8 @@ static bool outbound_hand_over(struct outbound *out)
   }
   map_take(&deliver->in_flight, out->token);
   out->line->counters.in_flight--;
-  if (outbound_is_suspect(out))
-    turns_untaken(&out->line->turns);
+  if (!out->claim.test)
+    turns_untaken(&out->line->turns, outbound_is_suspect(out));
   out->carrier = NULL;
   if (st == PARLEY_BUSY)
     return false;
@@ -250,9 +244,9 @@ static bool line_holds_others(const struct line *line)
 static enum turn line_turn(struct line *line, struct outbound **ret_suspect)
 {
   struct outbound *suspect = held_next(line, &line->suspects);
-  struct turns_seen seen = {suspect != NULL, line_holds_others(line), line->counters.in_flight};
   int64_t look_ms;
-  enum turn turn = turns_next(&line->turns, seen, deliver_mono(line->deliver), &look_ms);
+  enum turn turn =
+      turns_next(&line->turns, suspect != NULL, line_holds_others(line), deliver_mono(line->deliver), &look_ms);
 
   if (look_ms > 0)
     line_wake_at(line, look_ms);

@@ -29,6 +29,9 @@ struct outbound {
   struct policy *policy; /* the settle's reference */
 };
 
+/* Tried alone: its plugin's process has died with it in hand. */
+static inline bool outbound_is_suspect(const struct outbound *out) { return out->claim.deaths > 0 && !out->claim.test; }
+
 /* What is known of a destination: "" is the whole channel. */
 struct hold {
   struct breaker breaker;
@@ -109,7 +112,6 @@ int64_t deliver_mono(const struct deliver *deliver); /* monotonic, ms */
 void deliver_handle_over(struct deliver *deliver);   /* one of open_handles is closed */
 void deliver_maybe_gone(struct deliver *deliver);    /* ends a closing one once nothing is open */
 /* handing.c */
-bool outbound_is_suspect(const struct outbound *out); /* has deaths: is tried alone */
 void line_claim_all(struct line *line);
 void line_pump(struct line *line);  /* hands over what may go */
 void line_claim(struct line *line, enum lane lane); /* reads back from the store, if there is room */

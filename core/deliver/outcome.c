@@ -192,8 +192,8 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
     return;
   }
   out->line->counters.in_flight--;
-  if (outbound_is_suspect(out))
-    out->shared = !turns_settled(&out->line->turns, deliver_mono(deliver));
+  if (!out->claim.test)
+    out->shared = !turns_settled(&out->line->turns, outbound_is_suspect(out), deliver_mono(deliver));
   was_down = out->line->down;
   outbound_settle(out, outcome);
   if (out->line->down && !was_down) { /* once, not for each that was on its way */

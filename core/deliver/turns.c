@@ -29,7 +29,7 @@ static enum turn turns_run_down(struct turns *turns, int64_t mono_ms, int64_t *r
   return turns_until(TURN_OTHERS, turns->others_until_ms, ret_look_ms);
 }
 
-enum turn turns_next(struct turns *turns, struct turns_seen seen, int64_t mono_ms, int64_t *ret_look_ms)
+enum turn turns_next(struct turns *turns, bool suspect, bool others, int64_t mono_ms, int64_t *ret_look_ms)
 {
   *ret_look_ms = 0;
   if (turns->in_hand) {
@@ -37,21 +37,22 @@ enum turn turns_next(struct turns *turns, struct turns_seen seen, int64_t mono_m
       return TURN_OTHERS;
     return turns_until(TURN_NOBODY, turns->hand_ms + TURNS_ALONE_MS, ret_look_ms);
   }
-  if (!seen.suspect) {
+  if (!suspect) {
     turns->running_down = false;
     return TURN_OTHERS;
   }
   if (!turns->running_down) {
-    if ((seen.others || seen.in_flight > 0) && mono_ms < turns->others_until_ms)
+    if ((others || turns->in_flight > 0) && mono_ms < turns->others_until_ms)
       return turns_until(TURN_OTHERS, turns->others_until_ms, ret_look_ms);
     turns->running_down = true;
     turns->since_ms = mono_ms;
   }
-  return seen.in_flight == 0 ? TURN_SUSPECT : turns_run_down(turns, mono_ms, ret_look_ms);
+  return turns->in_flight == 0 ? TURN_SUSPECT : turns_run_down(turns, mono_ms, ret_look_ms);
 }
 
 void turns_went(struct turns *turns, bool suspect, int64_t mono_ms)
 {
+  turns->in_flight++;
   if (!suspect) {
     turns->shared = turns->in_hand;
     return;
@@ -61,15 +62,20 @@ void turns_went(struct turns *turns, bool suspect, int64_t mono_ms)
   turns->hand_ms = mono_ms;
 }
 
-void turns_untaken(struct turns *turns)
+void turns_untaken(struct turns *turns, bool suspect)
 {
-  turns->in_hand = false;
+  turns->in_flight--;
+  if (suspect)
+    turns->in_hand = false;
 }
 
-bool turns_settled(struct turns *turns, int64_t mono_ms)
+bool turns_settled(struct turns *turns, bool suspect, int64_t mono_ms)
 {
   int64_t alone_until_ms = turns->hand_ms + TURNS_ALONE_MS;
 
+  turns->in_flight--;
+  if (!suspect)
+    return true;
   turns->in_hand = false;
   turns->patience_ms = 0;
   turns_give_back(turns, mono_ms < alone_until_ms ? mono_ms : alone_until_ms, mono_ms);

@@ -20,20 +20,18 @@ enum turn { TURN_OTHERS = 1, TURN_SUSPECT, TURN_NOBODY };
 struct turns {          /* all 0: nothing was suspect yet */
   bool running_down;    /* for a suspect, since since_ms */
   bool in_hand, shared; /* a suspect is in hand since hand_ms; others went while it was */
+  uint32_t in_flight;   /* in the plugin's hands, with the suspect */
   int64_t since_ms, hand_ms, others_until_ms;
   int64_t patience_ms; /* 0: the least */
 };
-struct turns_seen {
-  bool suspect, others;
-  uint32_t in_flight;
-}; /* who is held and may go; what is in a plugin's hands */
 
-/* Whose message may be handed over now. *ret_look_ms: when the answer changes by itself; 0: not by time. */
-enum turn turns_next(struct turns *turns, struct turns_seen seen, int64_t mono_ms, int64_t *ret_look_ms);
+/* Whose message may be handed over now, when a suspect and others are held that may go. *ret_look_ms: when the answer
+ * changes by itself; 0: not by time. */
+enum turn turns_next(struct turns *turns, bool suspect, bool others, int64_t mono_ms, int64_t *ret_look_ms);
 /* One is being handed over; the answer to turns_next() allowed it. */
 void turns_went(struct turns *turns, bool suspect, int64_t mono_ms);
-/* The suspect was not taken after all. */
-void turns_untaken(struct turns *turns);
-/* The suspect has settled. true: it was alone all the time. */
-bool turns_settled(struct turns *turns, int64_t mono_ms);
+/* It was not taken after all. */
+void turns_untaken(struct turns *turns, bool suspect);
+/* It has settled. false: a suspect that was not alone all the time. */
+bool turns_settled(struct turns *turns, bool suspect, int64_t mono_ms);
 #endif

@@ -312,6 +312,26 @@ START_TEST(a_suspect_that_hangs_shares_the_line_and_is_not_blamed_for_what_dies_
 }
 END_TEST
 
+START_TEST(a_test_message_neither_waits_for_a_suspect_nor_takes_its_blame)
+{
+  const char *suspect = suspect_make();
+  uint64_t deadline = peer_deadline();
+
+  later(5000);
+  wait_in_hand(1);
+  ask_raw(&f, "POST", "/v1/messages", TESTER, "", simple_message, strlen(simple_message));
+  ck_assert_code(&f, 202);
+  do
+    ask(&f, "GET", "/v1/channels/mail/sink?test=true", NULL);
+  while (said_int(&f, "count") == 0 && !peer_late(deadline));
+  ck_assert_int_eq(said_int(&f, "count"), 1);
+  process_find(suspect);
+  process_die();
+  wait_stored();
+  assert_deaths(suspect, 2);
+}
+END_TEST
+
 START_TEST(a_breakers_probe_that_dies_leaves_its_place_free)
 {
   struct deliver_counters counters;
@@ -397,6 +417,7 @@ int main(void)
   tcase_add_test(tcase, a_suspect_goes_when_the_line_is_empty_and_nothing_follows_until_it_has_settled);
   tcase_add_test(tcase, a_line_that_does_not_run_down_flows_again);
   tcase_add_test(tcase, a_suspect_that_hangs_shares_the_line_and_is_not_blamed_for_what_dies_then);
+  tcase_add_test(tcase, a_test_message_neither_waits_for_a_suspect_nor_takes_its_blame);
   tcase_add_test(tcase, a_breakers_probe_that_dies_leaves_its_place_free);
   tcase_add_loop_test(tcase, an_ordered_channel_keeps_its_order, 0, 2);
   suite_add_tcase(suite, tcase);

@@ -14,17 +14,21 @@ static void setup(void)
   look_ms = -1;
 }
 
-/* suspect, others: held; in_flight: in hand. */
+/* suspect, others: held; in_flight: in hand by now. */
 static enum turn turn(bool suspect, bool others, uint32_t in_flight, int64_t at_ms)
 {
-  return turns_next(&turns, (struct turns_seen){suspect, others, in_flight}, T0 + at_ms, &look_ms);
+  while (turns.in_flight < in_flight)
+    turns_went(&turns, false, T0 + at_ms);
+  while (turns.in_flight > in_flight)
+    ck_assert(turns_settled(&turns, false, T0 + at_ms));
+  return turns_next(&turns, suspect, others, T0 + at_ms, &look_ms);
 }
 
 /* A suspect goes on an empty line and settles so much later. */
 static bool suspect_took(int64_t at_ms, int64_t took_ms)
 {
   turns_went(&turns, true, T0 + at_ms);
-  return turns_settled(&turns, T0 + at_ms + took_ms);
+  return turns_settled(&turns, true, T0 + at_ms + took_ms);
 }
 
 START_TEST(without_suspects_the_others_go)
@@ -47,7 +51,7 @@ START_TEST(a_suspect_waits_for_an_empty_line_and_nothing_follows_until_it_has_se
   ck_assert_int_eq(turn(true, true, 1, 500), TURN_NOBODY); /* nor a second suspect */
   ck_assert_int_eq(turn(false, true, 1, 900), TURN_NOBODY);
   ck_assert_int_eq(look_ms, T0 + 500 + TURNS_ALONE_MS);
-  ck_assert(turns_settled(&turns, T0 + 1000));
+  ck_assert(turns_settled(&turns, true, T0 + 1000));
   ck_assert_int_eq(turn(false, true, 0, 1000), TURN_OTHERS);
 }
 END_TEST
@@ -109,7 +113,7 @@ START_TEST(a_suspect_that_was_not_taken_keeps_its_turn)
 {
   ck_assert_int_eq(turn(true, true, 0, 0), TURN_SUSPECT);
   turns_went(&turns, true, T0);
-  turns_untaken(&turns);
+  turns_untaken(&turns, true);
   ck_assert_int_eq(turn(true, true, 0, 10), TURN_SUSPECT);
 }
 END_TEST
@@ -122,7 +126,7 @@ START_TEST(a_suspect_that_hangs_shares_the_line_and_a_death_then_is_not_its_own)
   ck_assert_int_eq(turn(true, true, 1, TURNS_ALONE_MS), TURN_OTHERS);
   if (_i == 1)
     turns_went(&turns, false, T0 + TURNS_ALONE_MS);
-  ck_assert_int_eq(turns_settled(&turns, T0 + 3 * TURNS_ALONE_MS), _i == 0); /* alone to the end: its own */
+  ck_assert_int_eq(turns_settled(&turns, true, T0 + 3 * TURNS_ALONE_MS), _i == 0); /* alone to the end: its own */
   ck_assert_int_eq(turn(true, true, 0, 3 * TURNS_ALONE_MS), TURN_OTHERS);
   ck_assert_int_eq(look_ms, T0 + 4 * TURNS_ALONE_MS); /* they waited for the time alone only */
 }
@@ -142,7 +146,7 @@ START_TEST(neither_side_starves_under_constant_traffic)
       in_flight += ends_ms[i] > at_ms;
     if (suspect_until_ms > 0 && at_ms >= suspect_until_ms) {
       ck_assert_uint_eq(in_flight, 0);
-      ck_assert(turns_settled(&turns, T0 + at_ms));
+      ck_assert(turns_settled(&turns, true, T0 + at_ms));
       suspect_until_ms = 0;
       suspects++;
     }
