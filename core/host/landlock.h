@@ -1,7 +1,7 @@
 /* landlock.h - which files this process may still open, by the kernel's Landlock (5.13 and later) through raw system calls.
  * A plugin reads what dlopen, TLS and time zones need and writes nothing; one that starts programs reads what it likes and
- * writes in one folder. From ABI 4 no TCP connect or bind, from ABI 6 no signal and no abstract socket to others. Files that
- * are open stay so. Thread: the only one. */
+ * writes in one folder (before ABI 3 it can still cut files short by name). From ABI 4 no TCP connect or bind, from ABI 6 no
+ * signal and no abstract socket to others. Files that are open stay so. Thread: the only one. */
 #ifndef CORE_HOST_LANDLOCK_H
 #define CORE_HOST_LANDLOCK_H
 #include "core/host/sandbox.h"

@@ -18,12 +18,21 @@
 #define HOST_FILE_BYTES ((uint64_t)1 << 30)         /* what is written may only be the log, if that is a file */
 #define HOST_DESCRIBE_BYTES ((uint64_t)256 << 20)   /* memory of a process that is only asked */
 
+/* Who made our end of the link: parleyd, even if it has died since and another has become our parent. */
+static pid_t maker_of_link(void)
+{
+  struct ucred maker = {0};
+  socklen_t len = sizeof maker;
+
+  return getsockopt(BORDER_FD, SOL_SOCKET, SO_PEERCRED, &maker, &len) == 0 ? maker.pid : 0;
+}
+
 /* Everything of the plugin runs behind this, its constructors included. *line is what is in force, for parleyd to show. */
 static void confine(uint64_t memory_bytes, bool spawns, struct buf *line)
 {
   static const int fds[] = {BORDER_FD, BORDER_PLUGIN_FD};
   struct sandbox_limits limits = {.memory_bytes = memory_bytes, .file_bytes = HOST_FILE_BYTES, .files = HOST_FILES, .spawns = spawns,
-                                  .fds = fds, .n_fds = 2};
+                                  .parent = maker_of_link(), .fds = fds, .n_fds = 2};
   struct sandbox_report report;
 
   sandbox_enter(&limits, &report);

@@ -3,6 +3,7 @@
 #include "core/host/filter.h"
 #include "core/host/landlock.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -78,6 +79,8 @@ static void sandbox_close_others(const struct sandbox_limits *limits)
     if (kept > from)
       sandbox_close_range(from, kept - 1);
   sandbox_close_range(from, UINT_MAX);
+  for (size_t i = 0; i < limits->n_fds; i++)
+    fcntl(limits->fds[i], F_SETFD, FD_CLOEXEC);
 }
 
 /* The core passes little more than this; a loader's switch or a stranger's secret ends here. */

@@ -23,7 +23,8 @@ struct sandbox_limits {
   pid_t parent;          /* the core: we die with the thread of it that started us. 0: whoever it is now */
   bool spawns;           /* the plugin starts programs, which keep their reads, sockets and signals among themselves */
   const char *write_dir; /* spawns: the one folder that may be written; NULL: none */
-  const int *fds;        /* stay open beside 0, 1 and 2; regular files among them may be opened again by /proc/<pid>/fd/N */
+  const int *fds;        /* stay open beside 0, 1 and 2, but in no program that is started; of these, files can be opened again by
+                          * /proc/<pid>/fd/N */
   size_t n_fds;
 };
 

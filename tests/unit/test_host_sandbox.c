@@ -2,6 +2,7 @@
  * starts programs. The first test prints what is in force. */
 // sources: core/host/sandbox.c core/host/landlock.c core/host/filter.c
 // libraries: PkgConfig::SECCOMP
+#include "core/channel/border.h"
 #include "core/host/landlock.h"
 #include "sandbox_case.h"
 #include <linux/capability.h>
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 enum { ABI_NO_REFER = 1, ABI_SCOPE = 6 }; /* of Landlock: which refuses links between folders, which denies kill() */
@@ -307,6 +309,43 @@ START_TEST(it_does_not_start_without_the_core)
 }
 END_TEST
 
+/* --- The program itself ------------------------------------------------------------------------------------------- */
+/* parley-plugin-host is asked about sink.so, by a link with this other end. */
+static pid_t program_start(const int pair[2])
+{
+  pid_t child = fork();
+
+  if (child != 0)
+    return child;
+  if (dup2(open(PARLEY_BUILD_DIR "/plugins/sink.so", O_RDONLY), BORDER_PLUGIN_FD) == BORDER_PLUGIN_FD &&
+      dup2(pair[1], BORDER_FD) == BORDER_FD)
+    execl(PARLEY_BUILD_DIR "/bin/parley-plugin-host", "parley-plugin-host", "--describe", "sink", (char *)NULL);
+  _exit(127);
+}
+
+static int program_status(const int pair[2])
+{
+  int status = sandbox_case_status(program_start(pair));
+
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+START_TEST(the_program_serves_who_made_its_link_and_nobody_else)
+{
+  int pair[2];
+  pid_t other;
+
+  ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  ck_assert_int_eq(program_status(pair), EXIT_SUCCESS);
+  other = fork(); /* whose child finds a parent that is not the maker, as if the maker had died at once */
+  if (other == 0)
+    _exit(program_status(pair) == SANDBOX_EXIT ? EXIT_SUCCESS : EXIT_FAILURE);
+  sandbox_case_end(other);
+  close(pair[0]);
+  close(pair[1]);
+}
+END_TEST
+
 /* --- A plugin that starts programs -------------------------------------------------------------------------------- */
 static int shell(const char *script, const char *folder, const char *outside)
 {
@@ -335,6 +374,7 @@ static int programs_run(const struct sandbox_report *report, void *arg)
   NEED(shell("true > /dev/null", folder, "") == 0);
   NEED(shell("grep -q 'NoNewPrivs:.1' /proc/self/status", folder, "") == 0);
   NEED(shell("test \"$(ulimit -n) $(umask)\" = '128 0077'", folder, "") == 0);
+  NEED(shell("test ! -e /proc/$$/fd/$1", folder, "300") == 0);
   REFUSED(setrlimit(RLIMIT_NOFILE, &more));
   NEED(shell("mkdir \"$0/in\" && echo hello > \"$0/in/a\" && mv \"$0/in/a\" \"$0/in/b\"", folder, "") == 0);
   if (report->landlock_abi != ABI_NO_REFER)
@@ -353,8 +393,10 @@ static int programs_run(const struct sandbox_report *report, void *arg)
 START_TEST(programs_run_and_write_in_one_folder)
 {
   struct programs programs = {.inside = sandbox_case_files_make(), .outside = sandbox_case_files_make()};
-  struct sandbox_limits limits = sandbox_case_limits(NULL, 0);
+  int given = 300;
+  struct sandbox_limits limits = sandbox_case_limits(&given, 1);
 
+  ck_assert_int_eq(dup2(2, given), given);
   limits.spawns = true;
   limits.write_dir = programs.inside->folder;
   sandbox_case(&limits, _i, programs_run, &programs);
@@ -381,6 +423,7 @@ int main(void)
   tcase_add_test(tcase, without_capabilities_none_are_dropped);
   tcase_add_test(tcase, it_dies_with_the_core);
   tcase_add_test(tcase, it_does_not_start_without_the_core);
+  tcase_add_test(tcase, the_program_serves_who_made_its_link_and_nobody_else);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);
