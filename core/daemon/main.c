@@ -64,10 +64,11 @@ static int arguments_read(int argc, char **argv, struct arguments *ret)
 }
 
 /* Files are ours alone, crash dumps hold no secrets, a peer that hangs up is no signal. As many descriptors as we may have: a
- * shell's 1,024 are fewer than the readers of the event stream alone. */
+ * shell's 1,024 are fewer than the readers of the event stream alone. A limit of 1 byte is less than any dump; with 0 the kernel
+ * would still feed one, of a plugin's process too, to a kernel.core_pattern that is a program. */
 static void process_harden(void)
 {
-  struct rlimit none = {0, 0}, files;
+  struct rlimit none = {1, 1}, files;
 
   umask(0077);
   signal(SIGPIPE, SIG_IGN);
