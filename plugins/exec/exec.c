@@ -45,18 +45,19 @@ static void send_drop(parley_channel *ch, struct exec_send *send)
   *at = send->next;
   if (send->next == NULL)
     ch->sends_end = at;
-  ch->n_sends--;
+  ch->n_messages -= send->id.len > 0;
   free(send);
 }
 
 void exec_settle(parley_channel *ch, struct exec_send *send, const parley_outcome *outcome)
 {
-  bool probe = send->probe;
-
+  if (send->id.len > 0 && ch->alone) { /* it lives, so this one is none */
+    exec_suspects_drop(&ch->suspects, send->id);
+    ch->alone = false;
+  }
   ch->host->settle(ch->host, send->token, outcome);
   send_drop(ch, send);
-  if (!probe && ch->careful > 0 && --ch->careful == 0)
-    exec_window_tell(ch);
+  exec_window_tell(ch);
 }
 
 void exec_settle_as(parley_channel *ch, struct exec_send *send, uint32_t result, const char *code, const char *detail)
@@ -72,7 +73,7 @@ void exec_settle_as(parley_channel *ch, struct exec_send *send, uint32_t result,
  * lost this one alone. */
 static void send_late(parley_channel *ch, struct exec_send *send)
 {
-  if (send->probe) {
+  if (send->id.len == 0) {
     exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "no_answer", "the program does not answer a probe");
   } else if (send->begins_at >= ch->written_bytes) {
     exec_life_end(ch, "it does not read its standard input");
@@ -136,18 +137,16 @@ void exec_look(parley_channel *ch)
 
 void exec_window_tell(parley_channel *ch)
 {
-  uint32_t window = ch->state != EXEC_RUNNING || ch->full ? 0 : ch->window;
+  uint32_t window = ch->state != EXEC_RUNNING || ch->full || ch->alone ? 0 : ch->window;
 
-  if (window > 1 && ch->careful > 0)
-    window = 1;
   if (window == ch->window_said)
     return;
   ch->window_said = window;
   ch->host->window(ch->host, window);
 }
 
-/* The line in ch->writer is given to the program under this token. */
-static parley_status token_give(parley_channel *ch, uint64_t token, bool probe, uint32_t within_ms)
+/* The line in ch->writer is given to the program under this token; id: empty for a probe. */
+static parley_status token_give(parley_channel *ch, uint64_t token, parley_text id, uint32_t within_ms)
 {
   struct exec_send *send = malloc(sizeof *send);
   int64_t now = exec_now(ch);
@@ -155,14 +154,14 @@ static parley_status token_give(parley_channel *ch, uint64_t token, bool probe, 
   if (send == NULL)
     return PARLEY_BUSY;
   *send = (struct exec_send){
-      .token = token, .begins_at = ch->said_bytes, .n_lines = ch->n_lines, .due_ms = now + within_ms, .probe = probe};
+      .token = token, .begins_at = ch->said_bytes, .n_lines = ch->n_lines, .due_ms = now + within_ms, .id = id};
   if (!exec_flow_say(ch)) {
     free(send);
     return PARLEY_BUSY;
   }
   *ch->sends_end = send;
   ch->sends_end = &send->next;
-  ch->n_sends++;
+  ch->n_messages += id.len > 0;
   ch->last_token = token;
   if (ch->first_token == 0)
     ch->first_token = token;
@@ -172,9 +171,10 @@ static parley_status token_give(parley_channel *ch, uint64_t token, bool probe, 
 
 static parley_status exec_submit(parley_channel *ch, uint64_t token, const parley_message *msg)
 {
+  bool suspect = exec_suspects_has(&ch->suspects, msg->id);
   parley_status st;
 
-  if (ch->state != EXEC_RUNNING)
+  if (ch->state != EXEC_RUNNING || ch->alone || (suspect && ch->n_messages > 0))
     return PARLEY_BUSY;
   st = exec_send_write(&ch->writer, token, msg);
   if (st == PARLEY_REJECTED) {
@@ -189,7 +189,13 @@ static parley_status exec_submit(parley_channel *ch, uint64_t token, const parle
     exec_window_tell(ch);
     return PARLEY_BUSY;
   }
-  return st == PARLEY_OK ? token_give(ch, token, false, ch->options.timeout_ms) : PARLEY_BUSY;
+  if (st == PARLEY_OK)
+    st = token_give(ch, token, msg->id, ch->options.timeout_ms);
+  if (st == PARLEY_OK && suspect) {
+    ch->alone = true;
+    exec_window_tell(ch);
+  }
+  return st;
 }
 
 static parley_status exec_probe(parley_channel *ch, uint64_t token)
@@ -204,7 +210,7 @@ static parley_status exec_probe(parley_channel *ch, uint64_t token)
     return PARLEY_OK;
   }
   exec_probe_write(&ch->writer, token);
-  return token_give(ch, token, true, within_ms);
+  return token_give(ch, token, (parley_text){NULL, 0}, within_ms);
 }
 
 /* --- Life --------------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "exec_child.h"
 #include "exec_lines.h"
 #include "exec_options.h"
+#include "exec_suspects.h"
 #include "exec_wire.h"
 
 #define EXEC_QUEUE_BYTES_MAX ((size_t)4 << 20) /* to the program, beside the one line that crosses it: then BUSY */
@@ -38,7 +39,7 @@ struct exec_send {
   uint64_t token, begins_at; /* at which byte of all that this program was to be written its line begins */
   uint64_t n_lines; /* what it had said by then: no more since is silence */
   int64_t due_ms;
-  bool probe;
+  parley_text id; /* the message's, which lives until the token has settled; empty: a probe */
 };
 /* Bytes that wait for room in the pipe. */
 struct exec_bytes { struct exec_bytes *next; size_t len, used; char at[]; };
@@ -65,7 +66,8 @@ struct parley_channel {
   int64_t started_ms, ready_ms, restart_at_ms, force_at_ms;
   int force_signal;  /* comes at force_at_ms */
   uint32_t pause_ms; /* the last one before a start */
-  uint32_t careful;  /* so many messages go one at a time: another one died with as many in its hands */
+  struct exec_suspects suspects; /* of killing it */
+  bool alone;        /* one of them is in its hands, and nothing else */
   char why[EXEC_WHY_ROOM];   /* what we ended it for; empty: it ended by itself */
   char cause[EXEC_WHY_ROOM]; /* for health and probes */
   char last_words[EXEC_WHY_ROOM]; /* of its standard error */
@@ -90,7 +92,8 @@ struct parley_channel {
 
   /* In its hands, oldest first. */
   struct exec_send *sends, **sends_end;
-  uint32_t n_sends, n_given_up; /* tokens that it may still settle, too late */
+  uint32_t n_messages; /* of them, not probes */
+  uint32_t n_given_up; /* tokens that it may still settle, too late */
   uint64_t first_token, last_token; /* of this life */
 };
 

@@ -22,22 +22,20 @@ static void down_tell(parley_channel *ch)
 static void sends_settle(parley_channel *ch, uint64_t unread)
 {
   uint64_t read_bytes = ch->written_bytes - (unread < ch->written_bytes ? unread : ch->written_bytes);
-  uint32_t in_hand = 0;
 
+  ch->alone = false; /* what was stays under suspicion */
   while (ch->sends != NULL) {
     struct exec_send *send = ch->sends;
 
-    if (send->probe) {
+    if (send->id.len == 0) {
       exec_settle_as(ch, send, PARLEY_OUTCOME_CHANNEL_DOWN, "program_ended", ch->cause);
     } else if (send->begins_at >= read_bytes) {
       exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "program_ended", "it ended before it read the message");
     } else {
+      exec_suspects_add(&ch->suspects, send->id);
       exec_settle_as(ch, send, PARLEY_OUTCOME_UNKNOWN, "program_ended", ch->cause);
-      in_hand++;
     }
   }
-  if (in_hand > ch->careful)
-    ch->careful = in_hand;
 }
 
 /* "exit 3: Traceback ...", "ended by signal 9 (Killed)". */
@@ -98,7 +96,7 @@ static void life_over(parley_channel *ch, const struct exec_end *end)
   exec_child_done(&ch->child);
   cause_make(ch, end);
   exec_log(ch, ch->stopping ? PARLEY_INFO : PARLEY_ERROR, "event=program_ended why=\"%s\" lived_ms=%lld in_hand=%u",
-           ch->stopping ? "stopped" : ch->cause, (long long)(now - ch->started_ms), ch->n_sends);
+           ch->stopping ? "stopped" : ch->cause, (long long)(now - ch->started_ms), ch->n_messages);
   ch->state = EXEC_OFF;
   ch->force_at_ms = 0;
   ch->health.level = 0;

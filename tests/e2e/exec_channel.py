@@ -8,6 +8,7 @@ says."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -18,12 +19,25 @@ from parley_test import (BIN_DIR, PLUGIN_DIR, SECRET, TOP, Daemon, Failure, Reco
 
 PYTHON = "/usr/bin/python3"
 PUPPET = [PYTHON, os.path.join(TOP, "tests/support/exec_puppet.py")]
+SLOW_MS = 1000
 PHONE = {"phone": "+34600111222"}
 
 
-def program(*words, **options):
+def program(*words, isolation="inline", **options):
     """The configuration of a channel that runs the puppet, or the program given by its words."""
-    return {"plugin": "exec", "options": {"command": list(words) or PUPPET, "address_kind": "phone", **options}}
+    return {"plugin": "exec", "isolation": isolation,
+            "options": {"command": list(words) or PUPPET, "address_kind": "phone", **options}}
+
+
+def in_both(function):
+    """A test that is run with the plugin in the daemon, and again with it in a process of its own."""
+    for isolation in ("inline", "process"):
+        def one(folder, isolation=isolation):
+            function(folder, isolation)
+
+        one.__name__ = f"{function.__name__}_{isolation}"
+        test(one)
+    return function
 
 
 def subscribed(desk, *types):
@@ -74,10 +88,11 @@ def alive(pid):
 
 
 def good_neighbour(daemon, shop, count=5):
-    """Another channel carries its messages, and no call of ours took long."""
+    """Another channel carries its messages, and no call of ours held the loop. 50 ms are logged, which a busy machine takes."""
     for i in range(count):
         daemon.wait_status(daemon.send(f"neighbour {i}", channels=["hook"]), "sent")
-    expect_true("event=slow_call" not in daemon.log(), "no call into a plugin took long")
+    slow = [int(ms) for ms in re.findall(r"event=slow_call channel=chat .*took_ms=([0-9]+)", daemon.log())]
+    expect_true(max(slow, default=0) < SLOW_MS, f"no call into the plugin took long: {slow} ms")
     expect(daemon.metric("parley_messages_add_up"), 1.0)
 
 
@@ -212,13 +227,13 @@ def a_program_that_is_not_there_refuses_a_reload_and_leaves_the_old_one_at_work(
 
 # --- what fails, beside a neighbour ---
 
-def faulty(folder, shop, **options):
-    return Daemon(folder, channels={"chat": program(**options), "hook": shop.channel()})
+def faulty(folder, shop, isolation, **options):
+    return Daemon(folder, channels={"chat": program(isolation=isolation, **options), "hook": shop.channel()})
 
 
-@test
-def one_that_is_killed_is_started_again_and_what_it_had_is_marked(folder):
-    with Recorder() as shop, faulty(folder, shop) as daemon:
+@in_both
+def one_that_is_killed_is_started_again_and_what_it_had_is_marked(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation) as daemon:
         message = send(daemon, "settle('accepted') if line['resent'] else os.kill(os.getpid(), 9)")
         wait_until(lambda: "ended by signal 9 (Killed)" in daemon.log(), "the end is told")
         good_neighbour(daemon, shop)
@@ -228,10 +243,10 @@ def one_that_is_killed_is_started_again_and_what_it_had_is_marked(folder):
         wait_state(daemon, "up")
 
 
-@test
-def one_that_exits_at_once_is_down_with_its_last_words(folder):
+@in_both
+def one_that_exits_at_once_is_down_with_its_last_words(folder, isolation):
     with Recorder() as shop:
-        broken = program(PYTHON, "-c", "import sys; sys.exit('the modem is unplugged')")
+        broken = program(PYTHON, "-c", "import sys; sys.exit('the modem is unplugged')", isolation=isolation)
         with Daemon(folder, channels={"chat": broken, "hook": shop.channel()}) as daemon:
             wait_state(daemon, "down", "exit 1: the modem is unplugged")
             wait_until(lambda: daemon.log().count("event=program_ended") >= 4, "it is tried again, and again")
@@ -242,9 +257,9 @@ def one_that_exits_at_once_is_down_with_its_last_words(folder):
             expect_true(checked.returncode != 0 and "modem" in checked.stdout + checked.stderr, "the check says why")
 
 
-@test
-def one_that_talks_nonsense_is_killed(folder):
-    with Recorder() as shop, faulty(folder, shop) as daemon:
+@in_both
+def one_that_talks_nonsense_is_killed(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation) as daemon:
         send(daemon, "settle('accepted')\nwhile True: write('Hello World\\n')")
         wait_until(lambda: "killed: 20 lines that are no protocol" in daemon.log(), "it is killed")
         good_neighbour(daemon, shop)
@@ -252,9 +267,9 @@ def one_that_talks_nonsense_is_killed(folder):
         expect_true(daemon.log().count("event=program_line_bad") <= 20, "the log is bounded")
 
 
-@test
-def one_that_hangs_is_killed_and_its_message_is_unknown(folder):
-    with Recorder() as shop, faulty(folder, shop, timeout="500ms", kill_after="50ms") as daemon:
+@in_both
+def one_that_hangs_is_killed_and_its_message_is_unknown(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation, timeout="500ms", kill_after="50ms") as daemon:
         wait_state(daemon, "up")
         message = send(daemon, "settle('accepted') if line['resent'] else time.sleep(1000)")
         wait_until(lambda: "killed: it hangs" in daemon.log(), "it is killed")
@@ -262,9 +277,9 @@ def one_that_hangs_is_killed_and_its_message_is_unknown(folder):
         daemon.wait_status(message, "sent")
 
 
-@test
-def one_that_floods_its_output_slows_nobody(folder):
-    with Recorder() as shop, faulty(folder, shop) as daemon:
+@in_both
+def one_that_floods_its_output_slows_nobody(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation) as daemon:
         message = send(daemon, "settle('accepted')\nwhile True: say('log', line='flood ' * 100)")
         daemon.wait_status(message, "sent")
         wait_until(lambda: "event=program_lines_not_logged" in daemon.log(), "lines are left out")
@@ -272,42 +287,41 @@ def one_that_floods_its_output_slows_nobody(folder):
         expect_true(daemon.log().count('line="flood') < 2000, "the log is bounded")
 
 
-@test
-def one_that_floods_its_stderr_slows_nobody(folder):
-    with Recorder() as shop, faulty(folder, shop) as daemon:
+@in_both
+def one_that_floods_its_stderr_slows_nobody(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation) as daemon:
         message = send(daemon, "settle('accepted')\nwhile True: os.write(2, b'flood ' * 1000 + b'\\n')")
         daemon.wait_status(message, "sent")
         wait_until(lambda: "event=program_lines_not_logged" in daemon.log(), "lines are left out")
         good_neighbour(daemon, shop, count=20)
 
 
-@test
-def one_that_does_not_read_is_killed_and_what_it_never_read_is_no_duplicate(folder):
+@in_both
+def one_that_does_not_read_is_killed_and_what_it_never_read_is_no_duplicate(folder, isolation):
     with Recorder() as shop:
-        once = "say('ready')\nif not os.path.exists(sys.argv[2]): open(sys.argv[2], 'w').close(); time.sleep(1000)"
-        deaf = program(*PUPPET, once, os.path.join(folder, "once"), timeout="1s", kill_after="50ms")
+        deaf = program(*PUPPET, "say('ready'); time.sleep(1000)", timeout="500ms", kill_after="50ms", isolation=isolation)
         with Daemon(folder, channels={"chat": deaf, "hook": shop.channel()}) as daemon:
-            wait_until(lambda: os.path.exists(os.path.join(folder, "once")), "it is deaf")
-            messages = [send(daemon, "settle('accepted')#" + "x" * 20000, to={"phone": f"+3460011122{i}"}) for i in range(8)]
-            wait_until(lambda: "killed: it " in daemon.log(), "it is killed")
+            messages = [send(daemon, "#" + "x" * 20000, to={"phone": f"+3460011122{i}"}) for i in range(8)]
             good_neighbour(daemon, shop)
             for message in messages:
-                state = daemon.wait_status(message, "sent")
-                expect(state.get("possible_duplicate", False), False, "nobody had read it")
+                wait_until(lambda: daemon.message_state(message)["attempts"][0]["outcome"] != "open", "it is given up")
+                state = daemon.message_state(message)
+                expect((state["attempts"][0]["outcome"], state.get("possible_duplicate", False)), ("retry", False))
+            expect_true("why=\"killed: it " in daemon.log(), "it is killed")
 
 
-@test
-def a_line_of_megabytes_costs_itself_alone(folder):
-    with Recorder() as shop, faulty(folder, shop) as daemon:
+@in_both
+def a_line_of_megabytes_costs_itself_alone(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation) as daemon:
         message = send(daemon, "say('log', line='x' * 30000000); settle('accepted')")
         daemon.wait_status(message, "sent")
         expect_true("code=too_long" in daemon.log(), "the line is told of")
         good_neighbour(daemon, shop)
 
 
-@test
-def a_program_that_takes_memory_without_end_hurts_itself_alone(folder):
-    with Recorder() as shop, faulty(folder, shop, memory="200M") as daemon:
+@in_both
+def a_program_that_takes_memory_without_end_hurts_itself_alone(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation, memory="200M") as daemon:
         message = send(daemon, "settle('accepted') if line['resent'] else [bytearray(10 << 20) for i in range(10000)]")
         wait_until(lambda: "MemoryError" in daemon.log(), "its memory ends")
         good_neighbour(daemon, shop)
@@ -316,10 +330,11 @@ def a_program_that_takes_memory_without_end_hurts_itself_alone(folder):
 
 # --- secrets, and the end ---
 
-@test
-def a_secret_reaches_the_program_and_nobody_else(folder):
+@in_both
+def a_secret_reaches_the_program_and_nobody_else(folder, isolation):
     secret = "correct-horse-battery-staple"
-    channel = program(secrets={"API_TOKEN": {"env": "TEST_API_TOKEN"}}, env={"MARK": folder})
+    channel = program(secrets={"API_TOKEN": {"env": "TEST_API_TOKEN"}}, env={"MARK": folder},
+                      isolation=isolation)
     with Recorder() as shop, Daemon(folder, channels={"chat": channel, "hook": shop.channel()},
                                     env={"TEST_API_TOKEN": secret}) as daemon:
         message = send(daemon, "token_ = os.environ['API_TOKEN']; print('stderr', token_, file=sys.stderr)\n"
@@ -338,9 +353,9 @@ def a_secret_reaches_the_program_and_nobody_else(folder):
         expect_true("cause ***" in shown, "the cause is")
 
 
-@test
-def programs_end_with_the_daemon_however_it_ends(folder):
-    channel = program(env={"MARK": folder}, kill_after="100ms")
+@in_both
+def programs_end_with_the_daemon_however_it_ends(folder, isolation):
+    channel = program(env={"MARK": folder}, kill_after="100ms", isolation=isolation)
     with Daemon(folder, channels={"chat": channel}) as daemon:
         wait_state(daemon, "up")
         message = send(daemon, "say('log', line='taken'); wait_for('drain'); settle('accepted')")
@@ -357,9 +372,9 @@ def programs_end_with_the_daemon_however_it_ends(folder):
         wait_until(lambda: not any(alive(pid) for pid in pids), "nothing is left after SIGKILL of the daemon")
 
 
-@test
-def a_reload_puts_a_new_program_to_work_and_lets_the_old_one_finish(folder):
-    with Daemon(folder, channels={"chat": program()}) as daemon:
+@in_both
+def a_reload_puts_a_new_program_to_work_and_lets_the_old_one_finish(folder, isolation):
+    with Daemon(folder, channels={"chat": program(isolation=isolation)}) as daemon:
         wait_state(daemon, "up")
         sent = []
         for i in range(3):
