@@ -61,7 +61,7 @@ static void child_descriptors(struct ends *ends)
     child_fail(ends->status, STAGE_DESCRIPTORS);
 }
 
-static bool limit_set(int which, rlim_t value)
+static bool limit_set(enum __rlimit_resource which, rlim_t value)
 {
   struct rlimit now;
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -635,6 +636,29 @@ START_TEST(a_file_that_is_no_program_is_told_as_such)
 }
 END_TEST
 
+START_TEST(without_descriptors_it_is_tried_again_later)
+{
+  struct plugin_host *h = plugin_host_new("exec");
+  struct rlimit few, before;
+  int first = dup(0);
+
+  ck_assert(first > 0 && close(first) == 0 && getrlimit(RLIMIT_NOFILE, &before) == 0);
+  few = (struct rlimit){(rlim_t)first + 5, before.rlim_max};
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+  plugin_host_start(h, puppet);
+  ck_assert_uint_eq(h->health, PARLEY_DOWN);
+  ck_assert(parley_text_is(h->health_cause, "it cannot be started: Too many open files"));
+  ck_assert_int_eq(dup(0), first); /* nothing was left open */
+  close(first);
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+  plugin_host_step(h, 100);
+  UNTIL(h, h->health == PARLEY_UP);
+  told(h, 1, "settle('accepted')");
+  plugin_host_done(&h);
+  ck_assert_int_eq(dup(0), first);
+}
+END_TEST
+
 START_TEST(it_must_say_ready_in_time)
 {
   static const char *const options[] = {"command", PUPPET ",pass", "timeout", "5s", NULL};
@@ -947,6 +971,7 @@ static TCase *case_program(void)
   tcase_add_test(tcase, what_it_started_ends_with_it);
   tcase_add_test(tcase, pauses_before_a_start_double_up_to_the_longest);
   tcase_add_test(tcase, a_file_that_is_no_program_is_told_as_such);
+  tcase_add_test(tcase, without_descriptors_it_is_tried_again_later);
   tcase_add_test(tcase, it_must_say_ready_in_time);
   tcase_add_test(tcase, garbage_kills_it_after_some_lines);
   tcase_add_test(tcase, a_bad_line_now_and_then_is_forgiven);
