@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define WARM_LIVES 30
 #define LIVES 200
@@ -45,11 +46,24 @@ static struct held held_now(struct kit *kit)
   return (struct held){kit_count("/proc/self/fd"), kit_count("/proc/self/task"), kit_heap(kit)};
 }
 
+/* Programs that it started are to be gone, and waited for. */
+static void children_none(struct kit *kit, int lives, const char *what)
+{
+  siginfo_t one;
+
+  for (int i = 0; i < 100; i++) {
+    if (waitid(P_ALL, 0, &one, WEXITED | WNOHANG | WNOWAIT) != 0)
+      return;
+    kit_real(kit, 10);
+  }
+  kit_fail(kit, PROMISE_LEAK, "%d %s left processes behind", lives, what);
+}
+
 static void held_compare(struct kit *kit, struct held before, int lives, const char *what)
 {
   struct held after = held_now(kit);
 
-  for (int i = 0; i < 50 && after.threads > before.threads; i++) { /* a thread that has been joined is gone a moment later */
+  for (int i = 0; i < 100 && after.threads > before.threads; i++) { /* a thread that has been joined is gone a moment later */
     kit_real(kit, 10);
     after.threads = kit_count("/proc/self/task");
   }
@@ -57,6 +71,7 @@ static void held_compare(struct kit *kit, struct held before, int lives, const c
     kit_fail(kit, PROMISE_LEAK, "%d %s left %zu descriptors open", lives, what, after.fds - before.fds);
   if (after.threads > before.threads)
     kit_fail(kit, PROMISE_LEAK, "%d %s left %zu threads running", lives, what, after.threads - before.threads);
+  children_none(kit, lives, what);
   if (after.bytes > before.bytes + (size_t)lives * LEAK_BYTES_A_LIFE)
     kit_fail(kit, PROMISE_LEAK, "%d %s left %zu bytes of heap, %zu each", lives, what, after.bytes - before.bytes,
              (after.bytes - before.bytes) / (size_t)lives);

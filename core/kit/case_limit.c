@@ -33,21 +33,15 @@ static struct limits limits_begin(struct kit *kit)
   return limits;
 }
 
-/* false: it cannot be sent (refused by the fit, or the channel is down). */
-static bool content_try(struct limits *limits, const struct content *content, const char *what)
+static void message_try(struct limits *limits, const parley_message *message, const char *what)
 {
   struct kit_host *host = limits->host;
-  struct arena *arena = arena_new();
   struct kit_token *token = NULL;
-  const char *code = NULL;
-  const parley_message *message = kit_message(host, content, arena, &code);
 
   snprintf(limits->kit->note->step, sizeof limits->kit->note->step, "%s", what);
-  if (message != NULL)
-    kit_submit(host, message, &token);
-  arena_free(&arena);
+  kit_submit(host, message, &token);
   if (token == NULL)
-    return false;
+    return; /* the channel is down, or BUSY */
   kit_settle_wait(limits->kit, DELIVER_SUBMIT_DEADLINE_MS);
   if (!token->settled)
     kit_fail(limits->kit, PROMISE_SETTLE_ALL, "%s was never settled", what);
@@ -55,7 +49,17 @@ static bool content_try(struct limits *limits, const struct content *content, co
     kit_fail(limits->kit, PROMISE_FITTED, "%s was settled %s (%s %s), where a short text was taken", what,
              kit_outcome_name(token->result), token->code, token->detail);
   kit_tokens_sweep(host);
-  return true;
+}
+
+static void content_try(struct limits *limits, const struct content *content, const char *what)
+{
+  struct arena *arena = arena_new();
+  const char *code = NULL;
+  const parley_message *message = kit_message(limits->host, content, arena, &code);
+
+  if (message != NULL) /* else the fit refuses it, and the plan goes to its next step */
+    message_try(limits, message, what);
+  arena_free(&arena);
 }
 
 /* --- Text --------------------------------------------------------------------------------------------------------- */
@@ -234,12 +238,38 @@ static void media_try(struct limits *limits, const parley_feature *feature, size
   arena_free(&arena);
 }
 
+/* Small media may also come as their bytes. */
+static void media_inline_try(struct limits *limits, const parley_feature *feature)
+{
+  struct arena *arena = arena_new();
+  const size_t sizes[] = {0, 1, 57, 1000, 100000, (size_t)KIT_INLINE_MAX / 2};
+
+  for (size_t i = 0; i < COUNT_OF(sizes) && feature != NULL; i++) {
+    const parley_message *plain = kit_message_plain(limits->host, arena);
+    parley_message *message = arena_alloc(arena, sizeof *message);
+    parley_part *part = arena_alloc(arena, sizeof *part);
+    const parley_part **parts = arena_alloc(arena, 2 * sizeof *parts);
+
+    *part = (parley_part){.size = sizeof *part, .kind = PARLEY_PART_MEDIA, .total_bytes = sizes[i], .text = PARLEY_LIT("caption"),
+                          .type = type_of(feature, arena), .name = PARLEY_LIT("a.jpg"),
+                          .data = {arena_alloc(arena, sizes[i] + 1), sizes[i]}};
+    *message = *plain;
+    parts[0] = plain->parts[0];
+    parts[1] = part;
+    message->parts = parts;
+    message->n_parts = 2;
+    message_try(limits, message, "media as its bytes");
+  }
+  arena_free(&arena);
+}
+
 static void media_feature_try(struct limits *limits, const parley_feature *feature)
 {
   size_t max = feature != NULL && feature->count_max > 0 ? feature->count_max : 1;
   uint64_t bytes = feature != NULL && feature->bytes_max > 0 ? feature->bytes_max : 1000;
 
   max = max < CONTENT_MEDIA_MAX ? max : CONTENT_MEDIA_MAX - 1;
+  media_inline_try(limits, feature);
   for (size_t count = 1; count <= max + 1; count = count < max ? max : count + 1) {
     media_try(limits, feature, count, 1000, true);
     media_try(limits, feature, count, 1000, false);
@@ -323,6 +353,74 @@ void kit_limit_location(struct kit *kit)
     content.text = i > 2 ? parley_text_of(kit->word) : TEXT_EMPTY;
     content_try(&limits, &content, "a location");
   }
+  kit_down(&limits.host);
+}
+
+/* --- Kinds, and what stands around a message ------------------------------------------------------------------------ */
+
+/* As it is after a failed attempt, within a thread, with everything that a message may have. */
+static void message_dress(struct kit *kit, parley_message *message, struct arena *arena)
+{
+  parley_text *thread = arena_alloc(arena, 2 * sizeof *thread);
+  parley_pair *fields = arena_alloc(arena, 2 * sizeof *fields);
+  parley_part *part = arena_alloc(arena, sizeof *part);
+  const parley_part **parts = arena_alloc(arena, sizeof *parts);
+
+  thread[0] = PARLEY_LIT("<first@kit.example>");
+  thread[1] = PARLEY_LIT("provider-id-2");
+  fields[0] = (parley_pair){PARLEY_LIT("name"), PARLEY_LIT("Ana")};
+  fields[1] = (parley_pair){PARLEY_LIT("order"), PARLEY_LIT("10\"42")};
+  *part = *message->parts[0];
+  part->provider_id = kit_below(kit, 2) == 0 ? PARLEY_LIT("went-out-before") : TEXT_EMPTY;
+  parts[0] = part;
+  message->attempt = 1 + kit_below(kit, 10);
+  message->resent = kit_below(kit, 2);
+  message->thread = thread;
+  message->n_thread = kit_below(kit, 3);
+  message->fields = fields;
+  message->n_fields = kit_below(kit, 3);
+  message->parts = parts;
+  message->n_parts = 1;
+  message->reply_to = kit_below(kit, 2) == 0 ? thread[1] : TEXT_EMPTY;
+  message->reply_address = PARLEY_LIT("reply+abc@kit.example");
+  message->unsubscribe_url = PARLEY_LIT("https://kit.example/u/abc");
+  message->traceparent = PARLEY_LIT("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  message->override_json = PARLEY_LIT("{\"silent\":true}");
+  message->topic_class = kit_below(kit, PARLEY_CLASS_MARKETING + 1);
+}
+
+static void kind_try(struct limits *limits, uint32_t kind, bool dressed)
+{
+  struct arena *arena = arena_new();
+  parley_message *message = arena_alloc(arena, sizeof *message);
+  char what[KIT_NOTE_DOING];
+
+  *message = *kit_message_plain(limits->host, arena);
+  message->kind = kind;
+  if (dressed)
+    message_dress(limits->kit, message, arena);
+  if (kind != PARLEY_KIND_CONTENT)
+    message->target = PARLEY_LIT("provider-id-1");
+  if (kind == PARLEY_KIND_REACTION)
+    message->payload = dressed ? PARLEY_LIT("\xf0\x9f\x91\x8d") : TEXT_EMPTY;
+  if (kind != PARLEY_KIND_CONTENT && kind != PARLEY_KIND_EDIT)
+    message->n_parts = 0;
+  snprintf(what, sizeof what, "a message of kind %u%s", kind, dressed ? " with all that may stand in it" : "");
+  message_try(limits, message, what);
+  arena_free(&arena);
+}
+
+void kit_limit_kinds(struct kit *kit)
+{
+  static const uint32_t kinds[] = {PARLEY_KIND_EDIT, PARLEY_KIND_DELETE, PARLEY_KIND_REACTION, PARLEY_KIND_TYPING, PARLEY_KIND_READ};
+  struct limits limits = limits_begin(kit);
+
+  for (int i = 0; i < 10; i++)
+    kind_try(&limits, PARLEY_KIND_CONTENT, true);
+  limits.taken = false; /* what a provider makes of the others, only it knows */
+  for (size_t i = 0; i < 2 * COUNT_OF(kinds); i++)
+    if (feature_of(limits.host, kinds[i / 2]) != NULL)
+      kind_try(&limits, kinds[i / 2], i % 2 == 1);
   kit_down(&limits.host);
 }
 

@@ -21,6 +21,7 @@ static void all_settled(struct kit *kit, struct kit_host *host)
 void kit_settle_once(struct kit *kit)
 {
   struct kit_host *host = kit_up(kit);
+  int timers = 0;
 
   kit->answer_random = kit->peer_random = true;
   for (int i = 0; i < MESSAGES; i++) {
@@ -31,6 +32,10 @@ void kit_settle_once(struct kit *kit)
   }
   all_settled(kit, host);
   kit_step(kit, HOUR_MS); /* for a second settling of what was settled */
+  for (const struct list *node = kit->timers.next; node != &kit->timers; node = node->next)
+    timers++;
+  if (timers >= MESSAGES / 2)
+    kit_fail(kit, PROMISE_LEAK, "%d timers still run an hour after the last of %d messages was settled", timers, MESSAGES);
   kit_down(&host);
 }
 

@@ -22,6 +22,7 @@ const struct kit_case kit_cases[] = {
     {"limit.media", "as many media, as large, of as many types as declared, and one more", kit_limit_media},
     {"limit.buttons", "as many buttons with labels as long as declared, and one more", kit_limit_buttons},
     {"limit.location", "locations at the edges of the world", kit_limit_location},
+    {"limit.kinds", "every kind it declares, and a message with all that may stand in it", kit_limit_kinds},
     {"limit.in_flight", "in_flight tokens open at once, and one more", kit_limit_flight},
     {"settle.once", "every token taken is settled exactly once, whatever the provider does", kit_settle_once},
     {"settle.stop", "stopping with tokens open: done() comes once, and nothing is settled after it", kit_settle_stop},

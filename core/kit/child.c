@@ -174,7 +174,6 @@ static struct kit *kit_new(const struct kit_wish *wish, const struct kit_case *k
   kit->note = note;
   kit->arena = arena_new();
   kit_name(wish->path, kit->name);
-  kit->real_left_ms = KIT_REAL_MS;
   kit->heard = BUF_INIT(0);
   kit->answer = (struct kit_answer){.status = PARLEY_OK, .code = 200, .sent = 1, .body = PARLEY_LIT("{}"),
                                     .type = PARLEY_LIT("application/json")};

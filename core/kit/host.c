@@ -11,7 +11,7 @@
 
 #define WINDOW_DEFAULT 64      /* as the host's, for a plugin that names none */
 #define METRIC_LABEL_BYTES_MAX 63
-#define LEAVING_NAP_MS 10      /* for threads of the plugin, after destroy */
+#define LEAVING_NAP_MS 2      /* for threads of the plugin, after destroy */
 #define LEAVING_NAPS 10
 #define OPENING_STEPS 10
 #define OPENING_STEP_MS 1000
@@ -453,7 +453,7 @@ static void host_cut(struct kit_host *host)
 void kit_stop(struct kit_host *host)
 {
   struct kit *kit = host->kit;
-  int64_t until = kit_mono(kit) + KIT_STOP_MS;
+  int64_t until = kit_mono(kit) + KIT_STOP_MS, idle_ms = 0;
 
   host->state = KIT_STOPPING;
   if (kit->plugin->stop != NULL)
@@ -461,8 +461,8 @@ void kit_stop(struct kit_host *host)
   else
     host->state = KIT_STOPPED;
   kit_run(kit);
-  while (host->state != KIT_STOPPED && kit->real_left_ms > 0 && kit_foreign(kit))
-    kit_real(kit, LEAVING_NAP_MS);
+  while (host->state != KIT_STOPPED && kit_patient(kit, &idle_ms))
+    continue;
   while (host->state != KIT_STOPPED && kit_step_next(kit, until))
     continue;
   if (host->state != KIT_STOPPED)
@@ -474,13 +474,14 @@ void kit_destroy(struct kit_host **host)
 {
   struct kit_host *gone = *host;
   struct kit *kit = gone->kit;
+  size_t threads = kit_count("/proc/self/task");
 
   *host = NULL;
   KIT_CALL(gone, "destroy", kit->plugin->destroy(gone->channel));
   gone->state = KIT_GONE;
   list_remove(&gone->node);
-  for (int i = 0; i < LEAVING_NAPS && kit->real_left_ms > 0 && kit_count("/proc/self/task") > kit->n_threads; i++)
-    kit_real(kit, LEAVING_NAP_MS);
+  for (int i = 0; i < LEAVING_NAPS && threads > kit->n_threads && kit_count("/proc/self/task") >= threads; i++)
+    kit_real(kit, LEAVING_NAP_MS); /* what was not told to end may still use the host */
   host_free(gone, "destroy()");
 }
 

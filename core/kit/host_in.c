@@ -456,10 +456,10 @@ struct kit_call *kit_callback(struct kit_host *host, const struct kit_sample *sa
 void kit_call_wait(struct kit_host *host, struct kit_call *call)
 {
   struct kit *kit = host->kit;
-  int64_t until = kit_mono(kit) + CALL_MS;
+  int64_t until = kit_mono(kit) + CALL_MS, idle_ms = 0;
 
-  while (call->code == 0 && kit->real_left_ms > 0 && kit_foreign(kit))
-    kit_real(kit, 10);
+  while (call->code == 0 && kit_patient(kit, &idle_ms))
+    continue;
   while (call->code == 0 && kit_step_next(kit, until))
     continue;
   if (call->code == 0)

@@ -21,7 +21,6 @@
 #define KIT_SECRETS_MAX 16
 #define KIT_SECRET_BYTES_MIN 8 /* shorter values would hit ordinary words */
 #define KIT_STOP_MS 5000       /* for done() after stop(), as the host gives */
-#define KIT_REAL_MS 4000       /* real time that one case waits for threads and descriptors of the plugin */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define KIT_SLOWNESS 4
@@ -175,7 +174,7 @@ struct kit {
   int wake_fd, schedstat_fd;
   uint64_t last_id, last_token;
   int depth, n_slow;
-  int64_t entered_ns, entered_wait_ns, real_left_ms;
+  int64_t entered_ns, entered_wait_ns, entered_used_ns, patience_ms;
   size_t n_threads; /* of the child itself */
   struct kit_worker *worker;
 
@@ -215,7 +214,9 @@ void kit_run(struct kit *kit);              /* all that is due now */
 void kit_step(struct kit *kit, int64_t ms); /* moves the clock, from one due thing to the next */
 bool kit_step_next(struct kit *kit, int64_t until_ms); /* to the next due thing; false: there was none, the clock is at until_ms */
 bool kit_foreign(struct kit *kit);          /* has the plugin threads or watches of its own? */
-void kit_real(struct kit *kit, int ms);     /* lets them work for so long, or until something comes */
+bool kit_real(struct kit *kit, int ms);     /* lets them work for so long, or until something comes; false: nothing came */
+/* The same, as long as there is reason to wait for them; *idle_ms begins as 0. Then the kit's own time goes on. */
+bool kit_patient(struct kit *kit, int64_t *idle_ms);
 /* Until no token is open, or that much of the kit's time has passed. */
 void kit_settle_wait(struct kit *kit, int64_t within_ms);
 size_t kit_count(const char *folder); /* entries of /proc/self/fd, /proc/self/task */
@@ -324,6 +325,7 @@ void kit_limit_html(struct kit *kit);
 void kit_limit_media(struct kit *kit);
 void kit_limit_buttons(struct kit *kit);
 void kit_limit_location(struct kit *kit);
+void kit_limit_kinds(struct kit *kit);
 void kit_limit_flight(struct kit *kit);
 void kit_settle_once(struct kit *kit);
 void kit_settle_stop(struct kit *kit);

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CASE_NS (INT64_C(60000000000) * KIT_SLOWNESS) /* real time that a case may take */
+#define CASE_NS (INT64_C(180000000000) * KIT_SLOWNESS) /* real time that a case may take */
 #define HANG_NS (INT64_C(10000000000) * KIT_SLOWNESS) /* real time in one call of the plugin */
 #define LOOK_MS 100
 #define REPORT_BYTES_MAX 4096

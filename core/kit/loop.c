@@ -13,9 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOW_NS (INT64_C(50000000) * KIT_SLOWNESS)      /* what the host logs and counts */
-#define VERY_SLOW_NS (INT64_C(250000000) * KIT_SLOWNESS) /* once is enough; the others twice: a busy machine is nobody's fault */
+#define SLOW_NS INT64_C(50000000)      /* what the host logs and counts */
+#define VERY_SLOW_NS INT64_C(250000000) /* once is enough; the others twice: a busy machine is nobody's fault */
 #define WATCHES_MAX 64
+#define PATIENCE_MS 1500 /* of real time, for a thread or a program that may be starting; less, the more often it was in vain */
+#define PATIENCE_MS_MIN 20
+#define PATIENCE_NAP_MS 10
 
 /* --- Clock and chance --------------------------------------------------------------------------------------------- */
 
@@ -25,6 +28,14 @@ static int64_t real_ns(void)
 
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static int64_t used_ns(void) /* of the processor, by this thread */
+{
+  struct timespec used;
+
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return used.tv_sec * INT64_C(1000000000) + used.tv_nsec;
 }
 
 /* How long this thread has waited for a processor so far: not the plugin's fault. */
@@ -79,6 +90,7 @@ void kit_enter(struct kit_host *host, const char *what)
     kit_fail(kit, PROMISE_REENTRY, "%s would be called within %s", what, kit->note->doing);
   snprintf(kit->note->doing, sizeof kit->note->doing, "%s", what);
   kit->entered_wait_ns = waited_ns(kit);
+  kit->entered_used_ns = used_ns();
   kit->entered_ns = real_ns();
   atomic_store(&kit->note->entered_ns, kit->entered_ns);
 }
@@ -90,8 +102,11 @@ void kit_leave(struct kit_host *host)
 
   kit->depth--;
   atomic_store(&kit->note->entered_ns, 0);
-  if (spent > SLOW_NS)
-    spent -= waited_ns(kit) - kit->entered_wait_ns;
+  if (spent > SLOW_NS) { /* a sanitizer makes code slow, and sleep no longer */
+    int64_t used = used_ns() - kit->entered_used_ns;
+
+    spent -= waited_ns(kit) - kit->entered_wait_ns + used - used / KIT_SLOWNESS;
+  }
   if (spent > SLOW_NS && (++kit->n_slow > 1 || spent > VERY_SLOW_NS))
     kit_fail(kit, PROMISE_LOOP, "%s kept the loop for %lld ms%s", kit->note->doing, (long long)(spent / 1000000),
              kit->n_slow > 1 ? ", and it was not the first such call" : "");
@@ -318,6 +333,7 @@ static bool watches_look(struct kit *kit, int ms)
   }
   if (poll(fds, n, ms) <= 0)
     return false;
+  did = fds[0].revents != 0;
   for (nfds_t i = 1; i < n; i++) {
     struct kit_watch *watch = fds[i].revents != 0 ? watch_by_id(kit, ids[i]) : NULL;
 
@@ -334,15 +350,30 @@ bool kit_foreign(struct kit *kit)
   return !list_empty(&kit->watches) || kit_count("/proc/self/task") > kit->n_threads;
 }
 
-void kit_real(struct kit *kit, int ms)
+bool kit_real(struct kit *kit, int ms)
+{
+  bool came = watches_look(kit, ms);
+
+  kit_run(kit);
+  return came;
+}
+
+bool kit_patient(struct kit *kit, int64_t *idle_ms)
 {
   int64_t from = real_ns();
 
-  if (kit->real_left_ms <= 0)
-    return;
-  watches_look(kit, ms);
-  kit->real_left_ms -= (real_ns() - from) / 1000000;
-  kit_run(kit);
+  if (!kit_foreign(kit))
+    return false;
+  if (kit_real(kit, PATIENCE_NAP_MS)) {
+    *idle_ms = 0;
+    kit->patience_ms = PATIENCE_MS;
+    return true;
+  }
+  *idle_ms += (real_ns() - from) / 1000000;
+  if (*idle_ms < kit->patience_ms)
+    return true;
+  kit->patience_ms = kit->patience_ms > PATIENCE_MS_MIN ? kit->patience_ms / 2 : PATIENCE_MS_MIN; /* it was in vain */
+  return false;
 }
 
 /* --- Running ------------------------------------------------------------------------------------------------------ */
@@ -427,15 +458,13 @@ static uint32_t open_tokens(const struct kit *kit)
   return n;
 }
 
-#define REAL_NAP_MS 20
-
 void kit_settle_wait(struct kit *kit, int64_t within_ms)
 {
-  int64_t until = kit_mono(kit) + within_ms;
+  int64_t until = kit_mono(kit) + within_ms, idle_ms = 0;
 
   kit_run(kit);
-  while (open_tokens(kit) > 0 && kit->real_left_ms > 0 && kit_foreign(kit)) /* first what takes real time */
-    kit_real(kit, REAL_NAP_MS);
+  while (open_tokens(kit) > 0 && kit_patient(kit, &idle_ms)) /* first what takes real time */
+    continue;
   while (open_tokens(kit) > 0 && kit_step_next(kit, until))
     continue;
 }
@@ -449,6 +478,7 @@ void kit_loop_init(struct kit *kit)
     list_init(lists[i]);
   kit->loop = pthread_self();
   kit->posts_end = &kit->posts;
+  kit->patience_ms = PATIENCE_MS;
   pthread_mutex_init(&kit->mutex, NULL);
   kit->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   kit->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);

@@ -26,6 +26,7 @@ RUN_S = 240
 ENVIRONMENT_FAULTS = {
     "settles_twice": "settle.once", "never_settles": "settle.once", "settles_after_stop": "settle.stop",
     "settles_unknown_token": "settle.once", "leaks_fd": "life.leaks", "leaks_thread": "life.leaks", "leaks_heap": "life.leaks",
+    "leaks_process": "life.leaks", "leaks_timer": "settle.once",
     "blocks_loop": "thread.waits", "waits_for_done": "thread.waits", "settles_off_loop": "thread.loop",
     "acks_before_commit": "in.commit", "logs_secret": "secret.shows", "secret_in_detail": "secret.shows",
     "logs_body": "settle.once", "crashes_at_limit": "limit.text", "ignores_busy": "in.busy", "accepts_500": "provider.500",
@@ -101,6 +102,13 @@ def without_a_fault_the_misbehaving_plugin_passes():
     expect(code, 0)
     skipped = {case["name"] for case in result["cases"] if case["verdict"] == "skipped"}
     expect_true(all(name.startswith(("peer.", "settle.", "in.strangers", "in.caller")) for name in skipped), f"skipped: {sorted(skipped)}")
+
+
+@test
+def a_plugin_with_a_thread_and_a_pipe_of_its_own_passes():
+    code, result = kit(os.path.join(BUILD, "fault", "threaded", "threaded.so"))
+    expect_true(not failed(result), str(failed(result)))
+    expect(code, 0)
 
 
 @test

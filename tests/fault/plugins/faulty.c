@@ -19,7 +19,8 @@ enum { TEXT_MAX = 160, IN_FLIGHT = 32, WORD_ROOM = 64, WAIT_MS = 300, BLOCK_MS =
 
 #define FAULTS(X)                                                                                                                \
   X(none) X(settles_twice) X(never_settles) X(settles_after_stop) X(settles_unknown_token) X(leaks_fd) X(leaks_thread)          \
-  X(leaks_heap) X(blocks_loop) X(waits_for_done) X(settles_off_loop) X(acks_before_commit) X(logs_secret) X(secret_in_detail)   \
+  X(leaks_process) X(leaks_timer) X(leaks_heap) X(blocks_loop) X(waits_for_done) X(settles_off_loop) X(acks_before_commit)      \
+  X(logs_secret) X(secret_in_detail)                                                                                           \
   X(logs_body) X(crashes_at_limit) X(ignores_busy) X(accepts_500) X(forgets_hint) X(retries_in_doubt) X(reads_after_settle)     \
   X(keeps_response) X(takes_bad_signature) X(answers_twice) X(new_event_id) X(forgets_stop_done) X(stop_done_twice)             \
   X(host_after_destroy) X(fails_silently) X(carries_less) X(smaller_window) X(globals) X(aborts) X(hangs)
@@ -159,6 +160,8 @@ static void submit_fault(parley_channel *ch, parley_text text)
 {
   if (ch->fault == FAULT_blocks_loop)
     nap(BLOCK_MS);
+  if (ch->fault == FAULT_leaks_timer)
+    ch->host->timer(ch->host, 60000, 60000, late_look, ch);
   if (ch->fault == FAULT_logs_body)
     say(ch, "sent", text);
   if (ch->fault == FAULT_crashes_at_limit && text.len >= TEXT_MAX)
@@ -291,6 +294,8 @@ static void create_fault(parley_channel *ch)
     abort();
   if (ch->fault == FAULT_leaks_thread && pthread_create(&thread, NULL, idle_main, NULL) != 0)
     abort();
+  if (ch->fault == FAULT_leaks_process && fork() == 0)
+    _exit(0); /* nobody waits for it */
   if (ch->fault == FAULT_leaks_heap) {
     void *volatile forgotten = malloc(64);
 
