@@ -264,6 +264,10 @@ def tour_operations(tour, folder):
     tour.call(404, "GET", "/v1/channels/nobody")
     for what in ("check", "pause", "resume"):
         tour.call(200, "POST", f"/v1/channels/box/{what}")
+    tour.call(200, "POST", "/v1/channels/box/reload")
+    tour.call(200, "POST", "/v1/plugins/sink/reload")
+    tour.call(404, "POST", "/v1/channels/nobody/reload")
+    tour.call(404, "POST", "/v1/plugins/nobody/reload")
     tour.call(202, "POST", "/v1/messages", Daemon.message("to the sink", channels=["box"]))
     wait_until(lambda: tour.call(200, "GET", "/v1/channels/box/sink?limit=5")["items"], "the sink has it")
     key = tour.call(201, "POST", "/v1/keys", {"name": "reader", "scopes": ["messages:read"], "mode": "test", "expires_in": "1h"})

@@ -37,13 +37,14 @@ def a_refused_check_is_a_failure(folder):
 
 @test
 def a_plugin_without_a_check_is_a_note(folder):
-    def examples_too(config):
-        config["plugins"]["dirs"].append(os.path.join(os.path.dirname(PLUGIN_DIR), "examples"))
+    def another_folder(config):
+        config["plugins"]["dirs"].append(os.path.join(os.path.dirname(PLUGIN_DIR), "fault", "threaded"))
 
-    with Daemon(folder, channels={"inbox": SINK, "greeter": {"plugin": "hello"}}, config=examples_too) as daemon:
+    with Daemon(folder, channels={"inbox": SINK, "threads": {"plugin": "threaded"}}, config=another_folder) as daemon:
         doctor = parley(daemon, "doctor")
         expect((doctor.returncode, doctor.stderr), (0, ""))
-        expect(verdicts(doctor)["greeter"], "note")
+        expect([line.split(None, 2)[0] for line in doctor.stdout.splitlines() if " threads " in line], ["ok", "note"])
+        expect_true("runs in a process of its own: no_new_privs" in doctor.stdout, doctor.stdout)
 
 
 @test
