@@ -12,6 +12,9 @@
 
 #define WIRE_ITEMS_MAX 16384 /* structs, texts and pairs in lists, of one frame: bounds what its bytes may grow to in memory */
 #define WIRE_DEPTH_MAX 16    /* structs in structs */
+/* What is read takes at most WIRE_GROWTH_MAX bytes of memory for each of its own, and WIRE_GROWTH_FIRST. */
+#define WIRE_GROWTH_MAX 64
+#define WIRE_GROWTH_FIRST ((size_t)256 << 10)
 
 /* Appends the struct. Members beyond its `size` count as empty: an older plugin wrote no such memory. */
 void wire_put(struct buf *to, const struct abi_struct *shape, const void *from);
