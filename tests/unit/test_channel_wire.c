@@ -495,25 +495,28 @@ START_TEST(a_count_or_length_beyond_what_is_there_is_refused_at_no_cost)
 }
 END_TEST
 
-/* A message with so many empty texts in its thread, and so many empty pairs in its fields. */
-static const parley_message *message_of(uint32_t n_thread, uint32_t n_fields)
+/* One that came in, with so many references, fields and senders that say nothing. */
+static const parley_inbound *inbound_of(uint32_t n_references, uint32_t n_fields, uint32_t n_from)
 {
-  parley_message message = {.size = sizeof message, .n_thread = n_thread, .n_fields = n_fields,
-                            .thread = arena_alloc(arena, (n_thread + 1) * sizeof(parley_text)),
-                            .fields = arena_alloc(arena, (n_fields + 1) * sizeof(parley_pair))};
+  const parley_identity **from = arena_alloc(arena, (n_from + 1) * sizeof *from);
+  parley_inbound in = {.size = sizeof in, .n_references = n_references, .n_fields = n_fields, .n_from = n_from, .from = from,
+                       .references = arena_alloc(arena, (n_references + 1) * sizeof(parley_text)),
+                       .fields = arena_alloc(arena, (n_fields + 1) * sizeof(parley_pair))};
 
-  return round_trip(&abi_message, &message);
+  for (uint32_t i = 0; i < n_from; i++)
+    from[i] = made_empty(&abi_identity);
+  return round_trip(&abi_inbound, &in);
 }
 
 START_TEST(a_frame_has_so_many_items_over_all_its_lists)
 {
-  const parley_message *most = message_of(WIRE_ITEMS_MAX, 0);
+  const parley_inbound *most = inbound_of(WIRE_ITEMS_MAX, 0, 0);
 
-  ck_assert(most != NULL && most->n_thread == WIRE_ITEMS_MAX);
-  ck_assert_ptr_null(message_of(WIRE_ITEMS_MAX + 1, 0));
-  most = message_of(WIRE_ITEMS_MAX - 7, 7);
-  ck_assert(most != NULL && most->n_fields == 7);
-  ck_assert_ptr_null(message_of(WIRE_ITEMS_MAX - 7, 8));
+  ck_assert(most != NULL && most->n_references == WIRE_ITEMS_MAX);
+  ck_assert_ptr_null(inbound_of(WIRE_ITEMS_MAX + 1, 0, 0));
+  most = inbound_of(7, WIRE_ITEMS_MAX - 16, 9);
+  ck_assert(most != NULL && most->n_from == 9);
+  ck_assert_ptr_null(inbound_of(7, WIRE_ITEMS_MAX - 16, 10));
 }
 END_TEST
 
