@@ -38,6 +38,7 @@ class Scale:
         self.reads = 500 if smoke else 5000 if quick else 20000
         self.readers_small = 200 if smoke else 5000 if quick else 20000
         self.readers_large = 500 if smoke else 20000 if quick else 1000000 if full else 100000
+        self.asked = 2000 if smoke else 20000 if quick else 100000
         self.rate_seconds = 2 if smoke else 5 if quick else 20
         self.deadline_s = 60 if smoke or quick else 900
 
@@ -413,6 +414,70 @@ def row_store_read(bench):
             Figure("each entry's body", large["body_us"], 25, 15, at_least=False, unit="us")]
 
 
+# --- the process border ---
+
+def border_figures(bench):
+    words = [os.path.join(tools.BENCH, "border"), "-n", str(bench.scale.asked)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"border: {done.stderr.strip() or done.returncode}")
+    return json.loads(done.stdout)
+
+
+def row_border_latency(bench):
+    def once():
+        figures = border_figures(bench)
+        bench.log(f"bare {figures['bare_us']} us, inline {figures['inline_us']} us, apart {figures['apart_us']} us")
+        return (figures["ratio"],)
+
+    ratio, = bench.medians(once)
+    return [Figure("what a process of its own adds to submit and settle: p50", ratio, 3, 2, at_least=False, must=True)]
+
+
+def noop_daemon(bench, isolation, channels=1):
+    def find_noop(config):
+        config["plugins"]["dirs"].append(os.path.join(tools.BENCH, "plugins"))
+
+    names = [f"noop-{number}" for number in range(channels)]
+    return bench.daemon({name: {"plugin": "noop", "isolation": isolation} for name in names}, config=find_noop)
+
+
+def row_border_throughput(bench):
+    def one(isolation):
+        """Messages a second from the start of the load to the last settlement, and the CPU of each."""
+        settled = '{channel="noop-0",outcome="accepted"}'
+        with noop_daemon(bench, isolation) as daemon:
+            before_s, started_s = cpu_s(daemon.process.pid), time.monotonic()
+            good = load(daemon.port, connections=64, requests=bench.scale.messages, known=bench.scale.known)["good"]
+            wait_until(lambda: (daemon.metric("parley_attempts_total", settled) or 0) >= good, f"{good} messages are settled",
+                       bench.scale.deadline_s)
+            spent_s = time.monotonic() - started_s
+            return good / spent_s, (cpu_s(daemon.process.pid) - before_s) * 1e6 / good
+
+    def once():
+        (within, within_us), (apart, apart_us) = one("inline"), one("process")
+        bench.log(f"inline {within:.0f}/s, {within_us:.0f} us CPU; apart {apart:.0f}/s, {apart_us:.0f} us CPU")
+        return (apart / within,)
+
+    ratio, = bench.medians(once)
+    return [Figure("HTTP to a channel in a process of its own, against inline", ratio, 0.6, 0.75, must=True)]
+
+
+def row_border_memory(bench):
+    """Of parleyd alone: what the channels' processes take is theirs."""
+    def core_mib(channels):
+        with noop_daemon(bench, "process", channels) as daemon:
+            return rss_mib(daemon.process.pid, tree=False)
+
+    def once():
+        one, more = core_mib(1), core_mib(51)
+        bench.log(f"1 channel {one:.1f} MiB, 51 channels {more:.1f} MiB")
+        return (more - one,)
+
+    grown, = bench.medians(once)
+    return [Figure("RSS of the core for 50 more channels, each apart", grown, 3, 2, at_least=False, must=True, unit="MiB")]
+
+
 ROWS = {
     "accept": row_accept,
     "accept-alone": row_accept_alone,
@@ -425,6 +490,9 @@ ROWS = {
     "backlog": row_backlog,
     "isolation": row_isolation,
     "store-read": row_store_read,
+    "border-latency": row_border_latency,
+    "border-throughput": row_border_throughput,
+    "border-memory": row_border_memory,
 }
 
 

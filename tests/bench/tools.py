@@ -135,6 +135,10 @@ def cpu_s(pid):
     return float(subprocess.run([os.path.join(HERE, "cpu.sh"), str(pid)], capture_output=True, text=True).stdout)
 
 
-def rss_mib(pid):
+def rss_mib(pid, tree=True):
+    """Of the process and its children, or of the process alone."""
+    if not tree:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith("Rss:")) / 1024
     text = subprocess.run([os.path.join(HERE, "rss.sh"), str(pid)], capture_output=True, text=True).stdout
     return float(text.split()[0].split("=")[1])
