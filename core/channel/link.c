@@ -21,6 +21,7 @@ struct link {
   bool takes_fds, broken, closing;
   uv_poll_t poll;
   uv_prepare_t prepare; /* runs while there is something to send */
+  int polled; /* events that poll waits for: to ask for the same again would cost two system calls */
   int handles;
   struct buf in, out;
   size_t out_from;   /* bytes of `out` that have left */
@@ -91,8 +92,10 @@ static void link_wrote(struct link *link, size_t n)
 
 static void link_poll_for(struct link *link, int events)
 {
-  if (!link->broken && !link->closing)
-    uv_poll_start(&link->poll, events, link_on_poll);
+  if (link->broken || link->closing || link->polled == events)
+    return;
+  uv_poll_start(&link->poll, events, link_on_poll);
+  link->polled = events;
 }
 
 void link_flush(struct link *link)
