@@ -185,11 +185,26 @@ static size_t utf8_read(parley_text t, uint32_t *ret)
   return len;
 }
 
+/* Bytes from `from` on, by the eight, that are ASCII and no NUL. */
+static size_t ascii_words(parley_text t, size_t from)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+  uint64_t word;
+  size_t at = from;
+
+  for (; t.len - at >= sizeof word; at += sizeof word) {
+    memcpy(&word, t.at + at, sizeof word);
+    if (((word | (word - ones)) & highs) != 0) /* of bytes below 0x80, a NUL alone gives or makes a high bit */
+      break;
+  }
+  return at - from;
+}
+
 bool text_utf8_ok(parley_text t)
 {
   uint32_t code;
 
-  for (size_t i = 0, len; i < t.len; i += len) {
+  for (size_t i = ascii_words(t, 0), len; i < t.len; i += len + ascii_words(t, i + len)) {
     len = utf8_read(text_sub(t, i, SIZE_MAX), &code);
     if (len == 0 || code == 0)
       return false;

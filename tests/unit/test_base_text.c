@@ -38,6 +38,18 @@ START_TEST(utf8_is_checked_as_rfc_3629_says)
 }
 END_TEST
 
+START_TEST(utf8_is_checked_alike_wherever_it_stands_in_a_text) /* which is looked through by the eight bytes */
+{
+  char text[40];
+
+  for (size_t at = 0; at + utf8[_i].len <= sizeof text; at++) {
+    memset(text, 'a', sizeof text);
+    memcpy(text + at, utf8[_i].bytes, utf8[_i].len);
+    ck_assert_int_eq(text_utf8_ok((parley_text){text, sizeof text}), utf8[_i].ok);
+  }
+}
+END_TEST
+
 static const struct {
   const char *text;
   size_t bytes_max, want;
@@ -167,6 +179,7 @@ int main(void)
   int failed;
 
   tcase_add_loop_test(tcase, utf8_is_checked_as_rfc_3629_says, 0, COUNT_OF(utf8));
+  tcase_add_loop_test(tcase, utf8_is_checked_alike_wherever_it_stands_in_a_text, 0, COUNT_OF(utf8));
   tcase_add_loop_test(tcase, a_cut_never_splits_a_code_point, 0, COUNT_OF(cuts));
   tcase_add_test(tcase, code_points_are_read_one_by_one);
   tcase_add_loop_test(tcase, an_unsigned_number_is_digits_only, 0, COUNT_OF(uints));
