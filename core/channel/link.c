@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINK_READ_BYTES 65536
 #define LINK_READS_MAX 16 /* before the loop gets its turn */
+#define LINK_TURN_NS 2000000 /* of CPU, spent on what the other end says; the rest of it waits for the next turn of the loop */
+#define LINK_TURN_FRAMES 16  /* small ones, between two looks at that clock */
+#define LINK_SMALL_BYTES 4096
+#define LINK_DRAIN_TURNS 20  /* of a process that has died: nobody who means well leaves more behind */
 #define LINK_FDS_MAX 64   /* received and not yet taken */
 
 /* A descriptor leaves with the byte at `at`, counted from the link's first. */
@@ -22,6 +27,9 @@ struct link {
   uv_poll_t poll;
   uv_prepare_t prepare; /* runs while there is something to send */
   int polled; /* events that poll waits for: to ask for the same again would cost two system calls */
+  uv_idle_t idle;       /* runs while frames that have come wait for their turn */
+  bool more;            /* so it is */
+  uint64_t turn_ns;     /* when this turn ends */
   int handles;
   struct buf in, out;
   size_t out_from;   /* bytes of `out` that have left */
@@ -41,6 +49,7 @@ static void link_break(struct link *link, const char *why)
   link->broken = true;
   uv_poll_stop(&link->poll);
   uv_prepare_stop(&link->prepare);
+  uv_idle_stop(&link->idle);
   link->events->broken(why, link->arg);
 }
 
@@ -222,12 +231,22 @@ static ssize_t link_read_some(struct link *link, char *to, size_t room)
   return n;
 }
 
-/* Hands over each whole frame at `at`; returns how many bytes were used, or SIZE_MAX when the link is no more. */
+/* Of this thread: what the machine does meanwhile is not the other end's fault. */
+static uint64_t cpu_ns(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Hands over each whole frame at `at`; returns how many bytes were used, or SIZE_MAX when the link is no more. With link->more, whole
+ * frames are left. */
 static size_t link_take_frames(struct link *link, const char *at, size_t len)
 {
   size_t used = 0;
 
-  while (len - used >= FRAME_HEAD_BYTES) {
+  for (unsigned n = 1; len - used >= FRAME_HEAD_BYTES; n++) {
     struct frame frame;
     uint32_t body;
 
@@ -241,6 +260,10 @@ static size_t link_take_frames(struct link *link, const char *at, size_t len)
     }
     if (len - used - FRAME_HEAD_BYTES < body)
       break;
+    if ((n % LINK_TURN_FRAMES == 0 || body > LINK_SMALL_BYTES) && cpu_ns() >= link->turn_ns) {
+      link->more = true;
+      break;
+    }
     frame.type = le16toh(frame.type);
     frame.id = le64toh(frame.id);
     frame.body = (parley_bytes){at + used + FRAME_HEAD_BYTES, body};
@@ -262,7 +285,7 @@ static bool link_got(struct link *link, const char *bytes, size_t len)
     if (used == SIZE_MAX)
       return false;
     buf_add(&link->in, bytes + used, len - used);
-    return true;
+    return !link->more;
   }
   buf_add(&link->in, bytes, len);
   used = link_take_frames(link, link->in.at, link->in.len);
@@ -271,13 +294,19 @@ static bool link_got(struct link *link, const char *bytes, size_t len)
   buf_drop(&link->in, used);
   if (link->in.len == 0)
     buf_done(&link->in);
-  return true;
+  return !link->more;
 }
 
-static void link_read(struct link *link)
+static void link_read_turn(struct link *link)
 {
   char slab[LINK_READ_BYTES];
 
+  link->turn_ns = cpu_ns() + LINK_TURN_NS;
+  if (link->more) {
+    link->more = false;
+    if (!link_got(link, slab, 0)) /* what is left of the turn before */
+      return;
+  }
   for (int i = 0; i < LINK_READS_MAX && !link->broken && !link->closing; i++) {
     ssize_t n = link_read_some(link, slab, sizeof slab);
 
@@ -295,17 +324,41 @@ static void link_read(struct link *link)
   }
 }
 
+static void link_on_idle(uv_idle_t *idle);
+
+static void link_read(struct link *link)
+{
+  link_read_turn(link);
+  if (link->broken || link->closing)
+    return;
+  if (link->more)
+    uv_idle_start(&link->idle, link_on_idle);
+  else
+    uv_idle_stop(&link->idle);
+}
+
 static void link_gone(struct link *link);
+
+static void link_on_idle(uv_idle_t *idle)
+{
+  struct link *link = idle->data;
+
+  link->handles++; /* the handler may close the link */
+  link_read(link);
+  link_gone(link);
+}
 
 void link_drain(struct link *link)
 {
   uint64_t before;
+  int turns = 0;
 
   link->handles++; /* the handler may close the link */
   do {
     before = link->read;
     link_read(link);
-  } while (!link->broken && !link->closing && link->read > before);
+    turns += link->more;
+  } while (!link->broken && !link->closing && (link->more || link->read > before) && turns < LINK_DRAIN_TURNS);
   link_gone(link);
 }
 
@@ -330,7 +383,7 @@ static void link_on_poll(uv_poll_t *poll, int status, int events)
   link->handles++; /* the handler may close the link */
   if (events & UV_WRITABLE)
     link_flush(link);
-  if (status < 0 || (events & (UV_READABLE | UV_DISCONNECT)) != 0)
+  if (!link->more && (status < 0 || (events & (UV_READABLE | UV_DISCONNECT)) != 0))
     link_read(link);
   link_gone(link);
 }
@@ -352,8 +405,9 @@ struct link *link_new(uv_loop_t *loop, int fd, uint32_t in_max, uint32_t out_max
   link->out = BUF_INIT(LINK_WAITING_MAX);
   uv_poll_init(loop, &link->poll, fd);
   uv_prepare_init(loop, &link->prepare);
-  link->poll.data = link->prepare.data = link;
-  link->handles = 2;
+  uv_idle_init(loop, &link->idle);
+  link->poll.data = link->prepare.data = link->idle.data = link;
+  link->handles = 3;
   link_poll_for(link, UV_READABLE);
   return link;
 }
@@ -385,4 +439,5 @@ void link_close(struct link **link)
   close(gone->fd);
   uv_close((uv_handle_t *)&gone->poll, link_on_closed);
   uv_close((uv_handle_t *)&gone->prepare, link_on_closed);
+  uv_close((uv_handle_t *)&gone->idle, link_on_closed);
 }
