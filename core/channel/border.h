@@ -14,6 +14,8 @@
 #define BORDER_FAR_BODY_MAX ((uint32_t)4 << 20) /* of a frame from the plugin's process: inline_max and what stands around it */
 #define BORDER_FRAMES_PER_S 100000      /* from the plugin's process; above, it is taken for mad */
 #define BORDER_LINES_PER_S 500          /* log and trace lines; more are dropped and counted */
+#define BORDER_HEALTHS_PER_S 20         /* health(): of more, the last one counts, with the next heartbeat */
+#define BORDER_WINDOWS_PER_S 5000       /* window(): the same */
 #define BORDER_STRIKES_PER_S 100        /* settlements of unknown tokens and the like; above, it is taken for mad */
 #define BORDER_BEAT_MS 1000             /* PING */
 #define BORDER_START_MS 30000           /* for create and for start, each */

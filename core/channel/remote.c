@@ -38,6 +38,8 @@ static void remote_free_maybe(struct parley_channel *remote)
   buf_done(&remote->sandbox);
   buf_done(&remote->why);
   buf_done(&remote->last_death);
+  buf_done(&remote->late_cause);
+  buf_done(&remote->late_remedy);
   arena_free(&remote->caps_arena);
   free(remote);
 }
@@ -147,12 +149,12 @@ void remote_kill(struct parley_channel *remote, const char *why)
 
 void remote_strike(struct parley_channel *remote, const char *how)
 {
-  remote->strikes++;
-  if (remote->strikes == 1)
+  remote->second.strikes++;
+  if (remote->second.strikes == 1)
     channel_misbehaved(remote->channel, how);
   else
     remote->channel->counters.misbehaved++;
-  if (remote->strikes > BORDER_STRIKES_PER_S)
+  if (remote->second.strikes > BORDER_STRIKES_PER_S)
     remote_kill(remote, "its process says what makes no sense, again and again");
 }
 
@@ -273,12 +275,21 @@ static void remote_send_create(struct parley_channel *remote)
                        .options = channel->options));
 }
 
+/* What is counted; of a process before this one, nothing. */
+static void remote_second_begin(struct parley_channel *remote)
+{
+  memset(&remote->second, 0, sizeof remote->second);
+  remote->late_health = 0;
+  remote->window_is_late = false;
+}
+
 static void remote_spawn(struct parley_channel *remote)
 {
   struct channel *channel = remote->channel;
   int pair[2], err;
 
   buf_clear(&remote->why);
+  remote_second_begin(remote);
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
     err = -errno;
   } else {
@@ -436,7 +447,8 @@ static void remote_on_beat(uv_timer_t *timer)
   bool waits = remote->state == REMOTE_CREATING || remote->state == REMOTE_STARTING;
   char why[120];
 
-  remote->frames = remote->lines = remote->strikes = 0;
+  remote_late(remote);
+  remote_second_begin(remote);
   if (remote->state == REMOTE_DEAD)
     return;
   if (remote->link == NULL) {
@@ -469,7 +481,7 @@ static parley_status remote_create(const parley_host *host, const parley_value *
   remote->channel = channel;
   remote->host = host;
   remote->state = REMOTE_DEAD;
-  remote->sandbox = remote->why = remote->last_death = BUF_INIT(1024);
+  remote->sandbox = remote->why = remote->last_death = remote->late_cause = remote->late_remedy = BUF_INIT(1024);
   uv_timer_init(channel->shared.loop, &remote->beat);
   uv_timer_init(channel->shared.loop, &remote->pause);
   remote->beat.data = remote->pause.data = remote;

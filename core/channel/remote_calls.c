@@ -146,12 +146,18 @@ static void run_settle(struct parley_channel *remote, uint64_t id, const void *s
     remote_strike(remote, "settled_twice_or_late");
 }
 
+/* Each change makes work upstairs, and health a line of the log: what is said too often is kept until the heartbeat. */
 static void run_window(struct parley_channel *remote, uint64_t id, const void *said)
 {
   uint32_t window = ((const struct frame_words *)said)->number;
 
   (void)id;
-  remote->host->window(remote->host, window < CHANNEL_WINDOW_MAX ? window : CHANNEL_WINDOW_MAX);
+  window = window < CHANNEL_WINDOW_MAX ? window : CHANNEL_WINDOW_MAX;
+  remote->window_is_late = ++remote->second.windows > BORDER_WINDOWS_PER_S;
+  if (remote->window_is_late)
+    remote->late_window = window;
+  else
+    remote->host->window(remote->host, window);
 }
 
 static void run_health(struct parley_channel *remote, uint64_t id, const void *said)
@@ -159,12 +165,30 @@ static void run_health(struct parley_channel *remote, uint64_t id, const void *s
   const struct frame_words *words = said;
 
   (void)id;
-  remote->host->health(remote->host, words->number, words->one, words->two);
+  if (++remote->second.healths <= BORDER_HEALTHS_PER_S) {
+    remote->host->health(remote->host, words->number, words->one, words->two);
+    return;
+  }
+  remote->late_health = words->number;
+  buf_clear(&remote->late_cause);
+  buf_clear(&remote->late_remedy);
+  buf_text(&remote->late_cause, text_sub(words->one, 0, 200));
+  buf_text(&remote->late_remedy, text_sub(words->two, 0, 200));
+}
+
+void remote_late(struct parley_channel *remote)
+{
+  if (remote->state == REMOTE_DEAD)
+    return;
+  if (remote->late_health != 0)
+    remote->host->health(remote->host, remote->late_health, buf_as_text(&remote->late_cause), buf_as_text(&remote->late_remedy));
+  if (remote->window_is_late)
+    remote->host->window(remote->host, remote->late_window);
 }
 
 static bool line_allowed(struct parley_channel *remote)
 {
-  if (++remote->lines <= BORDER_LINES_PER_S)
+  if (++remote->second.lines <= BORDER_LINES_PER_S)
     return true;
   if (remote->dropped_lines++ % BORDER_LINES_PER_S == 0)
     log_line(remote->channel->shared.log, PARLEY_WARN, "event=lines_dropped channel=%s per_s=%d dropped=%llu", remote->channel->name,
@@ -413,7 +437,7 @@ void remote_frame(const struct frame *frame, void *arg)
   struct parley_channel *remote = arg;
   const struct frame_row *row = frame->type < FRAME_TYPES ? &rows[frame->type] : NULL;
 
-  if (++remote->frames > BORDER_FRAMES_PER_S)
+  if (++remote->second.frames > BORDER_FRAMES_PER_S)
     remote_kill(remote, "its process sends too many frames a second");
   else if (row == NULL || row->run == NULL)
     remote_kill(remote, "its process sent a frame of an unknown type");

@@ -33,7 +33,11 @@ struct parley_channel { /* as channel.c holds it */
   struct arena *caps_arena;
   const parley_capabilities *caps; /* NULL: as the plugin declares */
   int64_t since_ms, pinged_ms;     /* monotonic: of the state; 0: no PING is out */
-  uint32_t pause_ms, deaths, frames, lines, strikes; /* the last three in this second */
+  uint32_t pause_ms, deaths;
+  struct { uint32_t frames, lines, strikes, healths, windows; } second; /* so many in this one */
+  uint32_t late_health, late_window; /* said too often in this second: the last one, for the next heartbeat */
+  bool window_is_late;               /* late_health 0: none */
+  struct buf late_cause, late_remedy;
   uint64_t dropped_lines, rss_bytes;
   struct buf sandbox, why, last_death; /* why: this process was killed, or has died */
   parley_call *stop_done;
@@ -59,6 +63,7 @@ void remote_dial(struct parley_channel *remote, uint64_t id, const struct frame_
 void remote_listen(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
 bool remote_socket_cancel(struct parley_channel *remote, uint64_t id); /* false: no such socket */
 void remote_sockets_drop(struct parley_channel *remote);               /* the process has gone */
+void remote_late(struct parley_channel *remote);        /* the heartbeat: what was said too often counts now */
 /* remote.c: the process has answered. status: of create or start. */
 void remote_created(struct parley_channel *remote, const struct frame_words *words);
 void remote_started(struct parley_channel *remote, const struct frame_words *words);
