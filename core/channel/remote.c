@@ -245,7 +245,7 @@ static int remote_exec(struct parley_channel *remote, int far_fd)
   char *args[] = {"parley-plugin-host", channel->name, plugin->name, memory, spawns ? "spawns" : "sealed", NULL};
   uv_stdio_container_t fds[] = {{.flags = UV_IGNORE},
                                 {.flags = UV_IGNORE},
-                                {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
+                                {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = remote_stderr_new(remote)},
                                 {.flags = UV_INHERIT_FD, .data.fd = far_fd},
                                 {.flags = UV_INHERIT_FD, .data.fd = plugin->fd}};
   uv_process_options_t options = {.exit_cb = remote_on_exit, .file = channel->shared.apart->host_program, .args = args, .env = env,
@@ -257,6 +257,10 @@ static int remote_exec(struct parley_channel *remote, int far_fd)
   remote->process.data = remote;
   err = uv_spawn(channel->shared.loop, &remote->process, &options);
   buf_done(&room);
+  if (err == 0)
+    remote_stderr_read(remote);
+  else
+    remote_stderr_forget(remote);
   return err;
 }
 
@@ -560,6 +564,7 @@ static void remote_destroy(parley_channel *remote)
   remote->generation++;
   remote_calls_drop(remote);
   remote_sockets_drop(remote);
+  remote_stderr_forget(remote);
   remote->channel = NULL;
   remote->host = NULL;
   remote->state = REMOTE_DEAD;

@@ -24,8 +24,11 @@ struct parley_channel { /* as channel.c holds it */
   uv_timer_t beat, pause;  /* heartbeat; until the next start, or until a leaving process is killed */
   int handles;             /* of the loop, not yet closed */
   struct link *link;
+  struct remote_stderr *stderr_of; /* NULL: it has ended */
   uint32_t generation;     /* one more with each process: an answer to an older one is dropped */
   struct map calls;        /* id -> struct remote_call */
+  size_t call_bytes;       /* of all open calls, those of a process before this one, too */
+  uint32_t frame_bytes;    /* of the call that is being opened */
   struct map uploads;      /* id -> struct remote_upload */
   struct map sockets;      /* id -> struct remote_socket */
   struct map asks;         /* id -> struct remote_ask: ours, of the mailbox */
@@ -48,6 +51,7 @@ struct remote_call { /* of the plugin's process, waiting for our answer */
   struct parley_channel *remote;
   uint64_t id, handle; /* handle: for cancel; 0: it cannot be cancelled */
   uint32_t generation;
+  uint32_t bytes;      /* of its frame */
   uint64_t upload;     /* of a MEDIA_FINISH: what ends with it */
 };
 
@@ -55,7 +59,12 @@ struct remote_call { /* of the plugin's process, waiting for our answer */
 int64_t remote_now(const struct parley_channel *remote); /* monotonic */
 void remote_kill(struct parley_channel *remote, const char *why); /* what it held is settled at once */
 void remote_strike(struct parley_channel *remote, const char *how);
+/* remote_stderr.c: the end to give to the new process, and to read from when it runs. */
+uv_stream_t *remote_stderr_new(struct parley_channel *remote);
+void remote_stderr_read(struct parley_channel *remote);
+void remote_stderr_forget(struct parley_channel *remote);
 /* remote_calls.c: what the process says. */
+bool remote_line_allowed(struct parley_channel *remote); /* one more line for the log in this second */
 void remote_frame(const struct frame *frame, void *arg);
 void remote_calls_drop(struct parley_channel *remote);  /* the process has gone: nobody waits any more */
 /* remote_socket.c */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define HOST_FILES 4096                             /* descriptors: sockets of the plugin's streams */
-#define HOST_FILE_BYTES ((uint64_t)1 << 30)         /* what is written may only be the log, if that is a file */
+#define HOST_FILE_BYTES ((uint64_t)1 << 30)         /* of programs that the plugin starts; it itself writes no file */
 #define HOST_DESCRIBE_BYTES ((uint64_t)256 << 20)   /* memory of a process that is only asked */
 
 /* Who made our end of the link: parleyd, even if it has died since and another has become our parent. */
@@ -31,7 +31,7 @@ static pid_t maker_of_link(void)
 static void confine(uint64_t memory_bytes, bool spawns, struct buf *line)
 {
   static const int fds[] = {BORDER_FD, BORDER_PLUGIN_FD};
-  struct sandbox_limits limits = {.memory_bytes = memory_bytes, .file_bytes = HOST_FILE_BYTES, .files = HOST_FILES, .spawns = spawns,
+  struct sandbox_limits limits = {.memory_bytes = memory_bytes, .file_bytes = spawns ? HOST_FILE_BYTES : 0, .files = HOST_FILES, .spawns = spawns,
                                   .parent = maker_of_link(), .fds = fds, .n_fds = 2};
   struct sandbox_report report;
 

@@ -209,7 +209,7 @@ static void messages_need(struct kit *kit)
 void kit_case_run(const struct kit_wish *wish, const struct kit_case *kit_case, uint64_t seed, struct kit_note *note)
 {
   struct kit *kit = kit_new(wish, kit_case, seed, note);
-  const struct rlimit none = {0, 0};
+  const struct rlimit none = {1, 1}; /* 0 would still feed a core_pattern that is a program */
 
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   setrlimit(RLIMIT_CORE, &none);

@@ -74,7 +74,7 @@ static bool limit_set(enum __rlimit_resource which, rlim_t value)
 
 static void child_limits(const struct ends *ends, const struct exec_start *start, pid_t parent)
 {
-  if (!limit_set(RLIMIT_CORE, 0) || !limit_set(RLIMIT_NOFILE, EXEC_FILES_MAX) ||
+  if (!limit_set(RLIMIT_CORE, 1) || !limit_set(RLIMIT_NOFILE, EXEC_FILES_MAX) ||
       (start->memory_bytes > 0 && !limit_set(RLIMIT_DATA, start->memory_bytes)) ||
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
     child_fail(ends->status, STAGE_LIMITS);

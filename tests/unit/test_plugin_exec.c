@@ -432,7 +432,7 @@ START_TEST(its_world_is_small)
             "import resource\n"
             "settle('accepted', detail=str([resource.getrlimit(r) for r in (resource.RLIMIT_DATA, "
             "resource.RLIMIT_CORE)]))"),
-       "[(268435456, 268435456), (0, 0)]");
+       "[(268435456, 268435456), (1, 1)]");
   SAYS(told(h, 7,
             "try:\n  x = bytearray(1 << 30); settle('accepted', detail='it fits')\n"
             "except MemoryError: settle('accepted', detail='no memory')"),
