@@ -13,7 +13,7 @@ import tempfile
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LINE_MAX = 136
 PLACES_SHOWN = 20
-FLOORS = ["base", "config", "message", "customer", "route", "store", "net", "channel", "deliver", "inbound", "feed",
+FLOORS = ["base", "config", "message", "customer", "route", "store", "net", "border", "channel", "deliver", "inbound", "feed",
           "campaign", "api", "host", "kit", "daemon", "cli"]
 PURE = ["base", "message", "customer", "route"]  # base holds no loop either; its log and clock need none
 SHARED = {(FLOORS.index("feed"), "plugins/common/standard_webhooks.h"),  # one signature, whoever signs

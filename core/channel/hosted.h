@@ -7,7 +7,7 @@
  * any. */
 #ifndef CORE_CHANNEL_HOSTED_H
 #define CORE_CHANNEL_HOSTED_H
-#include "border.h"
+#include "core/border/border.h"
 #include "channel.h"
 
 struct hosted;

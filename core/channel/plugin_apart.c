@@ -2,7 +2,7 @@
  * tells,
  * once, what its table says. */
 #include "plugin_in.h"
-#include "border.h"
+#include "core/border/border.h"
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"

@@ -8,7 +8,7 @@
  * 503, other channels notice nothing. Thread: loop. */
 #ifndef CORE_CHANNEL_REMOTE_H
 #define CORE_CHANNEL_REMOTE_H
-#include "border.h"
+#include "core/border/border.h"
 #include "channel.h"
 
 #define REMOTE_PAUSE_MIN_MS 100   /* before the first new start; doubles with each death */

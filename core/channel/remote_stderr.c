@@ -1,5 +1,5 @@
-/* What a plugin's process writes to its stderr: lines of the log under the channel's name, masked and bounded like those that the plugin
- * hands in. Read until the process and all it started have closed it, so that the last words of one that aborts are heard. */
+/* What a plugin's process writes to its stderr: lines of the log under the channel's name, masked and bounded like those that the
+ * plugin hands in. Read until the process and all it started have closed it, so that the last words of one that aborts are heard. */
 #include "remote_in.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"

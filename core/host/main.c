@@ -31,7 +31,8 @@ static pid_t maker_of_link(void)
 static void confine(uint64_t memory_bytes, bool spawns, struct buf *line)
 {
   static const int fds[] = {BORDER_FD, BORDER_PLUGIN_FD};
-  struct sandbox_limits limits = {.memory_bytes = memory_bytes, .file_bytes = spawns ? HOST_FILE_BYTES : 0, .files = HOST_FILES, .spawns = spawns,
+  struct sandbox_limits limits = {.memory_bytes = memory_bytes, .file_bytes = spawns ? HOST_FILE_BYTES : 0,
+                                  .files = HOST_FILES, .spawns = spawns,
                                   .parent = maker_of_link(), .fds = fds, .n_fds = 2};
   struct sandbox_report report;
 

@@ -162,7 +162,7 @@ def the_process_border_carries_every_member():
             continue
         struct, member, said = found.groups()
         if (struct, member) not in counts:
-            expect_true((struct, member) in carried, f"{struct}.{member} is lost on the way to a plugin's process: core/channel/abi.c")
+            expect_true((struct, member) in carried, f"{struct}.{member} is lost on the way to a plugin's process: core/border/abi.c")
             kind = carried[struct, member]
             expect_true(same_type(kind, said), f"{struct}.{member} is {said}, and carried as {kind}")
 

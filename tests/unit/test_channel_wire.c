@@ -1,10 +1,10 @@
 /* Structs of the ABI as bytes and back: each of them, member by member, as the tables of abi.h tell. What another process may send is
  * read within bounds, and costs memory in proportion. */
 #include "core/base/alloc.h"
-#include "core/channel/wire.h"
+#include "core/border/wire.h"
 #include "net_peer.h"
 
-/* Sizes of ABI 1.0 on a 64-bit machine: a member that is appended to a struct is appended to its table in core/channel/abi.c, and
+/* Sizes of ABI 1.0 on a 64-bit machine: a member that is appended to a struct is appended to its table in core/border/abi.c, and
  * here. */
 static const struct shape { const char *name; const struct abi_struct *is; uint32_t bytes, n_fields; } shapes[] = {
     {"option", &abi_option, 80, 10},

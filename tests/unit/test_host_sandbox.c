@@ -2,7 +2,7 @@
  * starts programs. The first test prints what is in force. */
 // sources: core/host/sandbox.c core/host/landlock.c core/host/filter.c
 // libraries: PkgConfig::SECCOMP
-#include "core/channel/border.h"
+#include "core/border/border.h"
 #include "core/host/landlock.h"
 #include "sandbox_case.h"
 #include <linux/capability.h>

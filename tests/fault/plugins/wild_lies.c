@@ -1,6 +1,6 @@
 /* What the wild plugin says that is not so: through the host, and as frames of its own, written past its host into the link. */
 #include "wild.h"
-#include "core/channel/border.h"
+#include "core/border/border.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -3,8 +3,8 @@
  * A frame is u32 body length, u16 type, u16 zero, u64 id, body. What is sent leaves at the end of this turn of the loop, all frames
  * of the turn in one write. Descriptors travel from parleyd to the plugin's process only: parleyd reads without room for them, so
  * that the kernel drops any that a hostile process sends. Thread: loop. */
-#ifndef CORE_CHANNEL_LINK_H
-#define CORE_CHANNEL_LINK_H
+#ifndef CORE_BORDER_LINK_H
+#define CORE_BORDER_LINK_H
 #include "wire.h"
 #include <uv.h>
 

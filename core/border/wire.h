@@ -4,8 +4,8 @@
  * A struct is a u32 with a bit for each member that is not empty, then those members in the table's order; a text is a u32
  * length and
  * its bytes, a list a u32 count and its elements; numbers are little-endian. Thread: any. */
-#ifndef CORE_CHANNEL_WIRE_H
-#define CORE_CHANNEL_WIRE_H
+#ifndef CORE_BORDER_WIRE_H
+#define CORE_BORDER_WIRE_H
 #include "abi.h"
 #include "core/base/arena.h"
 #include "core/base/buf.h"

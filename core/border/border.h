@@ -6,8 +6,8 @@
  * Ids: SUBMIT, QUERY, PROBE and SETTLE carry the attempt's token; CALLED and ANSWER the callback's number, made near; all
  * other calls a
  * number made by who asks, open until its one answer. */
-#ifndef CORE_CHANNEL_BORDER_H
-#define CORE_CHANNEL_BORDER_H
+#ifndef CORE_BORDER_BORDER_H
+#define CORE_BORDER_BORDER_H
 #include "link.h"
 
 #define BORDER_CALLS_MAX 256            /* calls of the plugin's process that wait for an answer; beyond, it says BUSY itself */

@@ -1,7 +1,7 @@
 /* abi.h - the structs of include/parley described as tables, so that one coder (wire.c) carries them all over the process border.
  * Constant data. A member appended to the ABI is appended here as well: tests/unit/test_channel_wire.c knows the sizes. */
-#ifndef CORE_CHANNEL_ABI_H
-#define CORE_CHANNEL_ABI_H
+#ifndef CORE_BORDER_ABI_H
+#define CORE_BORDER_ABI_H
 #include <parley/ext/http-in.h>
 #include <parley/ext/mailbox.h>
 #include <parley/ext/media.h>
