@@ -21,8 +21,6 @@ static struct remote_call *call_open(struct parley_channel *remote, uint64_t id)
   call->remote = remote;
   call->id = id;
   call->generation = remote->generation;
-  call->bytes = remote->frame_bytes;
-  remote->call_bytes += call->bytes;
   map_put(&remote->calls, id, call);
   return call;
 }
@@ -35,7 +33,6 @@ static struct link *call_close(struct remote_call *call, uint64_t *ret_id)
   uint64_t upload = call->upload;
 
   *ret_id = call->id;
-  remote->call_bytes -= call->bytes;
   if (same)
     map_take(&remote->calls, call->id);
   free(call);
@@ -385,7 +382,6 @@ static const struct frame_row {
   const struct abi_struct *shape;
   frame_run *run;
   enum frame_when when;
-  bool is_call; /* carries what is kept until the answer */
 } rows[FRAME_TYPES] = {
     [FRAME_REFUSED] = {&abi_frame_words, run_refused, FRAME_ALWAYS},
     [FRAME_CREATED] = {&abi_frame_words, run_created, FRAME_ALWAYS},
@@ -398,38 +394,23 @@ static const struct frame_row {
     [FRAME_LOG] = {&abi_frame_words, run_log, FRAME_ALWAYS},
     [FRAME_METRIC] = {&abi_frame_words, run_metric, FRAME_ALWAYS},
     [FRAME_MISBEHAVED] = {&abi_frame_words, run_misbehaved, FRAME_ALWAYS},
-    [FRAME_INBOUND] = {&abi_inbound, run_inbound, FRAME_WHEN_CREATED, true},
-    [FRAME_RECEIPT] = {&abi_receipt, run_receipt, FRAME_WHEN_CREATED, true},
-    [FRAME_EVENT] = {&abi_touchpoint, run_event, FRAME_WHEN_CREATED, true},
+    [FRAME_INBOUND] = {&abi_inbound, run_inbound, FRAME_WHEN_CREATED},
+    [FRAME_RECEIPT] = {&abi_receipt, run_receipt, FRAME_WHEN_CREATED},
+    [FRAME_EVENT] = {&abi_touchpoint, run_event, FRAME_WHEN_CREATED},
     [FRAME_TIMELINE] = {&abi_query, run_timeline, FRAME_WHEN_CREATED},
     [FRAME_STATE_GET] = {&abi_frame_words, run_state_get, FRAME_ALWAYS},
-    [FRAME_STATE_PUT] = {&abi_frame_words, run_state_put, FRAME_ALWAYS, true},
-    [FRAME_HTTP] = {&abi_http_request, run_http, FRAME_ALWAYS, true},
+    [FRAME_STATE_PUT] = {&abi_frame_words, run_state_put, FRAME_ALWAYS},
+    [FRAME_HTTP] = {&abi_http_request, run_http, FRAME_ALWAYS},
     [FRAME_ANSWER] = {&abi_http_answer, run_answer, FRAME_WHEN_CREATED},
     [FRAME_CANCEL] = {NULL, run_cancel, FRAME_ALWAYS},
     [FRAME_MEDIA_READ] = {&abi_frame_words, run_media_read, FRAME_ALWAYS},
     [FRAME_MEDIA_CREATE] = {&abi_frame_words, run_media_create, FRAME_ALWAYS},
-    [FRAME_MEDIA_APPEND] = {&abi_frame_words, run_media_append, FRAME_ALWAYS, true},
+    [FRAME_MEDIA_APPEND] = {&abi_frame_words, run_media_append, FRAME_ALWAYS},
     [FRAME_MEDIA_FINISH] = {&abi_frame_words, run_media_finish, FRAME_ALWAYS},
     [FRAME_DIAL] = {&abi_frame_words, run_dial, FRAME_ALWAYS},
     [FRAME_LISTEN] = {&abi_frame_words, run_listen, FRAME_ALWAYS},
     [FRAME_MAIL_PAGE] = {&abi_mail_page, run_mail_page, FRAME_WHEN_CREATED},
 };
-
-/* Calls keep what they carry until they are answered. Too much of it at once is refused: the plugin may come again. */
-static bool call_refused(struct parley_channel *remote, const struct frame *frame, const struct frame_row *row)
-{
-  parley_result busy = {.size = sizeof busy, .status = PARLEY_BUSY, .retry_ms = 1000, .reason = PARLEY_LIT("too much is open")};
-
-  if (!row->is_call || frame->body.len <= BORDER_CALL_BYTES_MAX - remote->call_bytes)
-    return false;
-  if (frame->type == FRAME_HTTP)
-    link_send(remote->link, FRAME_RESPONSE, frame->id, &abi_http_response,
-              PARLEY_REF(parley_http_response, .status = PARLEY_BUSY, .reason = busy.reason));
-  else
-    link_send(remote->link, FRAME_RESULT, frame->id, &abi_result, &busy);
-  return true;
-}
 
 static void frame_carry_out(struct parley_channel *remote, const struct frame *frame, const struct frame_row *row)
 {
@@ -441,9 +422,6 @@ static void frame_carry_out(struct parley_channel *remote, const struct frame *f
     row->run(remote, frame->id, NULL);
     return;
   }
-  if (call_refused(remote, frame, row))
-    return;
-  remote->frame_bytes = row->is_call ? (uint32_t)frame->body.len : 0;
   arena = arena_new();
   in = (struct wire_in){.at = frame->body.at, .left = frame->body.len, .arena = arena};
   said = wire_get(&in, row->shape);

@@ -27,8 +27,6 @@ struct parley_channel { /* as channel.c holds it */
   struct remote_stderr *stderr_of; /* NULL: it has ended */
   uint32_t generation;     /* one more with each process: an answer to an older one is dropped */
   struct map calls;        /* id -> struct remote_call */
-  size_t call_bytes;       /* of all open calls, those of a process before this one, too */
-  uint32_t frame_bytes;    /* of the call that is being opened */
   struct map uploads;      /* id -> struct remote_upload */
   struct map sockets;      /* id -> struct remote_socket */
   struct map asks;         /* id -> struct remote_ask: ours, of the mailbox */
@@ -51,7 +49,6 @@ struct remote_call { /* of the plugin's process, waiting for our answer */
   struct parley_channel *remote;
   uint64_t id, handle; /* handle: for cancel; 0: it cannot be cancelled */
   uint32_t generation;
-  uint32_t bytes;      /* of its frame */
   uint64_t upload;     /* of a MEDIA_FINISH: what ends with it */
 };
 
