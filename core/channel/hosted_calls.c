@@ -9,6 +9,7 @@ struct hosted_call {
   struct handle handle; /* kind 0: not one that the plugin may cancel */
   struct hosted *hosted;
   uint64_t id;
+  size_t bytes; /* of its frame */
   bool by_owner, cancelled; /* by_owner: host.c has framed and counted `done` already */
   parley_done *done;
   parley_page_done *page_done;
@@ -83,6 +84,35 @@ static void call_refuse(struct hosted_call *call, parley_status status, const ch
   channel_defer(call->hosted->channel, &refused->deferred);
 }
 
+static bool calls_full(const struct hosted *hosted)
+{
+  return hosted->calls.count >= BORDER_CALLS_MAX || hosted->calls_bytes >= BORDER_CALLS_BYTES_MAX;
+}
+
+/* false: too large, and not sent. */
+static bool call_post(struct hosted_call *call, enum frame_type type, const struct abi_struct *shape, const void *said)
+{
+  struct hosted *hosted = call->hosted;
+  size_t before = link_waiting(hosted->link);
+
+  if (!hosted_send(hosted, type, call->id, shape, said))
+    return false;
+  call->bytes = link_waiting(hosted->link) - before;
+  hosted->calls_bytes += call->bytes;
+  map_put(&hosted->calls, call->id, call);
+  return true;
+}
+
+/* The one that has been answered; NULL: there is none. */
+static struct hosted_call *call_take(struct hosted *hosted, uint64_t id)
+{
+  struct hosted_call *call = map_take(&hosted->calls, id);
+
+  if (call != NULL)
+    hosted->calls_bytes -= call->bytes;
+  return call;
+}
+
 /* When it cannot be sent, the answer comes from here, on a later turn. */
 static void call_send(struct hosted_call *call, enum frame_type type, const struct abi_struct *shape, const void *said)
 {
@@ -90,14 +120,12 @@ static void call_send(struct hosted_call *call, enum frame_type type, const stru
 
   if (!call->by_owner)
     hosted->channel->host_calls++;
-  if (hosted->calls.count >= BORDER_CALLS_MAX) {
+  if (calls_full(hosted)) {
     call_refuse(call, PARLEY_BUSY, "too many calls are open");
     return;
   }
   call->id = ++hosted->channel->last_id;
-  if (hosted_send(hosted, type, call->id, shape, said))
-    map_put(&hosted->calls, call->id, call);
-  else
+  if (!call_post(call, type, shape, said))
     call_refuse(call, PARLEY_INVALID, "larger than what one call may carry (inline_max): use ext/media.h");
 }
 
@@ -302,18 +330,17 @@ static uint64_t hosted_http_request(const parley_host *host, const parley_http_r
     return http_refuse(channel, done, arg, PARLEY_CANCELLED, "the channel has stopped");
   call = call_new(hosted, arg);
   call->http_done = done;
-  if (hosted->calls.count >= BORDER_CALLS_MAX || !handle_add(channel, &call->handle, HANDLE_HTTP, hosted_http_cancel)) {
+  if (calls_full(hosted) || !handle_add(channel, &call->handle, HANDLE_HTTP, hosted_http_cancel)) {
     free(call);
     return http_refuse(channel, done, arg, PARLEY_BUSY, "too many requests are open");
   }
   call->id = wire_id(call->handle.id);
-  if (!hosted_send(hosted, FRAME_HTTP, call->id, &abi_http_request, request)) {
+  if (!call_post(call, FRAME_HTTP, &abi_http_request, request)) {
     handle_drop(&call->handle);
     free(call);
     return http_refuse(channel, done, arg, PARLEY_INVALID, "body_too_large: larger content than inline_max goes by its media id");
   }
   channel->host_calls++;
-  map_put(&hosted->calls, call->id, call);
   return call->handle.id;
 }
 
@@ -334,7 +361,7 @@ const struct channel_services hosted_services = {.state_get = hosted_state_get, 
 
 void hosted_on_result(struct hosted *hosted, uint64_t id, const parley_result *result)
 {
-  struct hosted_call *call = map_take(&hosted->calls, id);
+  struct hosted_call *call = call_take(hosted, id);
 
   if (call != NULL)
     call_finish(call, result);
@@ -342,7 +369,7 @@ void hosted_on_result(struct hosted *hosted, uint64_t id, const parley_result *r
 
 void hosted_on_page(struct hosted *hosted, uint64_t id, const parley_page *page)
 {
-  struct hosted_call *call = map_take(&hosted->calls, id);
+  struct hosted_call *call = call_take(hosted, id);
 
   if (call == NULL)
     return;
@@ -352,7 +379,7 @@ void hosted_on_page(struct hosted *hosted, uint64_t id, const parley_page *page)
 
 void hosted_on_response(struct hosted *hosted, uint64_t id, const parley_http_response *response)
 {
-  struct hosted_call *call = map_take(&hosted->calls, id);
+  struct hosted_call *call = call_take(hosted, id);
 
   if (call != NULL)
     http_finish(call, response);

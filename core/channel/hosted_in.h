@@ -22,6 +22,7 @@ struct hosted {
   struct list waiting;         /* those that the plugin did not take yet */
   bool offering;
   struct map calls;            /* id -> struct hosted_call */
+  size_t calls_bytes;          /* of their frames */
   struct stream_connector connector;
   struct map sockets;          /* id -> struct hosted_socket: asked for by DIAL or LISTEN */
   uint64_t misbehaved;

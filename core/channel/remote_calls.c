@@ -13,7 +13,8 @@ static struct remote_call *call_open(struct parley_channel *remote, uint64_t id)
 {
   struct remote_call *call;
 
-  if (id == 0 || map_get(&remote->calls, id) != NULL || remote->calls.count >= BORDER_CALLS_MAX) {
+  if (id == 0 || map_get(&remote->calls, id) != NULL || remote->calls.count >= BORDER_CALLS_MAX ||
+      remote->calls_bytes >= BORDER_CALLS_BYTES_MAX) {
     remote_kill(remote, "its process used the number of an open call, or opened too many");
     return NULL;
   }
@@ -21,6 +22,8 @@ static struct remote_call *call_open(struct parley_channel *remote, uint64_t id)
   call->remote = remote;
   call->id = id;
   call->generation = remote->generation;
+  call->bytes = remote->frame_bytes;
+  remote->calls_bytes += call->bytes;
   map_put(&remote->calls, id, call);
   return call;
 }
@@ -33,8 +36,10 @@ static struct link *call_close(struct remote_call *call, uint64_t *ret_id)
   uint64_t upload = call->upload;
 
   *ret_id = call->id;
-  if (same)
+  if (same) {
     map_take(&remote->calls, call->id);
+    remote->calls_bytes -= call->bytes;
+  }
   free(call);
   if (same && upload != 0)
     free(map_take(&remote->uploads, upload));
@@ -78,6 +83,7 @@ void remote_calls_drop(struct parley_channel *remote)
   uint64_t id;
   void *value;
 
+  remote->calls_bytes = 0;
   for (size_t pos = 0; map_next(&remote->calls, &pos, &id, &value); pos = 0) {
     struct remote_call *call = map_take(&remote->calls, id); /* freed by its completion */
 
@@ -437,6 +443,7 @@ void remote_frame(const struct frame *frame, void *arg)
   struct parley_channel *remote = arg;
   const struct frame_row *row = frame->type < FRAME_TYPES ? &rows[frame->type] : NULL;
 
+  remote->frame_bytes = FRAME_HEAD_BYTES + frame->body.len;
   if (++remote->second.frames > BORDER_FRAMES_PER_S)
     remote_kill(remote, "its process sends too many frames a second");
   else if (row == NULL || row->run == NULL)

@@ -27,6 +27,7 @@ struct parley_channel { /* as channel.c holds it */
   struct remote_stderr *stderr_of; /* NULL: it has ended */
   uint32_t generation;     /* one more with each process: an answer to an older one is dropped */
   struct map calls;        /* id -> struct remote_call */
+  size_t calls_bytes, frame_bytes; /* of their frames; of the one that is carried out */
   struct map uploads;      /* id -> struct remote_upload */
   struct map sockets;      /* id -> struct remote_socket */
   struct map asks;         /* id -> struct remote_ask: ours, of the mailbox */
@@ -47,6 +48,7 @@ struct parley_channel { /* as channel.c holds it */
 
 struct remote_call { /* of the plugin's process, waiting for our answer */
   struct parley_channel *remote;
+  size_t bytes;
   uint64_t id, handle; /* handle: for cancel; 0: it cannot be cancelled */
   uint32_t generation;
   uint64_t upload;     /* of a MEDIA_FINISH: what ends with it */
