@@ -157,11 +157,12 @@ class Stand:
 
     PACE_S = 0.02
 
-    def __init__(self, folder, config=None, wild_options=None, on_unknown="hold", pace_s=PACE_S):
+    def __init__(self, folder, config=None, wild_options=None, on_unknown="hold", pace_s=PACE_S, memory="64M"):
         self.inside = Neighbour("inside", "inline", pace_s)
         self.apart = Neighbour("apart", "process", pace_s)
         self.neighbours = [self.inside, self.apart]
         self.on_unknown = on_unknown
+        self.memory = memory
         self.wild_options = wild_options or {}
         self.change = config
         self.folder = folder
@@ -169,7 +170,7 @@ class Stand:
         self.watch = None
 
     def configure(self, config):
-        config["plugins"] = {"dirs": [PLUGIN_DIR, os.path.join(WILD_DIR, "usual")], "hang": "2s", "memory": "64M"}
+        config["plugins"] = {"dirs": [PLUGIN_DIR, os.path.join(WILD_DIR, "usual")], "hang": "2s", "memory": self.memory}
         config["server"]["drain"] = "5s"
         if self.change:
             self.change(config)

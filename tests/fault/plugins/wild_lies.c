@@ -283,7 +283,7 @@ static const char *lie_fds(struct wild *wild)
   for (int i = 0; i < LIES; i++) {
     struct pollfd room = {.fd = BORDER_FD, .events = POLLOUT};
 
-    if (sendmsg(BORDER_FD, &message, MSG_NOSIGNAL) < 0 && (errno != EAGAIN || poll(&room, 1, -1) < 0))
+    if (sendmsg(BORDER_FD, &message, MSG_NOSIGNAL) < 0 && ((errno != EAGAIN && errno != ETOOMANYREFS) || poll(&room, 1, 1) < 0))
       return wild_word_of_errno();
   }
   return "ok";
