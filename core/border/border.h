@@ -11,7 +11,7 @@
 #include "link.h"
 
 #define BORDER_CALLS_MAX 256            /* calls of the plugin's process that wait for an answer; beyond, it says BUSY itself */
-#define BORDER_CALLS_BYTES_MAX ((size_t)32 << 20) /* what they carry together, since parleyd holds it until it has answered: BUSY as well */
+#define BORDER_CALLS_BYTES_MAX ((size_t)32 << 20) /* what they carry together: parleyd holds it until it has answered */
 #define BORDER_FAR_BODY_MAX ((uint32_t)4 << 20) /* of a frame from the plugin's process: inline_max and what stands around it */
 #define BORDER_FRAMES_PER_S 100000      /* from the plugin's process; above, it is taken for mad */
 #define BORDER_LINES_PER_S 500          /* log and trace lines; more are dropped and counted */
