@@ -12,8 +12,9 @@
 #define LINK_TURN_NS 2000000 /* of CPU, spent on what the other end says; the rest of it waits for the next turn of the loop */
 #define LINK_TURN_FRAMES 16  /* small ones, between two looks at that clock */
 #define LINK_SMALL_BYTES 4096
-#define LINK_DRAIN_TURNS 20  /* of a process that has died: nobody who means well leaves more behind */
 #define LINK_FDS_MAX 64   /* received and not yet taken */
+#define LINK_FDS_OUT_MAX 512 /* on their way to a process that does not read; above, it counts as stuck */
+#define LINK_DRAINS_MAX 64 /* turns, of a process that has died: nobody who means well leaves more behind */
 
 /* A descriptor leaves with the byte at `at`, counted from the link's first. */
 struct outgoing_fd { uint64_t at; int fd; };
@@ -34,7 +35,7 @@ struct link {
   struct buf in, out;
   size_t out_from;   /* bytes of `out` that have left */
   uint64_t sent, read; /* bytes ever written; and ever read */
-  struct outgoing_fd fds_out[LINK_FDS_MAX];
+  struct outgoing_fd *fds_out;
   size_t n_fds_out;
   int fds_in[LINK_FDS_MAX];
   size_t n_fds_in;
@@ -122,7 +123,7 @@ void link_flush(struct link *link)
       return;
     }
     if (n < 0)
-      return; /* the end is read in its turn, behind what came before it */
+      break; /* the end is read in its turn, behind what came before it */
     link_wrote(link, (size_t)n);
   }
   link_poll_for(link, UV_READABLE);
@@ -178,15 +179,17 @@ bool link_send(struct link *link, uint16_t type, uint64_t id, const struct abi_s
 
 void link_send_fd(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from, int fd)
 {
-  uint64_t at = link->sent + (link->out.len - link->out_from);
-
-  if (link->broken || link->closing || link->n_fds_out == LINK_FDS_MAX) {
+  if (link->n_fds_out == LINK_FDS_OUT_MAX)
+    link_flush(link);
+  if (link->broken || link->closing || link->n_fds_out == LINK_FDS_OUT_MAX) {
     close(fd);
     if (!link->closing)
       link_break(link, "the other end does not read");
     return;
   }
-  link->fds_out[link->n_fds_out++] = (struct outgoing_fd){at, fd};
+  if (link->fds_out == NULL)
+    link->fds_out = xcalloc(LINK_FDS_OUT_MAX, sizeof *link->fds_out);
+  link->fds_out[link->n_fds_out++] = (struct outgoing_fd){link->sent + link_waiting(link), fd};
   link_send(link, type, id, shape, from);
 }
 
@@ -350,15 +353,13 @@ static void link_on_idle(uv_idle_t *idle)
 
 void link_drain(struct link *link)
 {
-  uint64_t before;
-  int turns = 0;
+  uint64_t before = UINT64_MAX;
 
   link->handles++; /* the handler may close the link */
-  do {
+  for (int i = 0; i < LINK_DRAINS_MAX && !link->broken && !link->closing && (link->more || link->read != before); i++) {
     before = link->read;
     link_read(link);
-    turns += link->more;
-  } while (!link->broken && !link->closing && (link->more || link->read > before) && turns < LINK_DRAIN_TURNS);
+  }
   link_gone(link);
 }
 
@@ -368,6 +369,7 @@ static void link_gone(struct link *link)
     return;
   buf_done(&link->in);
   buf_done(&link->out);
+  free(link->fds_out);
   free(link);
 }
 
