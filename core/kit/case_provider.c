@@ -44,6 +44,8 @@ static void token_judge(struct kit *kit, const struct kit_host *host, const stru
   if ((allowed & PARLEY_BIT(token->result)) == 0)
     kit_fail(kit, promise_of(row), "%s%s was settled %s; right is %s", row->what,
              token->carried ? "" : " (before the message itself was sent)", kit_outcome_name(token->result), names.at);
+  if (row->answer.code != 401 && token->n_carried > token->n_parts) /* a login may have to be renewed */
+    kit_fail(kit, PROMISE_RETRIES, "%s was met with the same message again: %u requests carried it", row->what, token->n_carried);
   if (row->hinted && holds && token->retry_ms < RETRY_AFTER_MS)
     kit_fail(kit, PROMISE_HINT, "%s was settled %s with retry_ms %u: sooner than the provider asked for", row->what,
              kit_outcome_name(token->result), token->retry_ms);

@@ -6,6 +6,7 @@
 #include "inside.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #define KIT_REPORT_BYTES_MAX 4000 /* below PIPE_BUF: one write is one report */
 #define KIT_SIGNAL_STACK 65536
+#define MALLOC_PATTERN 0x5A
 #define PEER_BYTES_MAX ((size_t)65536)
 
 /* --- Results ------------------------------------------------------------------------------------------------------ */
@@ -215,6 +217,7 @@ void kit_case_run(const struct kit_wish *wish, const struct kit_case *kit_case, 
   setrlimit(RLIMIT_CORE, &none);
   signal(SIGPIPE, SIG_IGN);
   faults_watch(kit);
+  mallopt(M_PERTURB, MALLOC_PATTERN); /* what is freed, or was never filled, looks like nothing */
   kit_loop_init(kit);
   word_make(kit);
   plugin_need(kit);

@@ -40,16 +40,40 @@ parley_text kit_frame_text(struct kit_frame *frame, parley_text text)
   return (parley_text){to, text.len};
 }
 
+/* The next place of the note; what has ended longest ago gives its pages back. */
+static struct kit_region *region_take(struct kit_note *note)
+{
+  struct kit_region *region;
+
+  do
+    region = &note->regions[note->n_regions++ % KIT_NOTE_REGIONS];
+  while (region->open);
+  if (region->at != 0)
+    munmap((void *)region->at, region->bytes);
+  *region = (struct kit_region){0};
+  return region;
+}
+
+void kit_frame_seal(struct kit *kit, struct kit_frame *frame, const char *what)
+{
+  frame->region = region_take(kit->note);
+  frame->region->at = (uintptr_t)frame->at;
+  frame->region->bytes = frame->bytes;
+  frame->region->open = true;
+  snprintf(frame->region->label, sizeof frame->region->label, "%s", what);
+  mprotect(frame->at, frame->bytes, PROT_READ);
+}
+
 void kit_frame_end(struct kit *kit, struct kit_frame *frame, const char *format, ...)
 {
-  struct kit_region *region = &kit->note->regions[kit->note->n_regions % KIT_NOTE_REGIONS];
+  struct kit_region *region;
   va_list args;
 
   if (frame->at == NULL)
     return;
-  kit->note->n_regions++;
-  if (region->at != 0)
-    munmap((void *)region->at, region->bytes); /* the oldest */
+  region = frame->region != NULL ? frame->region : region_take(kit->note);
+  if (frame->region != NULL)
+    mprotect(frame->at, frame->bytes, PROT_READ | PROT_WRITE);
   memset(frame->at, FRAME_POISON, frame->bytes);
   mprotect(frame->at, frame->bytes, PROT_NONE);
   *region = (struct kit_region){.at = (uintptr_t)frame->at, .bytes = frame->bytes};

@@ -103,6 +103,8 @@ static void host_log(const parley_host *host, uint32_t level, parley_text line)
   if (level < PARLEY_DEBUG || level > PARLEY_ERROR)
     kit_fail(kit, PROMISE_BODY, "log has a level of %u; there are PARLEY_DEBUG (1) to PARLEY_ERROR (4)", level);
   words_scan(kit, "a log line", line);
+  if (text_find(line, '\n') < line.len)
+    kit_fail(kit, PROMISE_BODY, "a log line is several lines: \"%.*s\"", TEXT_ARG(text_sub(line, 0, 200)));
 }
 
 static void host_trace(const parley_host *host, uint64_t token, parley_text line)
@@ -307,6 +309,8 @@ static struct kit_host *host_new(struct kit *kit, const parley_value *options)
   shown->version = kit_frame_text(&host->frame, PARLEY_LIT("1.0"));
   shown->channel = kit_frame_text(&host->frame, PARLEY_LIT("kit"));
   shown->public_url = kit_frame_text(&host->frame, PARLEY_LIT("https://parley.example/in/kit"));
+  kit_frame_seal(kit, &host->frame, "the host's own parley_host");
+  kit_frame_seal(kit, &host->options_frame, "its options, which are the host's");
   return host;
 }
 

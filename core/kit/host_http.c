@@ -88,8 +88,10 @@ static void token_carried(struct kit_host *host, uint64_t number)
   for (struct list *node = host->tokens.next; node != &host->tokens; node = node->next) {
     struct kit_token *token = LIST_ITEM(node, struct kit_token, node);
 
-    if (number == 0 || token->token == number) /* without a token it may be any of them */
-      token->carried = true;
+    if (number != 0 && token->token != number)
+      continue; /* without a token it may be any of them */
+    token->carried = true;
+    token->n_carried += !token->settled;
   }
 }
 

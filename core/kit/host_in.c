@@ -77,6 +77,8 @@ static void host_inbound(const parley_host *to, const parley_inbound *in, parley
   struct kit_item *item = item_add(host, 'i', "inbound", done, arg);
 
   inbound_check(host->kit, in);
+  if ((host->caps->flags & PARLEY_INBOUND) == 0)
+    kit_fail(host->kit, PROMISE_RECEIPTS, "it took a message in, and its capabilities have no PARLEY_INBOUND");
   if (in->event_id.len > 0)
     snprintf(item->key, sizeof item->key, "event_id '%.*s'", TEXT_ARG(in->event_id));
   else
@@ -95,6 +97,9 @@ static void host_receipt(const parley_host *to, const parley_receipt *receipt, p
     kit_fail(host->kit, PROMISE_INBOUND, "a receipt is of kind %u", receipt->kind);
   if (receipt->provider_id.len == 0 && receipt->message_id.len == 0 && !(receipt->up_to == 1 && receipt->to != NULL))
     kit_fail(host->kit, PROMISE_INBOUND, "a receipt names no message: neither provider_id nor message_id");
+  if (receipt->kind != PARLEY_RECEIPT_SENT && receipt->kind != PARLEY_RECEIPT_FAILED &&
+      (host->caps->receipts & PARLEY_BIT(receipt->kind)) == 0)
+    kit_fail(host->kit, PROMISE_RECEIPTS, "it gave a receipt of kind %u, which its capabilities do not have", receipt->kind);
   kit_secret_scan(host->kit, "the detail of a receipt", receipt->detail);
   snprintf(item->key, sizeof item->key, "receipt %u of '%.*s%.*s'", receipt->kind, TEXT_ARG(receipt->provider_id),
            TEXT_ARG(receipt->message_id));
@@ -110,6 +115,13 @@ static void host_event(const parley_host *to, const parley_touchpoint *event, pa
     kit_fail(host->kit, PROMISE_INBOUND, "a touchpoint needs a type of 1 to 64 bytes and a `who`");
   snprintf(item->key, sizeof item->key, "touchpoint '%.*s' '%.*s'", TEXT_ARG(event->type), TEXT_ARG(event->event_id));
   item_said(item);
+}
+
+void kit_item_answer_first(struct kit *kit, parley_status status)
+{
+  if (!list_empty(&kit->items))
+    item_answer(LIST_ITEM(kit->items.next, struct kit_item, node), status);
+  kit_run(kit);
 }
 
 void kit_items_answer(struct kit *kit, parley_status status)

@@ -150,6 +150,7 @@ static struct kit_token *token_new(struct kit_host *host, const char *what, cons
   token->token = ++host->kit->last_token;
   if (message != NULL) {
     token->frame = message_frame(message, ret);
+    kit_frame_seal(host->kit, &token->frame, "a message, which is the host's");
     token->n_parts = message->n_parts;
   }
   list_push(&host->tokens, &token->node);

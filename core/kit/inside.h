@@ -44,10 +44,11 @@ void *kit_open(const char *path, const parley_plugin **ret, struct buf *reterr_w
 void kit_name(const char *path, char name[65]); /* of the plugin by its file: "dir/hello.so" -> "hello" */
 
 /* --- frame.c: memory that ends, and is seen to have ended --------------------------------------------------------- */
-struct kit_frame { char *at; size_t bytes, used; };
+struct kit_frame { char *at; size_t bytes, used; struct kit_region *region; /* of one that is sealed */ };
 struct kit_frame kit_frame_new(size_t bytes);
 void *kit_frame_room(struct kit_frame *frame, size_t bytes); /* zeroed, aligned for any type */
 parley_text kit_frame_text(struct kit_frame *frame, parley_text text);
+void kit_frame_seal(struct kit *kit, struct kit_frame *frame, const char *what); /* from here on: to be read alone */
 /* Filled with 0xDD and closed to all access: a later look is a crash, which the report explains by the label. */
 void kit_frame_end(struct kit *kit, struct kit_frame *frame, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -96,7 +97,7 @@ struct kit_token {
   const char *what; /* submit, query or probe */
   struct kit_frame frame;
   bool taken, settled, carried; /* carried: the message's word was in a request or on a stream */
-  uint32_t n_parts;
+  uint32_t n_parts, n_carried; /* n_carried: requests that had the word */
   uint32_t result, retry_ms, n_ids;
   char code[64], detail[256];
 };
@@ -264,6 +265,7 @@ void kit_items_end(struct kit_host *host);
 void kit_media_end(struct kit_host *host);
 bool kit_upload_cancel(struct kit_host *host, uint64_t id);
 void kit_items_answer(struct kit *kit, parley_status status); /* those that are held */
+void kit_item_answer_first(struct kit *kit, parley_status status); /* of them the oldest */
 /* A callback; ends when it is answered or its 30 s are over. Its answer stays in host->calls. */
 struct kit_call *kit_callback(struct kit_host *host, const struct kit_sample *sample, bool wait);
 void kit_call_wait(struct kit_host *host, struct kit_call *call);

@@ -129,8 +129,9 @@ static void crash_explain(const struct child *child, const struct kit_note *note
   const char *where = note->doing[0] != '\0' ? note->doing : "loading";
 
   if (region != NULL) {
-    buf_printf(&result->seen, "%s: it looked at %.63s", where, region->label);
-    result->promise = strncmp(region->label, "the message", 11) == 0    ? PROMISE_MESSAGE
+    buf_printf(&result->seen, "%s: it %s %.63s", where, region->open ? "wrote into" : "looked at", region->label);
+    result->promise = region->open                                      ? PROMISE_OWNERSHIP
+                      : strncmp(region->label, "the message", 11) == 0 ? PROMISE_MESSAGE
                       : strstr(region->label, "parley_host") != NULL ? PROMISE_HOST
                                                                         : PROMISE_OWNERSHIP;
     return;

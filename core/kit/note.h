@@ -1,8 +1,9 @@
 /* note.h - the page that a case's child shares with the kit: where it was when it died or hung, and which memory of the host had
- * already ended. Written by the child, read by the kit after its end; of a hang, meanwhile. */
+ * ended already, or was not to be written. Written by the child, read by the kit after its end; of a hang, meanwhile. */
 #ifndef CORE_KIT_NOTE_H
 #define CORE_KIT_NOTE_H
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@
 struct kit_region {
   uintptr_t at;
   size_t bytes;
+  bool open;      /* it may be looked at, and not be written */
   char label[64]; /* "the message of token 3, which had settled" */
 };
 struct kit_note {

@@ -30,6 +30,8 @@
 #define PROMISE_FITTED "plugin.h, Content: \"a plugin gets only what the channel can carry\", and carries what it said it can"
 #define PROMISE_FLIGHT "plugin.h, parley_capabilities: \"in_flight: tokens open at once\""
 #define PROMISE_ANSWER "plugin.h, PARLEY_OUTCOME_*: the outcome says what is known of the message, and no more"
+#define PROMISE_RETRIES "plugin.h, PARLEY_OUTCOME_*: \"The core, never the plugin, decides on retries\""
+#define PROMISE_RECEIPTS "plugin.h, parley_capabilities: receipts and PARLEY_INBOUND say what it gives; nothing else is expected of it"
 #define PROMISE_SENT "ext/http.h: \"sent: 0: not a byte of it has left, so trying again is safe; 1: the peer may have acted on it\""
 #define PROMISE_HINT "ext/http.h: \"retry_ms: from Retry-After\"; plugin.h, THROTTLED: \"hold the destination for retry_ms\""
 #define PROMISE_VERIFY "ext/http-in.h: \"verify the signature over the raw body first\""

@@ -22,6 +22,7 @@ enum { TEXT_MAX = 160, IN_FLIGHT = 32, WORD_ROOM = 64, WAIT_MS = 300, BLOCK_MS =
   X(leaks_process) X(leaks_timer) X(leaks_heap) X(blocks_loop) X(waits_for_done) X(settles_off_loop) X(acks_before_commit)      \
   X(logs_secret) X(secret_in_detail)                                                                                           \
   X(logs_body) X(crashes_at_limit) X(ignores_busy) X(accepts_500) X(forgets_hint) X(retries_in_doubt) X(reads_after_settle)     \
+  X(writes_message) X(retries_itself) X(undeclared_receipt) X(reads_freed)                                                      \
   X(keeps_response) X(takes_bad_signature) X(answers_twice) X(new_event_id) X(forgets_stop_done) X(stop_done_twice)             \
   X(host_after_destroy) X(fails_silently) X(carries_less) X(smaller_window) X(globals) X(aborts) X(hangs)
 #define NUMBER(name) FAULT_##name,
@@ -46,6 +47,7 @@ struct attempt {
   const parley_message *message;
   parley_outcome outcome;
   volatile int done;
+  int tries;
 };
 
 /* What a good plugin never has. */
@@ -128,11 +130,17 @@ static void settle_fault(struct attempt *attempt)
   }
 }
 
+static void request_send(struct attempt *attempt);
+
 static void answered(const parley_http_response *response, void *arg)
 {
   struct attempt *attempt = arg;
   parley_channel *ch = attempt->ch;
 
+  if (ch->fault == FAULT_retries_itself && response->code >= 500 && attempt->tries++ < 3) {
+    request_send(attempt);
+    return;
+  }
   attempt->done = 1;
   ch->n_open--;
   if (ch->fault == FAULT_keeps_response && ch->response != NULL && ch->response->code == 1)
@@ -158,6 +166,19 @@ static void answered(const parley_http_response *response, void *arg)
 
 static void submit_fault(parley_channel *ch, parley_text text)
 {
+  if (ch->fault == FAULT_writes_message && text.len > 0)
+    *(char *)(uintptr_t)text.at = 'X';
+  if (ch->fault == FAULT_undeclared_receipt)
+    ch->host->receipt(ch->host, PARLEY_REF(parley_receipt, .kind = PARLEY_RECEIPT_READ, .message_id = PARLEY_LIT("msg_1")), NULL, NULL);
+  if (ch->fault == FAULT_reads_freed) {
+    const char ***freed = malloc(4096);
+    const char ***volatile again = freed;
+
+    memset(freed, 0, 4096);
+    free(freed);
+    if (again[4] != NULL && *again[4] != NULL)
+      abort();
+  }
   if (ch->fault == FAULT_blocks_loop)
     nap(BLOCK_MS);
   if (ch->fault == FAULT_leaks_timer)
@@ -170,6 +191,14 @@ static void submit_fault(parley_channel *ch, parley_text text)
     abort();
   while (ch->fault == FAULT_hangs)
     continue;
+}
+
+static void request_send(struct attempt *attempt)
+{
+  parley_channel *ch = attempt->ch;
+
+  ch->http->request(ch->host, PARLEY_REF(parley_http_request, .method = PARLEY_LIT("POST"), .url = ch->url, .token = attempt->token,
+                                         .body = attempt->message->parts[0]->text), answered, attempt);
 }
 
 static parley_status faulty_submit(parley_channel *ch, uint64_t token, const parley_message *message)
@@ -191,8 +220,7 @@ static parley_status faulty_submit(parley_channel *ch, uint64_t token, const par
     return PARLEY_BUSY;
   *attempt = (struct attempt){.ch = ch, .token = token, .message = message};
   ch->n_open++;
-  ch->http->request(ch->host, PARLEY_REF(parley_http_request, .method = PARLEY_LIT("POST"), .url = ch->url, .token = token,
-                                         .body = text), answered, attempt);
+  request_send(attempt);
   for (int ms = 0; ch->fault == FAULT_waits_for_done && ms < WAIT_MS && !attempt->done; ms += 10)
     nap(10);
   return PARLEY_OK;
