@@ -11,7 +11,7 @@
 
 #define TEMP_ROOT_MAX 36 /* so that what tests build from it fits their buffers, and a socket's name */
 
-static char temp_root[64];
+static char temp_root[TEMP_ROOT_MAX + 20]; /* with "/parley-unit-XXXXXX" */
 static pid_t temp_owner; /* each test is a child, and ends long before */
 
 static inline int temp_remove(const char *path, const struct stat *about, int type, struct FTW *where)
