@@ -1,7 +1,7 @@
 /* One end of the connection between parleyd and a plugin's process: frames whatever the pieces they come in, descriptors with the frame
  * that they belong to, bounds in both directions, and an end that comes at any moment. */
 #include "core/base/text.h"
-#include "core/channel/link.h"
+#include "core/border/link.h"
 #include "net_peer.h"
 #include <dirent.h>
 #include <endian.h>
