@@ -45,14 +45,14 @@ static void send_drop(parley_channel *ch, struct exec_send *send)
   *at = send->next;
   if (send->next == NULL)
     ch->sends_end = at;
-  ch->n_messages -= send->id.len > 0;
+  ch->n_messages -= send->id[0] != '\0';
   free(send);
 }
 
 void exec_settle(parley_channel *ch, struct exec_send *send, const parley_outcome *outcome)
 {
-  if (send->id.len > 0 && ch->alone) { /* it lives, so this one is none */
-    exec_suspects_drop(&ch->suspects, send->id);
+  if (send->id[0] != '\0' && ch->alone) { /* it lives, so this one is none */
+    exec_suspects_drop(&ch->suspects, parley_text_of(send->id));
     ch->alone = false;
   }
   ch->host->settle(ch->host, send->token, outcome);
@@ -73,7 +73,7 @@ void exec_settle_as(parley_channel *ch, struct exec_send *send, uint32_t result,
  * lost this one alone. */
 static void send_late(parley_channel *ch, struct exec_send *send)
 {
-  if (send->id.len == 0) {
+  if (send->id[0] == '\0') {
     exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "no_answer", "the program does not answer a probe");
   } else if (send->begins_at >= ch->written_bytes) {
     exec_life_end(ch, "it does not read its standard input");
@@ -115,7 +115,7 @@ void exec_wake(parley_channel *ch, int64_t at_ms)
 {
   int64_t now = exec_now(ch);
 
-  if (at_ms == 0 || (ch->timer != 0 && ch->timer_ms <= at_ms))
+  if (ch->state == EXEC_GONE || at_ms == 0 || (ch->timer != 0 && ch->timer_ms <= at_ms))
     return;
   if (ch->timer != 0)
     ch->host->cancel(ch->host, ch->timer);
@@ -154,7 +154,8 @@ static parley_status token_give(parley_channel *ch, uint64_t token, parley_text 
   if (send == NULL)
     return PARLEY_BUSY;
   *send = (struct exec_send){
-      .token = token, .begins_at = ch->said_bytes, .n_lines = ch->n_lines, .due_ms = now + within_ms, .id = id};
+      .token = token, .begins_at = ch->said_bytes, .n_lines = ch->n_lines, .due_ms = now + within_ms};
+  snprintf(send->id, sizeof send->id, "%.*s", (int)id.len, id.len > 0 ? id.at : "");
   if (!exec_flow_say(ch)) {
     free(send);
     return PARLEY_BUSY;

@@ -39,7 +39,7 @@ struct exec_send {
   uint64_t token, begins_at; /* at which byte of all that this program was to be written its line begins */
   uint64_t n_lines; /* what it had said by then: no more since is silence */
   int64_t due_ms;
-  parley_text id; /* the message's, which lives until the token has settled; empty: a probe */
+  char id[EXEC_SUSPECT_ROOM]; /* the message's, so much of it; empty: a probe */
 };
 /* Bytes that wait for room in the pipe. */
 struct exec_bytes { struct exec_bytes *next; size_t len, used; char at[]; };
@@ -64,7 +64,7 @@ struct parley_channel {
   uint32_t life; /* the how manyth it is */
   uint64_t watch_end, watch_in, watch_out, watch_err;
   int64_t started_ms, ready_ms, restart_at_ms, force_at_ms;
-  int force_signal;  /* comes at force_at_ms */
+  int force_signal;  /* comes at force_at_ms; 0: it has had them all */
   uint32_t pause_ms; /* the last one before a start */
   struct exec_suspects suspects; /* of killing it */
   bool alone;        /* one of them is in its hands, and nothing else */

@@ -251,7 +251,7 @@ void exec_flow_look(parley_channel *ch, int64_t now)
 {
   if (now - ch->second_ms >= EXEC_SECOND_MS)
     second_begin(ch, now);
-  if (ch->child.pid == 0)
+  if (ch->child.pid == 0 || ch->state == EXEC_GONE)
     return;
   if (ch->watch_out == 0 && !ch->out_ended && !out_paused(ch))
     ch->watch_out = ch->host->watch(ch->host, ch->child.out, PARLEY_READABLE, out_ready, ch);

@@ -27,12 +27,12 @@ static void sends_settle(parley_channel *ch, uint64_t unread)
   while (ch->sends != NULL) {
     struct exec_send *send = ch->sends;
 
-    if (send->id.len == 0) {
+    if (send->id[0] == '\0') {
       exec_settle_as(ch, send, PARLEY_OUTCOME_CHANNEL_DOWN, "program_ended", ch->cause);
     } else if (send->begins_at >= read_bytes) {
       exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "program_ended", "it ended before it read the message");
     } else {
-      exec_suspects_add(&ch->suspects, send->id);
+      exec_suspects_add(&ch->suspects, parley_text_of(send->id));
       exec_settle_as(ch, send, PARLEY_OUTCOME_UNKNOWN, "program_ended", ch->cause);
     }
   }
@@ -233,11 +233,18 @@ static void force(parley_channel *ch, int64_t now)
     snprintf(ch->why, sizeof ch->why, "%s",
              ch->stopping ? "it did not end when it was told to"
                           : "it closed its standard input or output, and went on");
-  exec_child_signal(&ch->child, ch->force_signal);
-  if (ch->force_signal == SIGTERM)
-    force_at(ch, now + ch->options.kill_after_ms, SIGKILL);
-  else
+  if (ch->force_signal == 0) { /* not even SIGKILL has ended it yet: what it holds waits no longer for that */
     ch->force_at_ms = 0;
+    snprintf(ch->cause, sizeof ch->cause, "it cannot be ended: %.160s", ch->why);
+    sends_settle(ch, 0);
+    if (ch->stopping)
+      stop_finish(ch); /* destroy() tries once more */
+    else
+      down_tell(ch);
+    return;
+  }
+  exec_child_signal(&ch->child, ch->force_signal);
+  force_at(ch, now + ch->options.kill_after_ms, ch->force_signal == SIGTERM ? SIGKILL : 0);
 }
 
 void exec_life_look(parley_channel *ch, int64_t now)

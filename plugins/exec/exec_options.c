@@ -1,7 +1,11 @@
 #include "exec_options.h"
 #include <stdlib.h>
 
-enum { VARIABLE_NAME_BYTES_MAX = 128, PASSED_ON = 3 };
+enum {
+  VARIABLE_NAME_BYTES_MAX = 128,
+  PASSED_ON = 3,
+  RESTART_SPLIT_MS = 1000 /* the first pause is at most that, the longest at least: neither contradicts the other */
+};
 
 /* --- The table ---------------------------------------------------------------------------------------------------- */
 
@@ -19,15 +23,19 @@ static const char *const channel_kinds[] = {"email", "sms", "chat", "push", "voi
 
 #define LIST_OF(...) PARLEY_LIST(parley_option, PARLEY_REF(parley_option, __VA_ARGS__), NULL)
 
+/* The smallest one: it takes whatever it is given. */
+#define PROGRAM_EXAMPLE                                                          \
+  "[perl, -ne, 'BEGIN { STDOUT->autoflush; print qq({\"type\":\"ready\"}\\n) } " \
+  "s/^.{9}(send|probe)\",\"token\":\"(\\d+)\".*/"                                \
+  "{\"type\":\"settle\",\"token\":\"\\2\",\"outcome\":\"accepted\"}/ and print']"
+
 const parley_option *const exec_option_table[] = {
     PARLEY_REF(parley_option, .name = "command", .type = PARLEY_OPTION_LIST, .flags = PARLEY_REQUIRED, .min = 1,
                .max = EXEC_ARGUMENTS_MAX,
                .fields = LIST_OF(.name = "argument", .type = PARLEY_OPTION_TEXT, .max = EXEC_ARGUMENT_BYTES_MAX,
                                  .doc = "one word"),
                .doc = "the program and its arguments: an absolute path or a name found in PATH; no shell reads it",
-               .example =
-                   "[sed, -une, '1s/.*/{\"type\":\"ready\"}/p;s/.*\"\\(send\\|probe\\)\",\"token\":\"\\([0-9]*\\)\".*"
-                   "/{\"type\":\"settle\",\"token\":\"\\2\",\"outcome\":\"accepted\"}/p']"),
+               .example = PROGRAM_EXAMPLE),
     PARLEY_REF(parley_option, .name = "env", .type = PARLEY_OPTION_MAP, .max = EXEC_VARIABLES_MAX,
                .fields = LIST_OF(.name = "value", .type = PARLEY_OPTION_TEXT, .max = EXEC_ARGUMENT_BYTES_MAX,
                                  .doc = "one value"),
@@ -65,11 +73,12 @@ const parley_option *const exec_option_table[] = {
                .default_text = "60s", .doc = "for it to become ready, and to settle a message"),
     PARLEY_REF(parley_option, .name = "kill_after", .type = PARLEY_OPTION_DURATION, .min = 10, .max = 2000,
                .default_text = "1s", .doc = "between asking it to end, SIGTERM and SIGKILL"),
-    PARLEY_REF(parley_option, .name = "restart_min", .type = PARLEY_OPTION_DURATION, .min = 10, .max = 60000,
+    PARLEY_REF(parley_option, .name = "restart_min", .type = PARLEY_OPTION_DURATION, .min = 10, .max = RESTART_SPLIT_MS,
                .default_text = "100ms",
                .doc = "the first pause before it is started again; each next one is twice as long"),
-    PARLEY_REF(parley_option, .name = "restart_max", .type = PARLEY_OPTION_DURATION, .min = 10, .max = 3600000,
-               .default_text = "30s", .doc = "the longest pause; after so long a life the first one is taken again"),
+    PARLEY_REF(parley_option, .name = "restart_max", .type = PARLEY_OPTION_DURATION, .min = RESTART_SPLIT_MS,
+               .max = 3600000, .default_text = "30s",
+               .doc = "the longest pause; after so long a life the first one is taken again"),
     PARLEY_REF(parley_option, .name = "memory", .type = PARLEY_OPTION_SIZE, .min = 0, .max = INT64_C(1) << 40,
                .default_text = "1G", .doc = "most memory of each of its processes (RLIMIT_DATA); 0: no limit"),
     PARLEY_REF(parley_option, .name = "max_line", .type = PARLEY_OPTION_SIZE, .min = 4096, .max = 16 << 20,
@@ -297,10 +306,6 @@ parley_status exec_options_read(const parley_value *options, struct exec_options
   to->restart_max_ms = (uint32_t)parley_find(options, "restart_max")->number;
   to->memory_bytes = (uint64_t)parley_find(options, "memory")->number;
   to->line_max = (uint64_t)parley_find(options, "max_line")->number;
-  if (to->restart_max_ms < to->restart_min_ms) {
-    snprintf(why, EXEC_WHY_ROOM, "restart_max: it may not be shorter than restart_min");
-    return PARLEY_INVALID;
-  }
   features_read(options, to);
   capabilities_read(options, to);
   return PARLEY_OK;

@@ -4,7 +4,7 @@ static void key_make(parley_text id, char to[EXEC_SUSPECT_ROOM])
 {
   memset(to, 0, EXEC_SUSPECT_ROOM);
   if (id.len > 0)
-    memcpy(to, id.at, id.len < EXEC_SUSPECT_ROOM ? id.len : EXEC_SUSPECT_ROOM);
+    memcpy(to, id.at, id.len < EXEC_SUSPECT_ROOM ? id.len : EXEC_SUSPECT_ROOM - 1);
 }
 
 /* EXEC_SUSPECTS_MAX: it is not there. */

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #define EXEC_SUSPECTS_MAX 256
-#define EXEC_SUSPECT_ROOM 24 /* of a message's id, which has 17 bytes; of a longer one, so much counts */
+#define EXEC_SUSPECT_ROOM 24 /* of a message's id, which has 17 bytes, and a NUL; of a longer one, so much counts */
 
 struct exec_suspects {
   char ids[EXEC_SUSPECTS_MAX][EXEC_SUSPECT_ROOM]; /* zero behind; an empty one is free */
