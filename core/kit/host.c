@@ -392,6 +392,7 @@ parley_status kit_create(struct kit *kit, const parley_value *options, struct ki
 void kit_start(struct kit_host *host)
 {
   parley_status st = PARLEY_FAILED;
+  int64_t idle_ms = 0;
 
   host->state = KIT_STARTED;
   host->health = PARLEY_UP;
@@ -402,6 +403,8 @@ void kit_start(struct kit_host *host)
   if (host->window == UINT32_MAX)
     host->window = host->caps->in_flight > 0 ? host->caps->in_flight : WINDOW_DEFAULT;
   kit_run(host->kit);
+  while (host->window == 0 && kit_patient(host->kit, &idle_ms)) /* a program or thread of its own has to come up first */
+    continue;
   for (int i = 0; i < OPENING_STEPS && host->window == 0; i++) /* until it has logged in */
     kit_step(host->kit, OPENING_STEP_MS);
 }
