@@ -1,11 +1,9 @@
 /* remote.h - the near side of the process border: a plugin whose channels live in processes of their own. To channel.c it is a
- * plugin
- * like any other (`parley_plugin`, functions included); behind each call stands a frame (border.h).
+ * plugin like any other (`parley_plugin`, functions included); behind each call stands a frame (border.h).
  *
  * Owns a process a channel: starts it, asks it each second whether it is alive, kills it when it hangs, lies, floods or grows,
- * and starts
- * it again with growing pauses (REMOTE_PAUSE_*). What it held is settled by channel_settle_died(), its open callbacks are answered
- * 503, other channels notice nothing. Thread: loop. */
+ * and starts it again with growing pauses (REMOTE_PAUSE_*). What it held is settled by channel_settle_died(), its open callbacks
+ * are answered 503, other channels notice nothing. Thread: loop. */
 #ifndef CORE_CHANNEL_REMOTE_H
 #define CORE_CHANNEL_REMOTE_H
 #include "core/border/border.h"
@@ -19,14 +17,12 @@
 #define REMOTE_SOCKETS_MAX 2048   /* on their way, or listening */
 #define REMOTE_UPLOADS_MAX 64     /* ids that the process has named */
 
-/* The functions of a plugin with these facts; lists and texts are borrowed from the facts, which outlive it. offers: room for
- * as many
- * as facts->offers_ids has, and the NULL. */
+/* The functions of a plugin with these facts; lists and texts are borrowed from the facts, which outlive it. offers: room for as
+ * many as facts->offers_ids has, and the NULL. */
 void remote_table(const struct plugin_facts *facts, const parley_extension **offers, parley_plugin *ret);
 
-/* What of our own environment a plugin's process may see: nothing of ours but how to print a time and report a bug. NULL at
- * its end; the
- * texts are in room. */
+/* What of our own environment a plugin's process may see: where certificates, programs and time zones are, and how a sanitizer
+ * reports. NULL at its end; the texts are in room. */
 #define REMOTE_ENV_MAX 12
 void remote_environment(char *env[REMOTE_ENV_MAX], struct buf *room);
 

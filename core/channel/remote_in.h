@@ -20,7 +20,7 @@ struct parley_channel { /* as channel.c holds it */
   bool begun;              /* start() was asked for: a new process is started all the way */
   bool was_up, drained, stopped; /* drained: it may leave when it has nothing more to do */
   uv_process_t process;
-  bool process_open, process_runs;
+  bool process_open, process_runs; /* its handle is not yet closed; it has not ended */
   uv_timer_t beat, pause;  /* heartbeat; until the next start, or until a leaving process is killed */
   int handles;             /* of the loop, not yet closed */
   struct link *link;
@@ -54,27 +54,36 @@ struct remote_call { /* of the plugin's process, waiting for our answer */
   uint64_t upload;     /* of a MEDIA_FINISH: what ends with it */
 };
 
-/* remote.c */
+/* remote_life.c */
 int64_t remote_now(const struct parley_channel *remote); /* monotonic */
+parley_status remote_create(const parley_host *host, const parley_value *options, parley_channel **ret); /* as in a plugin's table */
+void remote_destroy(parley_channel *remote);
+void remote_set(struct parley_channel *remote, enum remote_state state);
+void remote_ask_start(struct parley_channel *remote);
 void remote_kill(struct parley_channel *remote, const char *why); /* what it held is settled at once */
-void remote_strike(struct parley_channel *remote, const char *how);
+void remote_strike(struct parley_channel *remote, const char *how); /* it said what makes no sense: counted, up to a bound */
+void remote_created(struct parley_channel *remote, const struct frame_words *words); /* the answers to CREATE, START and STOP */
+void remote_started(struct parley_channel *remote, const struct frame_words *words);
+void remote_stopped(struct parley_channel *remote);
+/* remote_exec.c: 0, or one of libuv's errors. *ret_fd: our end of the link. */
+int remote_exec(struct parley_channel *remote, uv_exit_cb on_exit, int *ret_fd);
+/* remote_beat.c */
+void remote_on_beat(uv_timer_t *timer);
+void remote_second_begin(struct parley_channel *remote); /* all that is counted by the second is 0 again */
 /* remote_stderr.c: the end to give to the new process, and to read from when it runs. */
 uv_stream_t *remote_stderr_new(struct parley_channel *remote);
 void remote_stderr_read(struct parley_channel *remote);
 void remote_stderr_forget(struct parley_channel *remote);
 /* remote_calls.c: what the process says. */
-bool remote_line_allowed(struct parley_channel *remote); /* one more line for the log in this second */
 void remote_frame(const struct frame *frame, void *arg);
-void remote_calls_drop(struct parley_channel *remote);  /* the process has gone: nobody waits any more */
+void remote_calls_drop(struct parley_channel *remote);   /* the process has gone: nobody waits any more */
+void remote_late(struct parley_channel *remote);         /* the heartbeat: what was said too often counts now */
+bool remote_line_allowed(struct parley_channel *remote); /* one more line for the log in this second */
 /* remote_socket.c */
 void remote_dial(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
 void remote_listen(struct parley_channel *remote, uint64_t id, const struct frame_words *words);
 bool remote_socket_cancel(struct parley_channel *remote, uint64_t id); /* false: no such socket */
 void remote_sockets_drop(struct parley_channel *remote);               /* the process has gone */
-void remote_late(struct parley_channel *remote);        /* the heartbeat: what was said too often counts now */
-/* remote.c: the process has answered. status: of create or start. */
-void remote_created(struct parley_channel *remote, const struct frame_words *words);
-void remote_started(struct parley_channel *remote, const struct frame_words *words);
-void remote_stopped(struct parley_channel *remote);
+/* remote.c: the answer to MAIL_LIST. */
 void remote_mail_page(struct parley_channel *remote, uint64_t id, const parley_mail_page *page);
 #endif
