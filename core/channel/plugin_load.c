@@ -102,6 +102,31 @@ static parley_status plugin_check_machine(parley_bytes bytes, const char *path, 
   return PARLEY_INVALID;
 }
 
+static bool elf_holds(parley_bytes bytes, uint64_t at, uint64_t len)
+{
+  return at <= bytes.len && len <= bytes.len - at;
+}
+
+/* A file that is still being copied: dlopen() would map pages that aren't there, and whoever touches them is gone. Linkers write the
+ * table of sections last. */
+static parley_status plugin_check_whole(parley_bytes bytes, const char *path, struct buf *why)
+{
+  ElfW(Ehdr) head;
+  ElfW(Phdr) segment;
+  bool whole;
+
+  memcpy(&head, bytes.at, sizeof head);
+  whole = head.e_phentsize == sizeof segment && elf_holds(bytes, head.e_phoff, (uint64_t)head.e_phnum * sizeof segment) &&
+          (head.e_shoff == 0 || elf_holds(bytes, head.e_shoff, (uint64_t)head.e_shnum * head.e_shentsize));
+  for (size_t i = 0; whole && i < head.e_phnum; i++) {
+    memcpy(&segment, bytes.at + head.e_phoff + i * sizeof segment, sizeof segment);
+    whole = segment.p_type != PT_LOAD || elf_holds(bytes, segment.p_offset, segment.p_filesz);
+  }
+  if (!whole)
+    buf_printf(why, "%s is cut off: it ends before what its own headers name; copy it beside, then rename it", path);
+  return whole ? PARLEY_OK : PARLEY_INVALID;
+}
+
 /* The copy is named by its hash, so that another file is another path to dlopen(), and what runs is never written again. */
 static parley_status plugin_copy(const struct plugin *plugin, parley_bytes bytes, const char *dir, char copy[PATH_MAX], struct buf *why)
 {
@@ -202,6 +227,8 @@ static parley_status plugin_take(struct plugin **plugin, parley_bytes bytes, con
   struct plugin *known;
   parley_status st = plugin_check_machine(bytes, (*plugin)->path, why);
 
+  if (st == PARLEY_OK)
+    st = plugin_check_whole(bytes, (*plugin)->path, why);
   if (st != PARLEY_OK)
     return st;
   sha256(bytes, (*plugin)->sha256);
