@@ -131,13 +131,12 @@ static void hosted_create(struct hosted *hosted, const struct frame *frame)
 
 static void hosted_start(struct hosted *hosted)
 {
-  struct buf why = BUF_INIT(1024);
+  struct buf why = BUF_INIT(1024); /* parleyd puts its own words around the cause */
   parley_status st = channel_start(hosted->channel, &why);
 
   hosted_send(hosted, FRAME_STARTED, 0, &abi_frame_words,
               PARLEY_REF(struct frame_words, .number = (uint32_t)st, .amount = health_of(hosted->channel),
-                         .one = st == PARLEY_OK ? channel_cause(hosted->channel) : buf_as_text(&why),
-                         .two = channel_remedy(hosted->channel)));
+                         .one = channel_cause(hosted->channel), .two = channel_remedy(hosted->channel)));
   buf_done(&why);
 }
 

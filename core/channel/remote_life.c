@@ -162,10 +162,8 @@ static void remote_on_broken(const char *why, void *arg)
 
   if (remote->process_runs && strcmp(why, "the other end has gone") != 0)
     remote_kill(remote, why);
-  else if (remote->process_runs && remote->state != REMOTE_DEAD)
-    link_close(&remote->link); /* it is dying: how it ended is known when it has */
   else
-    remote_lost(remote, why);
+    link_close(&remote->link); /* it is dying: how it ended is known when it has, or is about to be told by remote_on_exit() */
 }
 
 static void remote_describe_end(struct parley_channel *remote, int64_t code, int signal)
