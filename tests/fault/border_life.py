@@ -163,7 +163,7 @@ def a_file_that_is_not_there_or_others_may_write_is_refused(folder):
             os.rename(path + ".new", path)
 
         wrongs = [(missing, "no wild.so in plugins.dirs"), (writable_file, "may be written by others"),
-                  (writable_folder, "may be written by others"), (text, "is not a shared object"), (cut, "cannot be loaded")]
+                  (writable_folder, "may be written by others"), (text, "is not a shared object"), (cut, "is cut off")]
         if os.geteuid() == 0:
             wrongs.append((anothers, "belongs to another user"))
         daemon = Daemon(folder, channels=channels(shop), config=in_dirs(place))

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 
-from parley_test import (PLUGIN_DIR, Client, Daemon, Failure, Ledger, Load, Recorder, expect, expect_true, wait_until)
+from parley_test import (PLUGIN_DIR, Client, Daemon, Failure, Ledger, Load, Recorder, Reply, expect, expect_true, wait_until)
 
 WILD_DIR = os.path.join(os.path.dirname(PLUGIN_DIR), "tests/plugins")
 WATCH_S = 0.05
@@ -93,12 +93,12 @@ def percentile(values, share):
 class Neighbour:
     """A channel that carries messages to a recorder all the time. Keeps when each was posted and when it arrived."""
 
-    def __init__(self, name, isolation, pace_s, threads=2):
+    def __init__(self, name, isolation, pace_s, threads=2, answer_s=0):
         self.name = name
         self.isolation = isolation
         self.pace_s = pace_s
         self.threads = threads
-        self.shop = Recorder()
+        self.shop = Recorder(answer=Reply(delay_s=answer_s))
         self.ledger = Ledger(name)
         self.begun = {}  # marker: when it was posted
         self.load = None
