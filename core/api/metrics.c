@@ -3,6 +3,8 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "inside.h"
+#include <stdlib.h>
+#include <string.h>
 
 /* --- The loop ----------------------------------------------------------------------------------------------------- */
 
@@ -210,6 +212,115 @@ static void write_channels(struct buf *buf, struct api_request *req)
   }
 }
 
+/* --- What plugins count themselves -------------------------------------------------------------------------------- */
+
+struct plugin_row {
+  const parley_metric *metric; /* of a plugin whose channel is there until the answer is made */
+  const char *channel;
+  parley_text label;
+  double value;
+  uint64_t count;
+};
+struct plugin_rows {
+  struct plugin_row *rows;
+  size_t n, room;
+  const char *channel;
+  struct arena *arena;
+};
+
+static void plugin_row_add(const parley_metric *metric, parley_text label, double value, uint64_t count, void *arg)
+{
+  struct plugin_rows *all = arg;
+
+  if (all->n == all->room) {
+    all->room = all->room > 0 ? all->room * 2 : 16;
+    all->rows = xrealloc(all->rows, all->room * sizeof *all->rows);
+  }
+  all->rows[all->n++] = (struct plugin_row){metric, all->channel, arena_text(all->arena, label), value, count};
+}
+
+/* A family stands together. */
+static int plugin_row_cmp(const void *a, const void *b)
+{
+  const struct plugin_row *one = a, *two = b;
+  int by_name = strcmp(one->metric->name, two->metric->name), by_channel = strcmp(one->channel, two->channel);
+
+  return by_name != 0 ? by_name : by_channel != 0 ? by_channel : text_cmp(one->label, two->label);
+}
+
+/* Help texts have two escapes, label values three. */
+static void escaped(struct buf *buf, parley_text text, bool quotes)
+{
+  for (size_t i = 0; i < text.len; i++) {
+    if (text.at[i] == '\n')
+      buf_str(buf, "\\n");
+    else if (text.at[i] == '\\' || (quotes && text.at[i] == '"'))
+      buf_printf(buf, "\\%c", text.at[i]);
+    else
+      buf_char(buf, text.at[i]);
+  }
+}
+
+static void plugin_family(struct buf *buf, const parley_metric *metric)
+{
+  static const char *const types[] = {
+      [PARLEY_COUNTER] = "counter", [PARLEY_GAUGE] = "gauge", [PARLEY_HISTOGRAM] = "summary" /* there are no buckets */};
+
+  buf_printf(buf, "# HELP parley_plugin_%s ", metric->name);
+  escaped(buf, parley_text_of(metric->help), false);
+  buf_printf(buf, "\n# TYPE parley_plugin_%s %s\n", metric->name, types[metric->kind]);
+}
+
+static void plugin_sample(struct buf *buf, const struct plugin_row *row, const char *what, double value)
+{
+  buf_printf(buf, "parley_plugin_%s%s{channel=\"%s\"", row->metric->name, what, row->channel);
+  if (row->metric->label != NULL) {
+    buf_printf(buf, ",%s=\"", row->metric->label);
+    escaped(buf, row->label, true);
+    buf_char(buf, '"');
+  }
+  buf_printf(buf, "} %.15g\n", value);
+}
+
+/* Two plugins may use one name: a family has one kind, so that samples of another are left out. */
+static void plugin_rows_write(struct buf *buf, const struct plugin_rows *all)
+{
+  const parley_metric *family = NULL;
+
+  for (size_t i = 0; i < all->n; i++) {
+    const struct plugin_row *row = &all->rows[i];
+
+    if (family == NULL || strcmp(family->name, row->metric->name) != 0) {
+      family = row->metric;
+      plugin_family(buf, family);
+    }
+    if (row->metric->kind != family->kind)
+      continue;
+    if (family->kind == PARLEY_HISTOGRAM) {
+      plugin_sample(buf, row, "_sum", row->value);
+      plugin_sample(buf, row, "_count", (double)row->count);
+    } else {
+      plugin_sample(buf, row, "", row->value);
+    }
+  }
+}
+
+static void write_plugins(struct buf *buf, struct api_request *req)
+{
+  struct plugin_rows all = {.arena = req->arena};
+  size_t n;
+  struct channel **channels = api_channels_all(req, &n);
+
+  for (size_t i = 0; i < n; i++) {
+    all.channel = channel_name(channels[i]);
+    channel_metrics_each(channels[i], false, plugin_row_add, &all);
+  }
+  if (all.n > 0)
+    qsort(all.rows, all.n, sizeof *all.rows, plugin_row_cmp);
+  plugin_rows_write(buf, &all);
+  free(all.rows);
+}
+
 static void write_feed(struct buf *buf, struct api_request *req)
 {
   struct feed_counters counters;
@@ -297,6 +408,7 @@ static void stats_done(struct store_op *op)
   write_store(&body, req, &measure->op);
   write_inbound(&body, req);
   write_channels(&body, req);
+  write_plugins(&body, req);
   write_feed(&body, req);
   write_http(&body, req);
   arena_free(&op->arena);

@@ -2,6 +2,7 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "instance.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,7 +175,8 @@ void channel_metric_add(struct channel *channel, const char *name, parley_text l
   char word[METRIC_LABEL_BYTES_MAX + 1];
   struct metric_value *value;
 
-  if (metric == NULL || label.len > METRIC_LABEL_BYTES_MAX || !text_utf8_ok(label))
+  if (metric == NULL || label.len > METRIC_LABEL_BYTES_MAX || !text_utf8_ok(label) || !isfinite(amount) ||
+      (metric->kind == PARLEY_COUNTER && amount < 0))
     return;
   snprintf(word, sizeof word, "%.*s", TEXT_ARG(label));
   uv_mutex_lock(&channel->mutex);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define PLUGIN_SYMBOL "parley_plugin_v1"
+#define METRIC_WORD_BYTES_MAX 64
 
 static bool plugin_offered(const char *const *offered, const char *id)
 {
@@ -25,6 +26,48 @@ static bool plugin_offered(const char *const *offered, const char *id)
 }
 
 #define PLUGIN_BYTES_MIN (offsetof(parley_plugin, destroy) + sizeof(((parley_plugin *)0)->destroy))
+
+/* As Prometheus has it. */
+static bool metric_word_ok(const char *word)
+{
+  static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+
+  return word != NULL && word[0] != '\0' && strlen(word) <= METRIC_WORD_BYTES_MAX && strspn(word, allowed) == strlen(word) &&
+         strspn(word, "0123456789") == 0;
+}
+
+static bool metric_is_twice(const parley_metric *const *table, const parley_metric *metric)
+{
+  for (; *table != metric; table++)
+    if (strcmp((*table)->name, metric->name) == 0)
+      return true;
+  return false;
+}
+
+static bool metrics_ok(const parley_metric *const *table, struct buf *why)
+{
+  static const char *const ours[] = {"misbehaved_total", "slow_calls_total", NULL}; /* core/api/metrics.c: parley_plugin_... */
+
+  for (const parley_metric *const *row = table; row != NULL && *row != NULL; row++) {
+    const parley_metric *metric = *row;
+    const char *label = metric->label;
+
+    if (!metric_word_ok(metric->name))
+      buf_printf(why, "metric '%s' of the plugin's table: a name is made of letters, digits and _, begins with no digit and has at "
+                      "most %d bytes", metric->name ? metric->name : "", METRIC_WORD_BYTES_MAX);
+    else if (label != NULL && (!metric_word_ok(label) || strcmp(label, "channel") == 0))
+      buf_printf(why, "metric '%s' of the plugin's table: its label '%s' is no such word, or 'channel', which the daemon adds",
+                 metric->name, label);
+    else if (metric->kind < PARLEY_COUNTER || metric->kind > PARLEY_HISTOGRAM)
+      buf_printf(why, "metric '%s' of the plugin's table is of an unknown kind %u", metric->name, metric->kind);
+    else if (plugin_offered(ours, metric->name) || metric_is_twice(table, metric))
+      buf_printf(why, "metric '%s' of the plugin's table is there already", metric->name);
+    else
+      continue;
+    return false;
+  }
+  return true;
+}
 
 parley_status plugin_check(const parley_plugin *table, const char *name, const char *const *offered, struct buf *why)
 {
@@ -53,7 +96,7 @@ parley_status plugin_check(const parley_plugin *table, const char *name, const c
       buf_printf(why, "%s.so needs the extension %s, which this daemon does not offer", name, *id);
       return PARLEY_INVALID;
     }
-  if (!option_table_ok(table->options, why)) {
+  if (!option_table_ok(table->options, why) || !metrics_ok(table->metrics, why)) {
     buf_printf(why, " (%s.so)", name);
     return PARLEY_INVALID;
   }

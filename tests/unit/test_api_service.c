@@ -1,5 +1,7 @@
 #include "api_fixture.h"
 #include "core/api/inside.h"
+#include "core/channel/instance.h"
+#include <math.h>
 
 static struct api_fixture f;
 
@@ -371,6 +373,95 @@ START_TEST(metrics_are_well_formed)
 }
 END_TEST
 
+static const parley_metric kinds[] = {
+    {sizeof(parley_metric), PARLEY_COUNTER, "letters_out", "Letters\nthat \\ left", "stamp"},
+    {sizeof(parley_metric), PARLEY_GAUGE, "queue", "How many wait", NULL},
+    {sizeof(parley_metric), PARLEY_HISTOGRAM, "seconds", "How long it took", "stage"},
+};
+static const parley_metric *const kinds_table[] = {&kinds[0], &kinds[1], &kinds[2], NULL};
+static const parley_metric other_kind = {sizeof(parley_metric), PARLEY_GAUGE, "letters_out", NULL, NULL};
+static const parley_metric *const other_table[] = {&other_kind, NULL};
+
+/* Both channels have plugins that count, of different tables. */
+static void count_some(parley_plugin tables[2])
+{
+  const parley_host *mail = &f.channels[0]->host, *sms = &f.channels[1]->host;
+
+  for (int i = 0; i < 2; i++) {
+    tables[i] = *f.channels[i]->table;
+    tables[i].metrics = i == 0 ? kinds_table : other_table;
+    f.channels[i]->table = &tables[i];
+  }
+  mail->metric(mail, "letters_out", PARLEY_LIT("a \"b\"\\\n"), 2);
+  mail->metric(mail, "letters_out", PARLEY_LIT("a \"b\"\\\n"), 1);
+  mail->metric(mail, "letters_out", PARLEY_LIT(""), 1e14);
+  mail->metric(mail, "letters_out", PARLEY_LIT(""), -1e14); /* a counter only grows */
+  mail->metric(mail, "letters_out", PARLEY_LIT(""), NAN);
+  mail->metric(mail, "queue", PARLEY_LIT("said though it has no label"), 7);
+  mail->metric(mail, "queue", PARLEY_LIT("said though it has no label"), 4.5);
+  mail->metric(mail, "seconds", PARLEY_LIT("login"), 0.25);
+  mail->metric(mail, "seconds", PARLEY_LIT("login"), 0.5);
+  mail->metric(mail, "undeclared", PARLEY_LIT(""), 1);
+  sms->metric(sms, "letters_out", PARLEY_LIT(""), 9);
+}
+
+START_TEST(what_a_plugin_counts_is_a_metric_of_its_channel)
+{
+  static const char want[] = "# HELP parley_plugin_letters_out Letters\\nthat \\\\ left\n"
+                             "# TYPE parley_plugin_letters_out counter\n"
+                             "parley_plugin_letters_out{channel=\"mail\",stamp=\"\"} 100000000000000\n"
+                             "parley_plugin_letters_out{channel=\"mail\",stamp=\"a \\\"b\\\"\\\\\\n\"} 3\n"
+                             "# HELP parley_plugin_queue How many wait\n"
+                             "# TYPE parley_plugin_queue gauge\n"
+                             "parley_plugin_queue{channel=\"mail\"} 4.5\n"
+                             "# HELP parley_plugin_seconds How long it took\n"
+                             "# TYPE parley_plugin_seconds summary\n"
+                             "parley_plugin_seconds_sum{channel=\"mail\",stage=\"login\"} 0.75\n"
+                             "parley_plugin_seconds_count{channel=\"mail\",stage=\"login\"} 2\n";
+  const parley_plugin *were[] = {f.channels[0]->table, f.channels[1]->table};
+  parley_plugin tables[2];
+
+  count_some(tables);
+  ask_raw(&f, "GET", "/metrics", NULL, "", NULL, 0);
+  ck_assert_code(&f, 200);
+  ck_assert_msg(strstr(f.body, want) != NULL, "%s", strstr(f.body, "# HELP parley_plugin_letters"));
+  ck_assert_ptr_null(strstr(f.body, "undeclared"));
+  for (int i = 0; i < 2; i++)
+    f.channels[i]->table = were[i];
+}
+END_TEST
+
+static const struct { parley_metric metric; const char *why; } bad_metrics[] = {
+    {{sizeof(parley_metric), PARLEY_COUNTER, NULL, NULL, NULL}, "metric '' of the plugin's table: a name is made of"},
+    {{sizeof(parley_metric), PARLEY_COUNTER, "", NULL, NULL}, "metric '' of the plugin's table: a name is made of"},
+    {{sizeof(parley_metric), PARLEY_COUNTER, "9lives", NULL, NULL}, "metric '9lives' of the plugin's table: a name is made of"},
+    {{sizeof(parley_metric), PARLEY_COUNTER, "a-b", NULL, NULL}, "metric 'a-b' of the plugin's table: a name is made of"},
+    {{sizeof(parley_metric), PARLEY_COUNTER, "a{x=\"1\"} 1\nb", NULL, NULL}, "metric 'a{x="},
+    {{sizeof(parley_metric), PARLEY_COUNTER, "good", NULL, "bad label"}, "metric 'good' of the plugin's table: its label 'bad label'"},
+    {{sizeof(parley_metric), PARLEY_COUNTER, "good", NULL, "channel"}, "metric 'good' of the plugin's table: its label 'channel'"},
+    {{sizeof(parley_metric), 0, "good", NULL, NULL}, "metric 'good' of the plugin's table is of an unknown kind 0"},
+    {{sizeof(parley_metric), 4, "good", NULL, NULL}, "metric 'good' of the plugin's table is of an unknown kind 4"},
+    {{sizeof(parley_metric), PARLEY_GAUGE, "_first", NULL, NULL}, "metric '_first' of the plugin's table is there already"},
+    {{sizeof(parley_metric), PARLEY_GAUGE, "slow_calls_total", NULL, NULL}, "metric 'slow_calls_total' of the plugin's table is there"},
+};
+
+START_TEST(a_plugin_with_a_metric_that_cannot_be_shown_is_not_loaded)
+{
+  static const parley_metric first = {sizeof(parley_metric), PARLEY_COUNTER, "_first", NULL, "a_Label9"};
+  const parley_metric *const with[] = {&first, &bad_metrics[_i].metric, NULL}, *const without[] = {&first, NULL};
+  parley_plugin table = *f.channels[0]->table;
+  struct buf why = BUF_INIT(4096);
+
+  table.metrics = without;
+  ck_assert_int_eq(plugin_check(&table, "sink", channel_extensions, &why), PARLEY_OK);
+  table.metrics = with;
+  ck_assert_int_eq(plugin_check(&table, "sink", channel_extensions, &why), PARLEY_INVALID);
+  ck_assert_msg(text_starts(buf_as_text(&why), bad_metrics[_i].why), "%s", why.at);
+  ck_assert_msg(text_ends(buf_as_text(&why), " (sink.so)"), "%s", why.at);
+  buf_done(&why);
+}
+END_TEST
+
 START_TEST(a_backup_is_a_new_file)
 {
   keepf(0, "{\"path\":\"%s/copy.db\"}", f.dir);
@@ -413,6 +504,7 @@ int main(void)
       health_and_readiness_need_no_key,
       metrics_are_there_for_this_machine_and_add_up,
       metrics_are_well_formed,
+      what_a_plugin_counts_is_a_metric_of_its_channel,
       a_backup_is_a_new_file,
       callbacks_go_to_their_channel_or_nowhere,
   };
@@ -423,6 +515,7 @@ int main(void)
   tcase_add_checked_fixture(cases, setup, teardown);
   for (size_t i = 0; i < COUNT_OF(tests); i++)
     tcase_add_test(cases, tests[i]);
+  tcase_add_loop_test(cases, a_plugin_with_a_metric_that_cannot_be_shown_is_not_loaded, 0, COUNT_OF(bad_metrics));
   suite_add_tcase(suite, cases);
   return peer_main(suite);
 }

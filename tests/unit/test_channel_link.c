@@ -332,6 +332,7 @@ END_TEST
 /* One that says it will never read: the loop has nothing to do for it. */
 START_TEST(a_half_closed_connection_does_not_keep_the_loop_busy)
 {
+  static char rest[1 << 16];
   struct pollfd busy;
 
   open_raw(SMALL_MAX, false);
@@ -340,6 +341,8 @@ START_TEST(a_half_closed_connection_does_not_keep_the_loop_busy)
   uv_run(&loop, UV_RUN_NOWAIT);
   ck_assert_uint_gt(link_waiting(near.link), 0);
   shutdown(raw, SHUT_RD);
+  while (recv(raw, rest, sizeof rest, 0) > 0) /* what it has already got: now there is room again, and no way */
+    continue;
   peer_settle(&loop);
   busy = (struct pollfd){.fd = uv_backend_fd(&loop), .events = POLLIN};
   ck_assert_int_eq(poll(&busy, 1, 0), 0);
