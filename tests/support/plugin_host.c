@@ -151,7 +151,8 @@ static void host_settle(const parley_host *host, uint64_t token, const parley_ou
   parley_text *ids = copy_room(h->kept, (outcome->n_ids + 1) * sizeof *ids);
 
   for (size_t i = 0; i + 1 < h->n_settles; i++)
-    ck_assert_msg(h->settles[i].token != token, "token %llu was settled twice", (unsigned long long)token);
+    if (h->settles[i].token == token) /* an assertion that holds writes to a file each time, and these are many */
+      ck_abort_msg("token %llu was settled twice", (unsigned long long)token);
   for (uint32_t i = 0; i < outcome->n_ids; i++)
     ids[i] = copy_text(h->kept, outcome->ids[i]);
   *settle = (struct plugin_host_settle){token, *outcome};
@@ -309,7 +310,8 @@ static void http_answer(const parley_host *host, uint64_t call, const parley_htt
   struct plugin_host_answer *kept = NEXT(h, answers);
 
   for (size_t i = 0; i + 1 < h->n_answers; i++)
-    ck_assert_msg(h->answers[i].call != call, "call %llu was answered twice", (unsigned long long)call);
+    if (h->answers[i].call == call)
+      ck_abort_msg("call %llu was answered twice", (unsigned long long)call);
   *kept = (struct plugin_host_answer){
       .call = call, .code = answer->code, .retry_ms = answer->retry_ms, .n_headers = answer->n_headers};
   kept->headers = copy_pairs(h->kept, answer->headers, answer->n_headers);

@@ -224,7 +224,7 @@ int main(void)
   int failed;
 
   tcase_add_checked_fixture(tcase, setup, teardown);
-  tcase_set_timeout(tcase, 100);
+  tcase_set_timeout(tcase, 300); /* under TSan on a busy machine */
   tcase_add_test(tcase, full_tails_reach_their_tables_and_nothing_is_missed_meanwhile);
   tcase_add_test(tcase, after_a_restart_keys_and_timelines_are_whole);
   tcase_add_test(tcase, a_lost_batch_is_made_again_from_what_was_committed);
