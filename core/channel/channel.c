@@ -203,10 +203,10 @@ static void settlement_run(struct channel *channel, struct deferred *deferred)
 
 static parley_text settlement_text(const struct channel *channel, struct settlement *settlement, parley_text text)
 {
-  struct buf masked = BUF_INIT(SETTLE_TEXT_MAX * 4);
+  struct buf masked = BUF_INIT(SETTLE_TEXT_MAX);
   parley_text kept;
 
-  channel_mask(channel, text_sub(text, 0, SETTLE_TEXT_MAX), &masked);
+  channel_mask_cut(channel, text, SETTLE_TEXT_MAX, &masked);
   kept = arena_text(settlement->arena, buf_as_text(&masked));
   buf_done(&masked);
   kept.len = text_utf8_ok(kept) ? kept.len : 0;
@@ -277,6 +277,7 @@ static void channel_sweep(struct channel *channel)
 
 /* --- Masking ------------------------------------------------------------------------------------------------------------- */
 
+#define MASK_READ_MAX 16384 /* what stands behind in a longer text is dropped */
 #define MASK_BYTES_MIN 6 /* shorter values would hit ordinary words */
 
 struct masking {
@@ -310,6 +311,17 @@ void channel_mask(const struct channel *channel, parley_text text, struct buf *t
     masking.rest = text_sub(masking.rest, masking.at + masking.hit.len, SIZE_MAX);
   }
   buf_text(to, masking.rest);
+}
+
+void channel_mask_cut(const struct channel *channel, parley_text text, size_t bytes_max, struct buf *to)
+{
+  struct buf masked = BUF_INIT(MASK_READ_MAX);
+  parley_text whole;
+
+  channel_mask(channel, text_sub(text, 0, MASK_READ_MAX), &masked);
+  whole = buf_as_text(&masked);
+  buf_text(to, text_sub(whole, 0, text_utf8_cut(whole, bytes_max)));
+  buf_done(&masked);
 }
 
 /* --- Life ---------------------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ struct channel;
 /* What the floors above want to hear. All on the loop; texts end with the call. */
 struct channel_owner {
   void (*settled)(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg);
-  void (*roomier)(struct channel *channel, void *arg); /* window opened, health is up again: offer again */
+  void (*roomier)(struct channel *channel, bool well, void *arg); /* offer again. well: it says it is up; else its window opened */
   void (*window)(struct channel *channel, uint32_t in_flight, void *arg); /* NULL, or told of each window() */
   /* done(result, done_arg) exactly once, after the commit. */
   void (*inbound)(struct channel *channel, const parley_inbound *in, parley_done *done, void *done_arg, void *arg);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define METRIC_LABEL_BYTES_MAX 63
+#define HEALTH_TEXT_MAX 200 /* bytes of cause and of remedy */
 
 /* --- Handles -------------------------------------------------------------------------------------------------------------- */
 
@@ -133,9 +134,9 @@ static void host_random(const parley_host *host, void *to, size_t len)
 static void host_log(const parley_host *host, uint32_t level, parley_text line)
 {
   const struct channel *channel = channel_of(host);
-  struct buf masked = BUF_INIT(LOG_PLUGIN_LINE_MAX * 4);
+  struct buf masked = BUF_INIT(LOG_PLUGIN_LINE_MAX);
 
-  channel_mask(channel, text_sub(line, 0, LOG_PLUGIN_LINE_MAX), &masked);
+  channel_mask_cut(channel, line, LOG_PLUGIN_LINE_MAX, &masked);
   log_plugin(channel->shared.log, level, channel->name, buf_as_text(&masked));
   buf_done(&masked);
 }
@@ -406,19 +407,27 @@ static void host_settle(const parley_host *host, uint64_t token, const parley_ou
   channel_settle(channel_of(host), token, outcome);
 }
 
+struct roomier {
+  struct deferred deferred;
+  bool well;
+};
+
 static void roomier_run(struct channel *channel, struct deferred *deferred)
 {
-  free(deferred);
+  struct roomier *roomier = container_of(deferred, struct roomier, deferred);
+
   if (!channel->stop_asked)
-    channel->owner.roomier(channel, channel->owner.arg);
+    channel->owner.roomier(channel, roomier->well, channel->owner.arg);
+  free(roomier);
 }
 
-static void channel_say_roomier(struct channel *channel)
+static void channel_say_roomier(struct channel *channel, bool well)
 {
-  struct deferred *deferred = xcalloc(1, sizeof *deferred);
+  struct roomier *roomier = xcalloc(1, sizeof *roomier);
 
-  deferred->run = roomier_run;
-  channel_defer(channel, deferred);
+  roomier->deferred.run = roomier_run;
+  roomier->well = well;
+  channel_defer(channel, &roomier->deferred);
 }
 
 static void host_window(const parley_host *host, uint32_t in_flight)
@@ -432,7 +441,7 @@ static void host_window(const parley_host *host, uint32_t in_flight)
   if (channel->owner.window != NULL)
     channel->owner.window(channel, in_flight, channel->owner.arg);
   if (wider)
-    channel_say_roomier(channel);
+    channel_say_roomier(channel, false);
 }
 
 struct health_change {
@@ -458,20 +467,22 @@ static void host_health(const parley_host *host, uint32_t level, parley_text cau
   buf_clear(&channel->cause);
   buf_clear(&channel->remedy);
   if (level != PARLEY_UP) {
-    channel_mask(channel, text_sub(cause, 0, 200), &channel->cause);
-    channel_mask(channel, text_sub(remedy, 0, 200), &channel->remedy);
+    channel_mask_cut(channel, cause, HEALTH_TEXT_MAX, &channel->cause);
+    channel_mask_cut(channel, remedy, HEALTH_TEXT_MAX, &channel->remedy);
   }
   if (before != CHANNEL_UP && before != CHANNEL_DEGRADED && before != CHANNEL_DOWN)
     return; /* not started, or on its way out: the words are kept for whoever asks */
   channel->state = level == PARLEY_UP ? CHANNEL_UP : level == PARLEY_DEGRADED ? CHANNEL_DEGRADED : CHANNEL_DOWN;
+  if (level == PARLEY_UP)
+    channel_say_roomier(channel, true); /* an outcome may have paused it, whatever its state says */
   if (channel->state == before)
     return;
   change = xcalloc(1, sizeof *change);
   change->deferred.run = health_run;
   change->state = channel->state;
   channel_defer(channel, &change->deferred);
-  if (before == CHANNEL_DOWN)
-    channel_say_roomier(channel);
+  if (before == CHANNEL_DOWN && level == PARLEY_DEGRADED)
+    channel_say_roomier(channel, true);
 }
 
 /* --- In: handed to the floors above, which answer after the commit ---------------------------------------------------------- */

@@ -46,7 +46,7 @@ void hosted_on_response(struct hosted *hosted, uint64_t id, const parley_http_re
 /* hosted_out.c: submits, and what becomes of them. */
 void hosted_submit(struct hosted *hosted, enum frame_type type, const struct frame *frame);
 void hosted_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg);
-void hosted_offer_again(struct channel *channel, void *arg);
+void hosted_offer_again(struct channel *channel, bool well, void *arg);
 void hosted_give_back(struct hosted *hosted); /* what the plugin never took: not out */
 /* hosted_socket.c */
 struct stream_connector hosted_connector(struct hosted *hosted);

@@ -35,7 +35,7 @@ static void message_settle(struct hosted *hosted, uint64_t token, const parley_o
 void hosted_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg)
 {
   message_settle(arg, token, outcome);
-  hosted_offer_again(channel, arg);
+  hosted_offer_again(channel, false, arg);
 }
 
 /* false: no room; it waits. Once taken, the message may be gone when this returns. */
@@ -55,12 +55,12 @@ static bool message_offer(struct hosted *hosted, struct hosted_message *message)
   return st != PARLEY_BUSY;
 }
 
-void hosted_offer_again(struct channel *channel, void *arg)
+void hosted_offer_again(struct channel *channel, bool well, void *arg)
 {
   struct hosted *hosted = arg;
   struct list *node;
 
-  (void)channel;
+  (void)channel, (void)well;
   if (hosted->offering || hosted->draining)
     return;
   hosted->offering = true; /* a message that settles within its submit comes by here, too */
@@ -90,7 +90,7 @@ void hosted_submit(struct hosted *hosted, enum frame_type type, const struct fra
     return;
   }
   list_push(&hosted->waiting, &message->node);
-  hosted_offer_again(hosted->channel, hosted);
+  hosted_offer_again(hosted->channel, false, hosted);
 }
 
 void hosted_give_back(struct hosted *hosted)

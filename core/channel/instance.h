@@ -133,6 +133,8 @@ void channel_call_over(struct channel *channel); /* one of host_calls has comple
 void channel_misbehaved(struct channel *channel, const char *how);
 /* Replaces every secret of the channel's options in the text by ***. */
 void channel_mask(const struct channel *channel, parley_text text, struct buf *to);
+/* The same, and then cut to whole code points: of a secret that is cut first, a piece would show. */
+void channel_mask_cut(const struct channel *channel, parley_text text, size_t bytes_max, struct buf *to);
 /* Once nothing is open any more, frees the channel. */
 void channel_maybe_gone(struct channel *channel);
 

@@ -14,11 +14,11 @@ static void owner_settled(struct channel *channel, uint64_t token, const parley_
   deliver_settled(daemon->deliver, channel, token, outcome);
 }
 
-static void owner_roomier(struct channel *channel, void *arg)
+static void owner_roomier(struct channel *channel, bool well, void *arg)
 {
   struct daemon *daemon = arg;
 
-  deliver_roomier(daemon->deliver, channel);
+  deliver_roomier(daemon->deliver, channel, well);
 }
 
 static void owner_inbound(struct channel *channel, const parley_inbound *in, parley_done *done, void *done_arg,
@@ -69,7 +69,7 @@ static void owner_progress(struct channel *channel, void *arg)
   struct channel_pair *pair = channel_set_find(&daemon->set, parley_text_of(channel_name(channel)));
 
   if (pair != NULL && pair->channel == channel)
-    deliver_roomier(daemon->deliver, channel); /* one that waited for its older self to go */
+    deliver_roomier(daemon->deliver, channel, true); /* one that waited for its older self to go */
   set_build_progress(daemon);
 }
 
@@ -174,7 +174,7 @@ static void turn_on_closed(void *arg)
     if (channel_start(pair->channel, &why) != PARLEY_OK)
       log_line(&daemon->log, PARLEY_ERROR, "event=channel_not_started channel=%s why=\"%s\"", turn->name, why.at);
     else
-      deliver_roomier(daemon->deliver, pair->channel);
+      deliver_roomier(daemon->deliver, pair->channel, true);
   }
   buf_done(&why);
   free(turn->name);

@@ -60,7 +60,7 @@ parley_status deliver_probe(struct deliver *deliver, struct channel *channel, de
 
 /* For struct channel_owner. */
 void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t token, const parley_outcome *outcome);
-void deliver_roomier(struct deliver *deliver, struct channel *channel);
+void deliver_roomier(struct deliver *deliver, struct channel *channel, bool well);
 void deliver_receipt(struct deliver *deliver, struct channel *channel, const parley_receipt *receipt, parley_done *done, void *arg);
 
 /* Log-linear milliseconds; le[] bounds in DELIVER_BUCKETS_MS. */

@@ -204,13 +204,13 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
   }
 }
 
-void deliver_roomier(struct deliver *deliver, struct channel *channel)
+void deliver_roomier(struct deliver *deliver, struct channel *channel, bool well)
 {
   struct line *line = line_find(deliver, parley_text_of(channel_name(channel)));
 
   if (line == NULL)
     return;
-  if (line->down && channel == line->channel) { /* the test sink knows nothing of it */
+  if (line->down && well && channel == line->channel) { /* the test sink knows nothing of it */
     line->down = false;
     line_claim_all(line);
   }

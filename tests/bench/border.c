@@ -186,9 +186,9 @@ static void on_settled(struct channel *channel, uint64_t token, const parley_out
   way_answered(arg);
 }
 
-static void on_roomier(struct channel *channel, void *arg)
+static void on_roomier(struct channel *channel, bool well, void *arg)
 {
-  (void)channel, (void)arg;
+  (void)channel, (void)well, (void)arg;
 }
 
 static void on_health(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy, void *arg)

@@ -84,9 +84,9 @@ static inline void fixture_on_settled(struct channel *channel, uint64_t token, c
 {
   deliver_settled(((struct api_fixture *)arg)->deliver, channel, token, outcome);
 }
-static inline void fixture_on_roomier(struct channel *channel, void *arg)
+static inline void fixture_on_roomier(struct channel *channel, bool well, void *arg)
 {
-  deliver_roomier(((struct api_fixture *)arg)->deliver, channel);
+  deliver_roomier(((struct api_fixture *)arg)->deliver, channel, well);
 }
 static inline void fixture_on_inbound(struct channel *channel, const parley_inbound *in, parley_done *done,
                                       void *done_arg, void *arg)

@@ -345,6 +345,21 @@ START_TEST(a_secret_of_the_options_is_masked_wherever_a_plugin_says_it)
 }
 END_TEST
 
+START_TEST(a_secret_on_the_cut_shows_no_piece_of_itself)
+{
+  parley_value value = {.size = sizeof value, .type = PARLEY_OPTION_TEXT, .text = PARLEY_LIT("correct-horse")};
+  const parley_value *items[] = {&value};
+  parley_value group = {.size = sizeof group, .type = PARLEY_OPTION_GROUP, .n_items = 1, .items = items};
+  parley_plugin table = {.size = sizeof table, .options = secret_table};
+  struct channel channel = {.options = &group, .table = &table};
+  struct buf shown = BUF_INIT(1024);
+
+  channel_mask_cut(&channel, PARLEY_LIT("AUTH failed for correct-horse"), strlen("AUTH failed for correct"), &shown);
+  ck_assert(parley_text_is(buf_as_text(&shown), "AUTH failed for ***"));
+  buf_done(&shown);
+}
+END_TEST
+
 static struct {
   int count;
   uint32_t result;
@@ -398,6 +413,7 @@ int main(void)
   tcase_add_test(host, uploads_are_bounded_and_each_that_ends_makes_room);
   tcase_add_test(host, that_a_process_died_is_the_hosts_word_and_never_the_plugins);
   tcase_add_loop_test(pure, a_secret_of_the_options_is_masked_wherever_a_plugin_says_it, 0, COUNT_OF(masks));
+  tcase_add_test(pure, a_secret_on_the_cut_shows_no_piece_of_itself);
   tcase_add_checked_fixture(http, setup_http, teardown);
   tcase_add_test(http, pieces_are_data_and_media_one_after_the_other);
   tcase_add_test(http, pieces_that_do_not_exist_or_are_too_large_are_refused_before_anything_is_sent);

@@ -128,9 +128,9 @@ static const parley_plugin greeter = {.size = sizeof greeter,
 static struct api_fixture f;
 static struct plugin plugin = {.refs = 1, .table = &greeter};
 
-static void on_roomier(struct channel *channel, void *arg)
+static void on_roomier(struct channel *channel, bool well, void *arg)
 {
-  (void)channel, (void)arg;
+  (void)channel, (void)well, (void)arg;
 }
 
 static void on_health(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy, void *arg)
