@@ -111,9 +111,11 @@ static void hosted_create(struct hosted *hosted, const struct frame *frame)
   const struct channel *made;
   parley_status st;
 
+  if (hosted->arena != NULL)
+    return; /* once is enough */
   hosted->arena = arena_new();
   words = hosted_read(frame, &abi_frame_words, hosted->arena);
-  if (words == NULL || hosted->channel != NULL)
+  if (words == NULL)
     return;
   hosted->log.level = (uint32_t)words->amount;
   shared.public_url = words->two;
@@ -279,7 +281,8 @@ static void hosted_on_frame(const struct frame *frame, void *arg)
     return;
   switch (type) {
   case FRAME_START:
-    hosted_start(hosted);
+    if (!hosted->draining) /* a channel that leaves is not brought back */
+      hosted_start(hosted);
     break;
   case FRAME_DRAIN:
     hosted_drain(hosted);

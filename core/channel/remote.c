@@ -8,8 +8,7 @@ static parley_status remote_start(parley_channel *remote)
 {
   remote->begun = true;
   remote->channel->starting = CHANNEL_GOING;
-  if (remote->state == REMOTE_CREATED)
-    remote_ask_start(remote);
+  remote_start_made(remote);
   return remote->state == REMOTE_DEAD ? PARLEY_FAILED : PARLEY_OK;
 }
 

@@ -46,6 +46,8 @@ static int exec_with(struct parley_channel *remote, uv_exit_cb on_exit, int far_
   snprintf(memory, sizeof memory, "%llu", (unsigned long long)channel->shared.apart->memory_bytes);
   remote_environment(env, &room);
   remote->process.data = remote;
+  remote->process_open = true; /* whatever uv_spawn() says: the handle is to be closed */
+  remote->handles++;
   err = uv_spawn(channel->shared.loop, &remote->process, &options);
   buf_done(&room);
   if (err == 0)

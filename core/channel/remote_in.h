@@ -59,7 +59,7 @@ int64_t remote_now(const struct parley_channel *remote); /* monotonic */
 parley_status remote_create(const parley_host *host, const parley_value *options, parley_channel **ret); /* as in a plugin's table */
 void remote_destroy(parley_channel *remote);
 void remote_set(struct parley_channel *remote, enum remote_state state);
-void remote_ask_start(struct parley_channel *remote);
+void remote_start_made(struct parley_channel *remote); /* asks it to start, once it is made and that is wanted */
 void remote_kill(struct parley_channel *remote, const char *why); /* what it held is settled at once */
 void remote_strike(struct parley_channel *remote, const char *how); /* it said what makes no sense: counted, up to a bound */
 void remote_created(struct parley_channel *remote, const struct frame_words *words); /* the answers to CREATE, START and STOP */

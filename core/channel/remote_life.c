@@ -72,14 +72,26 @@ static void remote_say_dead(struct parley_channel *remote)
     channel->host.health(&channel->host, PARLEY_DOWN, buf_as_text(&remote->why), parley_text_of(remedy));
 }
 
+/* One that never was up is not tried again: whoever waits for it is told, and gives it up. */
+static bool remote_goes_on(const struct parley_channel *remote)
+{
+  return remote->was_up && !remote->drained && !remote->stopped && remote->stop_done == NULL;
+}
+
 static void remote_on_pause(uv_timer_t *timer)
 {
   struct parley_channel *remote = timer->data;
 
   if (remote->channel == NULL)
     uv_process_kill(&remote->process, SIGKILL);
-  else if (!remote->process_open)
+  else if (!remote->process_open && remote_goes_on(remote))
     remote_spawn(remote);
+}
+
+static void remote_rest(struct parley_channel *remote)
+{
+  if (remote_goes_on(remote))
+    uv_timer_start(&remote->pause, remote_on_pause, remote->pause_ms, 0);
 }
 
 static uint32_t pause_next(uint32_t pause_ms)
@@ -184,8 +196,8 @@ static void remote_on_process_closed(uv_handle_t *handle)
   remote->handles--;
   if (remote->channel == NULL)
     remote_free_maybe(remote);
-  else if (!remote->stopped && remote->stop_done == NULL && remote->was_up)
-    uv_timer_start(&remote->pause, remote_on_pause, remote->pause_ms, 0);
+  else
+    remote_rest(remote);
 }
 
 static void remote_on_exit(uv_process_t *process, int64_t code, int signal)
@@ -226,6 +238,16 @@ static void remote_send_create(struct parley_channel *remote)
                        .options = channel->options));
 }
 
+static void remote_not_spawned(struct parley_channel *remote, int err)
+{
+  buf_printf(&remote->why, "%s cannot be started: %s", remote->channel->shared.apart->host_program, uv_strerror(err));
+  remote_lost(remote, remote->why.at);
+  if (remote->process_open)
+    uv_close((uv_handle_t *)&remote->process, remote_on_process_closed);
+  else
+    remote_rest(remote);
+}
+
 static void remote_spawn(struct parley_channel *remote)
 {
   struct channel *channel = remote->channel;
@@ -234,13 +256,9 @@ static void remote_spawn(struct parley_channel *remote)
   buf_clear(&remote->why);
   remote_second_begin(remote);
   err = remote_exec(remote, remote_on_exit, &fd);
-  remote->process_open = true; /* also after a failed spawn: the handle is to be closed */
-  remote->handles++;
   remote_set(remote, REMOTE_CREATING);
   if (err != 0) {
-    buf_printf(&remote->why, "%s cannot be started: %s", channel->shared.apart->host_program, uv_strerror(err));
-    uv_close((uv_handle_t *)&remote->process, remote_on_process_closed);
-    remote_lost(remote, remote->why.at);
+    remote_not_spawned(remote, err);
     return;
   }
   uv_unref((uv_handle_t *)&remote->process);
@@ -251,8 +269,10 @@ static void remote_spawn(struct parley_channel *remote)
 
 /* --- Its answers ------------------------------------------------------------------------------------------------------------ */
 
-void remote_ask_start(struct parley_channel *remote)
+void remote_start_made(struct parley_channel *remote)
 {
+  if (remote->state != REMOTE_CREATED || !remote->begun || remote->drained || remote->link == NULL)
+    return;
   remote_set(remote, REMOTE_STARTING);
   link_send(remote->link, FRAME_START, 0, NULL, NULL);
 }
@@ -301,8 +321,7 @@ void remote_created(struct parley_channel *remote, const struct frame_words *wor
   remote_set(remote, REMOTE_CREATED);
   if (channel->making == CHANNEL_GOING)
     channel_made(channel, PARLEY_OK);
-  if (remote->begun && remote->state == REMOTE_CREATED)
-    remote_ask_start(remote);
+  remote_start_made(remote);
 }
 
 void remote_started(struct parley_channel *remote, const struct frame_words *words)
