@@ -452,6 +452,8 @@ void channel_has_started(struct channel *channel, parley_status status)
   bool told = channel->starting == CHANNEL_GOING && channel->depth == 0;
 
   channel->starting = status == PARLEY_OK ? CHANNEL_DONE : CHANNEL_BROKE;
+  if (channel->stop_asked)
+    return; /* it leaves, whatever the plugin says: state and timer are the stop's */
   if (status == PARLEY_OK) {
     channel->started = true;
     channel->state = CHANNEL_UP;
@@ -459,7 +461,7 @@ void channel_has_started(struct channel *channel, parley_status status)
   } else {
     channel->state = CHANNEL_FAILED;
   }
-  if (told && !channel->stop_asked)
+  if (told)
     channel->owner.progress(channel, channel->owner.arg);
 }
 

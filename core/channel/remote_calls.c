@@ -443,6 +443,8 @@ void remote_frame(const struct frame *frame, void *arg)
   struct parley_channel *remote = arg;
   const struct frame_row *row = frame->type < FRAME_TYPES ? &rows[frame->type] : NULL;
 
+  if (remote->stopped || remote->channel->stop_said)
+    return; /* what it asks now would keep the channel from going */
   remote->frame_bytes = FRAME_HEAD_BYTES + frame->body.len;
   if (++remote->second.frames > BORDER_FRAMES_PER_S)
     remote_kill(remote, "its process sends too many frames a second");

@@ -385,6 +385,16 @@ END_TEST
 
 /* --- It leaves --------------------------------------------------------------------------------------------------------- */
 
+START_TEST(a_channel_that_stops_while_it_starts_is_closed_all_the_same)
+{
+  make(WELL);
+  start();
+  stop();
+  remote_started(t.remote, PARLEY_REF(struct frame_words, .amount = PARLEY_UP)); /* in the same turn of the loop */
+  wait_for(is_closed);
+}
+END_TEST
+
 static bool is_creating(void)
 {
   return t.remote->state == REMOTE_CREATING;
@@ -430,6 +440,15 @@ START_TEST(no_process_is_started_for_a_channel_that_has_stopped)
 }
 END_TEST
 
+START_TEST(one_that_has_stopped_is_not_listened_to)
+{
+  make_and_start(ASKS_WITHOUT_END);
+  t.answers = true;
+  stop();
+  wait_for(is_closed);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
   Suite *suite;
@@ -445,8 +464,10 @@ int main(int argc, char **argv)
   tcase_add_test(cases, without_a_descriptor_from_the_beginning_there_is_no_channel);
   tcase_add_test(cases, one_that_has_closed_its_connection_is_not_asked_to_start);
   tcase_add_test(cases, one_that_is_silent_is_killed);
+  tcase_add_test(cases, a_channel_that_stops_while_it_starts_is_closed_all_the_same);
   tcase_add_test(cases, one_that_is_asked_to_leave_while_it_is_made_is_not_started);
   tcase_add_test(cases, no_process_is_started_for_a_channel_that_has_stopped);
+  tcase_add_test(cases, one_that_has_stopped_is_not_listened_to);
   suite_add_tcase(suite, cases);
   return peer_main(suite);
 }
