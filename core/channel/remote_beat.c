@@ -47,33 +47,47 @@ void remote_second_begin(struct parley_channel *remote)
   remote->window_is_late = false;
 }
 
+/* Why it is to be killed; in `why`, or NULL. Waits are counted in beats, not in time: when we stood still ourselves, its answer lies
+ * there unread. */
+static const char *beat_judge(const struct parley_channel *remote, char *why, size_t room)
+{
+  const struct channel_apart *apart = remote->channel->shared.apart;
+  bool hangs = remote->unanswered * (uint64_t)BORDER_BEAT_MS >= apart->hang_ms;
+  bool starts = remote->state == REMOTE_CREATING || remote->state == REMOTE_STARTING;
+  bool is_late = starts && remote->state_beats * (uint64_t)BORDER_BEAT_MS >= BORDER_START_MS;
+
+  if (remote->link == NULL)
+    return "its process closed the connection and went on";
+  if (remote->rss_bytes > apart->memory_bytes) {
+    snprintf(why, room, "its process uses %llu MiB, more than plugins.memory", (unsigned long long)(remote->rss_bytes >> 20));
+    return why;
+  }
+  if ((!hangs && !is_late) || process_is_traced(remote->process.pid))
+    return NULL;
+  if (hangs) {
+    snprintf(why, room, "its process did not answer for %u ms (plugins.hang)", apart->hang_ms);
+    return why;
+  }
+  return remote->state == REMOTE_CREATING ? "create() did not return in time" : "start() did not return in time";
+}
+
 void remote_on_beat(uv_timer_t *timer)
 {
   struct parley_channel *remote = timer->data;
-  const struct channel_apart *apart = remote->channel->shared.apart;
-  int64_t now = remote_now(remote);
-  bool waits = remote->state == REMOTE_CREATING || remote->state == REMOTE_STARTING;
-  char why[120];
+  char room[120];
+  const char *why;
 
   remote_late(remote);
   remote_second_begin(remote);
   if (remote->state == REMOTE_DEAD)
     return;
-  if (remote->link == NULL) {
-    remote_kill(remote, "its process closed the connection and went on");
+  remote->rss_bytes = process_rss(remote->process.pid);
+  why = beat_judge(remote, room, sizeof room);
+  if (why != NULL) {
+    remote_kill(remote, why);
     return;
   }
-  remote->rss_bytes = process_rss(remote->process.pid);
-  if (remote->rss_bytes > apart->memory_bytes) {
-    snprintf(why, sizeof why, "its process uses %llu MiB, more than plugins.memory", (unsigned long long)(remote->rss_bytes >> 20));
-    remote_kill(remote, why);
-  } else if (remote->pinged_ms != 0 && now - remote->pinged_ms >= apart->hang_ms && !process_is_traced(remote->process.pid)) {
-    snprintf(why, sizeof why, "its process did not answer for %u ms (plugins.hang)", apart->hang_ms);
-    remote_kill(remote, why);
-  } else if (waits && now - remote->since_ms >= BORDER_START_MS && !process_is_traced(remote->process.pid)) {
-    remote_kill(remote, remote->state == REMOTE_CREATING ? "create() did not return in time" : "start() did not return in time");
-  } else if (remote->pinged_ms == 0) {
-    remote->pinged_ms = now;
+  remote->state_beats++;
+  if (remote->unanswered++ == 0)
     link_send(remote->link, FRAME_PING, 0, NULL, NULL);
-  }
 }

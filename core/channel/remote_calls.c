@@ -141,7 +141,7 @@ static void run_stopped(struct parley_channel *remote, uint64_t id, const void *
 static void run_pong(struct parley_channel *remote, uint64_t id, const void *said)
 {
   (void)id, (void)said;
-  remote->pinged_ms = 0;
+  remote->unanswered = 0;
 }
 
 static void run_settle(struct parley_channel *remote, uint64_t id, const void *said)

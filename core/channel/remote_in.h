@@ -34,7 +34,8 @@ struct parley_channel { /* as channel.c holds it */
   uint64_t last_ask;
   struct arena *caps_arena;
   const parley_capabilities *caps; /* NULL: as the plugin declares */
-  int64_t since_ms, pinged_ms;     /* monotonic: of the state; 0: no PING is out */
+  int64_t since_ms;                /* monotonic: of the state */
+  uint32_t state_beats, unanswered; /* heartbeats in this state; since the PING that is out, 0: none is */
   uint32_t pause_ms, deaths;
   struct { uint32_t frames, lines, strikes, healths, windows; } second; /* so many in this one */
   uint32_t late_health, late_window; /* said too often in this second: the last one, for the next heartbeat */

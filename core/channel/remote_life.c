@@ -17,6 +17,7 @@ int64_t remote_now(const struct parley_channel *remote)
 void remote_set(struct parley_channel *remote, enum remote_state state)
 {
   remote->state = state;
+  remote->state_beats = 0;
   if (remote->channel != NULL)
     remote->since_ms = remote_now(remote);
 }
@@ -127,7 +128,7 @@ static void remote_lost(struct parley_channel *remote, const char *why)
   remote->pause_ms = pause_next(remote->pause_ms);
   remote_set(remote, REMOTE_DEAD);
   remote->generation++;
-  remote->pinged_ms = 0;
+  remote->unanswered = 0;
   link_close(&remote->link);
   if (remote->process_runs)
     uv_process_kill(&remote->process, SIGKILL);

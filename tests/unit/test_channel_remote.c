@@ -383,6 +383,17 @@ START_TEST(one_that_is_silent_is_killed)
 }
 END_TEST
 
+/* When we stood still ourselves, its answer lies there unread. */
+START_TEST(one_is_not_killed_for_the_time_that_we_stood_still)
+{
+  make_and_start(WELL);
+  remote_on_beat(&t.remote->beat);
+  env_fake_step(&t.fake, 3600000);
+  remote_on_beat(&t.remote->beat);
+  ck_assert_int_eq(t.remote->state, REMOTE_RUNNING);
+}
+END_TEST
+
 /* --- It leaves --------------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_channel_that_stops_while_it_starts_is_closed_all_the_same)
@@ -464,6 +475,7 @@ int main(int argc, char **argv)
   tcase_add_test(cases, without_a_descriptor_from_the_beginning_there_is_no_channel);
   tcase_add_test(cases, one_that_has_closed_its_connection_is_not_asked_to_start);
   tcase_add_test(cases, one_that_is_silent_is_killed);
+  tcase_add_test(cases, one_is_not_killed_for_the_time_that_we_stood_still);
   tcase_add_test(cases, a_channel_that_stops_while_it_starts_is_closed_all_the_same);
   tcase_add_test(cases, one_that_is_asked_to_leave_while_it_is_made_is_not_started);
   tcase_add_test(cases, no_process_is_started_for_a_channel_that_has_stopped);
