@@ -7,9 +7,11 @@
 static parley_status remote_start(parley_channel *remote)
 {
   remote->begun = true;
+  if (remote->state == REMOTE_DEAD)
+    return PARLEY_FAILED;
   remote->channel->starting = CHANNEL_GOING;
   remote_start_made(remote);
-  return remote->state == REMOTE_DEAD ? PARLEY_FAILED : PARLEY_OK;
+  return PARLEY_OK;
 }
 
 static bool remote_has_room(const parley_channel *remote)

@@ -4,8 +4,7 @@
 #include "set_build.h"
 #include <stdlib.h>
 
-/* --- What channels report, to the floors above
- * ------------------------------------------------------------------------------------- */
+/* --- What channels report, to the floors above ------------------------------------------------------------------------- */
 
 static void owner_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg)
 {
@@ -63,19 +62,28 @@ static void owner_health(struct channel *channel, enum channel_state state, parl
            channel_name(channel), TEXT_ARG(cause), TEXT_ARG(remedy));
 }
 
+/* One in use that had waited for its older self to go: nobody else is told. */
+static void started_in_turn(struct daemon *daemon, struct channel *channel)
+{
+  if (channel_starting(channel) == CHANNEL_BROKE)
+    log_line(&daemon->log, PARLEY_ERROR, "event=channel_not_started channel=%s why=\"%.*s\"", channel_name(channel),
+             TEXT_ARG(channel_cause(channel)));
+  else
+    deliver_roomier(daemon->deliver, channel, true);
+}
+
 static void owner_progress(struct channel *channel, void *arg)
 {
   struct daemon *daemon = arg;
   struct channel_pair *pair = channel_set_find(&daemon->set, parley_text_of(channel_name(channel)));
 
   if (pair != NULL && pair->channel == channel)
-    deliver_roomier(daemon->deliver, channel, true); /* one that waited for its older self to go */
-  set_build_progress(daemon);
+    started_in_turn(daemon, channel);
+  else
+    set_build_progress(daemon);
 }
 
-/* --- Making
- * ---------------------------------------------------------------------------------------------------------------------------
- */
+/* --- Making -------------------------------------------------------------------------------------------------------------- */
 
 static struct channel_shared daemon_channel_shared(struct daemon *daemon, const struct conf *conf)
 {
@@ -121,77 +129,87 @@ parley_status channel_pair_make(struct daemon *daemon, struct conf *conf, const 
   return st;
 }
 
-static double channel_rate(const struct conf_channel *channel)
+/* --- Leaving, and taking turns ----------------------------------------------------------------------------------------- */
+
+struct leaver { /* a channel that is told to stop, until it has gone */
+  struct list node;
+  struct daemon *daemon;
+  char *name; /* NULL: a test sink */
+};
+
+bool channel_is_leaving(const struct daemon *daemon, parley_text name)
 {
-  return channel->rate.count == 0 ? 0 : (double)channel->rate.count * 1000 / channel->rate.span_ms;
+  for (const struct list *node = daemon->leaving.next; node != &daemon->leaving; node = node->next) {
+    const struct leaver *leaver = LIST_ITEM(node, struct leaver, node);
+
+    if (leaver->name != NULL && parley_text_is(name, leaver->name))
+      return true;
+  }
+  return false;
 }
 
-static void daemon_on_channel_closed(void *arg)
+/* One that may not run beside its older self starts when the last of that name has gone. */
+static void pair_start_in_turn(struct daemon *daemon, struct channel_pair *pair)
 {
-  struct daemon *daemon = arg;
+  struct buf why = BUF_INIT(1024);
+  struct channel *channel = pair->channel;
 
-  daemon->open--;
-}
-
-static void channel_let_go(struct daemon *daemon, struct channel **channel, uint32_t within_ms)
-{
-  if (*channel == NULL)
+  if (!pair->late_start || daemon->stopping || channel_is_leaving(daemon, parley_text_of(channel_name(channel))))
     return;
-  daemon->open++;
-  channel_stop(channel, within_ms, daemon_on_channel_closed, daemon);
+  pair->late_start = false;
+  if (channel_start(channel, &why) == PARLEY_OK)
+    deliver_roomier(daemon->deliver, channel, true);
+  else
+    log_line(&daemon->log, PARLEY_ERROR, "event=channel_not_started channel=%s why=\"%s\"", channel_name(channel), why.at);
+  buf_done(&why);
+}
+
+static void leaver_on_gone(void *arg)
+{
+  struct leaver *leaver = arg;
+  struct daemon *daemon = leaver->daemon;
+  struct channel_pair *pair = leaver->name != NULL ? channel_set_find(&daemon->set, parley_text_of(leaver->name)) : NULL;
+
+  list_remove(&leaver->node);
+  free(leaver->name);
+  free(leaver);
+  if (pair != NULL)
+    pair_start_in_turn(daemon, pair);
+}
+
+static struct leaver *leaver_new(struct daemon *daemon, const char *name)
+{
+  struct leaver *leaver = xcalloc(1, sizeof *leaver);
+
+  leaver->daemon = daemon;
+  leaver->name = name != NULL ? xstrdup(name) : NULL;
+  list_push(&daemon->leaving, &leaver->node);
+  return leaver;
 }
 
 void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t within_ms)
 {
   for (size_t i = 0; i < set->n; i++) {
-    if (set->pairs[i].kept)
+    struct channel_pair *pair = &set->pairs[i];
+
+    if (pair->kept)
       continue;
-    channel_let_go(daemon, &set->pairs[i].channel, within_ms);
-    channel_let_go(daemon, &set->pairs[i].test_sink, within_ms);
+    if (pair->channel != NULL)
+      channel_stop(&pair->channel, within_ms, leaver_on_gone, leaver_new(daemon, channel_name(pair->channel)));
+    if (pair->test_sink != NULL)
+      channel_stop(&pair->test_sink, within_ms, leaver_on_gone, leaver_new(daemon, NULL));
   }
   policy_unref(&set->policy);
   free(set->pairs);
   *set = (struct channel_set){0};
 }
 
-/* --- Its turn has come: the older self is gone ------------------------------------------------------------------------- */
-
-struct turn {
-  struct daemon *daemon;
-  char *name;
-};
-
-static void turn_on_closed(void *arg)
-{
-  struct turn *turn = arg;
-  struct daemon *daemon = turn->daemon;
-  struct channel_pair *pair = channel_set_find(&daemon->set, parley_text_of(turn->name));
-  struct buf why = BUF_INIT(1024);
-
-  daemon->open--;
-  if (pair != NULL && pair->late_start && !daemon->stopping) {
-    pair->late_start = false;
-    if (channel_start(pair->channel, &why) != PARLEY_OK)
-      log_line(&daemon->log, PARLEY_ERROR, "event=channel_not_started channel=%s why=\"%s\"", turn->name, why.at);
-    else
-      deliver_roomier(daemon->deliver, pair->channel, true);
-  }
-  buf_done(&why);
-  free(turn->name);
-  free(turn);
-}
-
-static void channel_let_go_first(struct daemon *daemon, struct channel **channel, uint32_t within_ms)
-{
-  struct turn *turn = xcalloc(1, sizeof *turn);
-
-  turn->daemon = daemon;
-  turn->name = xstrdup(channel_name(*channel));
-  daemon->open++;
-  channel_stop(channel, within_ms, turn_on_closed, turn);
-}
-
 /* --- Putting to use -------------------------------------------------------------------------------------------------- */
+
+static double channel_rate(const struct conf_channel *channel)
+{
+  return channel->rate.count == 0 ? 0 : (double)channel->rate.count * 1000 / channel->rate.span_ms;
+}
 
 static void set_retire(struct daemon *daemon, struct channel_set *old, uint32_t drain_ms)
 {
@@ -202,8 +220,6 @@ static void set_retire(struct daemon *daemon, struct channel_set *old, uint32_t 
     pair->kept = new != NULL && new->channel == pair->channel;
     if (new == NULL)
       deliver_remove_channel(daemon->deliver, channel_name(pair->channel));
-    if (new != NULL && new->late_start)
-      channel_let_go_first(daemon, &pair->channel, drain_ms);
   }
   channel_set_stop(daemon, old, drain_ms);
 }
@@ -218,8 +234,10 @@ void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf
     if (!set->pairs[i].kept)
       deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink, channel_rate(&conf->channels[i]));
   set_retire(daemon, &old, conf->server.drain_ms);
-  for (size_t i = 0; i < daemon->set.n; i++)
+  for (size_t i = 0; i < daemon->set.n; i++) {
     daemon->set.pairs[i].kept = false;
+    pair_start_in_turn(daemon, &daemon->set.pairs[i]);
+  }
 }
 
 struct channel_pair *channel_set_find(const struct channel_set *set, parley_text name)

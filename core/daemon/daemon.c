@@ -413,6 +413,7 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
 {
   int code;
 
+  list_init(&daemon->leaving);
   daemon->run_dir = daemon_run_dir();
   plugin_home_find(&daemon->home);
   daemon->apart = (struct channel_apart){.host_program = daemon->home.host_program,
@@ -480,7 +481,7 @@ static void daemon_on_looking(uv_timer_t *timer)
 {
   struct daemon *daemon = timer->data;
 
-  if (daemon->open > 0 || daemon->build != NULL)
+  if (!list_empty(&daemon->leaving) || daemon->build != NULL)
     return; /* channels bound their own farewell */
   uv_timer_stop(timer);
   daemon_next_close(daemon);

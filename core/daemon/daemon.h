@@ -3,6 +3,7 @@
 #ifndef CORE_DAEMON_DAEMON_H
 #define CORE_DAEMON_DAEMON_H
 #include "core/api/api.h"
+#include "core/base/list.h"
 #include "core/config/conf.h"
 
 #define DAEMON_STOP_MS 5000 /* for the feed: pushes on their way may still be answered */
@@ -10,7 +11,7 @@
 struct channel_pair { /* a channel and the sink that carries its test messages */
   struct channel *channel, *test_sink;
   bool kept;       /* while a set is built: taken over from the running one */
-  bool late_start; /* it may not run beside its older self: started when that has gone (PARLEY_EXCLUSIVE) */
+  bool late_start; /* it may not run beside its older self: started when that has gone (PARLEY_EXCLUSIVE), and still to be */
 };
 struct channel_set { /* all channels of one configuration, sorted by name */
   size_t n;
@@ -45,7 +46,7 @@ struct daemon {
   uv_timer_t deadline, watch;
   uint16_t port;
   bool ready, stopping;
-  size_t open; /* channels still closing */
+  struct list leaving; /* channels told to stop that have not gone yet */
   int exit_code;
 };
 
@@ -59,6 +60,7 @@ parley_status channel_pair_make(struct daemon *daemon, struct conf *conf, const 
 /* From now on, for new work; the old set but for its kept pairs is drained and stopped. */
 void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf *conf);
 void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t within_ms); /* kept pairs go on */
+bool channel_is_leaving(const struct daemon *daemon, parley_text name); /* one of that name was told to stop and has not gone yet */
 struct channel_pair *channel_set_find(const struct channel_set *set, parley_text name);
 /* policy_build.c: the choke point's rules out of conf and the channels' capabilities. */
 parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver, struct policy **ret,

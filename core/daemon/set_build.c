@@ -37,8 +37,8 @@ static void build_end(struct set_build *build, parley_status status)
     channel_set_stop(daemon, &build->set, 0);
   for (size_t i = 0; i < build->n_plugins; i++)
     plugin_unref(&build->plugins[i]);
+  plugin_shelf_sweep(&daemon->shelf, false); /* before done(), which may begin the next one: the shelf is the pool's then */
   build->done(&built, build->arg);
-  plugin_shelf_sweep(&daemon->shelf, false);
   free(build->plugins);
   free(build->path);
   free(build->only_plugin);
@@ -81,8 +81,11 @@ static void build_look_started(struct set_build *build)
 /* One that may not run beside its older self starts when that has gone: channel_set_use() sees to it. */
 static bool pair_waits_its_turn(const struct set_build *build, const struct channel_pair *pair)
 {
+  const struct daemon *daemon = build->daemon;
+  parley_text name = parley_text_of(channel_name(pair->channel));
+
   return (channel_caps(pair->channel)->flags & PARLEY_EXCLUSIVE) != 0 &&
-         channel_set_find(&build->daemon->set, parley_text_of(channel_name(pair->channel))) != NULL;
+         (channel_set_find(&daemon->set, name) != NULL || channel_is_leaving(daemon, name));
 }
 
 static void build_start(struct set_build *build)

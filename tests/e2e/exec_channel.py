@@ -388,4 +388,45 @@ def a_reload_puts_a_new_program_to_work_and_lets_the_old_one_finish(folder, isol
         expect(daemon.metric("parley_messages_add_up"), 1.0)
 
 
+@in_both
+def one_that_is_exclusive_never_runs_beside_its_older_self(folder, isolation):
+    gate = os.path.join(folder, "gate")
+    chat = program(*PUPPET, "say('log', line='begun'); say('ready')", exclusive=True, isolation=isolation)
+
+    def begun():
+        return daemon.log().count('line="begun"')
+
+    def reload(name):
+        answer = daemon.post(f"/v1/channels/{name}/reload")
+        expect(answer.status, 200, answer.text[:300])
+
+    with Daemon(folder, channels={"chat": chat, "other": {"plugin": "sink"}},
+                config=lambda config: config["server"].update(drain="30s")) as daemon:
+        wait_state(daemon, "up")
+        message = send(daemon, f"say('log', line='taken')\nwhile not os.path.exists({gate!r}): time.sleep(0.01)\nsettle('accepted')")
+        wait_until(lambda: 'line="taken"' in daemon.log(), "it is in its hands")
+        reload("chat")   # the new one waits its turn,
+        reload("chat")   # then another one does,
+        for _ in range(10):
+            reload("other")  # and that one goes on waiting
+        expect((begun(), channel_of(daemon, "chat")["state"]), (1, "new"), "programs, and the new channel's state")
+        daemon.config["channels"].pop("chat")
+        daemon.config["plans"]["default"] = [{"channel": "other"}]
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: len(daemon.get("/v1/channels").json["items"]) == 1, "it is configured away")
+        daemon.config["channels"]["chat"] = chat
+        daemon.write_config()
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: len(daemon.get("/v1/channels").json["items"]) == 2, "it is back")
+        expect((begun(), channel_of(daemon, "chat")["state"]), (1, "new"))
+        with open(gate, "w", encoding="ascii"):
+            pass
+        daemon.wait_status(message, "sent")
+        wait_state(daemon, "up")
+        daemon.wait_status(send(daemon, "settle('accepted')"), "sent")
+        expect(begun(), 2)
+        expect(daemon.stop(), 0)
+
+
 run()
