@@ -148,9 +148,9 @@ static void on_health(struct channel *channel, enum channel_state state, parley_
   (void)channel, (void)state, (void)cause, (void)remedy, (void)arg;
 }
 
-static void on_roomier(struct channel *channel, void *arg)
+static void on_roomier(struct channel *channel, bool well, void *arg)
 {
-  (void)channel, (void)arg;
+  (void)channel, (void)well, (void)arg;
 }
 
 static const struct channel_owner owner = {.progress = on_progress, .health = on_health, .roomier = on_roomier};
