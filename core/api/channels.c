@@ -252,6 +252,7 @@ static void channel_pause(struct api_request *req, bool paused)
   if (channel == NULL)
     return;
   if (deliver_paused(req->shared->deliver, req->params[0]) == paused) {
+    deliver_pause(req->shared->deliver, req->params[0], paused); /* nothing to keep; it lifts what an outcome held back */
     channel_answer(req, channel);
     return;
   }

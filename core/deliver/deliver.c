@@ -115,9 +115,10 @@ void deliver_pause(struct deliver *deliver, parley_text name, bool paused)
 {
   struct line *line = line_find(deliver, name);
 
-  if (line == NULL || line->paused == paused)
+  if (line == NULL || (line->paused == paused && !(line->down && !paused)))
     return;
   line->paused = paused;
+  line->down = line->down && paused; /* who resumes it has mended it */
   if (paused)
     line_take_all_back(line);
   else

@@ -185,9 +185,10 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
   struct outbound *out = map_take(&deliver->in_flight, token);
   bool was_down;
 
-  (void)channel;
   if (out == NULL) {
-    probe_settled(deliver, token, outcome);
+    if (probe_settled(deliver, token, outcome) &&
+        (outcome->result == PARLEY_OUTCOME_ACCEPTED || outcome->result == PARLEY_OUTCOME_DELIVERED))
+      deliver_roomier(deliver, channel); /* it is well: no need to wait for the next look */
     deliver_maybe_gone(deliver);
     return;
   }
