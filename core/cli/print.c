@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define CELL_BYTES_MAX 60
+#define LAST_CELL_BYTES_MAX 240 /* nothing stands behind it */
 
 int cli_print_json(const json_t *json)
 {
@@ -67,7 +68,7 @@ void cli_table_row(struct cli_table *table, const char *const *cells)
     parley_text cell = parley_text_of(cells[i]);
     size_t width;
 
-    cell.len = text_utf8_cut(cell, CELL_BYTES_MAX);
+    cell.len = text_utf8_cut(cell, i + 1 < table->n_columns ? CELL_BYTES_MAX : LAST_CELL_BYTES_MAX);
     width = text_utf8_count(cell);
     if (width > table->widths[i])
       table->widths[i] = width;
