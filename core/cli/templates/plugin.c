@@ -1,5 +1,6 @@
 /* @NAME@ posts each message to a URL. Read it from the end; plugins.md of the SDK leads through a larger one. */
 #include <parley/ext/http.h>
+#include <stdio.h>
 #include <stdlib.h>
 struct parley_channel { const parley_host *host; const parley_http *http; parley_text url, authorization; int stopped; };
 struct attempt { parley_channel *ch; uint64_t token; };
@@ -16,9 +17,11 @@ static uint32_t outcome_of(const parley_http_response *answer)
 static void answered(const parley_http_response *answer, void *arg)
 {
   struct attempt *attempt = arg;
+  char code[12];
+  int n = snprintf(code, sizeof code, "%.0u", (unsigned)answer->code); /* `parley status` shows it; no answer, no code */
   if (!attempt->ch->stopped) /* else what is open is the host's to settle */
     attempt->ch->host->settle(attempt->ch->host, attempt->token, PARLEY_REF(parley_outcome, .result = outcome_of(answer),
-                              .retry_ms = answer->retry_ms, .detail = answer->reason));
+                              .retry_ms = answer->retry_ms, .code = {code, (size_t)n}, .detail = answer->reason));
   free(attempt);
 }
 static parley_status submit(parley_channel *ch, uint64_t token, const parley_message *message)
@@ -26,8 +29,7 @@ static parley_status submit(parley_channel *ch, uint64_t token, const parley_mes
   const parley_pair headers[] = {{PARLEY_LIT("authorization"), ch->authorization}, {PARLEY_LIT("x-to"), message->to->value},
                                  {PARLEY_LIT("idempotency-key"), message->id}};
   struct attempt *attempt = malloc(sizeof *attempt);
-  if (attempt == NULL)
-    return PARLEY_BUSY; /* not taken: it comes again */
+  if (attempt == NULL) return PARLEY_BUSY; /* not taken: it comes again */
   *attempt = (struct attempt){ch, token};
   ch->http->request(ch->host, PARLEY_REF(parley_http_request, .url = ch->url, .token = token, .headers = headers, .n_headers = 3,
                     .body = message->parts[0]->text), answered, attempt);
@@ -36,12 +38,10 @@ static parley_status submit(parley_channel *ch, uint64_t token, const parley_mes
 static parley_status create(const parley_host *host, const parley_value *options, parley_channel **ret)
 {
   parley_channel *ch = malloc(sizeof *ch);
-  if (ch == NULL)
-    return PARLEY_BUSY;
+  if (ch == NULL) return PARLEY_BUSY;
   *ch = (parley_channel){host, host->extension(host, PARLEY_HTTP), parley_find(options, "url")->text,
                          parley_find(options, "authorization")->text, 0};
-  *ret = ch;
-  return PARLEY_OK;
+  *ret = ch; return PARLEY_OK;
 }
 static parley_status start(parley_channel *ch) { (void)ch; return PARLEY_OK; }
 static void stop(parley_channel *ch, parley_call *done, void *arg) { ch->stopped = 1; done(arg); }
