@@ -128,7 +128,7 @@ int cli_plugin_new(struct cli *cli)
   if (!plugin_write(folder, name, files))
     return CLI_FAILED;
   printf("%s: %s.c, CMakeLists.txt, README.md\nNext: cd %s && cmake -B build && cmake --build build && ctest "
-         "--test-dir build\n",
+         "--test-dir build --output-on-failure\n",
          folder, name, folder);
   return CLI_OK;
 }
