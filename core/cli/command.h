@@ -70,6 +70,7 @@ int cli_completion(struct cli *cli);
 int cli_send(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_cancel(struct cli *cli);
+int cli_resolve(struct cli *cli);
 int cli_explain(struct cli *cli);
 int cli_tail(struct cli *cli);
 int cli_customer_show(struct cli *cli);

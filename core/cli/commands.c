@@ -58,6 +58,7 @@ const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
     {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
     {"cancel", "MESSAGE|key:KEY", "cancel what is not yet sent", 1, 1, false, cli_cancel, NULL},
+    {"resolve", "MESSAGE AS", "decide a held or unknown message: resend, discard or sent", 2, 2, false, cli_resolve, NULL},
     {"explain", "", "the decision for a message that is not sent (options as send)", 0, 0, false, cli_explain,
      send_options},
     {"tail", "", "follow the event log", 0, 0, false, cli_tail, tail_options},

@@ -145,6 +145,20 @@ static void doctor_channel(struct cli *cli, struct doctor *doctor, const json_t 
     said(doctor, "note", name, "is up; its plugin has no check: send a message with a test key");
 }
 
+/* Held messages wait for a person, and nothing else tells that person. */
+static void doctor_held(struct cli *cli, struct doctor *doctor)
+{
+  json_t *answer = NULL, *items;
+
+  if (cli_call(cli, "GET", "/v1/messages?status=held&limit=200", NULL, NULL, &answer) == CLI_OK) {
+    items = json_object_get(answer, "items");
+    if (json_array_size(items) > 0)
+      said(doctor, "warn", "messages", "held until you decide: %zu%s, such as %s (parley status, then parley resolve)",
+           json_array_size(items), cli_text(answer, "next")[0] ? " or more" : "", cli_text(json_array_get(items, 0), "id"));
+  }
+  json_decref(answer);
+}
+
 static void doctor_daemon(struct cli *cli, struct doctor *doctor)
 {
   json_t *answer = NULL, *row;
@@ -164,6 +178,7 @@ static void doctor_daemon(struct cli *cli, struct doctor *doctor)
     doctor_channel(cli, doctor, row);
   }
   json_decref(answer);
+  doctor_held(cli, doctor);
 }
 
 int cli_doctor(struct cli *cli)
@@ -177,6 +192,6 @@ int cli_doctor(struct cli *cli)
        now > CLOCK_YEAR_2025_MS ? "is set" : "is before 2025");
   if (cli->config_path != NULL || cli->url != NULL || getenv("PARLEY_URL") != NULL)
     doctor_daemon(cli, &doctor);
-  printf("%d failed, %d warnings\n", doctor.failed, doctor.warned);
+  printf("%d failed, %d warned\n", doctor.failed, doctor.warned);
   return doctor.failed > 0 ? CLI_FAILED : CLI_OK;
 }

@@ -118,12 +118,13 @@ int cli_explain(struct cli *cli)
 
 static void status_print(const json_t *message)
 {
+  const char *reason = cli_text(message, "reason");
   json_t *row;
   size_t i;
   char room[CLI_CELL_BYTES];
 
-  printf("%s  %s  %s  %s\n", cli_text(message, "id"), cli_text(message, "status"), cli_text(message, "topic"),
-         cli_text(message, "customer"));
+  printf("%s  %s%s%s  %s  %s\n", cli_text(message, "id"), cli_text(message, "status"), reason[0] ? ": " : "", reason,
+         cli_text(message, "topic"), cli_text(message, "customer"));
   json_array_foreach(json_object_get(message, "deliveries"), i, row)
       printf("  delivery %lld  %s  %s%s%s\n", (long long)json_integer_value(json_object_get(row, "step")) + 1,
              cli_text(row, "channel"), cli_text(row, "status"), cli_text(row, "due_at")[0] ? ", next try at " : "",
@@ -133,9 +134,10 @@ static void status_print(const json_t *message)
              cli_text(row, "outcome"), cli_text(row, "code"), cli_text(row, "detail"));
   if (json_is_true(json_object_get(message, "possible_duplicate")))
     printf("  possible duplicate: nobody can know whether an earlier attempt went out\n");
-  if (strcmp(cli_text(message, "reason"), "poison") == 0)
-    printf("  poison: its plugin's process died each time it was handed over; POST /v1/messages/%s/resolve decides\n",
-           cli_text(message, "id"));
+  if (strcmp(reason, "poison") == 0)
+    printf("  poison: its plugin's process died each time it was handed over\n");
+  if (strcmp(cli_text(message, "status"), "held") == 0)
+    printf("  you decide: parley resolve %s resend, discard or sent\n", cli_text(message, "id"));
 }
 
 int cli_status(struct cli *cli)
@@ -173,6 +175,26 @@ int cli_cancel(struct cli *cli)
   else if (code == CLI_OK)
     printf("%s  %s%s\n", cli_text(answer, "id"), cli_text(answer, "status"),
            json_is_true(json_object_get(answer, "too_late")) ? "  (too late: it has gone out)" : "");
+  json_decref(answer);
+  return code;
+}
+
+int cli_resolve(struct cli *cli)
+{
+  struct buf path = BUF_INIT(2048);
+  json_t *body = json_pack("{s:s}", "as", cli->words[1]), *answer = NULL;
+  int code;
+
+  buf_str(&path, "/v1/messages/");
+  cli_escape(&path, cli->words[0]);
+  buf_str(&path, "/resolve");
+  code = cli_call(cli, "POST", path.at, body, NULL, &answer);
+  buf_done(&path);
+  if (code == CLI_OK && cli->json)
+    cli_print_json(answer);
+  else if (code == CLI_OK)
+    printf("%s  %s\n", cli_text(answer, "id"), cli_text(answer, "status"));
+  json_decref(body);
   json_decref(answer);
   return code;
 }
