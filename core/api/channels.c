@@ -82,6 +82,18 @@ static void buf_rate(struct buf *buf, const struct conf_channel *conf)
     buf_str(buf, "null");
 }
 
+/* What it says of itself; or that an outcome said the whole channel is down, whatever it says. */
+static void buf_health(struct buf *buf, const struct channel *channel, const struct deliver_counters *deliver)
+{
+  bool held_back = deliver->down && channel_state(channel) != CHANNEL_DOWN;
+
+  buf_member(buf, "state", parley_text_of(channel_state_name(held_back ? CHANNEL_DOWN : channel_state(channel))));
+  buf_member(buf, "cause", held_back ? parley_text_of(deliver->down_why) : channel_cause(channel));
+  buf_member(buf, "remedy",
+             held_back ? PARLEY_LIT("a try is made each minute; a check that succeeds, or resume, lets all go at once")
+                       : channel_remedy(channel));
+}
+
 static void buf_process(struct buf *buf, const struct channel *channel)
 {
   struct channel_process process;
@@ -114,9 +126,7 @@ static void buf_channel(struct buf *buf, struct api_request *req, struct channel
   buf_member(buf, "version", parley_text_of(plugin->table->version));
   buf_member(buf, "channel_kind", parley_text_of(caps->channel_kind));
   buf_member(buf, "address_kind", parley_text_of(caps->address_kind));
-  buf_member(buf, "state", parley_text_of(channel_state_name(channel_state(channel))));
-  buf_member(buf, "cause", channel_cause(channel));
-  buf_member(buf, "remedy", channel_remedy(channel));
+  buf_health(buf, channel, &deliver);
   buf_process(buf, channel);
   buf_bool(buf, "paused", deliver_paused(req->shared->deliver, name));
   buf_bool(buf, "can_check", channel_can_probe(channel));

@@ -154,8 +154,10 @@ static void metric_breakers(struct buf *buf, struct api_request *req, struct cha
 
 static void metric_up(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
 {
-  (void)req;
-  buf_printf(buf, "parley_channel_up{channel=\"%s\"} %d\n", name, channel_state(channel) == CHANNEL_UP);
+  struct deliver_counters counters;
+
+  deliver_counters(req->shared->deliver, parley_text_of(name), &counters);
+  buf_printf(buf, "parley_channel_up{channel=\"%s\"} %d\n", name, channel_state(channel) == CHANNEL_UP && !counters.down);
 }
 
 static void metric_paused(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)

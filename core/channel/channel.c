@@ -476,8 +476,9 @@ parley_status channel_start(struct channel *channel, struct buf *reterr_why)
   channel_leave(channel, "start");
   if (st != PARLEY_OK) {
     channel_has_started(channel, st);
-    buf_printf(reterr_why, "channel %s did not start: %s", channel->name,
-               channel->cause.len ? channel->cause.at : "the plugin gave no reason");
+    buf_printf(reterr_why, "channel %s did not start: %s%s%s", channel->name,
+               channel->cause.len ? channel->cause.at : "the plugin gave no reason", channel->remedy.len ? "; " : "",
+               channel->remedy.len ? channel->remedy.at : "");
     return st;
   }
   if (channel->starting == CHANNEL_GOING) {

@@ -299,6 +299,10 @@ static void remote_say(struct parley_channel *remote, const struct frame_words *
     buf_text(&remote->why, text_sub(words->one, 0, 200));
   else
     buf_str(&remote->why, fallback);
+  if (words->two.len > 0) {
+    buf_str(&remote->why, "; ");
+    buf_text(&remote->why, text_sub(words->two, 0, 200));
+  }
 }
 
 void remote_created(struct parley_channel *remote, const struct frame_words *words)
@@ -334,7 +338,7 @@ void remote_started(struct parley_channel *remote, const struct frame_words *wor
     return;
   }
   if (words->number != 0) {
-    remote_say(remote, words, "the plugin did not start and gave no reason");
+    remote_say(remote, words, "the plugin gave no reason");
     remote_lost(remote, "start failed");
     return;
   }

@@ -229,6 +229,8 @@ static void daemon_on_first_set(const struct set_built *built, void *arg)
   buf_done(&why);
 }
 
+#define RELOAD_WHAT_MAX 160
+
 /* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs
  * ------------------------------- */
 
@@ -266,6 +268,7 @@ static parley_status reload_net(struct daemon *daemon, const struct conf *next, 
 
 struct reload {
   struct daemon *daemon;
+  char what[RELOAD_WHAT_MAX]; /* for the log */
   void (*done)(parley_status status, parley_text why, void *arg);
   void *arg;
 };
@@ -293,6 +296,18 @@ static parley_status reload_use(struct daemon *daemon, struct conf *next, struct
 
 static void reload_from_file(struct daemon *daemon);
 
+static void reload_log(const struct reload *reload, parley_status status, parley_text why)
+{
+  struct daemon *daemon = reload->daemon;
+  char safe[1024];
+
+  if (status == PARLEY_OK)
+    log_line(&daemon->log, PARLEY_INFO, "event=reloaded what=%s channels=%zu", reload->what, daemon->set.n);
+  else if (status != PARLEY_CANCELLED)
+    log_line(&daemon->log, PARLEY_ERROR, "event=reload_refused what=%s then=\"the running one goes on\" why=%s", reload->what,
+             log_safe(safe, sizeof safe, why));
+}
+
 static void reload_on_built(const struct set_built *built, void *arg)
 {
   struct reload *reload = arg;
@@ -310,6 +325,7 @@ static void reload_on_built(const struct set_built *built, void *arg)
     st = reload_use(daemon, next, &set, &why);
   }
   conf_unref(&next);
+  reload_log(reload, st, buf_as_text(&why));
   reload->done(st, buf_as_text(&why), reload->arg);
   buf_done(&why);
   free(reload);
@@ -328,7 +344,10 @@ static parley_status daemon_reload(struct daemon *daemon, const char *path, cons
   if (!daemon->ready || daemon->stopping)
     return PARLEY_BUSY;
   reload = xcalloc(1, sizeof *reload);
-  *reload = (struct reload){daemon, done, arg};
+  *reload = (struct reload){.daemon = daemon, .done = done, .arg = arg};
+  snprintf(reload->what, sizeof reload->what, "%s%.*s%.*s",
+           choice->plugin.len > 0 ? "plugin:" : choice->channel.len > 0 ? "channel:" : "configuration", TEXT_ARG(choice->plugin),
+           TEXT_ARG(choice->channel));
   st = set_build(daemon, path, daemon->conf, choice, reload_on_built, reload);
   if (st != PARLEY_OK)
     free(reload);
@@ -339,12 +358,9 @@ static void reload_on_hup(parley_status status, parley_text why, void *arg)
 {
   struct daemon *daemon = arg;
 
-  if (status == PARLEY_OK) {
-    log_line(&daemon->log, PARLEY_INFO, "event=reloaded channels=%zu", daemon->set.n);
-  } else if (status != PARLEY_CANCELLED) {
-    log_line(&daemon->log, PARLEY_ERROR, "event=reload_refused what=\"the running configuration stays\"");
-    fprintf(stderr, "%.*s\n", TEXT_ARG(why.len > 0 ? why : PARLEY_LIT("the configuration could not be reloaded")));
-  }
+  /* For whoever reads the log as it comes: the places, with a caret under each. One line of JSON has them already. */
+  if (status != PARLEY_OK && status != PARLEY_CANCELLED && !daemon->log.json)
+    fprintf(stderr, "%.*s\n", TEXT_ARG(why));
 }
 
 static void reload_from_file(struct daemon *daemon)

@@ -212,6 +212,8 @@ void deliver_counters(const struct deliver *deliver, parley_text channel, struct
   if (line == NULL)
     return;
   *ret = line->counters;
+  ret->down = line->down;
+  ret->down_why = line->down_why;
   for (int lane = 0; lane < LANES; lane++)
     ret->held += line->lanes[lane].n_held;
   ret->held -= ret->in_flight;

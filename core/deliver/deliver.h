@@ -13,6 +13,7 @@
 #define DELIVER_PROBE_DEADLINE_MS 30000
 #define DELIVER_THROTTLE_MS 30000 /* a provider's "slow down" without a time */
 #define DELIVER_DOWN_MS 60000     /* CHANNEL_DOWN: looked at again so much later, or when the channel says that it is up */
+#define DELIVER_DOWN_WHY_MAX 320  /* bytes kept of why */
 #define DELIVER_SUSPECT_MS 10000  /* a suspect beyond LANE_SUSPECTS_MAX is due again so much later */
 #define DELIVER_SWEEP_MS 1000     /* how often expiry and lapsed `within` are looked at */
 #define DELIVER_RESTORE_MS 1000   /* an outcome that the store could not take is offered again so much later */
@@ -72,6 +73,8 @@ struct deliver_counters {
   uint64_t latency[DELIVER_BUCKETS + 1]; /* accepted -> settled ACCEPTED or DELIVERED */
   uint64_t latency_sum_ms;
   uint32_t held, in_flight, breakers_open;
+  bool down;            /* an outcome said CHANNEL_DOWN: nothing goes out until it is checked again or says that it is up */
+  const char *down_why; /* of down: the outcome's code and detail; until the next outcome */
 };
 void deliver_counters(const struct deliver *deliver, parley_text channel, struct deliver_counters *ret);
 #endif

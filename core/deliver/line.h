@@ -56,6 +56,7 @@ struct line {
   int64_t bucket_ms;
   bool paused, down, removed, probing;
   int64_t down_until_ms;
+  char down_why[DELIVER_DOWN_WHY_MAX]; /* code and detail of the outcome */
   struct lane_room room;
   struct lane_line lanes[LANES];
   struct list suspects; /* struct outbound, held, by lane: have deaths, and are tried alone */

@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "line.h"
 #include "retry.h"
+#include <stdio.h>
 
 static void hold_good(struct line *line, parley_text destination, int64_t mono_ms)
 {
@@ -30,6 +31,8 @@ static void line_learn(struct line *line, parley_text destination, const parley_
     break;
   case PARLEY_OUTCOME_CHANNEL_DOWN:
     line->down = true;
+    snprintf(line->down_why, sizeof line->down_why, "%.*s%s%.*s", TEXT_ARG(outcome->code),
+             outcome->code.len > 0 && outcome->detail.len > 0 ? ": " : "", TEXT_ARG(outcome->detail));
     line->down_until_ms = mono + DELIVER_DOWN_MS;
     break;
   case CHANNEL_OUTCOME_DIED: /* nothing about the door: the channel's own health stops the line */
@@ -188,7 +191,7 @@ void deliver_settled(struct deliver *deliver, struct channel *channel, uint64_t 
   if (out == NULL) {
     if (probe_settled(deliver, token, outcome) &&
         (outcome->result == PARLEY_OUTCOME_ACCEPTED || outcome->result == PARLEY_OUTCOME_DELIVERED))
-      deliver_roomier(deliver, channel); /* it is well: no need to wait for the next look */
+      deliver_roomier(deliver, channel, true); /* it is well: no need to wait for the next look */
     deliver_maybe_gone(deliver);
     return;
   }
