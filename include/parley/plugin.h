@@ -237,7 +237,7 @@ struct parley_host {
 
 /* --- The plugin -------------------------------------------------------------------------------------------------------- */
 enum { PARLEY_COUNTER = 1 /* add */, PARLEY_GAUGE /* set */, PARLEY_HISTOGRAM /* observe: sum and count are kept */ };
-/* name, label: letters, digits and _, at most 64; /metrics shows parley_plugin_<name>{channel="...",<label>="..."}. label may be NULL */
+/* name, label: letters, digits and _, at most 64; /metrics has parley_plugin_<name>{channel="...",<label>="..."}. label may be NULL */
 typedef struct parley_metric { uint32_t size, kind; const char *name, *help, *label; } parley_metric;
 typedef struct parley_extension { uint64_t size; const char *id; const void *table; } parley_extension;
 typedef struct parley_plugin { /* const: reading it runs no code. All lists end with NULL; what may be NULL says so */
