@@ -152,29 +152,41 @@ static void frame_head_set(char *at, uint32_t len, uint16_t type, uint64_t id)
   memcpy(at + 8, &id, sizeof id);
 }
 
-bool link_send(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from)
+/* BUSY: there is no room for it behind what waits; INVALID: larger than out_max. Nothing of it is left then. */
+static parley_status link_put(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from)
 {
   size_t head_at, body;
+  parley_status st;
 
-  if (link->broken || link->closing)
-    return true;
   link_compact(link);
   head_at = link->out.len;
   buf_add(&link->out, (char[FRAME_HEAD_BYTES]){0}, FRAME_HEAD_BYTES);
   if (shape != NULL)
     wire_put(&link->out, shape, from);
-  if (link->out.overflow) {
-    link_break(link, "the other end does not read");
-    return true;
-  }
-  body = link->out.len - head_at - FRAME_HEAD_BYTES;
-  if (body > link->out_max) {
+  body = link->out.overflow ? 0 : link->out.len - head_at - FRAME_HEAD_BYTES;
+  st = link->out.overflow ? PARLEY_BUSY : body > link->out_max ? PARLEY_INVALID : PARLEY_OK;
+  if (st != PARLEY_OK) {
     link->out.len = head_at;
-    return false;
+    link->out.overflow = false;
+    return st;
   }
   frame_head_set(link->out.at + head_at, (uint32_t)body, type, id);
   uv_prepare_start(&link->prepare, link_on_prepare);
-  return true;
+  return PARLEY_OK;
+}
+
+bool link_send(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from)
+{
+  parley_status st = link->broken || link->closing ? PARLEY_OK : link_put(link, type, id, shape, from);
+
+  if (st == PARLEY_BUSY)
+    link_break(link, "the other end does not read");
+  return st != PARLEY_INVALID;
+}
+
+bool link_try(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from)
+{
+  return link->broken || link->closing || link_put(link, type, id, shape, from) == PARLEY_OK;
 }
 
 void link_send_fd(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from, int fd)

@@ -23,13 +23,14 @@ struct link_events {
   void (*broken)(const char *why, void *arg);          /* once; the other end has gone, or what it says makes no sense */
 };
 /* fd: connected and non-blocking; the link's from now on. in_max, out_max: bytes of a body that comes in, that goes out.
- * takes_fds: this
- * is the plugin's end. loop and events are borrowed. */
+ * takes_fds: this is the plugin's end. loop and events are borrowed. */
 struct link *link_new(uv_loop_t *loop, int fd, uint32_t in_max, uint32_t out_max, bool takes_fds, const struct link_events *events,
                       void *arg);
 /* shape NULL: no body. false: the body is larger than out_max, nothing was sent. */
 bool link_send(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from);
-/* The same with a descriptor, which is the link's from now on. */
+/* The same of what may be large: false also when there is no room for it right now. link_send() would take the other end for stuck. */
+bool link_try(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from);
+/* As link_send(), with a descriptor, which is the link's from now on. */
 void link_send_fd(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from, int fd);
 size_t link_waiting(const struct link *link); /* bytes not yet written */
 int link_take_fd(struct link *link);          /* the oldest that came with a frame and was not yet taken; -1: none */

@@ -46,31 +46,34 @@ static struct link *call_close(struct remote_call *call, uint64_t *ret_id)
   return same ? remote->link : NULL;
 }
 
-static void call_on_result(const parley_result *result, void *arg)
+/* Each call gets its one answer: `instead`, when the whole is more than a frame may carry, or than may wait right now. */
+static void call_answer(struct remote_call *call, enum frame_type type, const struct abi_struct *shape, const void *said,
+                        const void *instead)
 {
   uint64_t id;
-  struct link *link = call_close(arg, &id);
+  struct link *link = call_close(call, &id);
 
-  if (link != NULL)
-    link_send(link, FRAME_RESULT, id, &abi_result, result);
+  if (link != NULL && !link_try(link, (uint16_t)type, id, shape, said))
+    link_send(link, (uint16_t)type, id, shape, instead);
+}
+
+#define TOO_LARGE PARLEY_LIT("the answer is larger than what a plugin's process is sent at once")
+
+static void call_on_result(const parley_result *result, void *arg)
+{
+  call_answer(arg, FRAME_RESULT, &abi_result, result, PARLEY_REF(parley_result, .status = PARLEY_FAILED, .reason = TOO_LARGE));
 }
 
 static void call_on_page(const parley_page *page, void *arg)
 {
-  uint64_t id;
-  struct link *link = call_close(arg, &id);
-
-  if (link != NULL)
-    link_send(link, FRAME_PAGE, id, &abi_page, page);
+  call_answer(arg, FRAME_PAGE, &abi_page, page, PARLEY_REF(parley_page, .status = PARLEY_INVALID)); /* fewer have to be asked for */
 }
 
 static void call_on_response(const parley_http_response *response, void *arg)
 {
-  uint64_t id;
-  struct link *link = call_close(arg, &id);
-
-  if (link != NULL)
-    link_send(link, FRAME_RESPONSE, id, &abi_http_response, response);
+  call_answer(arg, FRAME_RESPONSE, &abi_http_response, response,
+              PARLEY_REF(parley_http_response, .status = PARLEY_FAILED, .code = response->code, .sent = response->sent,
+                         .reason = TOO_LARGE));
 }
 
 struct remote_upload {

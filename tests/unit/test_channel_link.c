@@ -302,6 +302,23 @@ START_TEST(what_the_other_end_does_not_read_waits_up_to_a_bound_then_it_counts_a
 }
 END_TEST
 
+START_TEST(what_there_is_no_room_for_right_now_may_be_tried_and_breaks_nothing)
+{
+  struct frame_words words = {.size = sizeof words, .two = {mebibyte, sizeof mebibyte}};
+  int fds[2], sent = 0;
+
+  pair_of(fds);
+  raw = fds[1];
+  near.link = link_new(&loop, fds[0], SMALL_MAX, FRAME_BYTES_MAX, false, &events, &near);
+  while (sent < 100 && link_try(near.link, PLAIN, (uint64_t)++sent, &abi_frame_words, &words))
+    continue;
+  ck_assert_int_eq(sent, 64); /* the last one was not */
+  ck_assert(link_waiting(near.link) == 63 * (FRAME_HEAD_BYTES + 4 + 4 + sizeof mebibyte));
+  ck_assert(say_bytes(&near, 1, "", 0));
+  ck_assert_int_eq(near.broken, 0);
+}
+END_TEST
+
 START_TEST(the_end_may_be_closed_when_it_is_told_so)
 {
   int fds[2];
@@ -605,6 +622,7 @@ int main(void)
   tcase_add_test(cases, what_is_larger_than_may_go_out_is_not_sent_and_hurts_nothing);
   tcase_add_test(cases, frames_of_one_turn_leave_together_at_its_end);
   tcase_add_test(cases, what_the_other_end_does_not_read_waits_up_to_a_bound_then_it_counts_as_stuck);
+  tcase_add_test(cases, what_there_is_no_room_for_right_now_may_be_tried_and_breaks_nothing);
   tcase_add_test(cases, the_end_may_be_closed_when_it_is_told_so);
   tcase_add_test(cases, what_waits_leaves_in_order_when_it_is_read_at_last);
   tcase_add_test(cases, a_half_closed_connection_does_not_keep_the_loop_busy);

@@ -58,7 +58,8 @@ START_TEST(the_element_of_a_list_or_map_needs_no_name)
 {
   expect(OPTIONS(OPTION(.name = "words", .type = PARLEY_OPTION_LIST, .fields = OPTIONS(OPTION(.type = PARLEY_OPTION_TEXT)))), NULL,
          NULL);
-  expect(OPTIONS(OPTION(.name = "words", .type = PARLEY_OPTION_MAP, .fields = OPTIONS(OPTION(.type = PARLEY_OPTION_TEXT)))), NULL, NULL);
+  expect(OPTIONS(OPTION(.name = "words", .type = PARLEY_OPTION_MAP, .fields = OPTIONS(OPTION(.type = PARLEY_OPTION_TEXT)))), NULL,
+         NULL);
 }
 END_TEST
 

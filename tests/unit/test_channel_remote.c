@@ -18,15 +18,16 @@ enum manner {
   LEAVES_WHEN_CREATED, /* it closes the connection and goes on */
   CREATES_WHEN_DRAINED,
   ASKS_WHEN_STARTED,   /* for a value of its state */
+  ASKS_FOR_PAGES,      /* of the timeline, when started */
   ASKS_WITHOUT_END,    /* the next one with each answer, also when it has said that it has stopped */
 };
 struct script {
-  _Atomic int manner, processes, starts;
+  _Atomic int manner, processes, starts, pages;
 };
 
 /* --- The plugin's process ------------------------------------------------------------------------------------------------ */
 
-enum { QUESTIONS = 100 }; /* open at once */
+enum { QUESTIONS = 100 /* open at once */, TIMELINE_EVENTS = 40 };
 
 static void say(uint16_t type, uint64_t id, const struct abi_struct *shape, const void *said)
 {
@@ -90,10 +91,14 @@ static void process_hears(struct script *script, uint16_t type)
   } else if (type == FRAME_START) {
     script->starts++;
     say_words(FRAME_STARTED, 0);
+    if (manner == ASKS_FOR_PAGES)
+      say(FRAME_TIMELINE, ++asked, &abi_query, PARLEY_REF(parley_query, .limit = TIMELINE_EVENTS));
     for (int n = manner == ASKS_WITHOUT_END ? QUESTIONS : manner == ASKS_WHEN_STARTED; n > 0; n--)
       say_words(FRAME_STATE_GET, ++asked);
   } else if (type == FRAME_STOP) {
     say(FRAME_STOPPED, 0, NULL, NULL);
+  } else if (type == FRAME_PAGE) {
+    script->pages++;
   } else if (type == FRAME_RESULT && manner == ASKS_WITHOUT_END) {
     say_words(FRAME_STATE_GET, ++asked);
   }
@@ -153,7 +158,21 @@ static void on_roomier(struct channel *channel, bool well, void *arg)
   (void)channel, (void)well, (void)arg;
 }
 
-static const struct channel_owner owner = {.progress = on_progress, .health = on_health, .roomier = on_roomier};
+/* As many as were asked for, of the largest. */
+static void on_timeline(struct channel *channel, const parley_query *query, parley_page_done *done, void *done_arg, void *arg)
+{
+  static char text[CHANNEL_INLINE_MAX];
+  const parley_event *event = PARLEY_REF(parley_event, .type = {text, sizeof text}), *events[TIMELINE_EVENTS];
+
+  (void)channel, (void)arg;
+  memset(text, 'a', sizeof text);
+  for (uint32_t i = 0; i < query->limit; i++)
+    events[i] = event;
+  done(PARLEY_REF(parley_page, .status = PARLEY_OK, .n_events = query->limit, .events = events), done_arg);
+}
+
+static const struct channel_owner owner = {
+    .progress = on_progress, .health = on_health, .roomier = on_roomier, .timeline = on_timeline};
 
 static void state_get(const parley_host *host, parley_text key, parley_done *done, void *arg)
 {
@@ -394,6 +413,18 @@ START_TEST(one_is_not_killed_for_the_time_that_we_stood_still)
 }
 END_TEST
 
+static bool has_page(void)
+{
+  return t.script->pages == 1;
+}
+
+START_TEST(an_answer_that_is_too_large_is_answered_all_the_same)
+{
+  make_and_start(ASKS_FOR_PAGES);
+  wait_for(has_page);
+}
+END_TEST
+
 /* --- It leaves --------------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_channel_that_stops_while_it_starts_is_closed_all_the_same)
@@ -476,6 +507,7 @@ int main(int argc, char **argv)
   tcase_add_test(cases, one_that_has_closed_its_connection_is_not_asked_to_start);
   tcase_add_test(cases, one_that_is_silent_is_killed);
   tcase_add_test(cases, one_is_not_killed_for_the_time_that_we_stood_still);
+  tcase_add_test(cases, an_answer_that_is_too_large_is_answered_all_the_same);
   tcase_add_test(cases, a_channel_that_stops_while_it_starts_is_closed_all_the_same);
   tcase_add_test(cases, one_that_is_asked_to_leave_while_it_is_made_is_not_started);
   tcase_add_test(cases, no_process_is_started_for_a_channel_that_has_stopped);
