@@ -115,8 +115,7 @@ static struct upload *upload_find(struct channel *channel, uint64_t id)
   return handle != NULL && handle->kind == HANDLE_UPLOAD ? container_of(handle, struct upload, handle) : NULL;
 }
 
-/* The id that create() gives when there is no room stands for no upload. */
-static void upload_unknown(struct channel *channel, uint64_t id, parley_done *done, void *arg)
+void media_upload_unknown(struct channel *channel, uint64_t id, parley_done *done, void *arg)
 {
   if (id == HANDLE_ID_BIT && !channel->stop_said)
     channel_done_later(channel, done, arg, PARLEY_BUSY, "too many uploads are open");
@@ -130,7 +129,7 @@ static void host_media_append(const parley_host *host, uint64_t id, parley_bytes
   struct upload *upload = upload_find(channel, id);
 
   if (upload == NULL) {
-    upload_unknown(channel, id, done, arg);
+    media_upload_unknown(channel, id, done, arg);
     return;
   }
   buf_text(&upload->bytes, piece);
@@ -149,7 +148,7 @@ static void host_media_finish(const parley_host *host, uint64_t id, parley_done 
   struct media_call *call;
 
   if (upload == NULL) {
-    upload_unknown(channel, id, done, arg);
+    media_upload_unknown(channel, id, done, arg);
     return;
   }
   handle_drop(&upload->handle);

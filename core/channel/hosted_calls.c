@@ -11,6 +11,7 @@ struct hosted_call {
   uint64_t id;
   size_t bytes; /* of its frame */
   bool by_owner, cancelled; /* by_owner: host.c has framed and counted `done` already */
+  bool ends_upload;         /* counted in channel->uploads until it is answered, as parleyd counts */
   parley_done *done;
   parley_page_done *page_done;
   parley_http_done *http_done;
@@ -39,6 +40,7 @@ static void call_finish(struct hosted_call *call, const parley_result *result)
   void *arg = call->arg;
   bool by_owner = call->by_owner;
 
+  channel->uploads -= call->ends_upload;
   free(call);
   if (by_owner) {
     done(result, arg);
@@ -242,38 +244,48 @@ static void hosted_media_read(const parley_host *host, parley_text media, uint64
                 PARLEY_REF(struct frame_words, .one = media, .amount = (int64_t)offset));
 }
 
-struct hosted_upload {
-  struct handle handle;
-};
-
 static void hosted_upload_cancel(struct handle *handle)
 {
-  struct hosted *hosted = handle->channel->owner.arg;
+  struct channel *channel = handle->channel;
 
-  hosted_send(hosted, FRAME_CANCEL, wire_id(handle->id), NULL, NULL);
+  hosted_send(channel->owner.arg, FRAME_CANCEL, wire_id(handle->id), NULL, NULL);
+  channel->uploads--;
   handle_drop(handle);
-  free(container_of(handle, struct hosted_upload, handle));
+  free(handle);
 }
 
 static uint64_t hosted_media_create(const parley_host *host, parley_text type, parley_text name)
 {
   struct channel *channel = channel_of(host);
-  struct hosted_upload *upload = xcalloc(1, sizeof *upload);
+  struct handle *upload = xcalloc(1, sizeof *upload);
 
   if (channel->stop_said || channel->uploads >= CHANNEL_UPLOADS_MAX ||
-      !handle_add(channel, &upload->handle, HANDLE_UPLOAD, hosted_upload_cancel)) {
+      !handle_add(channel, upload, HANDLE_UPLOAD, hosted_upload_cancel)) {
     free(upload);
     return HANDLE_ID_BIT;
   }
-  hosted_send(hosted_of(host), FRAME_MEDIA_CREATE, wire_id(upload->handle.id), &abi_frame_words,
+  channel->uploads++;
+  hosted_send(hosted_of(host), FRAME_MEDIA_CREATE, wire_id(upload->id), &abi_frame_words,
               PARLEY_REF(struct frame_words, .one = type, .two = name));
-  return upload->handle.id;
+  return upload->id;
+}
+
+static struct handle *hosted_upload_find(const parley_host *host, uint64_t upload)
+{
+  struct handle *handle = map_get(&channel_of(host)->handles, upload);
+
+  return handle != NULL && handle->kind == HANDLE_UPLOAD ? handle : NULL;
 }
 
 static void hosted_media_append(const parley_host *host, uint64_t upload, parley_bytes piece, parley_done *done, void *arg)
 {
-  struct hosted_call *call = service_call(host, done, arg);
+  struct hosted_call *call;
 
+  if (hosted_upload_find(host, upload) == NULL) {
+    media_upload_unknown(channel_of(host), upload, done, arg);
+    return;
+  }
+  call = service_call(host, done, arg);
   if (call != NULL)
     call_send(call, FRAME_MEDIA_APPEND, &abi_frame_words,
                 PARLEY_REF(struct frame_words, .amount = (int64_t)wire_id(upload), .two = piece));
@@ -281,16 +293,22 @@ static void hosted_media_append(const parley_host *host, uint64_t upload, parley
 
 static void hosted_media_finish(const parley_host *host, uint64_t upload, parley_done *done, void *arg)
 {
-  struct handle *handle = map_get(&channel_of(host)->handles, upload);
-  struct hosted_call *call = service_call(host, done, arg);
+  struct handle *handle = hosted_upload_find(host, upload);
+  struct hosted_call *call;
 
-  if (handle != NULL && handle->kind == HANDLE_UPLOAD) {
-    handle_drop(handle);
-    free(container_of(handle, struct hosted_upload, handle));
+  if (handle == NULL) {
+    media_upload_unknown(channel_of(host), upload, done, arg);
+    return;
   }
-  if (call != NULL)
-    call_send(call, FRAME_MEDIA_FINISH, &abi_frame_words,
-                PARLEY_REF(struct frame_words, .amount = (int64_t)wire_id(upload)));
+  handle_drop(handle);
+  free(handle);
+  call = service_call(host, done, arg);
+  if (call == NULL) {
+    channel_of(host)->uploads--;
+    return;
+  }
+  call->ends_upload = true;
+  call_send(call, FRAME_MEDIA_FINISH, &abi_frame_words, PARLEY_REF(struct frame_words, .amount = (int64_t)wire_id(upload)));
 }
 
 static const parley_media hosted_media = {.size = sizeof hosted_media, .read = hosted_media_read, .create = hosted_media_create,

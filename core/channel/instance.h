@@ -143,6 +143,8 @@ extern const parley_http ext_http;
 extern const parley_http_answers ext_http_answers;
 extern const parley_stream ext_stream;
 extern const parley_media ext_media;
+/* ext_media.c: done() of an id that stands for no upload, as create() gives one when there is no room. */
+void media_upload_unknown(struct channel *channel, uint64_t id, parley_done *done, void *arg);
 /* ext_http.c, ext_http_media.c */
 bool http_has_media(const parley_http_request *request); /* pieces by id, or an answer to keep */
 uint64_t http_media_request(struct channel *channel, const parley_http_request *request, parley_http_done *done, void *arg);
