@@ -2,7 +2,6 @@
 #include "core/base/text.h"
 #include "instance.h"
 #include <stdlib.h>
-#include <string.h>
 
 const char *const channel_extensions[] = {PARLEY_HTTP, PARLEY_HTTP_IN, PARLEY_STREAM, PARLEY_MEDIA, NULL};
 

@@ -1,6 +1,4 @@
 /* A channel out of the configuration: its options are read and checked first. In parleyd only. */
-#include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "instance.h"
 
 static void channel_dropped(void *arg)

@@ -1,7 +1,6 @@
 /* parley.http/1: the plugin's requests on the shared client. Pieces are joined; what has to do with media in the store is in
  * ext_http_media.c. */
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "instance.h"
 #include <stdlib.h>
 

@@ -1,9 +1,7 @@
 #include "hosted_in.h"
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include <endian.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,7 +1,6 @@
 /* What the plugin asks of its host and only parleyd can do: each call is a frame, its answer comes as another. */
 #include "hosted_in.h"
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include <stdlib.h>
 
 /* Something asked of parleyd. Keeps the channel (host_calls) until the answer has come. */

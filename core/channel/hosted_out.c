@@ -1,8 +1,6 @@
 /* Messages on their way through the plugin's process: kept until their tokens have settled, offered again when the plugin had
  * no room. */
 #include "hosted_in.h"
-#include "core/base/alloc.h"
-#include <stdlib.h>
 
 #define HOSTED_DEADLINE_MS 0x7fffffffu /* parleyd keeps the time of each token */
 #define HOSTED_RETURN_MS 1000          /* what was not taken is held back for so long */

@@ -1,7 +1,6 @@
 /* Sockets for the plugin's streams: asked of parleyd, which alone may resolve, connect and bind. */
 #include "hosted_in.h"
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include <stdlib.h>
 #include <unistd.h>
 

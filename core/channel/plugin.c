@@ -1,17 +1,10 @@
 #include "plugin_in.h"
 #include "option.h"
 #include "core/base/alloc.h"
-#include "core/base/digest.h"
-#include "core/base/text.h"
 #include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PLUGIN_SYMBOL "parley_plugin_v1"

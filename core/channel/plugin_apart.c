@@ -3,7 +3,6 @@
  * once, what its table says. */
 #include "plugin_in.h"
 #include "core/border/border.h"
-#include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "remote.h"

@@ -1,10 +1,7 @@
 /* From a file in plugins.dirs to a plugin: who may write it, what machine it is for, its private copy. In parleyd only. */
 #include "plugin_in.h"
-#include "option.h"
 #include "core/base/alloc.h"
 #include "core/base/digest.h"
-#include "core/base/text.h"
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

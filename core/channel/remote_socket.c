@@ -2,7 +2,6 @@
  * live over there. */
 #include "remote_in.h"
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include <stdlib.h>
 #include <unistd.h>
 

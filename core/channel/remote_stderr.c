@@ -2,7 +2,6 @@
  * plugin hands in. Read until the process and all it started have closed it, so that the last words of one that aborts are heard. */
 #include "remote_in.h"
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include <stdlib.h>
 
 #define STDERR_LINE_MAX 512

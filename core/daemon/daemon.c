@@ -4,7 +4,6 @@
 #include "core/net/tls.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/statvfs.h>
 #include <sysexits.h>
 #include <unistd.h>

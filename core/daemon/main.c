@@ -1,5 +1,4 @@
 /* parleyd - the daemon. Exit codes are those of sysexits.h. */
-#include "core/base/text.h"
 #include "core/channel/check.h"
 #include "daemon.h"
 #include <getopt.h>
@@ -7,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,7 +1,6 @@
 /* Jumps of the wall clock. Due times in the store are of the wall clock, the waits they stand for are not: when it is set back,
  * they move with it. When it is set forward they come early, which only costs a try; expiry is the wall clock's. */
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "line.h"
 #include <stdlib.h>
 

@@ -1,6 +1,5 @@
 #include "deliver.h"
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "line.h"
 #include "retry.h"
 #include <stdlib.h>

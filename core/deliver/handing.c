@@ -1,7 +1,6 @@
 /* From the store to the channels: claims are read back when there is room, held by lane, and handed over as rate, breakers and
  * the channel's window allow. */
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "line.h"
 #include <stdlib.h>
 

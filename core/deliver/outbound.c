@@ -1,11 +1,9 @@
 /* A claim as the plugin will see it: content fitted to the channel, all texts in one arena. */
-#include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/customer/email.h"
 #include "core/message/fit.h"
 #include "core/message/media_link.h"
 #include "line.h"
-#include <stdlib.h>
 
 /* A message's lane tells its class. */
 _Static_assert((int)PARLEY_CLASS_CRITICAL == (int)LANE_CRITICAL + 1 && (int)PARLEY_CLASS_CONVERSATION == (int)LANE_CONVERSATION + 1 &&

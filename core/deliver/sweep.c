@@ -1,7 +1,6 @@
 /* What time brings: orphans of an earlier session at the start; each second expiry, lapsed steps and outcomes that the store could
  * not take before. */
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "line.h"
 #include <stdlib.h>
 

@@ -1,5 +1,4 @@
 /* What of a plugin's table is checked before anything of it runs, or is believed: what a process tells of it may be anything. */
-#include "core/base/text.h"
 #include "core/channel/plugin.h"
 #include <check.h>
 

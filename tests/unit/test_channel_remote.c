@@ -1,7 +1,6 @@
 /* The near side of the process border. This very program is also the plugin's process: started as parley-plugin-host it plays what
  * the test has written into the memory that both share, the place of the plugin's sealed copy. */
 #include "core/base/alloc.h"
-#include "core/base/text.h"
 #include "core/channel/plugin_in.h"
 #include "core/channel/remote_in.h"
 #include "net_peer.h"
