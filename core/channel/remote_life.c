@@ -305,6 +305,14 @@ static void remote_say(struct parley_channel *remote, const struct frame_words *
   }
 }
 
+/* As the plugin says, within what is sensible and what the operator allows. */
+static uint32_t remote_window(const struct channel *channel, int64_t said)
+{
+  uint32_t window = said > 0 && said <= CHANNEL_WINDOW_MAX ? (uint32_t)said : CHANNEL_WINDOW_DEFAULT;
+
+  return channel->in_flight_conf > 0 && channel->in_flight_conf < window ? channel->in_flight_conf : window;
+}
+
 void remote_created(struct parley_channel *remote, const struct frame_words *words)
 {
   struct channel *channel = remote->channel;
@@ -322,7 +330,7 @@ void remote_created(struct parley_channel *remote, const struct frame_words *wor
   remote_keep_caps(remote, words->capabilities);
   buf_clear(&remote->sandbox);
   buf_text(&remote->sandbox, text_sub(words->three, 0, 200));
-  channel->window = words->amount > 0 && words->amount <= CHANNEL_WINDOW_MAX ? (uint32_t)words->amount : CHANNEL_WINDOW_DEFAULT;
+  channel->window = remote_window(channel, words->amount);
   remote_set(remote, REMOTE_CREATED);
   if (channel->making == CHANNEL_GOING)
     channel_made(channel, PARLEY_OK);

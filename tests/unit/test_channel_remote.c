@@ -26,7 +26,7 @@ struct script {
 
 /* --- The plugin's process ------------------------------------------------------------------------------------------------ */
 
-enum { QUESTIONS = 100 /* open at once */, TIMELINE_EVENTS = 40 };
+enum { QUESTIONS = 100 /* open at once */, TIMELINE_EVENTS = 40, WINDOW = 1000 };
 
 static void say(uint16_t type, uint64_t id, const struct abi_struct *shape, const void *said)
 {
@@ -54,8 +54,9 @@ static void say(uint16_t type, uint64_t id, const struct abi_struct *shape, cons
 
 static void say_words(uint16_t type, uint64_t id)
 {
-  say(type, id, &abi_frame_words,
-      PARLEY_REF(struct frame_words, .amount = type == FRAME_STARTED ? PARLEY_UP : 0, .one = PARLEY_LIT("key")));
+  int64_t amount = type == FRAME_STARTED ? PARLEY_UP : type == FRAME_CREATED ? WINDOW : 0;
+
+  say(type, id, &abi_frame_words, PARLEY_REF(struct frame_words, .amount = amount, .one = PARLEY_LIT("key")));
 }
 
 static uint16_t hear(void)
@@ -120,7 +121,7 @@ static _Noreturn void process_main(void)
 
 /* --- The channel in front of it ---------------------------------------------------------------------------------------- */
 
-enum { HANG_MS = 2000 };
+enum { HANG_MS = 2000, IN_FLIGHT = 5 /* as configured */ };
 
 struct question { /* of the process, of its state */
   struct list node;
@@ -274,7 +275,7 @@ static parley_status try_to_make(enum manner manner)
   struct channel_shared shared = {.loop = &t.loop, .env = &t.fake.env, .services = &services, .apart = &apart};
 
   t.script->manner = manner;
-  return channel_new_with(&shared, &owner, "puppet", 0, NULL, t.plugin, &t.channel);
+  return channel_new_with(&shared, &owner, "puppet", IN_FLIGHT, NULL, t.plugin, &t.channel);
 }
 
 static void make(enum manner manner)
@@ -417,6 +418,13 @@ static bool has_page(void)
   return t.script->pages == 1;
 }
 
+START_TEST(it_gets_no_more_at_once_than_is_configured_whatever_it_says)
+{
+  make_and_start(WELL);
+  ck_assert_uint_eq(channel_free(t.channel), IN_FLIGHT);
+}
+END_TEST
+
 START_TEST(an_answer_that_is_too_large_is_answered_all_the_same)
 {
   make_and_start(ASKS_FOR_PAGES);
@@ -506,6 +514,7 @@ int main(int argc, char **argv)
   tcase_add_test(cases, one_that_has_closed_its_connection_is_not_asked_to_start);
   tcase_add_test(cases, one_that_is_silent_is_killed);
   tcase_add_test(cases, one_is_not_killed_for_the_time_that_we_stood_still);
+  tcase_add_test(cases, it_gets_no_more_at_once_than_is_configured_whatever_it_says);
   tcase_add_test(cases, an_answer_that_is_too_large_is_answered_all_the_same);
   tcase_add_test(cases, a_channel_that_stops_while_it_starts_is_closed_all_the_same);
   tcase_add_test(cases, one_that_is_asked_to_leave_while_it_is_made_is_not_started);
