@@ -150,7 +150,7 @@ def same_type(kind, said):
 
 @test
 def the_process_border_carries_every_member():
-    with open(os.path.join(abi_table.TOP, "core", "channel", "abi.c"), encoding="utf-8") as file:
+    with open(os.path.join(abi_table.TOP, "core", "border", "abi.c"), encoding="utf-8") as file:
         text = re.sub(r"\s+", " ", file.read())
     carried, counts = {}, set()
     for _, kind, struct, member, count in CARRIED.findall(text):
