@@ -204,7 +204,9 @@ struct kit {
 void kit_loop_init(struct kit *kit);
 void kit_enter(struct kit_host *host, const char *what); /* every call of the plugin stands between these two */
 void kit_leave(struct kit_host *host);
-#define KIT_CALL(host, what, call) do { kit_enter(host, what); call; kit_leave(host); } while (0)
+/* What names the host may end within the call: it is read before. */
+#define KIT_CALL(host, what, call) \
+  do { struct kit_host *called_ = (host); kit_enter(called_, what); call; kit_leave(called_); } while (0)
 uint64_t kit_random(struct kit *kit);
 uint32_t kit_below(struct kit *kit, uint32_t n); /* 0 .. n-1 */
 int64_t kit_mono(const struct kit *kit);
