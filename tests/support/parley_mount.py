@@ -1,7 +1,9 @@
 """Small file systems of a test's own: they can be filled, and their power can be cut. Root only, else the test is
-skipped. Python's standard library alone."""
+skipped. They are mounted where nobody else sees them: a mount namespace that is made meanwhile, a container's for one, would
+copy the mount, and a file system whose power was cut would live on in it. Python's standard library alone."""
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import struct
@@ -11,7 +13,9 @@ from parley_test import Failure, Skip, need_tool
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 SHUTDOWN_NOLOGFLUSH = 2  # nothing is written any more, the journal neither: what a cut of power leaves
+CLONE_NEWNS = 0x00020000
 MIB = 1 << 20
+_private = False
 
 
 def command(*words, check=True):
@@ -21,12 +25,25 @@ def command(*words, check=True):
     return done
 
 
+def mount_privately():
+    """From here on what this thread and its children mount is theirs, and goes with them."""
+    global _private
+    if _private:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise Skip(f"no mounts of one's own here ({os.strerror(ctypes.get_errno())})")
+    command("mount", "--make-rprivate", "/")
+    _private = True
+
+
 class Ext4:
     """An ext4 file system in an image file, mounted on a folder."""
 
     def __init__(self, folder, size_mib=64):
         if os.geteuid() != 0:
             raise Skip("needs root, to mount")
+        mount_privately()
         self.image = os.path.join(folder, "disk.img")
         self.path = os.path.join(folder, "disk")
         os.makedirs(self.path, exist_ok=True)
