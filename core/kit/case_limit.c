@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TEXT_BYTES_MAX (CONTENT_INLINE_BYTES_MAX - 4096)
+#define ADDRESS_BYTES_MAX 320
 #define FLIGHT_MAX 2000 /* tokens: no channel is asked for more at once */
 
 struct limits {
@@ -422,6 +423,33 @@ void kit_limit_kinds(struct kit *kit)
     if (feature_of(limits.host, kinds[i / 2]) != NULL)
       kind_try(&limits, kinds[i / 2], i % 2 == 1);
   kit_down(&limits.host);
+}
+
+/* The core checks an address by its kind; of a plugin's own kind it knows nothing. */
+void kit_limit_addresses(struct kit *kit)
+{
+  static const char *const odd[] = {"", "x", "@", "a@", "a@b", "\xc3\xbc@\xc3\xbc.example", "\"a b\"@kit.example", "+1", "+", "a\nb",
+                                    "a\r\nRCPT TO:<eva@kit.example>", "%s%n", "../../etc", "<a@kit.example>", " ", "a b@c d",
+                                    "eva@kit.example,ana@kit.example", "?a=b&c=d#e"};
+  struct limits limits = limits_begin(kit);
+  struct arena *arena = arena_new();
+  char *longest = arena_alloc(arena, ADDRESS_BYTES_MAX + 1);
+
+  limits.taken = false;
+  memset(longest, 'a', ADDRESS_BYTES_MAX);
+  for (size_t i = 0; i <= COUNT_OF(odd); i++) {
+    parley_message *message = arena_alloc(arena, sizeof *message);
+    parley_identity *to = arena_alloc(arena, sizeof *to);
+
+    *message = *kit_message_plain(limits.host, arena);
+    *to = *message->to;
+    to->value = parley_text_of(i < COUNT_OF(odd) ? odd[i] : longest);
+    to->name = parley_text_of(i < COUNT_OF(odd) ? odd[COUNT_OF(odd) - 1 - i] : "");
+    message->to = to;
+    message_try(&limits, message, "an odd address");
+  }
+  kit_down(&limits.host);
+  arena_free(&arena);
 }
 
 /* --- In flight ---------------------------------------------------------------------------------------------------- */

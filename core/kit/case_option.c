@@ -44,7 +44,16 @@ static const char *top_name(const struct kit *kit, const parley_option *option)
   return "";
 }
 
-/* Options by this plan into create(). refusable: create() may say no, with a cause. */
+/* "restart_min must not exceed restart_max": two options that do not go together are no fault of either limit. */
+static bool refusal_names_other(const struct kit *kit, const parley_option *option)
+{
+  for (const parley_option *const *other = kit->plugin->options; *other != NULL; other++)
+    if (!kit_option_holds(*other, option) && strstr(kit->refusal, (*other)->name) != NULL)
+      return true;
+  return false;
+}
+
+/* Options by this plan into create(). refusable: create() may say no, with a cause; else only by naming another option. */
 static void plan_try(struct kit *kit, const struct kit_plan *plan, bool refusable, const char *what)
 {
   struct arena *arena = arena_new();
@@ -59,8 +68,8 @@ static void plan_try(struct kit *kit, const struct kit_plan *plan, bool refusabl
     st = kit_create(kit, options, &host);
     if (st == PARLEY_OK)
       kit_destroy(&host);
-    else if (!refusable)
-      kit_fail(kit, PROMISE_OPTIONS, "create() returned %.*s with %s", TEXT_ARG(kit_status_name(st)), what);
+    else if (!refusable && (plan->option == NULL || !refusal_names_other(kit, plan->option)))
+      kit_fail(kit, PROMISE_OPTIONS, "create() returned %.*s with %s: %s", TEXT_ARG(kit_status_name(st)), what, kit->refusal);
   }
   buf_done(&why);
   arena_free(&arena);

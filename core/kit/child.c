@@ -217,6 +217,7 @@ void kit_case_run(const struct kit_wish *wish, const struct kit_case *kit_case, 
   setrlimit(RLIMIT_CORE, &none);
   signal(SIGPIPE, SIG_IGN);
   faults_watch(kit);
+  mallopt(M_ARENA_MAX, 1); /* another one would look like a leak */
   mallopt(M_PERTURB, MALLOC_PATTERN); /* what is freed, or was never filled, looks like nothing */
   kit_loop_init(kit);
   word_make(kit);

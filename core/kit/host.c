@@ -5,6 +5,7 @@
 #include "core/channel/option.h"
 #include "inside.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -160,7 +161,7 @@ static void host_health(const parley_host *host, uint32_t level, parley_text cau
   words_scan(to->kit, "a cause of health()", cause);
   words_scan(to->kit, "a remedy of health()", remedy);
   to->health = level;
-  to->cause_said = level != PARLEY_UP && cause.len > 0;
+  snprintf(to->cause, sizeof to->cause, "%.*s", TEXT_ARG(level != PARLEY_UP ? text_sub(cause, 0, sizeof to->cause - 1) : TEXT_EMPTY));
 }
 
 /* --- Timers, watches, work ---------------------------------------------------------------------------------------- */
@@ -355,8 +356,9 @@ static void create_refused(struct kit_host *host, parley_status st, bool touched
     kit_fail(kit, PROMISE_STATUS, "create() returned %d", st);
   if (touched)
     kit_fail(kit, PROMISE_CREATE, "create() returned %.*s, and changed *ret all the same", TEXT_ARG(kit_status_name(st)));
-  if (!host->cause_said && st != PARLEY_BUSY)
+  if (host->cause[0] == '\0' && st != PARLEY_BUSY)
     kit_fail(kit, PROMISE_CREATE, "create() returned %.*s, and health() had given no cause", TEXT_ARG(kit_status_name(st)));
+  snprintf(kit->refusal, sizeof kit->refusal, "%s", host->cause);
   host_free(host, "a create() that failed");
 }
 
@@ -389,7 +391,25 @@ parley_status kit_create(struct kit *kit, const parley_value *options, struct ki
   return PARLEY_OK;
 }
 
-void kit_start(struct kit_host *host)
+/* The plugin has taken its leave, or never came: the host ends what is open. */
+static void host_end_open(struct kit_host *host)
+{
+  for (struct list *node = host->tokens.next; node != &host->tokens; node = node->next)
+    LIST_ITEM(node, struct kit_token, node)->settled = true;
+  host->n_open = 0;
+  kit_tokens_sweep(host);
+  while (timer_cancel(host, 0) || watch_cancel(host, 0) || work_cancel(host, 0))
+    continue;
+  kit_http_end(host);
+  kit_items_end(host);
+  kit_media_end(host);
+  kit_stream_end(host);
+  kit_run(host->kit);
+  while (work_cancel(host, 0) || timer_cancel(host, 0) || watch_cancel(host, 0))
+    kit_run(host->kit);
+}
+
+parley_status kit_start_try(struct kit_host *host)
 {
   parley_status st = PARLEY_FAILED;
   int64_t idle_ms = 0;
@@ -397,16 +417,28 @@ void kit_start(struct kit_host *host)
   host->state = KIT_STARTED;
   host->health = PARLEY_UP;
   KIT_CALL(host, "start", st = host->kit->plugin->start(host->channel));
-  if (st != PARLEY_OK)
-    kit_fail(host->kit, PROMISE_START, "start() returned %.*s with the options of the examples, and nothing of it was tried yet",
-             TEXT_ARG(kit_status_name(st)));
+  if (st != PARLEY_OK) {
+    host->state = KIT_MADE; /* a failed start leaves destroy */
+    host_end_open(host);
+    return st;
+  }
   if (host->window == UINT32_MAX)
     host->window = host->caps->in_flight > 0 ? host->caps->in_flight : WINDOW_DEFAULT;
   kit_run(host->kit);
-  while (host->window == 0 && kit_patient(host->kit, &idle_ms)) /* a program or thread of its own has to come up first */
+  while (host->window == 0 && kit_patient(host->kit, &idle_ms)) /* until it has logged in, or its program is ready */
     continue;
-  for (int i = 0; i < OPENING_STEPS && host->window == 0; i++) /* until it has logged in */
+  for (int i = 0; i < OPENING_STEPS && host->window == 0; i++)
     kit_step(host->kit, OPENING_STEP_MS);
+  return st;
+}
+
+void kit_start(struct kit_host *host)
+{
+  parley_status st = kit_start_try(host);
+
+  if (st != PARLEY_OK)
+    kit_fail(host->kit, PROMISE_START, "start() returned %.*s with the options of the examples, and nothing of it was tried yet",
+             TEXT_ARG(kit_status_name(st)));
 }
 
 struct kit_host *kit_up(struct kit *kit)
@@ -439,24 +471,6 @@ static void on_stop_said(void *arg)
   host->state = KIT_STOPPED;
 }
 
-/* The plugin has taken its leave: the host ends what is open. */
-static void host_cut(struct kit_host *host)
-{
-  for (struct list *node = host->tokens.next; node != &host->tokens; node = node->next)
-    LIST_ITEM(node, struct kit_token, node)->settled = true;
-  host->n_open = 0;
-  kit_tokens_sweep(host);
-  while (timer_cancel(host, 0) || watch_cancel(host, 0) || work_cancel(host, 0))
-    continue;
-  kit_http_end(host);
-  kit_items_end(host);
-  kit_media_end(host);
-  kit_stream_end(host);
-  kit_run(host->kit);
-  while (work_cancel(host, 0) || timer_cancel(host, 0) || watch_cancel(host, 0))
-    kit_run(host->kit);
-}
-
 void kit_stop(struct kit_host *host)
 {
   struct kit *kit = host->kit;
@@ -474,7 +488,7 @@ void kit_stop(struct kit_host *host)
     continue;
   if (host->state != KIT_STOPPED)
     kit_fail(kit, PROMISE_STOP, "stop's done() had not come after %d s", KIT_STOP_MS / 1000);
-  host_cut(host);
+  host_end_open(host);
 }
 
 void kit_destroy(struct kit_host **host)

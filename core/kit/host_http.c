@@ -9,6 +9,11 @@
 #define HTTP_DEFAULT_MS 30000
 #define HTTP_MEDIA_BYTES_MAX ((uint64_t)25 << 20)
 
+static bool breaks_line(parley_text text)
+{
+  return text_find(text, '\n') < text.len || text_find(text, '\r') < text.len || text_find(text, '\0') < text.len;
+}
+
 static void request_check(struct kit_host *host, const parley_http_request *request)
 {
   struct kit *kit = host->kit;
@@ -21,8 +26,8 @@ static void request_check(struct kit_host *host, const parley_http_request *requ
   if (url_parse(request->url, &url, &why) != PARLEY_OK)
     kit_fail(kit, PROMISE_ALIVE, "a request goes to '%.*s', which is no URL: %s", TEXT_ARG(request->url), why);
   for (uint32_t i = 0; i < request->n_headers; i++)
-    if (text_has_control(request->headers[i].name) || text_has_control(request->headers[i].value))
-      kit_fail(kit, PROMISE_ALIVE, "the header '%.*s' of a request has a control character: header injection",
+    if (breaks_line(request->headers[i].name) || breaks_line(request->headers[i].value))
+      kit_fail(kit, PROMISE_ALIVE, "the header '%.*s' of a request has a line end within: header injection",
                TEXT_ARG(request->headers[i].name));
 }
 
@@ -138,7 +143,7 @@ static struct kit_answer answer_draw(struct kit *kit)
       {.status = PARLEY_DENIED, .reason = "address_not_allowed: egress rules"},
       {.status = PARLEY_BUSY, .reason = "the host is full"},
   };
-  uint32_t mood = kit_below(kit, COUNT_OF(moods) + 4);
+  uint32_t mood = kit_mood(kit, COUNT_OF(moods) + 4);
 
   return mood < COUNT_OF(moods) ? moods[mood] : kit->answer; /* good ones more often */
 }

@@ -73,7 +73,7 @@ enum kit_peer kit_peer_good(const struct kit *kit)
 static enum kit_peer peer_draw(struct kit *kit)
 {
   static const enum kit_peer peers[] = {KIT_PEER_CLOSE, KIT_PEER_REFUSE, KIT_PEER_GARBAGE, KIT_PEER_SILENT, KIT_PEER_SLOW};
-  uint32_t n = kit_below(kit, COUNT_OF(peers) + 3);
+  uint32_t n = kit_mood(kit, COUNT_OF(peers) + 3);
 
   return n < COUNT_OF(peers) ? peers[n] : kit_peer_good(kit);
 }
@@ -334,7 +334,7 @@ bool kit_stream_knock(struct kit *kit, size_t n, enum kit_peer peer)
   stream->peer = peer;
   buf_clear(&kit->heard);
   KIT_CALL(listener->host, "accepted", stream->arg = listener->accepted(stream->id, &caller, listener->arg));
-  if (stream->arg == NULL) { /* refused: no closed() */
+  if (stream->arg == NULL && stream->state != KIT_STREAM_OVER) { /* refused: no closed() */
     list_remove(&stream->node);
     stream_free(stream);
   }

@@ -154,7 +154,8 @@ struct kit_host { /* one channel, and the host it sees */
   const parley_capabilities *caps;
   enum kit_state state;
   uint32_t window, health, n_open;
-  bool cause_said, settling; /* settling: messages end when the call returns */
+  char cause[256]; /* the last that health() gave, other than UP */
+  bool settling; /* settling: messages end when the call returns */
   struct list tokens, calls;
 };
 
@@ -174,13 +175,17 @@ struct kit {
   struct kit_post *posts, **posts_end;
   int wake_fd, schedstat_fd;
   uint64_t last_id, last_token;
-  int depth, n_slow;
+  int depth;
+  const char *entered;       /* what of the plugin is called now */
+  struct kit_pace { const char *what; uint32_t calls, slow; } paces[32];
   int64_t entered_ns, entered_wait_ns, entered_used_ns, patience_ms;
   size_t n_threads; /* of the child itself */
   struct kit_worker *worker;
 
   struct kit_answer answer; /* to every HTTP request */
   bool answer_held, answer_random;
+  bool in_turn;             /* random ones come one after the other instead */
+  uint32_t n_turns;
   enum kit_peer peer;       /* of every stream */
   bool peer_random;
   struct kit_status { parley_status status; bool held; } says; /* to inbound, receipt, event */
@@ -196,6 +201,7 @@ struct kit {
   size_t n_secrets;
   bool planted; /* secrets are ours, not the examples */
   const parley_value *options; /* of every host, unless a case makes its own */
+  char refusal[256];           /* why the last create() said no */
   char last_key[320];          /* of the newest thing that came in */
   uint64_t n_settled, n_items, n_requests, n_connects;
 };
@@ -204,11 +210,16 @@ struct kit {
 void kit_loop_init(struct kit *kit);
 void kit_enter(struct kit_host *host, const char *what); /* every call of the plugin stands between these two */
 void kit_leave(struct kit_host *host);
-/* What names the host may end within the call: it is read before. */
-#define KIT_CALL(host, what, call) \
-  do { struct kit_host *called_ = (host); kit_enter(called_, what); call; kit_leave(called_); } while (0)
+#define KIT_CALL(host, what, call)        \
+  do {                                    \
+    struct kit_host *kit_called = (host); \
+    kit_enter(kit_called, what);          \
+    call;                                 \
+    kit_leave(kit_called);                \
+  } while (0) /* the call may free what `host` was found by */
 uint64_t kit_random(struct kit *kit);
 uint32_t kit_below(struct kit *kit, uint32_t n); /* 0 .. n-1 */
+uint32_t kit_mood(struct kit *kit, uint32_t n);  /* the same, of a provider: by chance, or in turn */
 int64_t kit_mono(const struct kit *kit);
 void kit_later(struct kit_host *host, struct kit_event *event, void (*run)(struct kit_event *event));
 /* The plugin's done on a later turn; value is copied and ends with the call. */
@@ -230,6 +241,7 @@ size_t kit_heap(struct kit *kit);     /* bytes in use */
 parley_status kit_create(struct kit *kit, const parley_value *options, struct kit_host **ret);
 struct kit_host *kit_up(struct kit *kit);    /* created and started, or the case fails */
 void kit_start(struct kit_host *host);
+parley_status kit_start_try(struct kit_host *host); /* anything but PARLEY_OK leaves kit_destroy() */
 void kit_drain(struct kit_host *host, uint32_t within_ms);
 void kit_stop(struct kit_host *host);        /* until done() has come and what was open has ended */
 void kit_destroy(struct kit_host **host);    /* destroy(); sets it to NULL */
@@ -323,6 +335,7 @@ void kit_life_unstarted(struct kit *kit);
 void kit_life_refused(struct kit *kit);
 void kit_life_leaks(struct kit *kit);
 void kit_life_after(struct kit *kit);
+void kit_life_traffic(struct kit *kit);
 void kit_limit_text(struct kit *kit);
 void kit_limit_subject(struct kit *kit);
 void kit_limit_html(struct kit *kit);
@@ -330,6 +343,7 @@ void kit_limit_media(struct kit *kit);
 void kit_limit_buttons(struct kit *kit);
 void kit_limit_location(struct kit *kit);
 void kit_limit_kinds(struct kit *kit);
+void kit_limit_addresses(struct kit *kit);
 void kit_limit_flight(struct kit *kit);
 void kit_settle_once(struct kit *kit);
 void kit_settle_stop(struct kit *kit);

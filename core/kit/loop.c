@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOW_NS INT64_C(50000000)      /* what the host logs and counts */
-#define VERY_SLOW_NS INT64_C(250000000) /* once is enough; the others twice: a busy machine is nobody's fault */
+#define SLOW_NS INT64_C(50000000) /* what the host logs and counts */
+#define SLOW_CALLS_MIN 3 /* so often, and half of all calls of the kind: once is the machine's fault, not the plugin's */
 #define WATCHES_MAX 64
 #define PATIENCE_MS 1500 /* of real time, for a thread or a program that may be starting; less, the more often it was in vain */
 #define PATIENCE_MS_MIN 20
@@ -63,6 +63,11 @@ uint32_t kit_below(struct kit *kit, uint32_t n)
   return (uint32_t)((kit_random(kit) >> 32) * n >> 32);
 }
 
+uint32_t kit_mood(struct kit *kit, uint32_t n)
+{
+  return kit->in_turn ? kit->n_turns++ % n : kit_below(kit, n);
+}
+
 int64_t kit_mono(const struct kit *kit)
 {
   return kit->env.env.mono_ms(&kit->env.env);
@@ -89,10 +94,25 @@ void kit_enter(struct kit_host *host, const char *what)
   if (kit->depth++ > 0)
     kit_fail(kit, PROMISE_REENTRY, "%s would be called within %s", what, kit->note->doing);
   snprintf(kit->note->doing, sizeof kit->note->doing, "%s", what);
+  kit->entered = what;
   kit->entered_wait_ns = waited_ns(kit);
   kit->entered_used_ns = used_ns();
   kit->entered_ns = real_ns();
   atomic_store(&kit->note->entered_ns, kit->entered_ns);
+}
+
+static void slow_count(struct kit *kit, int64_t spent_ns)
+{
+  struct kit_pace *pace = kit->paces;
+
+  while (pace < kit->paces + COUNT_OF(kit->paces) - 1 && pace->what != NULL && strcmp(pace->what, kit->entered) != 0)
+    pace++;
+  pace->what = kit->entered;
+  pace->calls++;
+  pace->slow += spent_ns > SLOW_NS;
+  if (spent_ns > SLOW_NS && pace->slow >= SLOW_CALLS_MIN && pace->slow * 2 >= pace->calls)
+    kit_fail(kit, PROMISE_LOOP, "%s kept the loop for %lld ms, and so did %u of its %u calls", kit->entered,
+             (long long)(spent_ns / 1000000), pace->slow, pace->calls);
 }
 
 void kit_leave(struct kit_host *host)
@@ -107,9 +127,7 @@ void kit_leave(struct kit_host *host)
 
     spent -= waited_ns(kit) - kit->entered_wait_ns + used - used / KIT_SLOWNESS;
   }
-  if (spent > SLOW_NS && (++kit->n_slow > 1 || spent > VERY_SLOW_NS))
-    kit_fail(kit, PROMISE_LOOP, "%s kept the loop for %lld ms%s", kit->note->doing, (long long)(spent / 1000000),
-             kit->n_slow > 1 ? ", and it was not the first such call" : "");
+  slow_count(kit, spent);
   if (host->settling)
     kit_messages_end(host);
 }

@@ -21,12 +21,18 @@ PARLEY = os.path.join(BUILD, "bin", "parley")
 FAULTS = os.path.join(TOP, "tests", "fault", "plugins")
 SEED = "20261127"
 RUN_S = 240
+PROGRAM = """import json, sys
+print('{"type":"ready"}', flush=True)
+for line in map(json.loads, sys.stdin):
+    if line["type"] in ("send", "probe"):
+        print(json.dumps({"type": "settle", "token": line["token"], "outcome": "accepted"}), flush=True)
+"""
 
 # Fault and the case that has to find it; others may as well.
 ENVIRONMENT_FAULTS = {
     "settles_twice": "settle.once", "never_settles": "settle.once", "settles_after_stop": "settle.stop",
     "settles_unknown_token": "settle.once", "leaks_fd": "life.leaks", "leaks_thread": "life.leaks", "leaks_heap": "life.leaks",
-    "leaks_process": "life.leaks", "leaks_timer": "settle.once",
+    "leaks_process": "life.leaks", "leaks_timer": "settle.once", "leaks_on_429": "life.traffic",
     "blocks_loop": "thread.waits", "waits_for_done": "thread.waits", "settles_off_loop": "thread.loop",
     "acks_before_commit": "in.commit", "logs_secret": "secret.shows", "secret_in_detail": "secret.shows",
     "logs_body": "settle.once", "crashes_at_limit": "limit.text", "ignores_busy": "in.busy", "accepts_500": "provider.500",
@@ -111,6 +117,20 @@ def a_plugin_with_a_thread_and_a_pipe_of_its_own_passes():
     code, result = kit(os.path.join(BUILD, "fault", "threaded", "threaded.so"))
     expect_true(not failed(result), str(failed(result)))
     expect(code, 0)
+
+
+@test
+def exec_passes_with_a_program_behind_it_too(folder):
+    so = os.path.join(BUILD, "plugins", "exec.so")
+    program, options = os.path.join(folder, "program.py"), os.path.join(folder, "options.yaml")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write(PROGRAM)
+    with open(options, "w", encoding="utf-8") as file:
+        file.write(f"command: [/usr/bin/python3, -S, -I, {program}]\n")
+    code, result = kit(so, "--options", options)
+    expect_true(not failed(result), str(failed(result)))
+    expect(code, 0)
+    expect_true("limit.text" in {case["name"] for case in result["cases"] if case["verdict"] == "passed"}, "messages went out")
 
 
 @test

@@ -17,14 +17,14 @@
 enum { TABLE_SECOND_SYMBOL = 1, TABLE_NO_EXAMPLE, TABLE_OTHER_NAME };
 enum { TEXT_MAX = 160, IN_FLIGHT = 32, WORD_ROOM = 64, WAIT_MS = 300, BLOCK_MS = 80 };
 
-#define FAULTS(X)                                                                                                                \
-  X(none) X(settles_twice) X(never_settles) X(settles_after_stop) X(settles_unknown_token) X(leaks_fd) X(leaks_thread)          \
-  X(leaks_process) X(leaks_timer) X(leaks_heap) X(blocks_loop) X(waits_for_done) X(settles_off_loop) X(acks_before_commit)      \
-  X(logs_secret) X(secret_in_detail)                                                                                           \
-  X(logs_body) X(crashes_at_limit) X(ignores_busy) X(accepts_500) X(forgets_hint) X(retries_in_doubt) X(reads_after_settle)     \
-  X(writes_message) X(retries_itself) X(undeclared_receipt) X(reads_freed)                                                      \
-  X(keeps_response) X(takes_bad_signature) X(answers_twice) X(new_event_id) X(forgets_stop_done) X(stop_done_twice)             \
-  X(host_after_destroy) X(fails_silently) X(carries_less) X(smaller_window) X(globals) X(aborts) X(hangs)
+#define FAULTS(X)                                                                                                       \
+  X(none) X(settles_twice) X(never_settles) X(settles_after_stop) X(settles_unknown_token) X(leaks_fd) X(leaks_thread)  \
+  X(leaks_process) X(leaks_timer) X(leaks_heap) X(leaks_on_429) X(blocks_loop) X(waits_for_done) X(settles_off_loop)    \
+  X(acks_before_commit) X(logs_secret) X(secret_in_detail) X(logs_body) X(crashes_at_limit) X(ignores_busy)             \
+  X(accepts_500) X(forgets_hint) X(retries_in_doubt) X(reads_after_settle) X(writes_message) X(retries_itself)          \
+  X(undeclared_receipt) X(reads_freed) X(keeps_response) X(takes_bad_signature) X(answers_twice) X(new_event_id)        \
+  X(forgets_stop_done) X(stop_done_twice) X(host_after_destroy) X(fails_silently) X(carries_less) X(smaller_window)     \
+  X(globals) X(aborts) X(hangs)
 #define NUMBER(name) FAULT_##name,
 #define NAME(name) #name,
 enum fault { FAULTS(NUMBER) N_FAULTS };
@@ -161,7 +161,8 @@ static void answered(const parley_http_response *response, void *arg)
   }
   ch->host->settle(ch->host, attempt->token, &attempt->outcome);
   settle_fault(attempt);
-  free(attempt);
+  if (ch->fault != FAULT_leaks_on_429 || response->code != 429)
+    free(attempt);
 }
 
 static void submit_fault(parley_channel *ch, parley_text text)
