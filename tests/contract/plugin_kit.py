@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # label: border
-# timeout: 600
+# timeout: 900
 # build: debug
 """The conformance kit, `parley plugin test`: every plugin of the tree passes it, and each planted fault of
 tests/fault/plugins/faulty.c is found, by the case that is there for it."""
@@ -20,7 +20,7 @@ BUILD = os.environ.get("PARLEY_BUILD_DIR", os.path.join(TOP, "build", "debug"))
 PARLEY = os.path.join(BUILD, "bin", "parley")
 FAULTS = os.path.join(TOP, "tests", "fault", "plugins")
 SEED = "20261127"
-RUN_S = 240
+RUN_S = 400
 PROGRAM = """import json, sys
 print('{"type":"ready"}', flush=True)
 for line in map(json.loads, sys.stdin):
