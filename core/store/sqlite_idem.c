@@ -1,7 +1,9 @@
 /* sqlite_idem.c - idempotency keys: the answer is stored with its write, and found again by a hash. New hashes stand in memory
  * (the tail, see sqlite_tail.c), go sorted to idem_recent, and when that has grown, in the order of the hashes to the table of
- * the day, which is dropped when no key in it must be kept. Thread: the writer's. */
+ * the day, which is dropped when no key in it must be kept. Nearly every key is new: a filter of those in the tables spares it
+ * the look into each. Thread: the writer's. */
 #include "sqlite_write.h"
+#include "filter.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include <stdio.h>
@@ -13,10 +15,17 @@
 #define IDEM_TWINS_MAX 16           /* different keys of one 64-bit hash that are looked through */
 #define IDEM_DROP_STEPS 256         /* an old day goes in so many pieces: no round waits for a whole table */
 #define IDEM_MERGE_FROM_ROWS 262144 /* of idem_recent: so many fit the page cache */
+#define FILL_ROWS 2048              /* read into the filter between two rounds */
+#define FILL_KEYS_MAX (FILTER_KEYS_MAX / 2) /* with more there is no filter: it would soon be full again */
 
 struct idem_entry { uint64_t h; id64 answer; };
 struct idem_day { int64_t day; sqlite3_stmt *find; };
+/* How far the filter has read. Rows move from idem_recent to the day's table alone, so that reading in this order meets each
+ * key that was there when it began; what came later is added as it comes. */
+struct idem_fill { bool done, recent_done; int64_t day, from; };
 struct idem_tail {
+  struct filter *filter; /* of what the tables hold, or more; NULL: they hold too much. May be asked when filling is done */
+  struct idem_fill fill;
   struct map map; /* hash -> answer id; active and sealed */
   size_t n_active, active_room, n_sealed, written, written_before;
   struct idem_entry *active, *sealed;
@@ -46,6 +55,8 @@ static id64 idem_lookup(struct db *db, struct idem_tail *tail, uint64_t h)
 {
   id64 answer = (id64)(uintptr_t)map_get(&tail->map, h);
 
+  if (answer == 0 && tail->filter != NULL && tail->fill.done && !filter_may_have(tail->filter, h))
+    return 0;
   for (size_t i = 0; answer == 0 && i <= tail->n_days; i++) {
     sqlite3_stmt *find = i == 0 ? db_sql(db, "SELECT answer FROM idem_recent WHERE h=?") : tail->days[i - 1].find;
 
@@ -96,6 +107,105 @@ bool idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h)
   return false;
 }
 
+static void day_name(int64_t day, char to[24])
+{
+  struct buf text = BUF_INIT(64);
+
+  buf_time(&text, day * DAY_MS); /* 2026-11-21T... */
+  snprintf(to, 24, "idem_%.4s%.2s%.2s", text.at, text.at + 5, text.at + 8);
+  buf_done(&text);
+}
+
+static sqlite3_stmt *day_prepare(struct db *db, const char *format, int64_t day)
+{
+  char name[24], sql[160];
+  int len;
+
+  day_name(day, name);
+  len = snprintf(sql, sizeof(sql), format, name);
+  return db_prepare(db, (parley_text){sql, (size_t)len});
+}
+
+/* --- the filter ------------------------------------------------------------------------------------------------------------------ */
+
+static void fill_begin(struct idem_tail *tail);
+
+/* One that is full by now is made anew out of the tables, which hold less; one that is full before it is whole is given up. */
+static void fill_add(struct idem_tail *tail, uint64_t h)
+{
+  if (tail->filter == NULL || filter_add(tail->filter, h))
+    return;
+  if (tail->fill.done)
+    fill_begin(tail);
+  else
+    filter_free(&tail->filter);
+}
+
+static void fill_begin(struct idem_tail *tail)
+{
+  size_t pos = 0;
+  uint64_t h;
+  void *answer;
+
+  filter_free(&tail->filter);
+  tail->filter = filter_new();
+  tail->fill = (struct idem_fill){.day = INT64_MIN, .from = INT64_MIN};
+  while (map_next(&tail->map, &pos, &h, &answer))
+    fill_add(tail, h);
+}
+
+/* The next rows of the table whose turn it is; NULL: all have been read. */
+static sqlite3_stmt *fill_rows(struct db *db, struct idem_tail *tail)
+{
+  struct idem_fill *fill = &tail->fill;
+
+  if (!fill->recent_done)
+    return db_prepare(db, PARLEY_LIT("SELECT h FROM idem_recent WHERE h>=? ORDER BY h LIMIT ?"));
+  for (size_t i = tail->n_days; i-- > 0;) {
+    if (tail->days[i].day < fill->day)
+      continue;
+    if (tail->days[i].day > fill->day)
+      fill->from = INT64_MIN;
+    fill->day = tail->days[i].day;
+    return day_prepare(db, "SELECT h FROM %s WHERE h>=? ORDER BY h LIMIT ?", fill->day);
+  }
+  fill->done = true;
+  return NULL;
+}
+
+static void fill_table_done(struct idem_fill *fill)
+{
+  fill->day = fill->recent_done ? fill->day + 1 : INT64_MIN;
+  fill->recent_done = true;
+  fill->from = INT64_MIN;
+}
+
+/* Between two rounds, never inside of one: what a round moves may yet be rolled back. */
+static void fill_step(struct db *db, struct idem_tail *tail)
+{
+  sqlite3_stmt *rows = tail->filter != NULL && !tail->fill.done ? fill_rows(db, tail) : NULL;
+  int64_t last = INT64_MIN;
+  size_t n = 0;
+
+  if (rows == NULL)
+    return;
+  bind_int(rows, 1, tail->fill.from);
+  bind_int(rows, 2, FILL_ROWS);
+  for (; db_step(db, rows); n++) {
+    last = col_int(rows, 0);
+    fill_add(tail, (uint64_t)last);
+  }
+  db_drop(rows);
+  if (db->error != 0)
+    return; /* the next round tells of it, and the same rows are read again */
+  if (n < FILL_ROWS || last == INT64_MAX)
+    fill_table_done(&tail->fill);
+  else
+    tail->fill.from = last + 1;
+  if (tail->filter != NULL && filter_count(tail->filter) > FILL_KEYS_MAX)
+    filter_free(&tail->filter);
+}
+
 void idem_keep(struct round *round, const struct store_op *op, uint64_t h)
 {
   struct idem_tail *tail = round->store->idem;
@@ -120,6 +230,7 @@ void idem_keep(struct round *round, const struct store_op *op, uint64_t h)
   }
   tail->active[tail->n_active++] = (struct idem_entry){h, id};
   map_put(&tail->map, h, (void *)(uintptr_t)id);
+  fill_add(tail, h);
   round->n_idem++;
 }
 
@@ -128,25 +239,6 @@ static int by_hash(const void *left, const void *right)
   int64_t a = (int64_t)((const struct idem_entry *)left)->h, b = (int64_t)((const struct idem_entry *)right)->h;
 
   return a < b ? -1 : a > b;
-}
-
-static void day_name(int64_t day, char to[24])
-{
-  struct buf text = BUF_INIT(64);
-
-  buf_time(&text, day * DAY_MS); /* 2026-11-21T... */
-  snprintf(to, 24, "idem_%.4s%.2s%.2s", text.at, text.at + 5, text.at + 8);
-  buf_done(&text);
-}
-
-static sqlite3_stmt *day_prepare(struct db *db, const char *format, int64_t day)
-{
-  char name[24], sql[160];
-  int len;
-
-  day_name(day, name);
-  len = snprintf(sql, sizeof(sql), format, name);
-  return db_prepare(db, (parley_text){sql, (size_t)len});
 }
 
 static void day_add(struct db *db, struct idem_tail *tail, int64_t day)
@@ -181,6 +273,7 @@ void idem_seal(struct sqlite_store *store, size_t from_entries)
 {
   struct idem_tail *tail = store->idem;
 
+  fill_step(&store->writer, tail);
   if (!tail->merging && tail->n_recent >= IDEM_MERGE_FROM_ROWS)
     merge_start(&store->writer, tail, store->env->now_ms(store->env) / DAY_MS);
   if (tail->n_sealed > 0 || tail->n_active < from_entries)
@@ -358,6 +451,7 @@ struct idem_tail *idem_open(struct db *db)
   days_load(db, tail);
   idem_replay(db, tail);
   tail->n_recent = db_int_of(db, "SELECT count(*) FROM idem_recent");
+  fill_begin(tail);
   return tail;
 }
 
@@ -367,6 +461,7 @@ void idem_close(struct idem_tail *tail)
     db_drop(tail->days[i].find);
   db_drop(tail->merge);
   map_done(&tail->map);
+  filter_free(&tail->filter);
   free(tail->active);
   free(tail->sealed);
   free(tail);

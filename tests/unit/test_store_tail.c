@@ -83,10 +83,15 @@ static size_t timeline_of(const char *address)
   return n;
 }
 
+static void run_batches(int from, int to, int replays_each)
+{
+  for (; from < to; from += BATCH)
+    ck_assert_int_eq(run_keys(from, from + BATCH), replays_each);
+}
+
 static void fill(void)
 {
-  for (int from = 0; from < KEYS; from += BATCH)
-    ck_assert_int_eq(run_keys(from, from + BATCH), 0);
+  run_batches(0, KEYS, 0);
 }
 
 static const char *day_rows(int64_t at_ms)
@@ -178,6 +183,24 @@ START_TEST(hashes_move_to_the_table_of_the_day_and_are_found_all_the_while)
 }
 END_TEST
 
+/* The filter of keys reads the tables between rounds; when it has, it alone says which keys are new. */
+START_TEST(keys_of_every_table_are_found_when_the_filter_has_read_them)
+{
+  recent_fill(1);
+  fill();
+  env_fake_step(&f.fake, DAY_MS);
+  recent_fill(1000000);
+  run_batches(KEYS, KEYS + 20000, 0); /* more than a tail, and a second day */
+  ck_assert_int_gt(fixture_sql(&f, day_rows(START_MS + DAY_MS)), 1000);
+  fixture_close(&f);
+  fixture_open(&f);
+  for (int round = 0; round < 400; round++)
+    ck_assert_int_eq(run_keys(0, 1), 1);
+  run_batches(0, KEYS + 20000, BATCH);
+  run_batches(KEYS + 20000, KEYS + 24000, 0);
+}
+END_TEST
+
 START_TEST(the_index_of_an_old_day_goes_piece_by_piece)
 {
   const char *tables = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'idem_2*'";
@@ -230,6 +253,7 @@ int main(void)
   tcase_add_test(tcase, a_lost_batch_is_made_again_from_what_was_committed);
   tcase_add_test(tcase, recent_entries_move_to_the_base_and_each_stands_in_one_place);
   tcase_add_test(tcase, hashes_move_to_the_table_of_the_day_and_are_found_all_the_while);
+  tcase_add_test(tcase, keys_of_every_table_are_found_when_the_filter_has_read_them);
   tcase_add_test(tcase, the_index_of_an_old_day_goes_piece_by_piece);
   tcase_add_test(tcase, an_inbound_message_that_happened_earlier_stands_at_its_time);
   suite_add_tcase(suite, tcase);
