@@ -231,7 +231,7 @@ void channel_settle(struct channel *channel, uint64_t token, const parley_outcom
 
   settlement->outcome.retry_ms = outcome->retry_ms;
   settlement->outcome.n_ids = n_ids;
-  if (outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_UNKNOWN)
+  if (outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_DIED)
     settlement->outcome.result = outcome->result;
   ids = arena_alloc(settlement->arena, (n_ids ? n_ids : 1) * sizeof *ids);
   for (uint32_t i = 0; i < n_ids; i++)
@@ -246,7 +246,7 @@ void channel_settle(struct channel *channel, uint64_t token, const parley_outcom
 
 void channel_settle_died(struct channel *channel, uint64_t token)
 {
-  struct settlement *settlement = settlement_new(token, CHANNEL_OUTCOME_DIED);
+  struct settlement *settlement = settlement_new(token, PARLEY_OUTCOME_DIED);
 
   settlement->outcome.code = PARLEY_LIT("plugin_died");
   channel_defer(channel, &settlement->deferred);

@@ -24,10 +24,6 @@ const char *channel_state_name(enum channel_state state);
 /* How far making or starting has come: at once for a plugin inside of this process, later for one in a process of its own. */
 enum channel_step { CHANNEL_IDLE = 0, CHANNEL_GOING, CHANNEL_DONE, CHANNEL_BROKE };
 
-/* A result of our own beside PARLEY_OUTCOME_*: as PARLEY_OUTCOME_UNKNOWN, and the process that held it died with it in
- * hand. Comes with settled() only; never said by a plugin: channel_settle() clamps what plugins say. */
-enum { CHANNEL_OUTCOME_DIED = 0x40000001 };
-
 struct channel;
 /* What the floors above want to hear. All on the loop; texts end with the call. */
 struct channel_owner {

@@ -35,7 +35,7 @@ static void line_learn(struct line *line, parley_text destination, const parley_
              outcome->code.len > 0 && outcome->detail.len > 0 ? ": " : "", TEXT_ARG(outcome->detail));
     line->down_until_ms = mono + DELIVER_DOWN_MS;
     break;
-  case CHANNEL_OUTCOME_DIED: /* nothing about the door: the channel's own health stops the line */
+  case PARLEY_OUTCOME_DIED: /* nothing about the door: the channel's own health stops the line */
     line_untried(line, destination);
     break;
   case PARLEY_OUTCOME_RETRY:
@@ -149,7 +149,7 @@ static void outbound_settle_fill(struct outbound *out)
 void outbound_settle(struct outbound *out, const parley_outcome *outcome)
 {
   struct store_settle *settle = &out->settle;
-  bool died = outcome->result == CHANNEL_OUTCOME_DIED;
+  bool died = outcome->result == PARLEY_OUTCOME_DIED;
   parley_text *ids = arena_alloc(out->arena, (outcome->n_ids + 1) * sizeof *ids);
 
   outbound_settle_fill(out);

@@ -33,7 +33,7 @@ bool probe_settled(struct deliver *deliver, uint64_t token, const parley_outcome
 
   if (probe == NULL)
     return false;
-  if (told.result == CHANNEL_OUTCOME_DIED)
+  if (told.result == PARLEY_OUTCOME_DIED)
     told.result = PARLEY_OUTCOME_UNKNOWN; /* who asked knows the plugins' words only; the code says it */
   probe->done(&told, probe->arg);
   free(probe);

@@ -53,7 +53,7 @@ static void outcome_check(struct kit *kit, const parley_outcome *outcome)
 {
   if (outcome->size < offsetof(parley_outcome, destination))
     kit_fail(kit, PROMISE_OUTCOME, "size is %u: not set", outcome->size);
-  if (outcome->result < PARLEY_OUTCOME_ACCEPTED || outcome->result > PARLEY_OUTCOME_UNKNOWN)
+  if (outcome->result < PARLEY_OUTCOME_ACCEPTED || outcome->result > PARLEY_OUTCOME_DIED)
     kit_fail(kit, PROMISE_OUTCOME, "the result is %u", outcome->result);
   if (outcome->n_ids > IDS_MAX)
     kit_fail(kit, PROMISE_OUTCOME, "n_ids is %u; the host keeps %d", outcome->n_ids, IDS_MAX);

@@ -33,7 +33,7 @@ static void sends_settle(parley_channel *ch, uint64_t unread)
       exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "program_ended", "it ended before it read the message");
     } else {
       exec_suspects_add(&ch->suspects, parley_text_of(send->id));
-      exec_settle_as(ch, send, PARLEY_OUTCOME_UNKNOWN, "program_ended", ch->cause);
+      exec_settle_as(ch, send, ch->stopping ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_DIED, "program_ended", ch->cause);
     }
   }
 }

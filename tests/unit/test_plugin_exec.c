@@ -465,7 +465,7 @@ START_TEST(a_program_that_dies_leaves_the_read_unknown_and_the_unread_to_be_trie
   ck_assert_int_eq(tell(h, 5, "pass"), PARLEY_OK);
   ck_assert_int_eq(kill(program_pid(h), SIGKILL), 0);
   UNTIL(h, h->n_settles == 5);
-  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_UNKNOWN);
+  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_DIED);
   for (uint64_t token = 2; token <= 5; token++) /* in the pipe, or behind it */
     ck_assert_uint_eq(plugin_host_result(h, token), PARLEY_OUTCOME_RETRY);
   ck_assert_uint_eq(h->health, PARLEY_DOWN);
@@ -491,7 +491,7 @@ START_TEST(what_was_in_its_hands_when_it_died_goes_alone_the_next_time)
   ck_assert_int_eq(tell(h, 1, "wait_for('send'); os.kill(os.getpid(), 9)"), PARLEY_OK);
   ck_assert_int_eq(tell(h, 2, "pass"), PARLEY_OK);
   UNTIL(h, h->n_settles == 2);
-  ck_assert_uint_eq(plugin_host_result(h, 2), PARLEY_OUTCOME_UNKNOWN);
+  ck_assert_uint_eq(plugin_host_result(h, 2), PARLEY_OUTCOME_DIED);
   ck_assert_uint_eq(h->window, 0);
   ck_assert_int_eq(tell(h, 3, "pass"), PARLEY_BUSY);
   plugin_host_step(h, 99);
@@ -546,7 +546,7 @@ START_TEST(an_exit_is_told_with_its_last_words)
                    PARLEY_OK);
   UNTIL(h, h->health == PARLEY_DOWN);
   ck_assert_msg(parley_text_is(h->health_cause, "exit 3: the queue is gone"), "%.*s", TEXT_ARG(h->health_cause));
-  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_UNKNOWN);
+  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_DIED);
   plugin_host_done(&h);
 }
 END_TEST
@@ -690,7 +690,7 @@ START_TEST(garbage_kills_it_after_some_lines)
   UNTIL_LIVE(h, h->health == PARLEY_DOWN); /* SIGTERM is ignored: SIGKILL follows */
   ck_assert_msg(text_find_text(h->health_cause, PARLEY_LIT("killed: 20 lines that are no protocol")) == 0, "%.*s",
                 TEXT_ARG(h->health_cause));
-  ck_assert_uint_eq(plugin_host_result(h, 2), PARLEY_OUTCOME_UNKNOWN); /* it is not listened to any more */
+  ck_assert_uint_eq(plugin_host_result(h, 2), PARLEY_OUTCOME_DIED); /* it is not listened to any more */
   plugin_host_done(&h);
 }
 END_TEST
@@ -759,7 +759,7 @@ START_TEST(one_whose_end_never_comes_holds_nobody_up)
   plugin_host_step(h, 1999);
   ck_assert_uint_eq(h->n_settles, 0);
   plugin_host_step(h, 1);
-  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_UNKNOWN);
+  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_DIED);
   ck_assert_msg(text_find_text(h->health_cause, PARLEY_LIT("it cannot be ended: it hangs")) == 0, "%.*s",
                 TEXT_ARG(h->health_cause));
   UNTIL(h, logged(h, "event=program_ended"));

@@ -138,7 +138,9 @@ enum { PARLEY_OUTCOME_ACCEPTED = 1, /* the provider has it; receipts may follow 
        PARLEY_OUTCOME_REJECTED, PARLEY_OUTCOME_BAD_ADDRESS, /* for good: this message; this address, suppress it here */
        PARLEY_OUTCOME_THROTTLED,    /* not out: hold the destination for retry_ms; costs no attempt */
        PARLEY_OUTCOME_CHANNEL_DOWN, /* not out (credentials, account, link): pause until health() or probe() is good; no attempt */
-       PARLEY_OUTCOME_UNKNOWN };    /* it, or a part without an id, may have gone out */
+       PARLEY_OUTCOME_UNKNOWN,      /* it, or a part without an id, may have gone out */
+       PARLEY_OUTCOME_DIED };       /* as UNKNOWN, and what you run for it (a program, a device) died with it in hand: it is then
+                                     * offered alone, and held as poison at the third time */
 typedef struct parley_outcome {
   uint32_t size, result, retry_ms, n_ids;
   const parley_text *ids; /* provider ids; with as many as parts, ids[i] is parts[i]'s, empty = that part is not out */
@@ -236,7 +238,8 @@ struct parley_host {
 };
 
 /* --- The plugin -------------------------------------------------------------------------------------------------------- */
-enum { PARLEY_COUNTER = 1 /* add */, PARLEY_GAUGE /* set */, PARLEY_HISTOGRAM /* observe */ };
+enum { PARLEY_COUNTER = 1 /* add */, PARLEY_GAUGE /* set */, PARLEY_HISTOGRAM /* observe: sum and count are kept */ };
+/* name, label: letters, digits and _, at most 64; /metrics has parley_plugin_<name>{channel="...",<label>="..."}. label may be NULL */
 typedef struct parley_metric { uint32_t size, kind; const char *name, *help, *label; } parley_metric;
 typedef struct parley_extension { uint64_t size; const char *id; const void *table; } parley_extension;
 typedef struct parley_plugin { /* const: reading it runs no code. All lists end with NULL; what may be NULL says so */
