@@ -88,6 +88,6 @@ void remote_on_beat(uv_timer_t *timer)
     return;
   }
   remote->state_beats++;
-  if (remote->unanswered++ == 0)
+  if (remote->process.pid != 0 && remote->unanswered++ == 0) /* it has been started */
     link_send(remote->link, FRAME_PING, 0, NULL, NULL);
 }

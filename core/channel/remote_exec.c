@@ -26,7 +26,7 @@ void remote_environment(char *env[REMOTE_ENV_MAX], struct buf *room)
   env[n] = NULL;
 }
 
-static int exec_with(struct parley_channel *remote, uv_exit_cb on_exit, int far_fd)
+static int exec_with(struct parley_channel *remote, process_exited *exited, int far_fd, int stderr_fd)
 {
   struct channel *channel = remote->channel;
   const struct plugin *plugin = channel->plugin;
@@ -34,36 +34,30 @@ static int exec_with(struct parley_channel *remote, uv_exit_cb on_exit, int far_
   struct buf room = BUF_INIT(65536);
   bool spawns = (channel->table->capabilities->flags & PARLEY_SPAWNS) != 0;
   char *args[] = {"parley-plugin-host", channel->name, plugin->name, memory, spawns ? "spawns" : "sealed", NULL};
-  uv_stdio_container_t fds[] = {{.flags = UV_IGNORE},
-                                {.flags = UV_IGNORE},
-                                {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = remote_stderr_new(remote)},
-                                {.flags = UV_INHERIT_FD, .data.fd = far_fd},
-                                {.flags = UV_INHERIT_FD, .data.fd = plugin->fd}};
-  uv_process_options_t options = {.exit_cb = on_exit, .file = channel->shared.apart->host_program, .args = args, .env = env,
-                                  .stdio = fds, .stdio_count = sizeof fds / sizeof *fds};
-  int err;
+  int fds[] = {-1, -1, stderr_fd, far_fd, plugin->fd}, err;
 
   snprintf(memory, sizeof memory, "%llu", (unsigned long long)channel->shared.apart->memory_bytes);
   remote_environment(env, &room);
   remote->process.data = remote;
-  remote->process_open = true; /* whatever uv_spawn() says: the handle is to be closed */
-  remote->handles++;
-  err = uv_spawn(channel->shared.loop, &remote->process, &options);
+  err = process_spawn(channel->shared.loop, &remote->process, channel->shared.apart->host_program, args, env, fds,
+                      sizeof fds / sizeof *fds, exited);
   buf_done(&room);
-  if (err == 0)
-    remote_stderr_read(remote);
-  else
-    remote_stderr_forget(remote);
   return err;
 }
 
-int remote_exec(struct parley_channel *remote, uv_exit_cb on_exit, int *ret_fd)
+int remote_exec(struct parley_channel *remote, process_exited *exited, int *ret_fd)
 {
-  int pair[2], err;
+  int pair[2], stderr_fd, err = remote_stderr_open(remote, &stderr_fd);
 
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-    return -errno;
-  err = exec_with(remote, on_exit, pair[1]);
+  if (err != 0)
+    return err;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+    err = -errno;
+    close(stderr_fd);
+    return err;
+  }
+  err = exec_with(remote, exited, pair[1], stderr_fd);
+  close(stderr_fd);
   close(pair[1]);
   if (err == 0)
     *ret_fd = pair[0];

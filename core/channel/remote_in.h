@@ -2,6 +2,7 @@
 #ifndef CORE_CHANNEL_REMOTE_IN_H
 #define CORE_CHANNEL_REMOTE_IN_H
 #include "instance.h"
+#include "process.h"
 #include "remote.h"
 
 enum remote_state {
@@ -19,7 +20,7 @@ struct parley_channel { /* as channel.c holds it */
   enum remote_state state;
   bool begun;              /* start() was asked for: a new process is started all the way */
   bool was_up, drained, stopped; /* drained: it may leave when it has nothing more to do */
-  uv_process_t process;
+  struct process process;
   bool process_open, process_runs; /* its handle is not yet closed; it has not ended */
   uv_timer_t beat, pause;  /* heartbeat; until the next start, or until a leaving process is killed */
   int handles;             /* of the loop, not yet closed */
@@ -67,13 +68,12 @@ void remote_created(struct parley_channel *remote, const struct frame_words *wor
 void remote_started(struct parley_channel *remote, const struct frame_words *words);
 void remote_stopped(struct parley_channel *remote);
 /* remote_exec.c: 0, or one of libuv's errors. *ret_fd: our end of the link. */
-int remote_exec(struct parley_channel *remote, uv_exit_cb on_exit, int *ret_fd);
+int remote_exec(struct parley_channel *remote, process_exited *exited, int *ret_fd);
 /* remote_beat.c */
 void remote_on_beat(uv_timer_t *timer);
 void remote_second_begin(struct parley_channel *remote); /* all that is counted by the second is 0 again */
 /* remote_stderr.c: the end to give to the new process, and to read from when it runs. */
-uv_stream_t *remote_stderr_new(struct parley_channel *remote);
-void remote_stderr_read(struct parley_channel *remote);
+int remote_stderr_open(struct parley_channel *remote, int *ret_fd); /* 0, or a negative errno */
 void remote_stderr_forget(struct parley_channel *remote);
 /* remote_calls.c: what the process says. */
 void remote_frame(const struct frame *frame, void *arg);

@@ -84,7 +84,7 @@ static void remote_on_pause(uv_timer_t *timer)
   struct parley_channel *remote = timer->data;
 
   if (remote->channel == NULL)
-    uv_process_kill(&remote->process, SIGKILL);
+    process_kill(&remote->process);
   else if (!remote->process_open && remote_goes_on(remote))
     remote_spawn(remote);
 }
@@ -131,7 +131,7 @@ static void remote_lost(struct parley_channel *remote, const char *why)
   remote->unanswered = 0;
   link_close(&remote->link);
   if (remote->process_runs)
-    uv_process_kill(&remote->process, SIGKILL);
+    process_kill(&remote->process);
   remote_calls_drop(remote);
   remote_sockets_drop(remote);
   if (remote->stopped || remote->stop_done != NULL) {
@@ -179,19 +179,21 @@ static void remote_on_broken(const char *why, void *arg)
     link_close(&remote->link); /* it is dying: how it ended is known when it has, or is about to be told by remote_on_exit() */
 }
 
-static void remote_describe_end(struct parley_channel *remote, int64_t code, int signal)
+static void remote_describe_end(struct parley_channel *remote, int err, int64_t code, int signal)
 {
   if (remote->why.len > 0)
     return;
-  if (signal != 0)
+  if (err != 0)
+    buf_printf(&remote->why, "%s cannot be started: %s", remote->channel->shared.apart->host_program, uv_strerror(err));
+  else if (signal != 0)
     buf_printf(&remote->why, "its process was ended by signal %d (%s)", signal, strsignal(signal));
   else
     buf_printf(&remote->why, "its process ended by itself with exit code %lld", (long long)code);
 }
 
-static void remote_on_process_closed(uv_handle_t *handle)
+static void remote_on_process_closed(struct process *process)
 {
-  struct parley_channel *remote = handle->data;
+  struct parley_channel *remote = process->data;
 
   remote->process_open = false;
   remote->handles--;
@@ -201,7 +203,7 @@ static void remote_on_process_closed(uv_handle_t *handle)
     remote_rest(remote);
 }
 
-static void remote_on_exit(uv_process_t *process, int64_t code, int signal)
+static void remote_on_exit(struct process *process, int err, int64_t code, int signal)
 {
   struct parley_channel *remote = process->data;
 
@@ -209,7 +211,7 @@ static void remote_on_exit(uv_process_t *process, int64_t code, int signal)
   if (remote->channel != NULL) {
     if (remote->link != NULL)
       link_drain(remote->link); /* what it said before it died counts; may break the link, and then all is told there */
-    remote_describe_end(remote, code, signal);
+    remote_describe_end(remote, err, code, signal);
     if (remote->state != REMOTE_DEAD && !remote->stopped && remote->stop_done == NULL)
       log_line(remote->channel->shared.log, PARLEY_ERROR, "event=plugin_died channel=%s pid=%d why=\"%s\"", remote->channel->name,
                process->pid, remote->why.at);
@@ -217,7 +219,7 @@ static void remote_on_exit(uv_process_t *process, int64_t code, int signal)
   } else {
     uv_close((uv_handle_t *)&remote->pause, remote_on_handle_closed);
   }
-  uv_close((uv_handle_t *)process, remote_on_process_closed);
+  process_close(process, remote_on_process_closed);
 }
 
 /* --- The beginning of a process -------------------------------------------------------------------------------------------- */
@@ -239,16 +241,6 @@ static void remote_send_create(struct parley_channel *remote)
                        .options = channel->options));
 }
 
-static void remote_not_spawned(struct parley_channel *remote, int err)
-{
-  buf_printf(&remote->why, "%s cannot be started: %s", remote->channel->shared.apart->host_program, uv_strerror(err));
-  remote_lost(remote, remote->why.at);
-  if (remote->process_open)
-    uv_close((uv_handle_t *)&remote->process, remote_on_process_closed);
-  else
-    remote_rest(remote);
-}
-
 static void remote_spawn(struct parley_channel *remote)
 {
   struct channel *channel = remote->channel;
@@ -259,11 +251,14 @@ static void remote_spawn(struct parley_channel *remote)
   err = remote_exec(remote, remote_on_exit, &fd);
   remote_set(remote, REMOTE_CREATING);
   if (err != 0) {
-    remote_not_spawned(remote, err);
+    remote_describe_end(remote, err, 0, 0);
+    remote_lost(remote, remote->why.at);
+    remote_rest(remote);
     return;
   }
-  uv_unref((uv_handle_t *)&remote->process);
-  remote->process_runs = true;
+  remote->process_open = true;
+  remote->handles++;
+  remote->process_runs = true; /* or is about to */
   remote->link = link_new(channel->shared.loop, fd, BORDER_FAR_BODY_MAX, FRAME_BYTES_MAX, false, &remote_events, remote);
   remote_send_create(remote);
 }
@@ -411,9 +406,9 @@ void remote_destroy(parley_channel *remote)
     link_flush(remote->link);
   link_close(&remote->link);
   if (remote->process_runs && !left_well)
-    uv_process_kill(&remote->process, SIGKILL);
+    process_kill(&remote->process);
   if (remote->process_open)
-    uv_ref((uv_handle_t *)&remote->process);
+    process_ref(&remote->process);
   uv_timer_stop(&remote->pause);
   if (remote->process_runs && left_well)
     uv_timer_start(&remote->pause, remote_on_pause, REMOTE_LEAVE_MS, 0);

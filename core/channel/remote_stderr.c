@@ -2,7 +2,10 @@
  * plugin hands in. Read until the process and all it started have closed it, so that the last words of one that aborts are heard. */
 #include "remote_in.h"
 #include "core/base/alloc.h"
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define STDERR_LINE_MAX 512
 #define STDERR_READ_BYTES 4096
@@ -77,25 +80,31 @@ static void stderr_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *block
   }
 }
 
-uv_stream_t *remote_stderr_new(struct parley_channel *remote)
+int remote_stderr_open(struct parley_channel *remote, int *ret_fd)
 {
-  struct remote_stderr *from = xcalloc(1, sizeof *from);
+  struct remote_stderr *from;
+  int pair[2], err;
 
   remote_stderr_forget(remote); /* of a process before this one */
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return -errno;
+  from = xcalloc(1, sizeof *from);
   from->remote = remote;
   from->line = BUF_INIT(STDERR_LINE_MAX);
   uv_pipe_init(remote->channel->shared.loop, &from->pipe, 0);
   from->pipe.data = from;
   remote->stderr_of = from;
-  return (uv_stream_t *)&from->pipe;
-}
-
-void remote_stderr_read(struct parley_channel *remote)
-{
-  uv_stream_t *stream = (uv_stream_t *)&remote->stderr_of->pipe;
-
-  uv_unref((uv_handle_t *)stream);
-  uv_read_start(stream, stderr_on_room, stderr_on_read);
+  err = uv_pipe_open(&from->pipe, pair[0]); /* our end alone does not block */
+  if (err == 0)
+    err = uv_read_start((uv_stream_t *)&from->pipe, stderr_on_room, stderr_on_read);
+  if (err != 0) {
+    remote_stderr_forget(remote);
+    close(pair[1]);
+    return err;
+  }
+  uv_unref((uv_handle_t *)&from->pipe);
+  *ret_fd = pair[1];
+  return 0;
 }
 
 void remote_stderr_forget(struct parley_channel *remote)
