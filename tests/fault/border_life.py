@@ -281,6 +281,17 @@ def one_that_dies_or_hangs_while_it_leaves_does_not_hold_up_a_reload_or_the_end(
         expect_true(time.monotonic() - started < 15, "the end is not held up")
 
 
+@test
+def its_processes_end_with_the_daemon_however_that_ends(folder):
+    with Recorder() as shop, Daemon(folder, channels=channels(shop), config=in_dirs(own_copy(folder))) as daemon:
+        for end in (daemon.stop, daemon.kill):
+            pid = wait_process(daemon)["pid"]
+            daemon.send("wild:sleep", channels=["wild"])
+            end()
+            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), f"process {pid} is gone")
+            daemon.start()
+
+
 # --- what it held ---
 
 @test

@@ -58,14 +58,18 @@ def status_kib(pid, name="VmRSS"):
 
 
 def open_files(pid):
-    """What the process has open: {"socket": 12, "memfd": 1, ...}."""
+    """What the process has open: {"unix": 4, "socket": 12, "memfd": 1, ...}; socket: of the other kinds."""
     counts = {}
+    with open(f"/proc/{pid}/net/unix", encoding="utf-8", errors="replace") as file:
+        links = {line.split()[6] for line in file.readlines()[1:]}
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
             target = os.readlink(f"/proc/{pid}/fd/{name}")
         except OSError:
             continue
         kind = "memfd" if "memfd:" in target else target.split(":", 1)[0] if ":" in target else "file"
+        if kind == "socket" and target[len("socket:["):-1] in links:
+            kind = "unix"
         counts[kind] = counts.get(kind, 0) + 1
     return counts
 
