@@ -6,8 +6,10 @@
 #include <dirent.h>
 #include <endian.h>
 #include <stdio.h>
+#include <time.h>
 
 enum { SMALL_MAX = 1000, FRAMES = 400, SOCKET_BYTES = 4096 };
+enum { BURN_NS = 100000, TURN_NS = 5000000 }; /* TURN_NS: far less than a stall of the loop, more than link.c takes */
 enum { PLAIN = 9, WITH_FD = 10 }; /* types of frames */
 
 /* What one end has heard. */
@@ -19,6 +21,7 @@ struct end {
   size_t len;
   char why[64], text[64], *body; /* body: a copy of the last one, when wanted */
   bool takes, keeps_body;
+  bool is_slow;      /* each frame costs BURN_NS of CPU */
   int says_again_to; /* a descriptor: each frame heard is answered by another one */
 };
 
@@ -40,6 +43,22 @@ static int count_fds(void)
 
 static void raw_say(int fd, uint16_t type, uint64_t id, const char *body, size_t len);
 
+static int64_t cpu_ns(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void burn(void)
+{
+  int64_t until = cpu_ns() + BURN_NS;
+
+  while (cpu_ns() < until)
+    continue;
+}
+
 static void on_frame(const struct frame *frame, void *arg)
 {
   struct end *end = arg;
@@ -47,6 +66,8 @@ static void on_frame(const struct frame *frame, void *arg)
 
   ck_assert_int_lt(at, FRAMES);
   end->ids[at] = frame->id;
+  if (end->is_slow)
+    burn();
   end->type = frame->type;
   end->len = frame->body.len;
   snprintf(end->text, sizeof end->text, "%.*s", (int)(frame->body.len < 60 ? frame->body.len : 60), frame->body.at);
@@ -210,6 +231,31 @@ START_TEST(many_frames_come_in_one_read)
   ck_assert_int_eq(near.frames, FRAMES);
   for (uint64_t i = 0; i < FRAMES; i++)
     ck_assert_uint_eq(near.ids[i], i + 1);
+}
+END_TEST
+
+/* Whoever says much that is work does not get the loop for himself: others have their turn in between. */
+START_TEST(frames_that_cost_time_are_taken_in_small_turns)
+{
+  static char bytes[FRAMES * (FRAME_HEAD_BYTES + 1)];
+  size_t len = 0;
+  int turns = 0, before;
+
+  open_raw(SMALL_MAX, false);
+  near.is_slow = true;
+  for (uint64_t i = 0; i < FRAMES; i++)
+    len += raw_frame(bytes + len, PLAIN, i + 1, "x", 1);
+  ck_assert_int_eq(send(raw, bytes, len, 0), (ssize_t)len);
+  shutdown(raw, SHUT_WR);
+  for (; near.broken == 0; turns++) {
+    before = near.frames;
+    uv_run(&loop, UV_RUN_NOWAIT);
+    ck_assert_int_le((int64_t)(near.frames - before) * BURN_NS, TURN_NS);
+  }
+  ck_assert_int_eq(near.frames, FRAMES);
+  for (int i = 0; i < FRAMES; i++)
+    ck_assert_uint_eq(near.ids[i], (uint64_t)i + 1);
+  ck_assert_int_gt(turns, (int)((int64_t)FRAMES * BURN_NS / TURN_NS));
 }
 END_TEST
 
@@ -617,6 +663,7 @@ int main(void)
   tcase_add_checked_fixture(cases, setup, teardown);
   tcase_add_test(cases, frames_come_whole_when_their_bytes_come_one_by_one);
   tcase_add_test(cases, many_frames_come_in_one_read);
+  tcase_add_test(cases, frames_that_cost_time_are_taken_in_small_turns);
   tcase_add_test(cases, a_frame_of_25_mib_comes_whole);
   tcase_add_test(cases, a_frame_beyond_the_bound_ends_the_link_before_its_bytes_are_kept);
   tcase_add_test(cases, what_is_larger_than_may_go_out_is_not_sent_and_hurts_nothing);
