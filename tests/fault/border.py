@@ -202,6 +202,21 @@ def one_that_takes_or_breaks_out_is_refused(folder):
     each(folder, REFUSED, commit_refused)
 
 
+def commit_greedy(stand, fault, _):
+    """It is refused memory, or does not survive that: either way it is up again, and parleyd as large as before."""
+    stand.reload()
+    before = Before(stand)
+    state = stand.daemon.wait_status(stand.send(f"wild:{fault}"), "sent", "held")
+    wait_process(stand.daemon)
+    stand.daemon.wait_status(stand.send("a good one"), "sent", "held")
+    return f"{before.judge()}: {state['attempts'][-1].get('code')}"
+
+
+@test
+def one_that_takes_memory_without_end_has_it_from_nobody_else(folder):
+    each(folder, {"memory": "", "memory@timer": "", "memory@work": ""}, commit_greedy)
+
+
 @test
 def one_that_lies_is_believed_in_nothing(folder):
     lies = {"twice": 1, "unknown": 1000, "late": 19, "descriptors": 0, "log": 0}
