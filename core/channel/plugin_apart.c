@@ -1,5 +1,4 @@
-/* A plugin that runs apart: parleyd opens nothing of it. Its bytes go into a sealed piece of memory, and a process of its own
- * tells,
+/* A plugin that runs apart: parleyd opens nothing of it. Its bytes go into a sealed piece of memory, and a process of its own tells,
  * once, what its table says. */
 #include "plugin_in.h"
 #include "core/border/border.h"
@@ -44,7 +43,7 @@ static parley_status describe_spawn(const struct plugin *plugin, const char *pro
   struct buf room = BUF_INIT(65536);
   posix_spawn_file_actions_t actions;
   int link_fd = fcntl(far_fd, F_DUPFD_CLOEXEC, DESCRIBE_FD_MIN), so_fd = fcntl(plugin->fd, F_DUPFD_CLOEXEC, DESCRIBE_FD_MIN);
-  int err;
+  int err = link_fd < 0 || so_fd < 0 ? errno : 0;
 
   remote_environment(env, &room);
   posix_spawn_file_actions_init(&actions);
@@ -52,10 +51,13 @@ static parley_status describe_spawn(const struct plugin *plugin, const char *pro
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, link_fd, BORDER_FD);
   posix_spawn_file_actions_adddup2(&actions, so_fd, BORDER_PLUGIN_FD);
-  err = posix_spawn(ret, program, &actions, NULL, args, env);
+  if (err == 0)
+    err = posix_spawn(ret, program, &actions, NULL, args, env);
   posix_spawn_file_actions_destroy(&actions);
-  close(link_fd);
-  close(so_fd);
+  if (link_fd >= 0)
+    close(link_fd);
+  if (so_fd >= 0)
+    close(so_fd);
   buf_done(&room);
   errno = err;
   return err == 0 ? PARLEY_OK : PARLEY_FAILED;
