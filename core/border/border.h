@@ -1,11 +1,9 @@
 /* border.h - the words that parleyd (near) and a parley-plugin-host (far) say to each other; link.h carries them.
  *
- * One process a channel. Near trusts nothing that far says: a frame that does not decode, a type that is not far's to say, an
- * id that is
- * open already, too many open calls or too many frames a second end the process. Far trusts near.
- * Ids: SUBMIT, QUERY, PROBE and SETTLE carry the attempt's token; CALLED and ANSWER the callback's number, made near; all
- * other calls a
- * number made by who asks, open until its one answer. */
+ * One process a channel. Near trusts nothing that far says: a frame that does not decode, a type that is not far's to say, an id
+ * that is open already, too many open calls or too many frames a second end the process. Far trusts near.
+ * Ids: SUBMIT, QUERY, PROBE and SETTLE carry the attempt's token; CALLED and ANSWER the callback's number, made near; all other
+ * calls a number made by who asks, open until its one answer. */
 #ifndef CORE_BORDER_BORDER_H
 #define CORE_BORDER_BORDER_H
 #include "link.h"

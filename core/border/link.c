@@ -16,6 +16,8 @@
 #define LINK_FDS_OUT_MAX 512 /* on their way to a process that does not read; above, it counts as stuck */
 #define LINK_DRAINS_MAX 64 /* turns, of a process that has died: nobody who means well leaves more behind */
 
+const char link_end_gone[] = "the other end has gone";
+
 /* A descriptor leaves with the byte at `at`, counted from the link's first. */
 struct outgoing_fd { uint64_t at; int fd; };
 
@@ -330,7 +332,7 @@ static void link_read_turn(struct link *link)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return;
     if (n <= 0) {
-      link_break(link, "the other end has gone");
+      link_break(link, link_end_gone);
       return;
     }
     link->read += (size_t)n;

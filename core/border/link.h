@@ -20,8 +20,9 @@ struct frame {
 struct link;
 struct link_events {
   void (*frame)(const struct frame *frame, void *arg); /* may close the link */
-  void (*broken)(const char *why, void *arg);          /* once; the other end has gone, or what it says makes no sense */
+  void (*broken)(const char *why, void *arg);          /* once; why: link_end_gone, or what the other end does wrong */
 };
+extern const char link_end_gone[]; /* the other end has gone; compare the pointer */
 /* fd: connected and non-blocking; the link's from now on. in_max, out_max: bytes of a body that comes in, that goes out.
  * takes_fds: this is the plugin's end. loop and events are borrowed. */
 struct link *link_new(uv_loop_t *loop, int fd, uint32_t in_max, uint32_t out_max, bool takes_fds, const struct link_events *events,

@@ -1,9 +1,8 @@
 /* wire.h - structs of the ABI as bytes and back, by the tables of abi.h. Both ends are of one build, so that the bytes need no
  * versions; what they say is trusted by neither: reading is bounded by the bytes at hand, WIRE_ITEMS_MAX and WIRE_DEPTH_MAX.
  *
- * A struct is a u32 with a bit for each member that is not empty, then those members in the table's order; a text is a u32
- * length and
- * its bytes, a list a u32 count and its elements; numbers are little-endian. Thread: any. */
+ * A struct is a u32 with a bit for each member that is not empty, then those members in the table's order; a text is a u32 length
+ * and its bytes, a list a u32 count and its elements; numbers are little-endian. Thread: any. */
 #ifndef CORE_BORDER_WIRE_H
 #define CORE_BORDER_WIRE_H
 #include "abi.h"
@@ -25,8 +24,7 @@ struct wire_in {
   struct arena *arena; /* takes what is read */
   uint32_t items;      /* read so far */
 };
-/* The next struct, in the arena; its `size` is the one of this build. NULL: not what wire_put() writes. Texts that are not
- * UTF-8, or
- * hold a NUL, become empty. */
+/* The next struct, in the arena; its `size` is the one of this build. NULL: not what wire_put() writes. Texts that are not UTF-8,
+ * or hold a NUL, become empty. */
 const void *wire_get(struct wire_in *in, const struct abi_struct *shape);
 #endif

@@ -1,6 +1,5 @@
-/* hosted.h - the far side of the process border: one channel inside of parley-plugin-host. It is a struct channel like
- * parleyd's own,
- * with timers, watches, work and tokens of its own; whatever else the plugin asks of its host goes to parleyd as a frame
+/* hosted.h - the far side of the process border: one channel inside of parley-plugin-host. It is a struct channel like parleyd's
+ * own, with timers, watches, work and tokens of its own; whatever else the plugin asks of its host goes to parleyd as a frame
  * (border.h).
  *
  * Owns the channel, its link and the messages until their tokens have settled. Thread: loop; the plugin's log lines come from

@@ -1,10 +1,8 @@
 /* plugin.h - one loaded plugin: a private copy of its file, checked before anything of it runs.
  *
  * Inside of this process the copy is opened once and never closed before exit, since a library may have left threads or
- * thread-local
- * destructors behind. Apart, nothing of it runs here: a parley-plugin-host tells what its table says, and each channel gets a
- * process.
- * Shared by the channels that use it (reference count). A file that is replaced later disturbs nobody. */
+ * thread-local destructors behind. Apart, nothing of it runs here: a parley-plugin-host tells what its table says, and each
+ * channel gets a process. Shared by the channels that use it (reference count). A file that is replaced later disturbs nobody. */
 #ifndef CORE_CHANNEL_PLUGIN_H
 #define CORE_CHANNEL_PLUGIN_H
 #include "core/base/arena.h"

@@ -1,6 +1,5 @@
 /* Where our own plugins and parley-plugin-host stand, seen from the running program: beside it in a build folder, under
- * lib/parley where
- * it is installed. */
+ * lib/parley where it is installed. */
 #include "plugin.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -173,7 +173,7 @@ static void remote_on_broken(const char *why, void *arg)
 {
   struct parley_channel *remote = arg;
 
-  if (remote->process_runs && strcmp(why, "the other end has gone") != 0)
+  if (remote->process_runs && why != link_end_gone)
     remote_kill(remote, why);
   else
     link_close(&remote->link); /* it is dying: how it ended is known when it has, or is about to be told by remote_on_exit() */

@@ -12,8 +12,7 @@
 
 static void daemon_next_close(struct daemon *daemon);
 
-/* --- What the api asks
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- What the api asks -------------------------------------------------------------------------------------------------- */
 
 static struct channel *api_channel(parley_text name, void *arg)
 {
@@ -61,9 +60,7 @@ static void daemon_on_committed(uint64_t last_seq, void *arg)
     feed_committed(daemon->feed, last_seq);
 }
 
-/* --- Start
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- Start -------------------------------------------------------------------------------------------------------------- */
 
 static bool may_load_from(const char *folder)
 {
@@ -230,8 +227,7 @@ static void daemon_on_first_set(const struct set_built *built, void *arg)
 
 #define RELOAD_WHAT_MAX 160
 
-/* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs
- * ------------------------------- */
+/* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs -------------------- */
 
 static bool reload_same(const struct daemon *daemon, const struct conf *next, struct buf *why)
 {
@@ -445,8 +441,7 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
   return EX_OK; /* the rest follows when the channels stand, or the process ends with why they do not */
 }
 
-/* --- The end: stop taking in, drain the channels, then close floor by floor from the top
- * ------------------------------------------- */
+/* --- The end: stop taking in, drain the channels, then close floor by floor from the top -------------------------------- */
 
 static void daemon_on_closed(void *arg)
 {

@@ -1,8 +1,6 @@
 /* set_build.h - makes the channels of a configuration beside those that run: plugins are loaded in the pool, then all channels
- * are made,
- * then all are started; each step ends when the last has ended, those in processes of their own included. Whatever fails, the
- * running
- * set is untouched. One at a time. Thread: loop. */
+ * are made, then all are started; each step ends when the last has ended, those in processes of their own included. Whatever
+ * fails, the running set is untouched. One at a time. Thread: loop. */
 #ifndef CORE_DAEMON_SET_BUILD_H
 #define CORE_DAEMON_SET_BUILD_H
 #include "daemon.h"

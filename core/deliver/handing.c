@@ -4,8 +4,7 @@
 #include "line.h"
 #include <stdlib.h>
 
-/* --- Reading back from the store
- * -------------------------------------------------------------------------------------------- */
+/* --- Reading back from the store ---------------------------------------------------------------------------------------- */
 
 struct claim_op {
   struct store_claim claim;
@@ -98,8 +97,7 @@ void line_claim_all(struct line *line)
     line_claim(line, (enum lane)lane);
 }
 
-/* --- Taking and handing over
- * -------------------------------------------------------------------------------------------------- */
+/* --- Taking and handing over -------------------------------------------------------------------------------------------- */
 
 static struct list *outbound_home(const struct outbound *out)
 {
