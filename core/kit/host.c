@@ -1,6 +1,5 @@
 /* A channel and its host: the life of it, and the host's plain functions. */
 #include "core/base/alloc.h"
-#include "core/base/digest.h"
 #include "core/base/text.h"
 #include "core/channel/option.h"
 #include "inside.h"
@@ -24,54 +23,6 @@ bool kit_on_loop(struct kit_host *host, const char *function)
   if (pthread_equal(pthread_self(), host->kit->loop))
     return true;
   kit_fail(host->kit, PROMISE_THREAD, "host->%s was called on another thread than the loop's", function);
-}
-
-/* --- Secrets ------------------------------------------------------------------------------------------------------ */
-
-/* The part of base64 that stands for these bytes wherever they begin within a longer text. */
-static bool base64_holds(parley_text text, parley_text value)
-{
-  uint8_t bytes[128];
-
-  if (value.len + 2 > sizeof bytes)
-    return false;
-  for (size_t before = 0; before < 3; before++) {
-    struct buf encoded = BUF_INIT(256);
-    size_t whole = (before + value.len) / 3 * 4, from = before == 0 ? 0 : before + 1;
-    bool found;
-
-    memset(bytes, 0, before);
-    memcpy(bytes + before, value.at, value.len);
-    buf_base64(&encoded, bytes, before + value.len);
-    found = whole > from + 4 && text_find_text(text, text_sub(buf_as_text(&encoded), from, whole - from)) != SIZE_MAX;
-    buf_done(&encoded);
-    if (found)
-      return true;
-  }
-  return false;
-}
-
-void kit_secret_scan(struct kit *kit, const char *where, parley_text text)
-{
-  for (size_t i = 0; i < kit->n_secrets; i++)
-    if (kit->secrets[i].len >= KIT_SECRET_BYTES_MIN &&
-        (text_find_text(text, kit->secrets[i]) != SIZE_MAX || base64_holds(text, kit->secrets[i])))
-      kit_fail(kit, PROMISE_SECRET, "%s shows the value of a secret option: \"%.*s\"", where,
-               (int)(text.len < 200 ? text.len : 200), text.at);
-}
-
-bool kit_carries(struct kit *kit, parley_bytes bytes)
-{
-  parley_text word = parley_text_of(kit->word);
-
-  return text_find_text(bytes, word) != SIZE_MAX || base64_holds(bytes, word);
-}
-
-static void words_scan(struct kit *kit, const char *where, parley_text text)
-{
-  kit_secret_scan(kit, where, text);
-  if (kit_carries(kit, text))
-    kit_fail(kit, PROMISE_BODY, "%s shows a message's text: \"%.*s\"", where, (int)(text.len < 200 ? text.len : 200), text.at);
 }
 
 /* --- Clock, chance, words ----------------------------------------------------------------------------------------- */
@@ -103,7 +54,7 @@ static void host_log(const parley_host *host, uint32_t level, parley_text line)
 
   if (level < PARLEY_DEBUG || level > PARLEY_ERROR)
     kit_fail(kit, PROMISE_BODY, "log has a level of %u; there are PARLEY_DEBUG (1) to PARLEY_ERROR (4)", level);
-  words_scan(kit, "a log line", line);
+  kit_words_scan(kit, "a log line", line);
   if (text_find(line, '\n') < line.len)
     kit_fail(kit, PROMISE_BODY, "a log line is several lines: \"%.*s\"", TEXT_ARG(text_sub(line, 0, 200)));
 }
@@ -120,7 +71,7 @@ static void host_metric(const parley_host *host, const char *name, parley_text l
   struct kit *kit = host_of(host)->kit;
 
   (void)value;
-  words_scan(kit, "a metric's label", label);
+  kit_words_scan(kit, "a metric's label", label);
   if (label.len > METRIC_LABEL_BYTES_MAX)
     kit_fail(kit, PROMISE_METRIC, "the metric %s has a label of %zu bytes; the host keeps %d", name, label.len,
              METRIC_LABEL_BYTES_MAX);
@@ -158,8 +109,8 @@ static void host_health(const parley_host *host, uint32_t level, parley_text cau
   kit_on_loop(to, "health");
   if (level < PARLEY_UP || level > PARLEY_DOWN)
     kit_fail(to->kit, PROMISE_STATUS, "health has a level of %u; there are PARLEY_UP, PARLEY_DEGRADED and PARLEY_DOWN", level);
-  words_scan(to->kit, "a cause of health()", cause);
-  words_scan(to->kit, "a remedy of health()", remedy);
+  kit_words_scan(to->kit, "a cause of health()", cause);
+  kit_words_scan(to->kit, "a remedy of health()", remedy);
   to->health = level;
   snprintf(to->cause, sizeof to->cause, "%.*s", TEXT_ARG(level != PARLEY_UP ? text_sub(cause, 0, sizeof to->cause - 1) : TEXT_EMPTY));
 }

@@ -233,8 +233,16 @@ bool kit_real(struct kit *kit, int ms);     /* lets them work for so long, or un
 bool kit_patient(struct kit *kit, int64_t *idle_ms);
 /* Until no token is open, or that much of the kit's time has passed. */
 void kit_settle_wait(struct kit *kit, int64_t within_ms);
+int64_t kit_real_ns(void);            /* monotonic, of the machine */
+void kit_work_init(struct kit *kit);  /* work.c */
+bool kit_work_step(struct kit *kit);  /* does one piece; false: there is none */
 size_t kit_count(const char *folder); /* entries of /proc/self/fd, /proc/self/task */
 size_t kit_heap(struct kit *kit);     /* bytes in use */
+
+/* --- scan.c ------------------------------------------------------------------------------------------------------- */
+void kit_secret_scan(struct kit *kit, const char *where, parley_text text); /* fails the case when a secret shows */
+void kit_words_scan(struct kit *kit, const char *where, parley_text text);  /* that, and when a message's text shows */
+bool kit_carries(struct kit *kit, parley_bytes bytes); /* our word, as it is or within base64 */
 
 /* --- host.c and host_*.c: the host that the plugin sees ----------------------------------------------------------- */
 /* create(): PARLEY_OK sets *ret, anything else has been checked (nothing made, a reason given). options NULL: those of the kit. */
@@ -247,9 +255,6 @@ void kit_stop(struct kit_host *host);        /* until done() has come and what w
 void kit_destroy(struct kit_host **host);    /* destroy(); sets it to NULL */
 void kit_down(struct kit_host **host);       /* drain, stop and destroy */
 bool kit_on_loop(struct kit_host *host, const char *function); /* fails the case when it is another thread */
-void kit_alive(struct kit_host *host, const char *function);   /* fails the case after destroy */
-void kit_secret_scan(struct kit *kit, const char *where, parley_text text); /* fails when a secret shows */
-bool kit_carries(struct kit *kit, parley_bytes bytes); /* our word, as it is or within base64 */
 /* PARLEY_OK: taken. RETRY: not offered (down, or no window). */
 parley_status kit_submit(struct kit_host *host, const parley_message *message, struct kit_token **ret);
 parley_status kit_submit_over(struct kit_host *host, const parley_message *message, struct kit_token **ret); /* beyond the window too */

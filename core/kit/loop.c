@@ -4,7 +4,6 @@
 #include "inside.h"
 #include <dirent.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +21,7 @@
 
 /* --- Clock and chance --------------------------------------------------------------------------------------------- */
 
-static int64_t real_ns(void)
+int64_t kit_real_ns(void)
 {
   struct timespec now;
 
@@ -97,7 +96,7 @@ void kit_enter(struct kit_host *host, const char *what)
   kit->entered = what;
   kit->entered_wait_ns = waited_ns(kit);
   kit->entered_used_ns = used_ns();
-  kit->entered_ns = real_ns();
+  kit->entered_ns = kit_real_ns();
   atomic_store(&kit->note->entered_ns, kit->entered_ns);
 }
 
@@ -118,7 +117,7 @@ static void slow_count(struct kit *kit, int64_t spent_ns)
 void kit_leave(struct kit_host *host)
 {
   struct kit *kit = host->kit;
-  int64_t spent = real_ns() - kit->entered_ns;
+  int64_t spent = kit_real_ns() - kit->entered_ns;
 
   kit->depth--;
   atomic_store(&kit->note->entered_ns, 0);
@@ -211,105 +210,6 @@ static bool posts_run(struct kit *kit)
   return true;
 }
 
-/* --- Work: on a thread that is not the loop's; one piece after the other, so that a seed repeats it --------------- */
-
-struct kit_worker {
-  pthread_t thread;
-  pthread_mutex_t mutex;
-  pthread_cond_t changed;
-  parley_call *job;
-  void *arg;
-};
-
-static void *worker_main(void *arg)
-{
-  struct kit_worker *worker = arg;
-
-  pthread_mutex_lock(&worker->mutex);
-  for (;;) {
-    while (worker->job == NULL)
-      pthread_cond_wait(&worker->changed, &worker->mutex);
-    pthread_mutex_unlock(&worker->mutex);
-    worker->job(worker->arg);
-    pthread_mutex_lock(&worker->mutex);
-    worker->job = NULL;
-    pthread_cond_signal(&worker->changed);
-  }
-  return NULL;
-}
-
-static void worker_do(struct kit *kit, parley_call *job, void *arg)
-{
-  struct kit_worker *worker = kit->worker;
-
-  snprintf(kit->note->doing, sizeof kit->note->doing, "blocking work");
-  atomic_store(&kit->note->entered_ns, real_ns());
-  pthread_mutex_lock(&worker->mutex);
-  worker->job = job;
-  worker->arg = arg;
-  pthread_cond_signal(&worker->changed);
-  while (worker->job != NULL)
-    pthread_cond_wait(&worker->changed, &worker->mutex);
-  pthread_mutex_unlock(&worker->mutex);
-  atomic_store(&kit->note->entered_ns, 0);
-}
-
-static bool works_run(struct kit *kit)
-{
-  struct list *node = list_pop(&kit->works);
-  struct kit_work *work;
-
-  if (node == NULL)
-    return false;
-  work = LIST_ITEM(node, struct kit_work, node);
-  worker_do(kit, work->blocking, work->arg);
-  kit_done_later(work->host, work->done, work->arg, PARLEY_OK, TEXT_EMPTY, 0);
-  free(work);
-  return true;
-}
-
-/* --- Heap: what is in use, to the byte ---------------------------------------------------------------------------- */
-
-#define TCACHE_BINS 64 /* of glibc: freed pieces that each thread keeps for itself, and that count as in use */
-#define TCACHE_PIECES 7
-#define TCACHE_STEP 16
-
-struct pieces { void *at[TCACHE_BINS * TCACHE_PIECES]; };
-
-/* Takes all that the thread's cache can hold of each size: then it is empty, whatever it was, and what it held counts once. */
-static void pieces_take(void *arg)
-{
-  struct pieces *pieces = arg;
-
-  for (size_t i = 0; i < COUNT_OF(pieces->at); i++)
-    pieces->at[i] = malloc(TCACHE_STEP * (i / TCACHE_PIECES) + TCACHE_STEP + TCACHE_STEP / 2);
-}
-
-static void pieces_give(void *arg)
-{
-  struct pieces *pieces = arg;
-
-  for (size_t i = 0; i < COUNT_OF(pieces->at); i++)
-    free(pieces->at[i]);
-}
-
-extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
-size_t kit_heap(struct kit *kit)
-{
-  struct pieces ours, workers;
-  struct mallinfo2 info;
-
-  if (__sanitizer_get_current_allocated_bytes != NULL)
-    return __sanitizer_get_current_allocated_bytes();
-  worker_do(kit, pieces_take, &workers);
-  pieces_take(&ours);
-  info = mallinfo2();
-  pieces_give(&ours);
-  worker_do(kit, pieces_give, &workers);
-  return info.uordblks + info.hblkhd;
-}
-
 /* --- Watches: real descriptors, looked at for up to so many ms ---------------------------------------------------- */
 
 static short poll_events(uint32_t events)
@@ -378,7 +278,7 @@ bool kit_real(struct kit *kit, int ms)
 
 bool kit_patient(struct kit *kit, int64_t *idle_ms)
 {
-  int64_t from = real_ns();
+  int64_t from = kit_real_ns();
 
   if (!kit_foreign(kit))
     return false;
@@ -387,7 +287,7 @@ bool kit_patient(struct kit *kit, int64_t *idle_ms)
     kit->patience_ms = PATIENCE_MS;
     return true;
   }
-  *idle_ms += (real_ns() - from) / 1000000;
+  *idle_ms += (kit_real_ns() - from) / 1000000;
   if (*idle_ms < kit->patience_ms)
     return true;
   kit->patience_ms = kit->patience_ms > PATIENCE_MS_MIN ? kit->patience_ms / 2 : PATIENCE_MS_MIN; /* it was in vain */
@@ -401,7 +301,7 @@ bool kit_patient(struct kit *kit, int64_t *idle_ms)
 void kit_run(struct kit *kit)
 {
   for (int turn = 0; turn < RUN_TURNS_MAX; turn++)
-    if (!posts_run(kit) && !events_run(kit) && !works_run(kit) && !kit_http_step(kit) && !kit_stream_step(kit) &&
+    if (!posts_run(kit) && !events_run(kit) && !kit_work_step(kit) && !kit_http_step(kit) && !kit_stream_step(kit) &&
         !watches_look(kit, 0))
       return;
   kit_fail(kit, PROMISE_LOOP, "it never comes to rest: a million things in a row without the clock moving");
@@ -500,10 +400,8 @@ void kit_loop_init(struct kit *kit)
   pthread_mutex_init(&kit->mutex, NULL);
   kit->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   kit->schedstat_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-  kit->worker = xcalloc(1, sizeof *kit->worker);
-  pthread_mutex_init(&kit->worker->mutex, NULL);
-  pthread_cond_init(&kit->worker->changed, NULL);
-  if (kit->wake_fd < 0 || pthread_create(&kit->worker->thread, NULL, worker_main, kit->worker) != 0)
+  if (kit->wake_fd < 0)
     abort();
+  kit_work_init(kit);
   kit->n_threads = kit_count("/proc/self/task");
 }
