@@ -4,8 +4,7 @@
 #include <stdlib.h>
 struct parley_channel { const parley_host *host; const parley_http *http; parley_text url, authorization; int stopped; };
 struct attempt { parley_channel *ch; uint64_t token; };
-/* What became of the message: the core decides by it on retries and on the next channel, so say no more than is known. */
-static uint32_t outcome_of(const parley_http_response *answer)
+static uint32_t outcome_of(const parley_http_response *answer) /* the core decides by it: say no more than is known */
 {
   if (answer->status == PARLEY_DENIED || answer->code == 401 || answer->code == 403) /* nothing can get through */
     return PARLEY_OUTCOME_CHANNEL_DOWN;
@@ -28,8 +27,10 @@ static parley_status submit(parley_channel *ch, uint64_t token, const parley_mes
 {
   const parley_pair headers[] = {{PARLEY_LIT("authorization"), ch->authorization}, {PARLEY_LIT("x-to"), message->to->value},
                                  {PARLEY_LIT("idempotency-key"), message->id}};
-  struct attempt *attempt = malloc(sizeof *attempt);
-  if (attempt == NULL) return PARLEY_BUSY; /* not taken: it comes again */
+  struct attempt *attempt;
+  if (memchr(message->to->value.at, '\n', message->to->value.len) || memchr(message->to->value.at, '\r', message->to->value.len))
+    return ch->host->settle(ch->host, token, PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_BAD_ADDRESS)), PARLEY_OK;
+  if ((attempt = malloc(sizeof *attempt)) == NULL) return PARLEY_BUSY; /* not taken: it comes again */
   *attempt = (struct attempt){ch, token};
   ch->http->request(ch->host, PARLEY_REF(parley_http_request, .url = ch->url, .token = token, .headers = headers, .n_headers = 3,
                     .body = message->parts[0]->text), answered, attempt);
@@ -43,9 +44,8 @@ static parley_status create(const parley_host *host, const parley_value *options
                          parley_find(options, "authorization")->text, 0};
   *ret = ch; return PARLEY_OK;
 }
-static parley_status start(parley_channel *ch) { (void)ch; return PARLEY_OK; }
 static void stop(parley_channel *ch, parley_call *done, void *arg) { ch->stopped = 1; done(arg); }
-static void destroy(parley_channel *ch) { free(ch); }
+static parley_status start(parley_channel *ch) { (void)ch; return PARLEY_OK; } static void destroy(parley_channel *ch) { free(ch); }
 static const parley_option *const options[] = {
   PARLEY_REF(parley_option, .name = "url", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
              .doc = "where messages are posted", .example = "https://gateway.example/send"),
