@@ -26,7 +26,7 @@ P99_FLOOR_S = 0.1      # below, a p99 is noise
 P99_GROWTH = 2
 BACK_S = 1.0           # until a new process runs, the first time
 RSS_GROWTH_KIB = 16384 # of parleyd, while the fault lasts
-HELD_KIB = 96 * 1024   # by parleyd for calls of 32 MiB that wait for their answers
+HELD_KIB = 56 * 1024   # by parleyd for calls of 32 MiB that wait for their answers
 LINES_PER_S = 500      # of one plugin in the log
 
 DIED = {

@@ -281,14 +281,26 @@ def one_that_dies_or_hangs_while_it_leaves_does_not_hold_up_a_reload_or_the_end(
         expect_true(time.monotonic() - started < 15, "the end is not held up")
 
 
+def runs(pid):
+    """Nobody may have waited for one whose parent has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
+    except OSError:
+        return False
+
+
 @test
 def its_processes_end_with_the_daemon_however_that_ends(folder):
     with Recorder() as shop, Daemon(folder, channels=channels(shop), config=in_dirs(own_copy(folder))) as daemon:
-        for end in (daemon.stop, daemon.kill):
+        for end in (daemon.stop, lambda: os.kill(daemon.process.pid, signal.SIGKILL)):  # not kill(), which ends its children, too
             pid = wait_process(daemon)["pid"]
             daemon.send("wild:sleep", channels=["wild"])
+            wait_until(lambda: daemon.metric("parley_deliveries_in_flight", '{channel="wild"}') == 1, "it hangs")
             end()
-            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), f"process {pid} is gone")
+            wait_until(lambda: not runs(pid), f"process {pid} is gone")
+            if daemon.process is not None:
+                daemon.kill()
             daemon.start()
 
 
