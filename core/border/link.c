@@ -154,25 +154,33 @@ static void frame_head_set(char *at, uint32_t len, uint16_t type, uint64_t id)
   memcpy(at + 8, &id, sizeof id);
 }
 
+/* Where the bytes of this frame may end, within what may wait at all. */
+static size_t link_room_end(const struct link *link, size_t head_at)
+{
+  size_t end = head_at + FRAME_HEAD_BYTES + link->out_max;
+
+  return end < LINK_WAITING_MAX ? end : LINK_WAITING_MAX;
+}
+
 /* BUSY: there is no room for it behind what waits; INVALID: larger than out_max. Nothing of it is left then. */
 static parley_status link_put(struct link *link, uint16_t type, uint64_t id, const struct abi_struct *shape, const void *from)
 {
-  size_t head_at, body;
+  size_t head_at;
   parley_status st;
 
   link_compact(link);
   head_at = link->out.len;
+  link->out.max = link_room_end(link, head_at);
   buf_add(&link->out, (char[FRAME_HEAD_BYTES]){0}, FRAME_HEAD_BYTES);
   if (shape != NULL)
     wire_put(&link->out, shape, from);
-  body = link->out.overflow ? 0 : link->out.len - head_at - FRAME_HEAD_BYTES;
-  st = link->out.overflow ? PARLEY_BUSY : body > link->out_max ? PARLEY_INVALID : PARLEY_OK;
+  st = !link->out.overflow ? PARLEY_OK : link->out.max < LINK_WAITING_MAX ? PARLEY_INVALID : PARLEY_BUSY;
   if (st != PARLEY_OK) {
     link->out.len = head_at;
     link->out.overflow = false;
     return st;
   }
-  frame_head_set(link->out.at + head_at, (uint32_t)body, type, id);
+  frame_head_set(link->out.at + head_at, (uint32_t)(link->out.len - head_at - FRAME_HEAD_BYTES), type, id);
   uv_prepare_start(&link->prepare, link_on_prepare);
   return PARLEY_OK;
 }

@@ -298,13 +298,15 @@ END_TEST
 
 START_TEST(what_is_larger_than_may_go_out_is_not_sent_and_hurts_nothing)
 {
-  char body[SMALL_MAX] = {0};
+  char body[SMALL_MAX] = {0}, *huge = calloc(1, LINK_WAITING_MAX + 1);
 
   open_both(SMALL_MAX, 0);
   say_number(&near, 1);
   ck_assert(!say_bytes(&near, 2, body, SMALL_MAX - 7)); /* with what stands around it: one too many */
   ck_assert(say_bytes(&near, 3, body, SMALL_MAX - 8));
+  ck_assert(!say_bytes(&near, 2, huge, LINK_WAITING_MAX + 1)); /* more than may wait at all */
   say_number(&near, 4);
+  free(huge);
   wait_frames(&far, 3);
   ck_assert(far.ids[0] == 1 && far.ids[1] == 3 && far.ids[2] == 4);
 }
