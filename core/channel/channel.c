@@ -523,8 +523,8 @@ static void channel_on_handle_closed(uv_handle_t *handle)
 
 static void channel_destroy(struct channel *channel)
 {
-  if (channel->destroyed || channel->host_calls > 0)
-    return;
+  if (channel->destroyed || channel->host_calls > 0 || !channel->streams_gone)
+    return; /* what has still to be told needs the instance */
   if (channel->instance != NULL) {
     channel->depth++; /* what destroy() reports is dropped with the rest */
     channel->table->destroy(channel->instance);
@@ -546,6 +546,7 @@ static void channel_on_streams_closed(void *arg)
   struct channel *channel = arg;
 
   channel->open_handles--;
+  channel->streams_gone = true;
   channel_destroy(channel);
   channel_maybe_gone(channel);
 }
@@ -553,8 +554,7 @@ static void channel_on_streams_closed(void *arg)
 void channel_call_over(struct channel *channel)
 {
   channel->host_calls--;
-  if (channel->stop_said && channel->streams == NULL && channel->host_calls == 0)
-    channel_destroy(channel);
+  channel_destroy(channel);
 }
 
 /* The plugin has taken its leave: nothing of it may be believed any more. */

@@ -132,8 +132,11 @@ static void hosted_create(struct hosted *hosted, const struct frame *frame)
 static void hosted_start(struct hosted *hosted)
 {
   struct buf why = BUF_INIT(1024); /* parleyd puts its own words around the cause */
-  parley_status st = channel_start(hosted->channel, &why);
+  parley_status st;
 
+  if (hosted->draining || channel_making(hosted->channel) != CHANNEL_DONE || channel_starting(hosted->channel) != CHANNEL_IDLE)
+    return; /* once, of one that was made; and a channel that leaves is not brought back */
+  st = channel_start(hosted->channel, &why);
   hosted_send(hosted, FRAME_STARTED, 0, &abi_frame_words,
               PARLEY_REF(struct frame_words, .number = (uint32_t)st, .amount = health_of(hosted->channel),
                          .one = channel_cause(hosted->channel), .two = channel_remedy(hosted->channel)));
@@ -279,8 +282,7 @@ static void hosted_on_frame(const struct frame *frame, void *arg)
     return;
   switch (type) {
   case FRAME_START:
-    if (!hosted->draining) /* a channel that leaves is not brought back */
-      hosted_start(hosted);
+    hosted_start(hosted);
     break;
   case FRAME_DRAIN:
     hosted_drain(hosted);

@@ -104,14 +104,19 @@ static bool call_post(struct hosted_call *call, enum frame_type type, const stru
   return true;
 }
 
-/* The one that has been answered; NULL: there is none. */
-static struct hosted_call *call_take(struct hosted *hosted, uint64_t id)
+/* The one that has been answered; NULL: there is none, or it is answered otherwise. */
+static struct hosted_call *call_take(struct hosted *hosted, uint64_t id, enum frame_type type)
 {
-  struct hosted_call *call = map_take(&hosted->calls, id);
+  struct hosted_call *call = map_get(&hosted->calls, id);
+  enum frame_type wanted;
 
-  if (call != NULL)
-    hosted->calls_bytes -= call->bytes;
-  return call;
+  if (call == NULL)
+    return NULL;
+  wanted = call->http_done != NULL ? FRAME_RESPONSE : call->page_done != NULL ? FRAME_PAGE : FRAME_RESULT;
+  if (wanted != type)
+    return NULL;
+  hosted->calls_bytes -= call->bytes;
+  return map_take(&hosted->calls, id);
 }
 
 /* When it cannot be sent, the answer comes from here, on a later turn. */
@@ -378,7 +383,7 @@ const struct channel_services hosted_services = {.state_get = hosted_state_get, 
 
 void hosted_on_result(struct hosted *hosted, uint64_t id, const parley_result *result)
 {
-  struct hosted_call *call = call_take(hosted, id);
+  struct hosted_call *call = call_take(hosted, id, FRAME_RESULT);
 
   if (call != NULL)
     call_finish(call, result);
@@ -386,7 +391,7 @@ void hosted_on_result(struct hosted *hosted, uint64_t id, const parley_result *r
 
 void hosted_on_page(struct hosted *hosted, uint64_t id, const parley_page *page)
 {
-  struct hosted_call *call = call_take(hosted, id);
+  struct hosted_call *call = call_take(hosted, id, FRAME_PAGE);
 
   if (call == NULL)
     return;
@@ -396,7 +401,7 @@ void hosted_on_page(struct hosted *hosted, uint64_t id, const parley_page *page)
 
 void hosted_on_response(struct hosted *hosted, uint64_t id, const parley_http_response *response)
 {
-  struct hosted_call *call = call_take(hosted, id);
+  struct hosted_call *call = call_take(hosted, id, FRAME_RESPONSE);
 
   if (call != NULL)
     http_finish(call, response);

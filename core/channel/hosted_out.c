@@ -73,9 +73,13 @@ void hosted_offer_again(struct channel *channel, bool well, void *arg)
 
 void hosted_submit(struct hosted *hosted, enum frame_type type, const struct frame *frame)
 {
-  struct arena *arena = arena_new();
-  struct hosted_message *message = arena_alloc(arena, sizeof *message);
+  struct hosted_message *message;
+  struct arena *arena;
 
+  if (frame->id == 0 || map_get(&hosted->messages, frame->id) != NULL)
+    return; /* parleyd gives out no token twice */
+  arena = arena_new();
+  message = arena_alloc(arena, sizeof *message);
   list_init(&message->node);
   message->arena = arena;
   message->token = frame->id;

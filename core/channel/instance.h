@@ -92,7 +92,7 @@ struct channel {
   size_t n_metrics;
   struct channel_counters counters;
   /* stopping */
-  bool started, stop_said, stop_asked, destroyed;
+  bool started, stop_said, stop_asked, streams_gone, destroyed;
   int64_t stop_by_ms;
   int open_handles; /* libuv handles and streams not yet closed */
   uint32_t host_calls; /* requests to store, pool and HTTP whose completion is still to come */
