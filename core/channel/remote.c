@@ -23,16 +23,14 @@ static parley_status remote_submit(parley_channel *remote, uint64_t token, const
 {
   if (!remote_has_room(remote))
     return PARLEY_BUSY;
-  link_send(remote->link, FRAME_SUBMIT, token, &abi_message, message);
-  return PARLEY_OK;
+  return link_send(remote->link, FRAME_SUBMIT, token, &abi_message, message) ? PARLEY_OK : PARLEY_INVALID;
 }
 
 static parley_status remote_query(parley_channel *remote, uint64_t token, const parley_message *message)
 {
   if (!remote_has_room(remote))
     return PARLEY_BUSY;
-  link_send(remote->link, FRAME_QUERY, token, &abi_message, message);
-  return PARLEY_OK;
+  return link_send(remote->link, FRAME_QUERY, token, &abi_message, message) ? PARLEY_OK : PARLEY_INVALID;
 }
 
 static parley_status remote_probe(parley_channel *remote, uint64_t token)
@@ -72,7 +70,8 @@ static void remote_called(parley_channel *remote, uint64_t call, const parley_ht
   if (remote_has_room(remote))
     link_send(remote->link, FRAME_CALLED, call, &abi_http_call, said);
   else
-    ext_http_answers.answer(remote->host, call, PARLEY_REF(parley_http_answer, .code = 503, .retry_ms = 1000));
+    remote->channel->shared.services->http_answers->answer(remote->host, call,
+                                                           PARLEY_REF(parley_http_answer, .code = 503, .retry_ms = 1000));
 }
 static const parley_http_in remote_http_in = {.size = sizeof remote_http_in, .called = remote_called};
 

@@ -110,6 +110,11 @@ void remote_calls_drop(struct parley_channel *remote)
 
 typedef void frame_run(struct parley_channel *remote, uint64_t id, const void *said);
 
+static const struct channel_services *services_of(const struct parley_channel *remote)
+{
+  return remote->channel->shared.services;
+}
+
 static void run_created(struct parley_channel *remote, uint64_t id, const void *said)
 {
   (void)id;
@@ -220,7 +225,7 @@ static void run_metric(struct parley_channel *remote, uint64_t id, const void *s
   char name[128];
 
   (void)id;
-  if (words->one.len >= sizeof name || words->amount < 0)
+  if (words->one.len == 0 || words->one.len >= sizeof name || words->amount < 0)
     return;
   memcpy(name, words->one.at, words->one.len);
   name[words->one.len] = '\0';
@@ -290,14 +295,14 @@ static void run_http(struct parley_channel *remote, uint64_t id, const void *sai
 
   if (call == NULL)
     return;
-  handle = ext_http.request(remote->host, said, call_on_response, call);
+  handle = services_of(remote)->http->request(remote->host, said, call_on_response, call);
   if (remote->generation == generation && map_get(&remote->calls, id) == call)
     call->handle = handle; /* else it was answered at once */
 }
 
 static void run_answer(struct parley_channel *remote, uint64_t id, const void *said)
 {
-  ext_http_answers.answer(remote->host, id, said);
+  services_of(remote)->http_answers->answer(remote->host, id, said);
 }
 
 static void run_cancel(struct parley_channel *remote, uint64_t id, const void *said)
@@ -324,7 +329,7 @@ static void run_media_read(struct parley_channel *remote, uint64_t id, const voi
   struct remote_call *call = call_open(remote, id);
 
   if (call != NULL)
-    ext_media.read(remote->host, words->one, (uint64_t)words->amount, call_on_result, call);
+    services_of(remote)->media->read(remote->host, words->one, (uint64_t)words->amount, call_on_result, call);
 }
 
 static void run_media_create(struct parley_channel *remote, uint64_t id, const void *said)
@@ -337,7 +342,7 @@ static void run_media_create(struct parley_channel *remote, uint64_t id, const v
     return;
   }
   upload = xcalloc(1, sizeof *upload);
-  upload->near_id = ext_media.create(remote->host, words->one, words->two);
+  upload->near_id = services_of(remote)->media->create(remote->host, words->one, words->two);
   map_put(&remote->uploads, id, upload);
 }
 
@@ -354,7 +359,7 @@ static void run_media_append(struct parley_channel *remote, uint64_t id, const v
   struct remote_call *call = call_open(remote, id);
 
   if (call != NULL)
-    ext_media.append(remote->host, upload_near(remote, words), words->two, call_on_result, call);
+    services_of(remote)->media->append(remote->host, upload_near(remote, words), words->two, call_on_result, call);
 }
 
 static void run_media_finish(struct parley_channel *remote, uint64_t id, const void *said)
@@ -365,7 +370,7 @@ static void run_media_finish(struct parley_channel *remote, uint64_t id, const v
   if (call == NULL)
     return;
   call->upload = words->amount > 0 ? (uint64_t)words->amount : 0;
-  ext_media.finish(remote->host, upload_near(remote, words), call_on_result, call);
+  services_of(remote)->media->finish(remote->host, upload_near(remote, words), call_on_result, call);
 }
 
 static void run_dial(struct parley_channel *remote, uint64_t id, const void *said)

@@ -146,7 +146,8 @@ static void remote_lost(struct parley_channel *remote, const char *why)
   else
     remote_never_up(remote, was);
   remote_settle_all(remote);
-  ext_http_in_end(remote->channel);
+  if (remote->channel->shared.services->end != NULL)
+    remote->channel->shared.services->end(remote->channel);
 }
 
 void remote_kill(struct parley_channel *remote, const char *why)
