@@ -73,9 +73,9 @@ static void on_settled(struct channel *channel, uint64_t token, const parley_out
   for (uint32_t i = 0; i < outcome->n_ids; i++)
     require(outcome->ids[i].len <= 512);
 }
-static void on_roomier(struct channel *channel, void *arg)
+static void on_roomier(struct channel *channel, bool well, void *arg)
 {
-  (void)channel, (void)arg;
+  (void)channel, (void)well, (void)arg;
 }
 static void on_report(struct channel *channel, const void *said, parley_done *done, void *done_arg, void *arg)
 {
@@ -215,7 +215,7 @@ static void remote_make(uint8_t state)
   f.channel->instance = remote;
   remote->channel = f.channel;
   remote->host = &f.channel->host;
-  remote->sandbox = remote->why = remote->last_death = BUF_INIT(1024);
+  remote->sandbox = remote->why = remote->last_death = remote->late_cause = remote->late_remedy = BUF_INIT(1024);
   uv_timer_init(&f.loop, &remote->beat);
   uv_timer_init(&f.loop, &remote->pause);
   remote->beat.data = remote->pause.data = remote;

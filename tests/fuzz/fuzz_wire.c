@@ -1,6 +1,6 @@
 /* Structs of the ABI from another process. Whatever is read at all is written again and read as the same; what reading costs stays
  * within the bound that wire.h states. The first byte picks the struct. */
-#include "core/channel/wire.h"
+#include "core/border/wire.h"
 #include <stdlib.h>
 #include <string.h>
 
