@@ -32,7 +32,7 @@ struct link {
   int polled; /* events that poll waits for: to ask for the same again would cost two system calls */
   uv_idle_t idle;       /* runs while frames that have come wait for their turn */
   bool more;            /* so it is */
-  uint64_t turn_ns;     /* when this turn ends */
+  uint64_t turn_ns;     /* when this turn ends; 0: the clock was not looked at yet */
   int handles;
   struct buf in, out;
   size_t out_from;   /* bytes of `out` that have left */
@@ -265,6 +265,16 @@ static uint64_t cpu_ns(void)
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* The turn is counted from the first look on, so that one of a few small frames looks at no clock at all: that is a system call. */
+static bool link_turn_over(struct link *link)
+{
+  uint64_t now = cpu_ns();
+
+  if (link->turn_ns == 0)
+    link->turn_ns = now + LINK_TURN_NS;
+  return now >= link->turn_ns;
+}
+
 /* Hands over each whole frame at `at`; returns how many bytes were used, or SIZE_MAX when the link is no more. With link->more, whole
  * frames are left. */
 static size_t link_take_frames(struct link *link, const char *at, size_t len)
@@ -285,7 +295,7 @@ static size_t link_take_frames(struct link *link, const char *at, size_t len)
     }
     if (len - used - FRAME_HEAD_BYTES < body)
       break;
-    if ((n % LINK_TURN_FRAMES == 0 || body > LINK_SMALL_BYTES) && cpu_ns() >= link->turn_ns) {
+    if ((n % LINK_TURN_FRAMES == 0 || body > LINK_SMALL_BYTES) && link_turn_over(link)) {
       link->more = true;
       break;
     }
@@ -326,7 +336,7 @@ static void link_read_turn(struct link *link)
 {
   char slab[LINK_READ_BYTES];
 
-  link->turn_ns = cpu_ns() + LINK_TURN_NS;
+  link->turn_ns = 0;
   if (link->more) {
     link->more = false;
     if (!link_got(link, slab, 0)) /* what is left of the turn before */
