@@ -314,7 +314,6 @@ struct streams *streams_new(uv_loop_t *loop, const struct env *env, struct dns *
   list_init(&owner->estate);
   list_init(&owner->dirty);
   list_init(&owner->due);
-  owner->slab = xrealloc(NULL, STREAM_SLAB_BYTES);
   uv_timer_init(loop, &owner->timer);
   uv_idle_init(loop, &owner->soon);
   owner->handles = 2;

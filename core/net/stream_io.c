@@ -296,6 +296,8 @@ static void io_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
   struct stream *stream = handle->data;
 
   (void)suggested;
+  if (stream->owner->slab == NULL)
+    stream->owner->slab = xrealloc(NULL, STREAM_SLAB_BYTES);
   *buf = uv_buf_init(stream->owner->slab, STREAM_SLAB_BYTES);
 }
 

@@ -78,9 +78,9 @@ parley_status write_claim(struct round *round, struct store_op *op)
   if (claim->limit == 0 || claim->limit > STORE_CLAIM_MAX)
     claim->limit = STORE_CLAIM_MAX;
   due = arena_alloc(op->arena, claim->limit * sizeof(*due));
-  claim->claims = arena_alloc(op->arena, claim->limit * sizeof(*claim->claims));
   claim->n_claims = 0;
   n = due_read(round, claim, due);
+  claim->claims = arena_alloc(op->arena, n * sizeof(*claim->claims));
   for (size_t i = 0; i < n; i++)
     claim_one(round, claim, &due[i]);
   claim->next_due_ms = next_due(round, claim);
