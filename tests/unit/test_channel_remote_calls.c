@@ -371,7 +371,7 @@ START_TEST(query_and_probe_go_over_and_settle)
   far_hear(FRAME_PROBE, &id, NULL);
   ck_assert_uint_eq(id, 4);
   far_say(FRAME_SETTLE, 4, &abi_outcome, PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_DELIVERED));
-  far_say(FRAME_SETTLE, 3, &abi_outcome, PARLEY_REF(parley_outcome, .result = CHANNEL_OUTCOME_DIED)); /* not its to say */
+  far_say(FRAME_SETTLE, 3, &abi_outcome, PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_DIED)); /* not its to say */
   BED_UNTIL(bed.n_settled == 2);
   ck_assert(bed.settled[0].token == 4 && bed.settled[1].result == PARLEY_OUTCOME_UNKNOWN);
 }
@@ -566,7 +566,7 @@ START_TEST(a_frame_that_cannot_be_read_ends_the_process)
   else
     far_say(FRAME_WINDOW, 1, &abi_outcome, PARLEY_REF(parley_outcome, .result = 1, .ids = &ana.kind, .n_ids = 1, .retry_ms = 1));
   check_killed("its process sent a frame that cannot be read");
-  ck_assert(bed.n_settled == 1 && bed.settled[0].result == CHANNEL_OUTCOME_DIED);
+  ck_assert(bed.n_settled == 1 && bed.settled[0].result == PARLEY_OUTCOME_DIED);
 }
 END_TEST
 
@@ -683,7 +683,7 @@ START_TEST(a_process_that_closes_the_connection_and_goes_on_is_killed)
   ck_assert_int_eq(channel_submit(bed.channel, 2, &letter, 1000), PARLEY_BUSY);
   bed_beat();
   check_killed("its process closed the connection and went on");
-  ck_assert(bed.n_settled == 1 && bed.settled[0].result == CHANNEL_OUTCOME_DIED);
+  ck_assert(bed.n_settled == 1 && bed.settled[0].result == PARLEY_OUTCOME_DIED);
 }
 END_TEST
 
@@ -734,7 +734,7 @@ START_TEST(a_death_settles_and_answers_all_that_it_held_and_a_new_process_comes)
   BED_UNTIL(bed.remote->state == REMOTE_DEAD);
   ck_assert_int_eq(bed.n_settled, 2);
   ck_assert(bed.settled[0].token == 2 && bed.settled[0].result == PARLEY_OUTCOME_ACCEPTED);
-  ck_assert(bed.settled[1].token == 1 && bed.settled[1].result == CHANNEL_OUTCOME_DIED);
+  ck_assert(bed.settled[1].token == 1 && bed.settled[1].result == PARLEY_OUTCOME_DIED);
   ck_assert(bed.asked[1].cancelled && bed.uploads == 0 && bed.ends == 1);
   ck_assert_int_eq(bed.health, CHANNEL_DOWN);
   ck_assert_msg(strcmp(bed.cause, _i == 0 ? "its process ended by itself with exit code 7"
@@ -821,7 +821,7 @@ START_TEST(a_death_while_stopping_is_a_way_to_stop)
   end_process('k');
   BED_UNTIL(bed.closed);
   ck_assert_int_eq(bed.n_settled, 1);
-  ck_assert_uint_eq(bed.settled[0].result, _i == 1 ? PARLEY_OUTCOME_ACCEPTED : CHANNEL_OUTCOME_DIED);
+  ck_assert_uint_eq(bed.settled[0].result, _i == 1 ? PARLEY_OUTCOME_ACCEPTED : PARLEY_OUTCOME_DIED);
 }
 END_TEST
 
