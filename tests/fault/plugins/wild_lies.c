@@ -325,7 +325,7 @@ static const char *lie_late(struct wild *wild)
 
 static const char *lie_outcome(struct wild *wild)
 {
-  settle(wild, wild->token, 0x40000001); /* what only the core may say: that its process has died */
+  settle(wild, wild->token, 0x40000001); /* no such outcome */
   wild->settled = 1;
   return "ok";
 }
