@@ -68,8 +68,7 @@ static void on_settled(struct channel *channel, uint64_t token, const parley_out
 {
   (void)channel, (void)arg;
   require(token >= 1 && token <= TOKENS && f.settled[token]++ == 0);
-  require((outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_UNKNOWN) ||
-          outcome->result == PARLEY_OUTCOME_DIED);
+  require(outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_DIED);
   for (uint32_t i = 0; i < outcome->n_ids; i++)
     require(outcome->ids[i].len <= 512);
 }
