@@ -12,7 +12,7 @@ import threading
 import time
 
 from parley_border import Stand, children, open_files, percentile, process_of, status_kib, wait_process, waited_for_cpu_s
-from parley_test import (FULL, Failure, Recorder, Reply, duplicates_not_marked, expect, expect_true, parley, post_inbound, run, test,
+from parley_test import (FULL, Failure, Recorder, Reply, duplicates_not_marked, expect, expect_true, post_inbound, run, test,
                          wait_until)
 
 ROUNDS = 20 if FULL else 1

@@ -10,10 +10,9 @@ import itertools
 import os
 import shutil
 import signal
-import time
 
 from parley_border import Neighbour, Watch, children, open_files, process_of, status_kib, wait_process, wild, wild_so
-from parley_test import FULL, PLUGIN_DIR, Daemon, arrivals, expect, expect_true, judge, run, test, wait_until
+from parley_test import FULL, PLUGIN_DIR, Daemon, expect, expect_true, judge, run, test, wait_until
 
 RELOADS = 210 if FULL else 42  # rounds of 14, so that what is compared was open at the same moment of a round
 QUIET_RELOADS = 98 if FULL else 14  # without load: what parleyd keeps for messages is none of a reload's

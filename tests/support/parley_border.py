@@ -10,7 +10,7 @@ import re
 import threading
 import time
 
-from parley_test import (PLUGIN_DIR, Client, Daemon, Failure, Ledger, Load, Recorder, Reply, expect, expect_true, wait_until)
+from parley_test import (PLUGIN_DIR, Client, Daemon, Failure, Ledger, Load, Recorder, Reply, expect, wait_until)
 
 WILD_DIR = os.path.join(os.path.dirname(PLUGIN_DIR), "tests/plugins")
 WATCH_S = 0.05
