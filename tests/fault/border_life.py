@@ -17,6 +17,7 @@ from parley_test import (BIN_DIR, FULL, KEY, PLUGIN_DIR, SECRET, Daemon, Ledger,
 
 HANG_S = 2        # plugins.hang: the least that may be configured
 SENTENCE_S = 30   # for a start that fails, by a plugin that hangs
+IDLE_LOOKS = 8
 GOOD = 1000
 POISON_DEATHS = 3
 POISON_S = 150    # three attempts with pauses of 5 and 30 s, and the innocents one at a time
@@ -306,19 +307,39 @@ def its_processes_end_with_the_daemon_however_that_ends(folder):
 
 # --- what it held ---
 
+def switches(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return [line for line in file if "ctxt_switches" in line]
+
+
+def wait_idle(pid):
+    """Until the process has not run for some looks: it has nothing more to do."""
+    looks = []
+
+    def is_idle():
+        looks.append(switches(pid))
+        return len(looks) >= IDLE_LOOKS and all(look == looks[-1] for look in looks[-IDLE_LOOKS:])
+
+    wait_until(is_idle, f"process {pid} is idle")
+
+
 @test
 def what_it_had_said_before_it_died_counts(folder):
+    """The answer lies in the connection, unread, when the process is gone already."""
     with Recorder() as shop, Daemon(folder, channels=channels(shop), config=in_dirs(own_copy(folder))) as daemon:
         for number in range(20 if FULL else 5):
-            old = wait_process(daemon)["pid"]
-            os.kill(old, signal.SIGSTOP)
+            plugin = wait_process(daemon)["pid"]
+            os.kill(plugin, signal.SIGSTOP)
             said = daemon.send("settled at once", channels=["wild"])
-            last = daemon.send("wild:exit@timer", channels=["wild"])
-            wait_until(lambda: daemon.metric("parley_deliveries_in_flight", '{channel="wild"}') == 2, "both are in its hands")
-            os.kill(old, signal.SIGCONT)
+            wait_until(lambda: daemon.metric("parley_deliveries_in_flight", '{channel="wild"}') == 1, "it is in its hands")
+            daemon.signal(signal.SIGSTOP)
+            os.kill(plugin, signal.SIGCONT)
+            wait_idle(plugin)
+            os.kill(plugin, signal.SIGKILL)
+            daemon.signal(signal.SIGCONT)
             state = daemon.wait_status(said, "sent")
             expect([attempt["outcome"] for attempt in state["attempts"]], ["accepted"], f"round {number}")
-            expect(daemon.wait_status(last, "held")["attempts"][-1]["outcome"], "unknown")
+            expect(wait_process(daemon, other_than=plugin)["deaths"], 1, "deaths")
             answer = daemon.post("/v1/channels/wild/reload")
             expect(answer.status, 200, answer.text[:300])
 
