@@ -395,3 +395,35 @@ void json_write_member(struct json_writer *writer, const char *name, parley_text
   json_write_name(writer, name);
   json_write_text(writer, text);
 }
+
+/* --- People --------------------------------------------------------------------------------------------------------- */
+
+void json_write_to(struct json_writer *writer, const parley_identity *to)
+{
+  json_write_name(writer, "to");
+  if (to == NULL || to->kind.len == 0 || to->value.len == 0) {
+    json_write_lit(writer, "null");
+    return;
+  }
+  json_write_lit(writer, "{");
+  json_write_text(writer, to->kind);
+  json_write_lit(writer, ":");
+  json_write_text(writer, to->value);
+  json_write_member(writer, "name", to->name);
+  json_write_lit(writer, "}");
+}
+
+void json_write_customer(struct json_writer *writer, const parley_customer *customer)
+{
+  json_write_name(writer, "customer");
+  if (customer == NULL) {
+    json_write_lit(writer, "null");
+    return;
+  }
+  json_write_lit(writer, "{");
+  json_write_member(writer, "id", customer->id);
+  json_write_member(writer, "name", customer->name);
+  json_write_member(writer, "locale", customer->locale);
+  json_write_member(writer, "timezone", customer->timezone);
+  json_write_lit(writer, "}");
+}

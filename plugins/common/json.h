@@ -63,6 +63,11 @@ void json_write_comma(struct json_writer *writer); /* unless the last byte is { 
 void json_write_name(struct json_writer *writer, const char *name); /* the comma where one is due, then "name": */
 void json_write_member(struct json_writer *writer, const char *name, parley_text text); /* nothing when text is empty */
 
+/* "to":{"email":"ana@example.org","name":"Ana"}, the form in which the API names people; null when nobody is named. */
+void json_write_to(struct json_writer *writer, const parley_identity *to);
+/* "customer":{"id","name","locale","timezone"}, or null. */
+void json_write_customer(struct json_writer *writer, const parley_customer *customer);
+
 /* "2026-11-21T22:01:09.482Z" and back: Z or an offset, fraction to 9 digits (cut to ms). Years 1970-9999. false leaves *ret. */
 #define RFC3339_ROOM 25
 bool rfc3339_read(parley_text text, int64_t *ret_ms);

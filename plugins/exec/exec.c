@@ -45,16 +45,12 @@ static void send_drop(parley_channel *ch, struct exec_send *send)
   *at = send->next;
   if (send->next == NULL)
     ch->sends_end = at;
-  ch->n_messages -= send->id[0] != '\0';
+  ch->n_messages -= !send->is_probe;
   free(send);
 }
 
 void exec_settle(parley_channel *ch, struct exec_send *send, const parley_outcome *outcome)
 {
-  if (send->id[0] != '\0' && ch->alone) { /* it lives, so this one is none */
-    exec_suspects_drop(&ch->suspects, parley_text_of(send->id));
-    ch->alone = false;
-  }
   ch->host->settle(ch->host, send->token, outcome);
   send_drop(ch, send);
   exec_window_tell(ch);
@@ -73,7 +69,7 @@ void exec_settle_as(parley_channel *ch, struct exec_send *send, uint32_t result,
  * lost this one alone. */
 static void send_late(parley_channel *ch, struct exec_send *send)
 {
-  if (send->id[0] == '\0') {
+  if (send->is_probe) {
     exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "no_answer", "the program does not answer a probe");
   } else if (send->begins_at >= ch->written_bytes) {
     exec_life_end(ch, "it does not read its standard input");
@@ -137,7 +133,7 @@ void exec_look(parley_channel *ch)
 
 void exec_window_tell(parley_channel *ch)
 {
-  uint32_t window = ch->state != EXEC_RUNNING || ch->full || ch->alone ? 0 : ch->window;
+  uint32_t window = ch->state != EXEC_RUNNING || ch->full ? 0 : ch->window;
 
   if (window == ch->window_said)
     return;
@@ -145,8 +141,8 @@ void exec_window_tell(parley_channel *ch)
   ch->host->window(ch->host, window);
 }
 
-/* The line in ch->writer is given to the program under this token; id: empty for a probe. */
-static parley_status token_give(parley_channel *ch, uint64_t token, parley_text id, uint32_t within_ms)
+/* The line in ch->writer is given to the program under this token. */
+static parley_status token_give(parley_channel *ch, uint64_t token, bool is_probe, uint32_t within_ms)
 {
   struct exec_send *send = malloc(sizeof *send);
   int64_t now = exec_now(ch);
@@ -154,15 +150,14 @@ static parley_status token_give(parley_channel *ch, uint64_t token, parley_text 
   if (send == NULL)
     return PARLEY_BUSY;
   *send = (struct exec_send){
-      .token = token, .begins_at = ch->said_bytes, .n_lines = ch->n_lines, .due_ms = now + within_ms};
-  snprintf(send->id, sizeof send->id, "%.*s", (int)id.len, id.len > 0 ? id.at : "");
+      .token = token, .begins_at = ch->said_bytes, .n_lines = ch->n_lines, .due_ms = now + within_ms, .is_probe = is_probe};
   if (!exec_flow_say(ch)) {
     free(send);
     return PARLEY_BUSY;
   }
   *ch->sends_end = send;
   ch->sends_end = &send->next;
-  ch->n_messages += id.len > 0;
+  ch->n_messages += !is_probe;
   ch->last_token = token;
   if (ch->first_token == 0)
     ch->first_token = token;
@@ -172,10 +167,9 @@ static parley_status token_give(parley_channel *ch, uint64_t token, parley_text 
 
 static parley_status exec_submit(parley_channel *ch, uint64_t token, const parley_message *msg)
 {
-  bool suspect = exec_suspects_has(&ch->suspects, msg->id);
   parley_status st;
 
-  if (ch->state != EXEC_RUNNING || ch->alone || (suspect && ch->n_messages > 0))
+  if (ch->state != EXEC_RUNNING)
     return PARLEY_BUSY;
   st = exec_send_write(&ch->writer, token, msg);
   if (st == PARLEY_REJECTED) {
@@ -190,13 +184,7 @@ static parley_status exec_submit(parley_channel *ch, uint64_t token, const parle
     exec_window_tell(ch);
     return PARLEY_BUSY;
   }
-  if (st == PARLEY_OK)
-    st = token_give(ch, token, msg->id, ch->options.timeout_ms);
-  if (st == PARLEY_OK && suspect) {
-    ch->alone = true;
-    exec_window_tell(ch);
-  }
-  return st;
+  return st == PARLEY_OK ? token_give(ch, token, false, ch->options.timeout_ms) : st;
 }
 
 static parley_status exec_probe(parley_channel *ch, uint64_t token)
@@ -211,7 +199,7 @@ static parley_status exec_probe(parley_channel *ch, uint64_t token)
     return PARLEY_OK;
   }
   exec_probe_write(&ch->writer, token);
-  return token_give(ch, token, (parley_text){NULL, 0}, within_ms);
+  return token_give(ch, token, true, within_ms);
 }
 
 /* --- Life --------------------------------------------------------------------------------------------------------- */

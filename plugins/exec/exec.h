@@ -6,7 +6,6 @@
 #include "exec_child.h"
 #include "exec_lines.h"
 #include "exec_options.h"
-#include "exec_suspects.h"
 #include "exec_wire.h"
 
 #define EXEC_QUEUE_BYTES_MAX ((size_t)4 << 20) /* to the program, beside the one line that crosses it: then BUSY */
@@ -39,7 +38,7 @@ struct exec_send {
   uint64_t token, begins_at; /* at which byte of all that this program was to be written its line begins */
   uint64_t n_lines; /* what it had said by then: no more since is silence */
   int64_t due_ms;
-  char id[EXEC_SUSPECT_ROOM]; /* the message's, so much of it; empty: a probe */
+  bool is_probe; /* no message */
 };
 /* Bytes that wait for room in the pipe. */
 struct exec_bytes { struct exec_bytes *next; size_t len, used; char at[]; };
@@ -66,8 +65,6 @@ struct parley_channel {
   int64_t started_ms, ready_ms, restart_at_ms, force_at_ms;
   int force_signal;  /* comes at force_at_ms; 0: it has had them all */
   uint32_t pause_ms; /* the last one before a start */
-  struct exec_suspects suspects; /* of killing it */
-  bool alone;        /* one of them is in its hands, and nothing else */
   char why[EXEC_WHY_ROOM];   /* what we ended it for; empty: it ended by itself */
   char cause[EXEC_WHY_ROOM]; /* for health and probes */
   char last_words[EXEC_WHY_ROOM]; /* of its standard error */

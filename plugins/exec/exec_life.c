@@ -23,16 +23,14 @@ static void sends_settle(parley_channel *ch, uint64_t unread)
 {
   uint64_t read_bytes = ch->written_bytes - (unread < ch->written_bytes ? unread : ch->written_bytes);
 
-  ch->alone = false; /* what was stays under suspicion */
   while (ch->sends != NULL) {
     struct exec_send *send = ch->sends;
 
-    if (send->id[0] == '\0') {
+    if (send->is_probe) {
       exec_settle_as(ch, send, PARLEY_OUTCOME_CHANNEL_DOWN, "program_ended", ch->cause);
     } else if (send->begins_at >= read_bytes) {
       exec_settle_as(ch, send, PARLEY_OUTCOME_RETRY, "program_ended", "it ended before it read the message");
     } else {
-      exec_suspects_add(&ch->suspects, parley_text_of(send->id));
       exec_settle_as(ch, send, ch->stopping ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_DIED, "program_ended", ch->cause);
     }
   }

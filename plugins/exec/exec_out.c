@@ -105,35 +105,6 @@ void exec_done_write(struct json_writer *w, parley_text id, const parley_result 
 
 /* --- A message ---------------------------------------------------------------------------------------------------- */
 
-/* {"email":"ana@example.org","name":"Ana"}, the form in which the API names people. */
-static void to_write(struct json_writer *w, const parley_identity *to)
-{
-  json_write_name(w, "to");
-  if (to == NULL || to->kind.len == 0 || to->value.len == 0) {
-    json_write_lit(w, "null");
-    return;
-  }
-  json_write_lit(w, "{");
-  json_write_text(w, to->kind);
-  json_write_lit(w, ":");
-  json_write_text(w, to->value);
-  json_write_member(w, "name", to->name);
-  json_write_lit(w, "}");
-}
-
-static void customer_write(struct json_writer *w, const parley_customer *customer)
-{
-  if (customer == NULL)
-    return;
-  json_write_name(w, "customer");
-  json_write_lit(w, "{");
-  json_write_member(w, "id", customer->id);
-  json_write_member(w, "name", customer->name);
-  json_write_member(w, "locale", customer->locale);
-  json_write_member(w, "timezone", customer->timezone);
-  json_write_lit(w, "}");
-}
-
 static void fields_write(struct json_writer *w, const parley_pair *fields, uint32_t n)
 {
   if (n == 0)
@@ -336,10 +307,11 @@ static parley_status message_write(struct json_writer *w, const parley_message *
   json_write_member(w, "kind", parley_text_of(kind_name(msg->kind)));
   json_write_member(w, "topic", msg->topic);
   json_write_member(w, "class", parley_text_of(class_name(msg->topic_class)));
-  to_write(w, msg->to);
+  json_write_to(w, msg->to);
   json_write_member(w, "subject", msg->subject);
   st = content_write(w, msg);
-  customer_write(w, msg->customer);
+  if (msg->customer != NULL)
+    json_write_customer(w, msg->customer);
   json_write_member(w, "conversation", msg->conversation_id);
   json_write_member(w, "reply_to", msg->reply_to);
   json_write_member(w, "target", msg->target);

@@ -22,37 +22,6 @@ static void message_write(struct json_writer *w, const parley_message *msg)
   json_write_lit(w, "}");
 }
 
-/* {"email":"ana@example.org","name":"Ana"}, the form in which the API and `from` name people. */
-static void identity_write(struct json_writer *w, const parley_identity *to)
-{
-  json_write_name(w, "to");
-  if (to == NULL || to->kind.len == 0 || to->value.len == 0) {
-    json_write_lit(w, "null");
-    return;
-  }
-  json_write_lit(w, "{");
-  json_write_text(w, to->kind);
-  json_write_lit(w, ":");
-  json_write_text(w, to->value);
-  json_write_member(w, "name", to->name);
-  json_write_lit(w, "}");
-}
-
-static void customer_write(struct json_writer *w, const parley_customer *customer)
-{
-  json_write_name(w, "customer");
-  if (customer == NULL) {
-    json_write_lit(w, "null");
-    return;
-  }
-  json_write_lit(w, "{");
-  json_write_member(w, "id", customer->id);
-  json_write_member(w, "name", customer->name);
-  json_write_member(w, "locale", customer->locale);
-  json_write_member(w, "timezone", customer->timezone);
-  json_write_lit(w, "}");
-}
-
 /* All parts of one kind as one text, a line between them. */
 static void texts_write(struct json_writer *w, const char *name, const parley_message *msg, uint32_t kind)
 {
@@ -191,9 +160,9 @@ parley_status webhook_body_write(struct json_writer *w, const parley_message *ms
   json_write_time(w, msg->accepted_ms);
   json_write_lit(w, ",\"data\":{");
   message_write(w, msg);
-  identity_write(w, msg->to);
+  json_write_to(w, msg->to);
   st = content_write(w, msg);
-  customer_write(w, msg->customer);
+  json_write_customer(w, msg->customer);
   json_write_lit(w, "}}");
   return w->failed ? PARLEY_BUSY : st;
 }

@@ -244,6 +244,18 @@ def one_that_is_killed_is_started_again_and_what_it_had_is_marked(folder, isolat
 
 
 @in_both
+def a_message_that_kills_it_three_times_is_held_and_its_neighbours_go(folder, isolation):
+    with Recorder() as shop, faulty(folder, shop, isolation) as daemon:
+        killer = send(daemon, "os.kill(os.getpid(), 9)")
+        good = [send(daemon, "settle('accepted')", to={"phone": f"+3460011{number:04}"}) for number in range(20)]
+        state = daemon.wait_status(killer, "held", timeout_s=120)
+        expect((state["reason"], state["deliveries"][0]["deaths"]), ("poison", 3))
+        for message in good:
+            daemon.wait_status(message, "sent", timeout_s=60)
+        expect_true(all(daemon.message_state(message)["deliveries"][0].get("deaths", 0) <= 1 for message in good), "one death at most")
+
+
+@in_both
 def one_that_exits_at_once_is_down_with_its_last_words(folder, isolation):
     with Recorder() as shop:
         broken = program(PYTHON, "-c", "import sys; sys.exit('the modem is unplugged')", isolation=isolation)

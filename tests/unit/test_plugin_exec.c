@@ -1,9 +1,8 @@
-// sources: tests/support/plugin_host.c plugins/exec/exec_suspects.c
+// sources: tests/support/plugin_host.c
 /* Real programs: tests/support/exec_puppet.py does what the text of each message says, in Python. Its time is real, the
  * plugin's is the test's. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
-#include "exec/exec_suspects.h"
 #include "tests/support/plugin_host.h"
 #include <check.h>
 #include <signal.h>
@@ -474,23 +473,14 @@ START_TEST(a_program_that_dies_leaves_the_read_unknown_and_the_unread_to_be_trie
 }
 END_TEST
 
-/* Token `to` carries the message that token `from` carried. */
-static parley_status tell_again(struct plugin_host *h, uint64_t from, uint64_t to, const char *python)
-{
-  struct plugin_host_message room;
-  char id[32];
-
-  snprintf(id, sizeof id, "msg_%013llu", (unsigned long long)from);
-  return plugin_host_submit(h, to, plugin_host_text(&room, id, "phone", "+34600111222", python));
-}
-
-START_TEST(what_was_in_its_hands_when_it_died_goes_alone_the_next_time)
+START_TEST(what_it_had_read_when_it_died_is_said_to_have_died_with_it_and_others_go_on)
 {
   struct plugin_host *h = exec_ready(puppet);
 
   ck_assert_int_eq(tell(h, 1, "wait_for('send'); os.kill(os.getpid(), 9)"), PARLEY_OK);
   ck_assert_int_eq(tell(h, 2, "pass"), PARLEY_OK);
   UNTIL(h, h->n_settles == 2);
+  ck_assert_uint_eq(plugin_host_result(h, 1), PARLEY_OUTCOME_DIED); /* the host offers it alone from now on */
   ck_assert_uint_eq(plugin_host_result(h, 2), PARLEY_OUTCOME_DIED);
   ck_assert_uint_eq(h->window, 0);
   ck_assert_int_eq(tell(h, 3, "pass"), PARLEY_BUSY);
@@ -499,42 +489,8 @@ START_TEST(what_was_in_its_hands_when_it_died_goes_alone_the_next_time)
   plugin_host_step(h, 1);
   UNTIL(h, h->health == PARLEY_UP);
   ck_assert_uint_eq(h->window, 16); /* others go as they did */
-  ck_assert_int_eq(tell(h, 4, "wait_for('probe'); settle('accepted')"), PARLEY_OK);
-  ck_assert_int_eq(tell_again(h, 1, 5, "pass"), PARLEY_BUSY);
-  plugin_host_probe(h, 6);
-  UNTIL(h, plugin_host_result(h, 4) != 0);
-  ck_assert_int_eq(tell_again(h, 1, 5, "wait_for('probe'); os.kill(os.getpid(), 9)"), PARLEY_OK);
-  ck_assert_uint_eq(h->window, 0);
-  ck_assert_int_eq(tell(h, 7, "pass"), PARLEY_BUSY);
-  plugin_host_probe(h, 8);
-  UNTIL(h, plugin_host_result(h, 5) != 0);
-  plugin_host_step(h, 200);
-  UNTIL(h, h->health == PARLEY_UP);
-  ck_assert_int_eq(tell_again(h, 2, 9, "settle('accepted')"), PARLEY_OK); /* 2 was innocent */
-  UNTIL(h, plugin_host_result(h, 9) == PARLEY_OUTCOME_ACCEPTED);
-  ck_assert_uint_eq(h->window, 16);
-  ck_assert_int_eq(tell_again(h, 2, 10, "settle('accepted'); act(hear())"), PARLEY_OK);
-  ck_assert_uint_eq(h->window, 16);
-  told(h, 11, "settle('accepted')");
+  told(h, 4, "settle('accepted')");
   plugin_host_done(&h);
-}
-END_TEST
-
-START_TEST(suspects_are_remembered_up_to_a_bound)
-{
-  struct exec_suspects suspects = {.next = 0};
-  char id[32];
-
-  for (int i = 0; i <= EXEC_SUSPECTS_MAX; i++) {
-    snprintf(id, sizeof id, "msg_%013d", i);
-    exec_suspects_add(&suspects, parley_text_of(id));
-    exec_suspects_add(&suspects, parley_text_of(id));
-  }
-  ck_assert(!exec_suspects_has(&suspects, PARLEY_LIT("msg_0000000000000"))); /* the oldest made room */
-  ck_assert(exec_suspects_has(&suspects, PARLEY_LIT("msg_0000000000001")));
-  ck_assert(exec_suspects_has(&suspects, parley_text_of(id)));
-  exec_suspects_drop(&suspects, parley_text_of(id));
-  ck_assert(!exec_suspects_has(&suspects, parley_text_of(id)) && !exec_suspects_has(&suspects, TEXT_EMPTY));
 }
 END_TEST
 
@@ -982,8 +938,7 @@ static TCase *case_program(void)
 
   tcase_add_test(tcase, its_world_is_small);
   tcase_add_test(tcase, a_program_that_dies_leaves_the_read_unknown_and_the_unread_to_be_tried_again);
-  tcase_add_test(tcase, what_was_in_its_hands_when_it_died_goes_alone_the_next_time);
-  tcase_add_test(tcase, suspects_are_remembered_up_to_a_bound);
+  tcase_add_test(tcase, what_it_had_read_when_it_died_is_said_to_have_died_with_it_and_others_go_on);
   tcase_add_test(tcase, an_exit_is_told_with_its_last_words);
   tcase_add_test(tcase, what_it_said_before_its_end_counts);
   tcase_add_test(tcase, a_done_goes_to_the_program_that_asked_and_to_no_later_one);
