@@ -101,7 +101,7 @@ static struct token *token_add(struct channel *channel, uint64_t number, uint32_
   return token;
 }
 
-static bool token_drop(struct channel *channel, uint64_t number)
+bool channel_token_drop(struct channel *channel, uint64_t number)
 {
   struct token *token = map_take(&channel->tokens, number);
 
@@ -124,7 +124,7 @@ static parley_status channel_hand(struct channel *channel, token_call *call, uin
   channel_enter(channel);
   st = call(channel->instance, token, message);
   if (st != PARLEY_OK)
-    token_drop(channel, token); /* before deferred settlements of it are looked at */
+    channel_token_drop(channel, token); /* before deferred settlements of it are looked at */
   channel_leave(channel, what);
   if (st == PARLEY_OK)
     channel->counters.submitted++;
@@ -168,95 +168,12 @@ parley_status channel_probe(struct channel *channel, uint64_t token, uint32_t de
   channel_enter(channel);
   st = channel->table->probe(channel->instance, token);
   if (st != PARLEY_OK)
-    token_drop(channel, token);
+    channel_token_drop(channel, token);
   channel_leave(channel, "probe");
   return st;
 }
 
-/* --- Settlements ------------------------------------------------------------------------------------------------------- */
-
-#define SETTLE_IDS_MAX 256
-#define SETTLE_TEXT_MAX 512
-
-struct settlement {
-  struct deferred deferred;
-  uint64_t token;
-  parley_outcome outcome;
-  struct arena *arena;
-};
-
-static void settlement_run(struct channel *channel, struct deferred *deferred)
-{
-  struct settlement *settlement = container_of(deferred, struct settlement, deferred);
-
-  if (token_drop(channel, settlement->token)) {
-    channel->counters.settled++;
-    channel->owner.settled(channel, settlement->token, &settlement->outcome, channel->owner.arg);
-  } else {
-    channel->counters.late++;
-    channel_misbehaved(channel, "settled_twice_or_late");
-  }
-  arena_free(&settlement->arena);
-  free(settlement);
-}
-
-static parley_text settlement_text(const struct channel *channel, struct settlement *settlement, parley_text text)
-{
-  struct buf masked = BUF_INIT(SETTLE_TEXT_MAX);
-  parley_text kept;
-
-  channel_mask_cut(channel, text, SETTLE_TEXT_MAX, &masked);
-  kept = arena_text(settlement->arena, buf_as_text(&masked));
-  buf_done(&masked);
-  kept.len = text_utf8_ok(kept) ? kept.len : 0;
-  return kept;
-}
-
-static struct settlement *settlement_new(uint64_t token, uint32_t result)
-{
-  struct settlement *settlement = xcalloc(1, sizeof *settlement);
-
-  settlement->arena = arena_new();
-  settlement->token = token;
-  settlement->deferred.run = settlement_run;
-  settlement->outcome = (parley_outcome){.size = sizeof(parley_outcome), .result = result};
-  return settlement;
-}
-
-void channel_settle(struct channel *channel, uint64_t token, const parley_outcome *outcome)
-{
-  struct settlement *settlement = settlement_new(token, PARLEY_OUTCOME_UNKNOWN);
-  uint32_t n_ids = outcome->n_ids < SETTLE_IDS_MAX ? outcome->n_ids : SETTLE_IDS_MAX;
-  parley_text *ids;
-
-  settlement->outcome.retry_ms = outcome->retry_ms;
-  settlement->outcome.n_ids = n_ids;
-  if (outcome->result >= PARLEY_OUTCOME_ACCEPTED && outcome->result <= PARLEY_OUTCOME_DIED)
-    settlement->outcome.result = outcome->result;
-  ids = arena_alloc(settlement->arena, (n_ids ? n_ids : 1) * sizeof *ids);
-  for (uint32_t i = 0; i < n_ids; i++)
-    ids[i] = arena_text(settlement->arena, text_sub(outcome->ids[i], 0, SETTLE_TEXT_MAX));
-  settlement->outcome.ids = ids;
-  settlement->outcome.code = settlement_text(channel, settlement, outcome->code);
-  settlement->outcome.detail = settlement_text(channel, settlement, outcome->detail);
-  if (PARLEY_HAS(parley_outcome, outcome, destination))
-    settlement->outcome.destination = arena_text(settlement->arena, text_sub(outcome->destination, 0, 255));
-  channel_defer(channel, &settlement->deferred);
-}
-
-void channel_settle_died(struct channel *channel, uint64_t token)
-{
-  struct settlement *settlement = settlement_new(token, PARLEY_OUTCOME_DIED);
-
-  settlement->outcome.code = PARLEY_LIT("plugin_died");
-  channel_defer(channel, &settlement->deferred);
-}
-
-static void channel_settle_unknown(struct channel *channel, uint64_t token, const char *code)
-{
-  channel_settle(channel, token,
-                 PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_UNKNOWN, .code = parley_text_of(code)));
-}
+/* --- Time ---------------------------------------------------------------------------------------------------------------- */
 
 static void channel_sweep(struct channel *channel)
 {
@@ -272,55 +189,6 @@ static void channel_sweep(struct channel *channel)
   }
   if (channel->shared.services->sweep != NULL)
     channel->shared.services->sweep(channel, now);
-}
-
-/* --- Masking ------------------------------------------------------------------------------------------------------------- */
-
-#define MASK_READ_MAX 16384 /* what stands behind in a longer text is dropped */
-#define MASK_BYTES_MIN 6 /* shorter values would hit ordinary words */
-
-struct masking {
-  parley_text rest;
-  size_t at;
-  parley_text hit;
-};
-
-static void mask_look(parley_text value, void *arg)
-{
-  struct masking *masking = arg;
-  size_t at = value.len < MASK_BYTES_MIN ? SIZE_MAX : text_find_text(masking->rest, value);
-
-  if (at < masking->at) {
-    masking->at = at;
-    masking->hit = value;
-  }
-}
-
-void channel_mask(const struct channel *channel, parley_text text, struct buf *to)
-{
-  struct masking masking = {.rest = text};
-
-  while (channel->options != NULL) {
-    masking.at = SIZE_MAX;
-    options_each_secret(channel->options, channel->table->options, mask_look, &masking);
-    if (masking.at == SIZE_MAX)
-      break;
-    buf_text(to, text_sub(masking.rest, 0, masking.at));
-    buf_str(to, "***");
-    masking.rest = text_sub(masking.rest, masking.at + masking.hit.len, SIZE_MAX);
-  }
-  buf_text(to, masking.rest);
-}
-
-void channel_mask_cut(const struct channel *channel, parley_text text, size_t bytes_max, struct buf *to)
-{
-  struct buf masked = BUF_INIT(MASK_READ_MAX);
-  parley_text whole;
-
-  channel_mask(channel, text_sub(text, 0, MASK_READ_MAX), &masked);
-  whole = buf_as_text(&masked);
-  buf_text(to, text_sub(whole, 0, text_utf8_cut(whole, bytes_max)));
-  buf_done(&masked);
 }
 
 /* --- Life ---------------------------------------------------------------------------------------------------------------- */
@@ -475,9 +343,8 @@ parley_status channel_start(struct channel *channel, struct buf *reterr_why)
   channel_leave(channel, "start");
   if (st != PARLEY_OK) {
     channel_has_started(channel, st);
-    buf_printf(reterr_why, "channel %s did not start: %s%s%s", channel->name,
-               channel->cause.len ? channel->cause.at : "the plugin gave no reason", channel->remedy.len ? "; " : "",
-               channel->remedy.len ? channel->remedy.at : "");
+    buf_printf(reterr_why, "channel %s did not start: ", channel->name);
+    channel_say_why(channel, reterr_why);
     return st;
   }
   if (channel->starting == CHANNEL_GOING) {
@@ -652,6 +519,13 @@ enum channel_step channel_starting(const struct channel *channel) { return chann
 parley_text channel_cause(const struct channel *channel) { return buf_as_text(&channel->cause); }
 parley_text channel_remedy(const struct channel *channel) { return buf_as_text(&channel->remedy); }
 parley_channel *channel_instance(struct channel *channel) { return channel->instance; }
+
+void channel_say_why(const struct channel *channel, struct buf *to)
+{
+  buf_str(to, channel->cause.len > 0 ? channel->cause.at : "the plugin gave no reason");
+  if (channel->remedy.len > 0)
+    buf_printf(to, "; %s", channel->remedy.at);
+}
 
 const void *channel_offer(const struct channel *channel, const char *extension)
 {

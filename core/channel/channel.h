@@ -66,7 +66,7 @@ struct channel_shared {
   const struct env *env;
   const struct log *log;
   const struct channel_services *services;
-  const struct channel_apart *apart; /* NULL: none of the plugins is in a process of its own */
+  struct channel_apart apart; /* of this configuration: channels of an older one keep theirs */
   struct store *store;
   struct http_client *http;
   struct dns *dns;
@@ -99,6 +99,9 @@ const parley_capabilities *channel_caps(const struct channel *channel); /* as na
 enum channel_state channel_state(const struct channel *channel);
 parley_text channel_cause(const struct channel *channel);  /* of DOWN and DEGRADED; may be empty */
 parley_text channel_remedy(const struct channel *channel);
+/* BROKE while it was made: as an error of its line in the configuration. */
+void channel_say_unmade(const struct channel *channel, const struct conf *conf, const struct conf_channel *wanted, struct buf *why);
+void channel_say_why(const struct channel *channel, struct buf *to); /* both, for a person; or that there was no reason given */
 
 /* Free places right now: min(window(), in_flight) less what is open; 0 unless UP or DEGRADED. */
 uint32_t channel_free(const struct channel *channel);

@@ -6,12 +6,15 @@ static void channel_dropped(void *arg)
   (void)arg;
 }
 
-static void channel_say_unmade(const struct channel *channel, const struct conf *conf, const struct conf_channel *wanted,
+void channel_say_unmade(const struct channel *channel, const struct conf *conf, const struct conf_channel *wanted,
                                struct buf *why)
 {
-  yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%s: %s could not be made: %s%s%s", channel->name,
-             channel->plugin->name, channel->cause.len ? channel->cause.at : "the plugin gave no reason",
-             channel->remedy.len ? "; " : "", channel->remedy.len ? channel->remedy.at : "");
+  struct buf words = BUF_INIT(1024);
+
+  channel_say_why(channel, &words);
+  yaml_error(conf->file, wanted->line, wanted->col, why, "channels.%s: %s could not be made: %s", channel->name,
+             channel->plugin->name, words.at);
+  buf_done(&words);
 }
 
 parley_status channel_new(const struct channel_shared *shared, const struct channel_owner *owner, const struct conf *conf,

@@ -89,7 +89,7 @@ static void hosted_on_metrics(uv_timer_t *timer)
 
 /* --- Life of the channel -------------------------------------------------------------------------------------------- */
 
-static uint32_t health_of(const struct channel *channel)
+uint32_t hosted_health(const struct channel *channel)
 {
   return channel->state == CHANNEL_DOWN ? PARLEY_DOWN : channel->state == CHANNEL_DEGRADED ? PARLEY_DEGRADED : PARLEY_UP;
 }
@@ -138,7 +138,7 @@ static void hosted_start(struct hosted *hosted)
     return; /* once, of one that was made; and a channel that leaves is not brought back */
   st = channel_start(hosted->channel, &why);
   hosted_send(hosted, FRAME_STARTED, 0, &abi_frame_words,
-              PARLEY_REF(struct frame_words, .number = (uint32_t)st, .amount = health_of(hosted->channel),
+              PARLEY_REF(struct frame_words, .number = (uint32_t)st, .amount = hosted_health(hosted->channel),
                          .one = channel_cause(hosted->channel), .two = channel_remedy(hosted->channel)));
   buf_done(&why);
 }

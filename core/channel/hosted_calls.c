@@ -181,12 +181,25 @@ static void owner_window(struct channel *channel, uint32_t in_flight, void *arg)
   hosted_send(arg, FRAME_WINDOW, 0, &abi_frame_words, PARLEY_REF(struct frame_words, .number = in_flight));
 }
 
+static void say_health(struct hosted *hosted, uint32_t level, parley_text cause, parley_text remedy)
+{
+  hosted_send(hosted, FRAME_HEALTH, 0, &abi_frame_words,
+              PARLEY_REF(struct frame_words, .number = level, .one = cause, .two = remedy));
+}
+
+static void owner_roomier(struct channel *channel, bool well, void *arg)
+{
+  if (well) /* also when its state is as before: an outcome may have paused it over there */
+    say_health(arg, hosted_health(channel), channel_cause(channel), channel_remedy(channel));
+  hosted_offer_again(arg);
+}
+
 static void owner_health(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy, void *arg)
 {
   uint32_t level = state == CHANNEL_UP ? PARLEY_UP : state == CHANNEL_DEGRADED ? PARLEY_DEGRADED : PARLEY_DOWN;
 
   (void)channel;
-  hosted_send(arg, FRAME_HEALTH, 0, &abi_frame_words, PARLEY_REF(struct frame_words, .number = level, .one = cause, .two = remedy));
+  say_health(arg, level, cause, remedy);
   if (state == CHANNEL_DOWN)
     hosted_give_back(arg);
 }
@@ -197,7 +210,7 @@ static void owner_progress(struct channel *channel, void *arg)
 }
 
 const struct channel_owner hosted_owner = {.settled = hosted_settled,
-                                           .roomier = hosted_offer_again,
+                                           .roomier = owner_roomier,
                                            .window = owner_window,
                                            .inbound = owner_inbound,
                                            .receipt = owner_receipt,

@@ -36,6 +36,7 @@ static inline struct hosted *hosted_of(const parley_host *host) { return channel
 /* hosted.c */
 /* false: too large */
 bool hosted_send(struct hosted *hosted, enum frame_type type, uint64_t id, const struct abi_struct *shape, const void *from);
+uint32_t hosted_health(const struct channel *channel); /* PARLEY_UP, DEGRADED, DOWN */
 const void *hosted_read(const struct frame *frame, const struct abi_struct *shape, struct arena *arena); /* NULL: unreadable */
 /* hosted_calls.c: what the plugin asks of parleyd, and its answers. */
 extern const struct channel_services hosted_services;
@@ -46,7 +47,7 @@ void hosted_on_response(struct hosted *hosted, uint64_t id, const parley_http_re
 /* hosted_out.c: submits, and what becomes of them. */
 void hosted_submit(struct hosted *hosted, enum frame_type type, const struct frame *frame);
 void hosted_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg);
-void hosted_offer_again(struct channel *channel, bool well, void *arg);
+void hosted_offer_again(struct hosted *hosted);
 void hosted_give_back(struct hosted *hosted); /* what the plugin never took: not out */
 /* hosted_socket.c */
 struct stream_connector hosted_connector(struct hosted *hosted);

@@ -32,8 +32,9 @@ static void message_settle(struct hosted *hosted, uint64_t token, const parley_o
 
 void hosted_settled(struct channel *channel, uint64_t token, const parley_outcome *outcome, void *arg)
 {
+  (void)channel;
   message_settle(arg, token, outcome);
-  hosted_offer_again(channel, false, arg);
+  hosted_offer_again(arg);
 }
 
 /* false: no room; it waits. Once taken, the message may be gone when this returns. */
@@ -53,12 +54,10 @@ static bool message_offer(struct hosted *hosted, struct hosted_message *message)
   return st != PARLEY_BUSY;
 }
 
-void hosted_offer_again(struct channel *channel, bool well, void *arg)
+void hosted_offer_again(struct hosted *hosted)
 {
-  struct hosted *hosted = arg;
   struct list *node;
 
-  (void)channel, (void)well;
   if (hosted->offering || hosted->draining)
     return;
   hosted->offering = true; /* a message that settles within its submit comes by here, too */
@@ -92,7 +91,7 @@ void hosted_submit(struct hosted *hosted, enum frame_type type, const struct fra
     return;
   }
   list_push(&hosted->waiting, &message->node);
-  hosted_offer_again(hosted->channel, false, hosted);
+  hosted_offer_again(hosted);
 }
 
 void hosted_give_back(struct hosted *hosted)

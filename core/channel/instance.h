@@ -128,6 +128,8 @@ void channel_has_started(struct channel *channel, parley_status status);
 /* host.c: what came together of a metric since it was last said; n observations. */
 void channel_metric_add(struct channel *channel, const char *name, parley_text label, double amount, uint64_t n);
 /* An open token whose process has died, which the plugin can no longer say: PARLEY_OUTCOME_DIED, code "plugin_died". */
+void channel_settle_unknown(struct channel *channel, uint64_t token, const char *code); /* by us */
+bool channel_token_drop(struct channel *channel, uint64_t token); /* false: it is not open */
 void channel_settle_died(struct channel *channel, uint64_t token);
 void channel_call_over(struct channel *channel); /* one of host_calls has completed */
 void channel_misbehaved(struct channel *channel, const char *how);

@@ -51,7 +51,7 @@ void remote_second_begin(struct parley_channel *remote)
  * there unread. */
 static const char *beat_judge(const struct parley_channel *remote, char *why, size_t room)
 {
-  const struct channel_apart *apart = remote->channel->shared.apart;
+  const struct channel_apart *apart = &remote->channel->shared.apart;
   bool hangs = remote->unanswered * (uint64_t)BORDER_BEAT_MS >= apart->hang_ms;
   bool starts = remote->state == REMOTE_CREATING || remote->state == REMOTE_STARTING;
   bool is_late = starts && remote->state_beats * (uint64_t)BORDER_BEAT_MS >= BORDER_START_MS;

@@ -36,10 +36,10 @@ static int exec_with(struct parley_channel *remote, process_exited *exited, int 
   char *args[] = {"parley-plugin-host", channel->name, plugin->name, memory, spawns ? "spawns" : "sealed", NULL};
   int fds[] = {-1, -1, stderr_fd, far_fd, plugin->fd}, err;
 
-  snprintf(memory, sizeof memory, "%llu", (unsigned long long)channel->shared.apart->memory_bytes);
+  snprintf(memory, sizeof memory, "%llu", (unsigned long long)channel->shared.apart.memory_bytes);
   remote_environment(env, &room);
   remote->process.data = remote;
-  err = process_spawn(channel->shared.loop, &remote->process, channel->shared.apart->host_program, args, env, fds,
+  err = process_spawn(channel->shared.loop, &remote->process, channel->shared.apart.host_program, args, env, fds,
                       sizeof fds / sizeof *fds, exited);
   buf_done(&room);
   return err;

@@ -68,9 +68,8 @@ static void remote_say_dead(struct parley_channel *remote)
   struct channel *channel = remote->channel;
   char remedy[120];
 
-  snprintf(remedy, sizeof remedy, "its process is started again in %u ms; its log says more", remote->pause_ms);
-  if (remote->was_up)
-    channel->host.health(&channel->host, PARLEY_DOWN, buf_as_text(&remote->why), parley_text_of(remedy));
+  snprintf(remedy, sizeof remedy, "its process is started again in %u ms; what it wrote to its stderr is in the log", remote->pause_ms);
+  channel->host.health(&channel->host, PARLEY_DOWN, buf_as_text(&remote->why), parley_text_of(remedy));
 }
 
 /* One that never was up is not tried again: whoever waits for it is told, and gives it up. */
@@ -185,7 +184,7 @@ static void remote_describe_end(struct parley_channel *remote, int err, int64_t 
   if (remote->why.len > 0)
     return;
   if (err != 0)
-    buf_printf(&remote->why, "%s cannot be started: %s", remote->channel->shared.apart->host_program, uv_strerror(err));
+    buf_printf(&remote->why, "%s cannot be started: %s", remote->channel->shared.apart.host_program, uv_strerror(err));
   else if (signal != 0)
     buf_printf(&remote->why, "its process was ended by signal %d (%s)", signal, strsignal(signal));
   else

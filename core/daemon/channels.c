@@ -88,7 +88,9 @@ static void owner_progress(struct channel *channel, void *arg)
 static struct channel_shared daemon_channel_shared(struct daemon *daemon, const struct conf *conf)
 {
   return (struct channel_shared){.services = &channel_services_own,
-                                 .apart = &daemon->apart,
+                                 .apart = {.host_program = daemon->home.host_program,
+                                           .memory_bytes = conf->plugin_memory_bytes,
+                                           .hang_ms = conf->plugin_hang_ms},
                                  .loop = daemon->loop,
                                  .env = daemon->env,
                                  .log = &daemon->log,

@@ -229,7 +229,7 @@ static void daemon_on_first_set(const struct set_built *built, void *arg)
 
 /* --- Reload: everything is checked and started beside the old; any failure leaves the old as it runs -------------------- */
 
-static bool reload_same(const struct daemon *daemon, const struct conf *next, struct buf *why)
+bool daemon_may_take(const struct daemon *daemon, const struct conf *next, struct buf *why)
 {
   if (!text_eq(daemon->conf->server.listen, next->server.listen))
     buf_str(why, "server.listen changed: that needs a restart");
@@ -273,7 +273,7 @@ static parley_status reload_use(struct daemon *daemon, struct conf *next, struct
   parley_status st = PARLEY_OK;
 
   if (next != daemon->conf)
-    st = reload_same(daemon, next, why) ? reload_net(daemon, next, why) : PARLEY_INVALID;
+    st = reload_net(daemon, next, why);
   if (st != PARLEY_OK) {
     channel_set_stop(daemon, set, 0);
     return st;
@@ -282,8 +282,6 @@ static parley_status reload_use(struct daemon *daemon, struct conf *next, struct
   api_configure(daemon->api, next, daemon->set.policy);
   daemon->log.level = next->log.level;
   daemon->log.json = next->log.json;
-  daemon->apart.memory_bytes = next->plugin_memory_bytes;
-  daemon->apart.hang_ms = next->plugin_hang_ms;
   conf_unref(&daemon->conf);
   daemon->conf = conf_ref(next);
   return PARLEY_OK;
@@ -427,9 +425,6 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
   list_init(&daemon->leaving);
   daemon->run_dir = daemon_run_dir();
   plugin_home_find(&daemon->home);
-  daemon->apart = (struct channel_apart){.host_program = daemon->home.host_program,
-                                         .memory_bytes = daemon->conf->plugin_memory_bytes,
-                                         .hang_ms = daemon->conf->plugin_hang_ms};
   daemon_signals(daemon);
   code = daemon_make_net(daemon, reterr_why);
   if (code == EX_OK)

@@ -37,7 +37,6 @@ struct daemon {
   struct http_server *server;
   struct channel_set set;
   struct plugin_home home;
-  struct channel_apart apart;
   struct plugin_shelf shelf;
   struct set_build *build; /* a set being built; NULL: none */
   bool reload_again;       /* SIGHUP came meanwhile */
@@ -53,6 +52,9 @@ struct daemon {
 /* Makes everything and begins to serve. On failure *reterr_why has a line for a person and the result is a sysexits code. */
 int daemon_start(struct daemon *daemon, struct buf *reterr_why);
 void daemon_stop(struct daemon *daemon); /* drain, then everything closes and the loop runs dry */
+
+/* daemon.c: whether a running daemon can change over to this configuration; asked before anything of it is made. */
+bool daemon_may_take(const struct daemon *daemon, const struct conf *next, struct buf *why);
 
 /* channels.c: makes (and starts nothing of) one channel and its test sink. PARLEY_INVALID: why says what. */
 parley_status channel_pair_make(struct daemon *daemon, struct conf *conf, const struct conf_channel *wanted, struct plugin *plugin,

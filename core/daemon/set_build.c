@@ -60,12 +60,11 @@ static bool set_waits(const struct channel_set *set, enum channel_step (*step)(c
 
 static void start_say(struct set_build *build, const struct channel *channel)
 {
-  if (channel_starting(channel) != CHANNEL_BROKE)
+  if (channel == NULL || channel_starting(channel) != CHANNEL_BROKE)
     return;
   build->failed = true;
-  if (build->why.len == 0 || text_find_text(buf_as_text(&build->why), parley_text_of(channel_name(channel))) == SIZE_MAX)
-    buf_printf(&build->why, "%schannel %s did not start: %.*s", build->why.len > 0 ? "\n" : "", channel_name(channel),
-               TEXT_ARG(channel_cause(channel)));
+  buf_printf(&build->why, "%schannel %s did not start: ", build->why.len > 0 ? "\n" : "", channel_name(channel));
+  channel_say_why(channel, &build->why);
 }
 
 static void build_look_started(struct set_build *build)
@@ -73,8 +72,10 @@ static void build_look_started(struct set_build *build)
   if (set_waits(&build->set, channel_starting))
     return;
   for (size_t i = 0; i < build->set.n; i++)
-    if (!build->set.pairs[i].kept)
+    if (!build->set.pairs[i].kept) {
       start_say(build, build->set.pairs[i].channel);
+      start_say(build, build->set.pairs[i].test_sink);
+    }
   build_end(build, build->failed ? PARLEY_FAILED : PARLEY_OK);
 }
 
@@ -90,6 +91,8 @@ static bool pair_waits_its_turn(const struct set_build *build, const struct chan
 
 static void build_start(struct set_build *build)
 {
+  struct buf later = BUF_INIT(1024); /* start_say() says it of all alike */
+
   build->phase = SET_STARTING;
   for (size_t i = 0; i < build->set.n && !build->failed; i++) {
     struct channel_pair *pair = &build->set.pairs[i];
@@ -97,10 +100,11 @@ static void build_start(struct set_build *build)
     if (pair->kept)
       continue;
     pair->late_start = pair_waits_its_turn(build, pair);
-    if ((!pair->late_start && channel_start(pair->channel, &build->why) != PARLEY_OK) ||
-        (pair->test_sink != NULL && channel_start(pair->test_sink, &build->why) != PARLEY_OK))
+    if ((!pair->late_start && channel_start(pair->channel, &later) != PARLEY_OK) ||
+        (pair->test_sink != NULL && channel_start(pair->test_sink, &later) != PARLEY_OK))
       build->failed = true;
   }
+  buf_done(&later);
   build_look_started(build);
 }
 
@@ -111,8 +115,7 @@ static void make_say(struct set_build *build, const struct conf_channel *wanted,
   if (channel == NULL || channel_making(channel) != CHANNEL_BROKE)
     return;
   build->failed = true;
-  yaml_error(build->conf->file, wanted->line, wanted->col, &build->why, "channels.%.*s: %.*s could not be made: %.*s",
-             TEXT_ARG(wanted->name), TEXT_ARG(wanted->plugin), TEXT_ARG(channel_cause(channel)));
+  channel_say_unmade(channel, build->conf, wanted, &build->why);
 }
 
 static void build_look_made(struct set_build *build)
@@ -221,7 +224,7 @@ static void build_on_loaded(uv_work_t *work, int status)
 
   if (status != 0 || build->cancelled)
     build_end(build, PARLEY_CANCELLED);
-  else if (build->failed)
+  else if (build->failed || !daemon_may_take(build->daemon, build->conf, &build->why))
     build_end(build, PARLEY_INVALID);
   else
     build_make(build);

@@ -224,7 +224,7 @@ static void channel_begin(struct way *way, enum conf_isolation isolation)
   static const struct channel_apart apart = {PARLEY_BUILD_DIR "/bin/parley-plugin-host", MEMORY_BYTES, HANG_MS};
   static const parley_value no_options = {.size = sizeof no_options, .type = PARLEY_OPTION_GROUP};
   struct channel_shared shared = {.loop = &way->bench->loop, .env = &env_system, .services = &channel_services_own,
-                                  .apart = &apart};
+                                  .apart = apart};
   struct channel_owner owner = {.settled = on_settled, .roomier = on_roomier, .health = on_health, .progress = on_progress,
                                 .arg = way};
   struct plugin *plugin = noop_load(isolation);

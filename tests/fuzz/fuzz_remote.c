@@ -203,7 +203,7 @@ static struct plugin *plugin_make(void)
 static void remote_make(uint8_t state)
 {
   static const struct channel_apart apart = {"/nowhere", UINT64_MAX, 5000};
-  struct channel_shared shared = {.loop = &f.loop, .env = &f.fake.env, .log = &f.log, .services = &services, .apart = &apart};
+  struct channel_shared shared = {.loop = &f.loop, .env = &f.fake.env, .log = &f.log, .services = &services, .apart = apart};
   struct plugin *plugin = plugin_make();
   struct parley_channel *remote = xcalloc(1, sizeof *remote);
   int pair[2];

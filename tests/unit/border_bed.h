@@ -47,7 +47,6 @@ static struct {
   const parley_extension *offers[4];
   parley_plugin table;
   struct plugin *plugin;
-  struct channel_apart apart;
   struct channel_shared shared;
   struct channel *channel;
   struct parley_channel *remote;
@@ -59,7 +58,7 @@ static struct {
   struct asked asked[ASKED_MAX];
   int n_asked;
   struct settled settled[SETTLED_MAX];
-  int n_settled, roomier, progress, healths, windows, ends, uploads;
+  int n_settled, roomier, well, progress, healths, windows, ends, uploads;
   uint32_t window;
   enum channel_state health;
   char cause[256], log_lines[16384], answers[512];
@@ -168,8 +167,9 @@ static inline void owner_on_settled(struct channel *channel, uint64_t token, con
 }
 static inline void owner_on_roomier(struct channel *channel, bool well, void *arg)
 {
-  (void)channel, (void)well, (void)arg;
+  (void)channel, (void)arg;
   bed.roomier++;
+  bed.well += well;
 }
 static inline void owner_on_window(struct channel *channel, uint32_t in_flight, void *arg)
 {
@@ -471,9 +471,9 @@ static inline void bed_init(void)
   bed.plugin->fd = control[1];
   bed.plugin->facts = arena_new();
   bed.plugin->table = &bed.table;
-  bed.apart = (struct channel_apart){.host_program = "/proc/self/exe", .memory_bytes = UINT64_MAX, .hang_ms = 5000};
   bed.shared = (struct channel_shared){.loop = &bed.loop, .env = &bed.fake.env, .log = &bed.log, .services = &bed_services,
-                                       .apart = &bed.apart, .dns = bed.dns, .egress = bed.egress,
+                                       .apart = {.host_program = "/proc/self/exe", .memory_bytes = UINT64_MAX, .hang_ms = 5000},
+                                       .dns = bed.dns, .egress = bed.egress,
                                        .public_url = PARLEY_LIT("https://parley.example"), .version = PARLEY_LIT("9.9")};
 }
 

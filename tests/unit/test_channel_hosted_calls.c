@@ -438,6 +438,11 @@ START_TEST(window_and_health_are_passed_on)
   BED_UNTIL(bed.health == CHANNEL_DOWN);
   AS_PLUGIN(it.host->health(it.host, PARLEY_UP, TEXT_EMPTY, TEXT_EMPTY));
   BED_UNTIL(bed.health == CHANNEL_UP);
+  bed_settle();
+  bed.well = 0;
+  AS_PLUGIN(it.host->window(it.host, 9)); /* more room is no word about its health */
+  AS_PLUGIN(it.host->health(it.host, PARLEY_UP, TEXT_EMPTY, TEXT_EMPTY)); /* as before, yet an outcome may have paused it */
+  BED_UNTIL(bed.well == 1);
 }
 END_TEST
 

@@ -272,7 +272,7 @@ static void teardown(void)
 static parley_status try_to_make(enum manner manner)
 {
   static const struct channel_apart apart = {.host_program = "/proc/self/exe", .memory_bytes = (uint64_t)1 << 40, .hang_ms = HANG_MS};
-  struct channel_shared shared = {.loop = &t.loop, .env = &t.fake.env, .services = &services, .apart = &apart};
+  struct channel_shared shared = {.loop = &t.loop, .env = &t.fake.env, .services = &services, .apart = apart};
 
   t.script->manner = manner;
   return channel_new_with(&shared, &owner, "puppet", IN_FLIGHT, NULL, t.plugin, &t.channel);

@@ -134,7 +134,7 @@ END_TEST
 
 START_TEST(a_process_that_cannot_be_started_breaks_the_making)
 {
-  bed.apart.host_program = "/nowhere/parley-plugin-host";
+  bed.shared.apart.host_program = "/nowhere/parley-plugin-host";
   ck_assert_int_eq(channel_new_with(&bed.shared, &bed_owner, "chan", 8, NULL, bed.plugin, &bed.channel), PARLEY_OK);
   BED_UNTIL(bed.channel->making == CHANNEL_BROKE); /* it is started in the pool */
   ck_assert(text_starts(channel_cause(bed.channel), "/nowhere/parley-plugin-host cannot be started: "));
@@ -626,13 +626,13 @@ END_TEST
 
 START_TEST(a_process_that_does_not_answer_is_killed_and_one_that_does_is_not)
 {
-  for (uint32_t i = 0; i < bed.apart.hang_ms / BORDER_BEAT_MS; i++)
+  for (uint32_t i = 0; i < bed.shared.apart.hang_ms / BORDER_BEAT_MS; i++)
     bed_beat();
   far_hear(FRAME_PING, NULL, NULL);
   ck_assert_int_eq(bed.remote->state, REMOTE_RUNNING);
   far_say(FRAME_PONG, 0, NULL, NULL);
   BED_UNTIL(bed.remote->unanswered == 0);
-  for (uint32_t i = 0; i < bed.apart.hang_ms / BORDER_BEAT_MS; i++)
+  for (uint32_t i = 0; i < bed.shared.apart.hang_ms / BORDER_BEAT_MS; i++)
     bed_beat();
   ck_assert_int_eq(bed.remote->state, REMOTE_RUNNING);
   bed_beat();
@@ -649,7 +649,7 @@ START_TEST(a_process_that_has_grown_too_large_is_killed)
 {
   bed_beat();
   ck_assert_uint_gt(bed.remote->rss_bytes, 0);
-  bed.apart.memory_bytes = bed.remote->rss_bytes / 2;
+  bed.channel->shared.apart.memory_bytes = bed.remote->rss_bytes / 2;
   bed_beat();
   check_killed("MiB, more than plugins.memory");
 }
