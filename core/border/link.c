@@ -339,7 +339,7 @@ static void link_read_turn(struct link *link)
   link->turn_ns = 0;
   if (link->more) {
     link->more = false;
-    if (!link_got(link, slab, 0)) /* what is left of the turn before */
+    if (!link_got(link, "", 0)) /* what is left of the turn before */
       return;
   }
   for (int i = 0; i < LINK_READS_MAX && !link->broken && !link->closing; i++) {
