@@ -3,7 +3,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 foreach(pair "UV libuv" "CURL libcurl" "JANSSON jansson" "OPENSSL openssl" "SQLITE sqlite3" "YAML yaml-0.1" "CARES libcares"
-             "IDN libidn2" "GUMBO gumbo" "GMIME gmime-3.0" "SECCOMP libseccomp")
+             "IDN libidn2" "GUMBO gumbo" "GMIME gmime-3.0" "SECCOMP libseccomp" "POSTGRES libpq")
   string(REPLACE " " ";" pair ${pair})
   list(GET pair 0 name)
   list(GET pair 1 module)

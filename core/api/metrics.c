@@ -81,6 +81,7 @@ static void write_store(struct buf *buf, struct api_request *req, const struct s
   single(buf, "store_commits_failed_total", "counter", "Commits that failed; nothing of them was kept",
          gauges.failed_rounds);
   seconds(buf, "store_commit_longest_seconds", "gauge", "The longest commit since the start", gauges.longest_round_us);
+  single(buf, "store_round_trips_total", "counter", "Questions put to a database behind a socket", gauges.round_trips);
   single(buf, "store_waiting", "gauge", "Writes waiting for their commit", gauges.waiting);
   single(buf, "store_accepting", "gauge", "1: messages are accepted", gauges.accepting);
 }

@@ -65,6 +65,8 @@ static void doctor_disk(struct doctor *doctor, const struct conf *conf)
   char *slash;
   uint64_t free_bytes;
 
+  if (conf->store.driver != CONF_SQLITE)
+    return; /* the database's own machine */
   snprintf(folder, sizeof folder, "%.*s", TEXT_ARG(conf->store.path));
   slash = strrchr(folder, '/');
   if (slash != NULL)

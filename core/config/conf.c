@@ -30,26 +30,47 @@ static void read_version(struct conf_reader *r, const struct yaml_node *node, co
     conf_error(r, node, "%s is no version this program reads; it reads 1", conf_shown(r, node));
 }
 
+#define STORE_URL_BYTES_MAX 4096
+
+static bool store_says(const struct conf_reader *r, const char *field)
+{
+  return yaml_find(yaml_find(r->file->root, "store"), field) != NULL;
+}
+
+static bool store_is_postgres(const struct conf_reader *r)
+{
+  const struct yaml_node *driver = yaml_find(yaml_find(r->file->root, "store"), "driver");
+
+  return driver != NULL && parley_text_is(driver->text, "postgres");
+}
+
 static void read_driver(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   int driver = 0;
 
   conf_read_choice(r, node, field, &driver);
-  if (driver > CONF_SQLITE)
-    conf_error(r, node, "'postgres' is not built in yet: use sqlite");
-  else if (driver != 0)
-    *(enum conf_driver *)to = CONF_SQLITE;
+  if (driver == 0)
+    return;
+  *(enum conf_driver *)to = (enum conf_driver)driver;
+  if (driver == CONF_POSTGRES && !store_says(r, "url"))
+    conf_error(r, node, "postgres needs 'url'; write `url: { env: PARLEY_DATABASE_URL }`");
 }
 
-/* Only postgres has it, and postgres is refused at `driver`. */
+static void read_store_path(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  if (store_is_postgres(r))
+    conf_error(r, node, "is for the driver sqlite; postgres has a url");
+  else
+    conf_read_path(r, node, field, to);
+}
+
+/* It may hold a password: a secret like any other. */
 static void read_store_url(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
-  const struct yaml_node *driver = yaml_find(yaml_find(r->file->root, "store"), "driver");
-
-  (void)field;
-  (void)to;
-  if (driver == NULL || !parley_text_is(driver->text, "postgres"))
+  if (!store_is_postgres(r))
     conf_error(r, node, "is for the driver postgres; sqlite has a path");
+  else
+    conf_read_secret(r, node, field, to);
 }
 
 static void read_store(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
@@ -58,8 +79,8 @@ static void read_store(struct conf_reader *r, const struct yaml_node *node, cons
   static const struct conf_field fields[] = {
       {.name = "driver", .read = read_driver, .offset = offsetof(struct conf_store, driver), .words = drivers,
        .first = CONF_SQLITE},
-      {.name = "path", .read = conf_read_path, .offset = offsetof(struct conf_store, path)},
-      {.name = "url", .read = read_store_url},
+      {.name = "path", .read = read_store_path, .offset = offsetof(struct conf_store, path)},
+      {.name = "url", .read = read_store_url, .offset = offsetof(struct conf_store, url), .max = STORE_URL_BYTES_MAX},
       {.name = NULL}};
 
   (void)field;

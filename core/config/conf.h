@@ -18,7 +18,7 @@
 enum conf_class { CONF_CRITICAL = 1, CONF_CONVERSATION, CONF_TRANSACTIONAL, CONF_MARKETING };
 enum conf_on_unknown { CONF_UNKNOWN_DEFAULT, CONF_UNKNOWN_RESEND, CONF_UNKNOWN_QUERY, CONF_UNKNOWN_HOLD };
 enum conf_until { CONF_UNTIL_SENT = 1, CONF_UNTIL_DELIVERED, CONF_UNTIL_READ, CONF_UNTIL_REPLIED };
-enum conf_driver { CONF_SQLITE = 1 };
+enum conf_driver { CONF_SQLITE = 1, CONF_POSTGRES };
 enum conf_isolation { CONF_ISOLATION_DEFAULT = 0, CONF_INLINE, CONF_PROCESS }; /* default: by where the plugin comes from */
 
 struct conf_key {
@@ -48,7 +48,8 @@ struct conf_server {
 };
 struct conf_store {
   enum conf_driver driver;
-  parley_text path; /* absolute or from the working directory: "relative to the file" is already applied */
+  parley_text path; /* sqlite: absolute or from the working directory: "relative to the file" is already applied */
+  parley_text url;  /* postgres: a libpq connection URI or key=value string; secret */
 };
 struct conf_rate {
   uint32_t count, span_ms; /* 50/s: 50 in 1000; count 0: no limit */

@@ -99,12 +99,13 @@ static int daemon_make_net(struct daemon *daemon, struct buf *why)
 
 static int daemon_make_store(struct daemon *daemon, struct buf *why)
 {
-  struct store_config config = {.driver = "sqlite",
+  struct store_config config = {.driver = daemon->conf->store.driver == CONF_POSTGRES ? "postgres" : "sqlite",
                                 .path = daemon->conf->store.path.at,
                                 .node = 0,
                                 .idempotency_keep_ms = IDEMPOTENCY_KEEP_MS,
                                 .committed = daemon_on_committed,
-                                .arg = daemon};
+                                .arg = daemon,
+                                .url = daemon->conf->store.url.at};
 
   return store_open(&config, daemon->loop, daemon->env, &daemon->log, &daemon->store, why) == PARLEY_OK
              ? EX_OK
@@ -233,7 +234,8 @@ bool daemon_may_take(const struct daemon *daemon, const struct conf *next, struc
 {
   if (!text_eq(daemon->conf->server.listen, next->server.listen))
     buf_str(why, "server.listen changed: that needs a restart");
-  else if (!text_eq(daemon->conf->store.path, next->store.path))
+  else if (daemon->conf->store.driver != next->store.driver || !text_eq(daemon->conf->store.path, next->store.path) ||
+           !text_eq(daemon->conf->store.url, next->store.url))
     buf_str(why, "store changed: that needs a restart");
   return why->len == 0;
 }

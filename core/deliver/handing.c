@@ -287,6 +287,10 @@ void line_pump(struct line *line)
   int64_t later_ms = 0;
   struct outbound *out;
 
+  if (!store_may_send(line->deliver->shared.store)) {
+    line_wake_at(line, deliver_mono(line->deliver) + DELIVER_RESTORE_MS);
+    return;
+  }
   line_pump_tests(line);
   while (line_may_go(line, LANE_CRITICAL) && channel_free(line->channel) > 0 && (out = line_next(line)) != NULL) {
     if (!line_rate_take(line, deliver_mono(line->deliver), &later_ms)) {

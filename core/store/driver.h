@@ -1,4 +1,4 @@
-/* driver.h - the border between store.c (queue limits, completion on the loop) and one driver (sqlite.h).
+/* driver.h - the border between store.c (queue limits, completion on the loop) and one driver (sqlite.h, postgres.h).
  * Private to core/store. A driver never calls done(op) itself: it hands finished ops back with store_finish(). */
 #ifndef CORE_STORE_DRIVER_H
 #define CORE_STORE_DRIVER_H
@@ -6,15 +6,17 @@
 
 struct store_driver {
   const char *name;
-  parley_status (*open)(const struct store_config *config, const struct env *env, const struct log *log, struct store *front,
-                        void **ret, struct buf *reterr_why); /* blocking */
+  bool leased; /* work is ours for a time only, see store_may_send() */
+  parley_status (*open)(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
+                        struct store *front, void **ret, struct buf *reterr_why); /* blocking */
   void (*write)(void *impl, struct store_op *op); /* [loop] queues; the front has checked the limits */
+  void (*written)(void *impl); /* [loop] what one turn has queued is complete; NULL: nothing to do */
   void (*read)(void *impl, struct store_op *op);  /* [loop] queues */
   void (*close)(void *impl); /* [loop] finish what is queued, then store_closed() once, from any thread */
   void (*free)(void *impl);  /* [loop] after store_closed(); joins threads, gives everything back */
   const uint8_t *(*secret)(const void *impl);
 };
-extern const struct store_driver store_driver_sqlite; /* const: its functions */
+extern const struct store_driver store_driver_sqlite, store_driver_postgres; /* const: their functions */
 
 /* [any] Ops that are done, status set; the list is emptied. */
 void store_finish(struct store *front, struct list *ops);

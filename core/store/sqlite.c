@@ -1,5 +1,5 @@
 /* sqlite.c - opening and closing the store: the lock against a second daemon, connections, threads. */
-#include "sqlite_write.h"
+#include "sqlite.h"
 #include "core/base/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -38,53 +38,44 @@ static void file_make(const char *path)
 
 static parley_status meta_read(struct sqlite_store *store, struct buf *reterr_why)
 {
-  struct db *db = &store->writer;
-  sqlite3_stmt *get = db_sql(db, "SELECT value FROM meta WHERE name=?");
+  struct db *db = &store->writer.base;
+  struct stmt *get = db_sql(db, "SELECT value FROM meta WHERE name=?");
   parley_bytes value;
 
   bind_str(get, 1, "secret");
-  if (db_step(db, get)) {
+  if (db_step(get)) {
     value = col_peek(get, 0);
-    if (value.len == sizeof(store->secret))
-      memcpy(store->secret, value.at, value.len);
+    if (value.len == sizeof(store->base.secret))
+      memcpy(store->base.secret, value.at, value.len);
   }
   db_reset(get);
   bind_str(get, 1, "hash_key");
-  if (db_step(db, get)) {
+  if (db_step(get)) {
     value = col_peek(get, 0);
-    if (value.len == sizeof(store->hash_key))
-      memcpy(&store->hash_key, value.at, value.len);
+    if (value.len == sizeof(store->base.hash_key))
+      memcpy(&store->base.hash_key, value.at, value.len);
   }
   db_reset(get);
-  if (db->error == 0 && (store->hash_key.a | store->hash_key.b) != 0)
+  if (db->status == PARLEY_OK && (store->base.hash_key.a | store->base.hash_key.b) != 0)
     return PARLEY_OK;
   buf_printf(reterr_why, "store: %s: table meta is damaged", store->path);
   return PARLEY_FAILED;
 }
 
-/* Newest of all ids: the writer's source must start above it, wherever the clock stands. */
-static id64 newest_id(struct db *db)
+void sqlite_recount(struct sqlite_store *store)
 {
-  return (id64)db_int_of(db, "SELECT max(v) FROM (SELECT last_id v FROM counter UNION ALL SELECT max(id) FROM message"
-                             " UNION ALL SELECT max(seq) FROM event UNION ALL SELECT max(id) FROM customer"
-                             " UNION ALL SELECT max(id) FROM answer)");
-}
-
-void store_recount(struct sqlite_store *store)
-{
-  store->n_suppressions = (uint64_t)db_int_of(&store->writer, "SELECT count(*) FROM suppression WHERE removed=0");
-  store->n_parked = (uint64_t)db_int_of(&store->writer, "SELECT count(*) FROM park");
+  store_recount(&store->base, &store->writer.base);
 }
 
 static parley_status session_begin(struct sqlite_store *store, struct buf *reterr_why)
 {
-  struct db *db = &store->writer;
+  struct db *db = &store->writer.base;
 
-  db_exec(db, "BEGIN IMMEDIATE; UPDATE meta SET value=value+1 WHERE name='session'; COMMIT");
-  store->session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
-  store_recount(store);
-  id_source_init(&store->ids, store->env, store->config.node, newest_id(db));
-  if (db->error == 0 && tails_open(store) == PARLEY_OK)
+  sqlite_exec(db, "BEGIN IMMEDIATE; UPDATE meta SET value=value+1 WHERE name='session'; COMMIT");
+  store->base.session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
+  sqlite_recount(store);
+  id_source_init(&store->base.ids, store->base.env, store->base.config.node, newest_id(db));
+  if (db->status == PARLEY_OK && tails_open(store) == PARLEY_OK)
     return PARLEY_OK;
   buf_printf(reterr_why, "store: %s: %s", store->path, db->why);
   return PARLEY_FAILED;
@@ -94,15 +85,15 @@ static parley_status connections_open(struct sqlite_store *store, struct buf *re
 {
   const int flags = SQLITE_OPEN_READWRITE;
   const char *vfs = wal_vfs_name(store->vfs);
-  parley_status st = db_open(&store->checkpointer, store->path, vfs, flags, reterr_why);
+  parley_status st = sqlite_db_open(&store->checkpointer, store->path, vfs, flags, reterr_why);
 
   if (st == PARLEY_OK)
-    db_tune(&store->checkpointer, READER_CACHE_KIB);
+    sqlite_db_tune(&store->checkpointer.base, READER_CACHE_KIB);
   for (size_t i = 0; i < SQLITE_READERS && st == PARLEY_OK; i++) {
-    st = db_open(&store->readers[i], store->path, vfs, flags, reterr_why);
+    st = sqlite_db_open(&store->readers[i], store->path, vfs, flags, reterr_why);
     if (st == PARLEY_OK) {
-      db_tune(&store->readers[i], READER_CACHE_KIB);
-      db_exec(&store->readers[i], "PRAGMA query_only=ON");
+      sqlite_db_tune(&store->readers[i].base, READER_CACHE_KIB);
+      sqlite_exec(&store->readers[i].base, "PRAGMA query_only=ON");
     }
   }
   return st;
@@ -126,9 +117,9 @@ static void sqlite_free(void *impl)
     uv_thread_join(&store->writer_thread);
   tails_close(store);
   for (size_t i = 0; i < SQLITE_READERS; i++)
-    db_close(&store->readers[i]);
-  db_close(&store->checkpointer);
-  db_close(&store->writer); /* the last connection: SQLite checkpoints and removes the WAL */
+    sqlite_db_close(&store->readers[i]);
+  sqlite_db_close(&store->checkpointer);
+  sqlite_db_close(&store->writer); /* the last connection: SQLite checkpoints and removes the WAL */
   wal_vfs_free(&store->vfs);
   uv_mutex_destroy(&store->write_lock);
   uv_cond_destroy(&store->write_wake);
@@ -151,20 +142,37 @@ static char *path_resolve(const char *path)
   return real != NULL ? real : xstrdup(path);
 }
 
+static uint64_t next_seq(struct round *round)
+{
+  return id_next(&round->store->ids); /* there is one writer */
+}
+
+const struct store_ways sqlite_ways = {.next_seq = next_seq,
+                                              .timeline_add = tail_add,
+                                              .timeline_tail = tail_of_customer,
+                                              .timeline_recent = true,
+                                              .idem_replayed = idem_replayed,
+                                              .idem_keep = idem_keep,
+                                              .idem_expire = idem_expire,
+                                              .backup = sqlite_backup,
+                                              .media_piece = sqlite_media_piece,
+                                              .sizes = sqlite_sizes};
+
 static struct sqlite_store *store_new(const struct store_config *config, const struct env *env, const struct log *log,
                                       struct store *front)
 {
   struct sqlite_store *store = xcalloc(1, sizeof(*store));
 
-  store->front = front;
-  store->env = env;
-  store->log = log;
-  store->config = *config;
+  store->base.ways = &sqlite_ways;
+  store->base.front = front;
+  store->base.env = env;
+  store->base.log = log;
+  store->base.config = *config;
   store->path = path_resolve(config->path);
   store->lock_fd = store->reserve_fd = -1;
-  db_init();
+  sqlite_init();
   store->vfs = wal_vfs_new();
-  store->gauges.accepting = true;
+  store->base.gauges.accepting = true;
   list_init(&store->waiting);
   list_init(&store->reading);
   uv_mutex_init(&store->write_lock);
@@ -179,7 +187,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
 static void threads_start(struct sqlite_store *store)
 {
   for (size_t i = 0; i < SQLITE_READERS; i++) {
-    store->reader[i] = (struct reader){store, &store->readers[i]};
+    store->reader[i] = (struct reader){&store->base, &store->readers[i].base};
     uv_thread_create(&store->reader_threads[i], sqlite_reader_main, &store->reader[i]);
   }
   uv_thread_create(&store->checkpoint_thread, sqlite_checkpoint_main, store);
@@ -187,18 +195,19 @@ static void threads_start(struct sqlite_store *store)
   store->writer_started = true;
 }
 
-static parley_status sqlite_open(const struct store_config *config, const struct env *env, const struct log *log,
-                                 struct store *front, void **ret, struct buf *reterr_why)
+static parley_status sqlite_open(const struct store_config *config, uv_loop_t *loop, const struct env *env,
+                                 const struct log *log, struct store *front, void **ret, struct buf *reterr_why)
 {
   struct sqlite_store *store = store_new(config, env, log, front);
   parley_status st = store_lock(store, reterr_why);
 
+  (void)loop;
   if (st == PARLEY_OK) {
     file_make(store->path);
-    st = db_open(&store->writer, store->path, wal_vfs_name(store->vfs), SQLITE_OPEN_READWRITE, reterr_why);
+    st = sqlite_db_open(&store->writer, store->path, wal_vfs_name(store->vfs), SQLITE_OPEN_READWRITE, reterr_why);
   }
   if (st == PARLEY_OK)
-    st = schema_open(&store->writer, env, reterr_why);
+    st = schema_open(&store->writer.base, env, reterr_why);
   if (st == PARLEY_OK)
     st = meta_read(store, reterr_why);
   if (st == PARLEY_OK)
@@ -251,7 +260,7 @@ static void sqlite_close(void *impl)
 
 static const uint8_t *sqlite_secret(const void *impl)
 {
-  return ((const struct sqlite_store *)impl)->secret;
+  return ((const struct sqlite_store *)impl)->base.secret;
 }
 
 const struct store_driver store_driver_sqlite = {

@@ -46,7 +46,7 @@ static int backup_copy(sqlite3 *from, const char *path)
   return rc;
 }
 
-parley_status read_backup(struct reader *reader, struct store_op *op)
+parley_status sqlite_backup(struct reader *reader, struct store_op *op)
 {
   struct store_backup *backup = container_of(op, struct store_backup, op);
   int fd = open(backup->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -56,7 +56,7 @@ parley_status read_backup(struct reader *reader, struct store_op *op)
   if (fd < 0)
     return errno == EEXIST ? PARLEY_REJECTED : PARLEY_INVALID;
   close(fd);
-  rc = backup_copy(reader->db->handle, backup->path);
+  rc = backup_copy(sqlite_handle(reader->db), backup->path);
   if (rc != SQLITE_OK || !backup_flush(backup->path) || stat(backup->path, &st) != 0) {
     log_line(reader->store->log, PARLEY_ERROR, "event=backup_failed why=\"%s\"", sqlite3_errstr(rc));
     unlink(backup->path);

@@ -16,7 +16,7 @@
 void store_break(struct sqlite_store *store)
 {
   atomic_store(&store->broken, true);
-  store_broke(store->front);
+  store_broke(store->base.front);
 }
 
 /* Through SQLite's own handle: to open and close the file a second time would drop its POSIX locks. */
@@ -24,27 +24,27 @@ static bool file_flush(struct db *db)
 {
   sqlite3_file *file = NULL;
 
-  if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || file == NULL)
+  if (sqlite3_file_control(sqlite_handle(db), "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || file == NULL)
     return true;
   return file->pMethods == NULL || file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK;
 }
 
 static void checkpoint_run(struct sqlite_store *store)
 {
-  struct db *db = &store->checkpointer;
+  struct db *db = &store->checkpointer.base;
   int in_log = 0, copied = 0;
 
   for (int pass = 0; pass < CHECKPOINT_PASSES_MAX; pass++) {
-    int rc = sqlite3_wal_checkpoint_v2(db->handle, "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
+    int rc = sqlite3_wal_checkpoint_v2(sqlite_handle(db), "main", SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied);
 
     if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
-      log_line(store->log, PARLEY_WARN, "event=checkpoint_failed why=\"%s\"", sqlite3_errstr(rc));
+      log_line(store->base.log, PARLEY_WARN, "event=checkpoint_failed why=\"%s\"", sqlite3_errstr(rc));
       if (rc == SQLITE_IOERR_FSYNC)
         store_break(store);
       return;
     }
     if (!file_flush(db)) {
-      log_line(store->log, PARLEY_ERROR, "event=checkpoint_failed why=\"the database file could not be flushed\"");
+      log_line(store->base.log, PARLEY_ERROR, "event=checkpoint_failed why=\"the database file could not be flushed\"");
       store_break(store);
       return;
     }

@@ -2,7 +2,7 @@
  * (the tail, see sqlite_tail.c), go sorted to idem_recent, and when that has grown, in the order of the hashes to the table of
  * the day, which is dropped when no key in it must be kept. Nearly every key is new: a filter of those in the tables spares it
  * the look into each. Thread: the writer's. */
-#include "sqlite_write.h"
+#include "sqlite.h"
 #include "filter.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -19,7 +19,7 @@
 #define FILL_KEYS_MAX (FILTER_KEYS_MAX / 2) /* with more there is no filter: it would soon be full again */
 
 struct idem_entry { uint64_t h; id64 answer; };
-struct idem_day { int64_t day; sqlite3_stmt *find; };
+struct idem_day { int64_t day; struct stmt *find; };
 /* How far the filter has read. Rows move from idem_recent to the day's table alone, so that reading in this order meets each
  * key that was there when it began; what came later is added as it comes. */
 struct idem_fill { bool done, recent_done; int64_t day, from; };
@@ -31,14 +31,14 @@ struct idem_tail {
   struct idem_entry *active, *sealed;
   int64_t n_recent; /* rows of idem_recent, about */
   bool merging;
-  sqlite3_stmt *merge;          /* into the day in which it began */
+  struct stmt *merge;          /* into the day in which it began */
   int64_t from, from_before;    /* the next hash to be moved */
   size_t n_days;
   struct idem_day days[IDEM_DAYS_MAX]; /* newest first */
   uint32_t drop_step; /* of the oldest day, when it is past its time */
 };
 
-static uint64_t idem_hash(const struct sqlite_store *store, const struct store_idem *idem, struct arena *arena)
+static uint64_t idem_hash(const struct store_base *store, const struct store_idem *idem, struct arena *arena)
 {
   size_t len = sizeof(idem->api_key) + idem->route.len + 1 + idem->key.len;
   char *bytes = arena_alloc(arena, len);
@@ -58,10 +58,10 @@ static id64 idem_lookup(struct db *db, struct idem_tail *tail, uint64_t h)
   if (answer == 0 && tail->filter != NULL && tail->fill.done && !filter_may_have(tail->filter, h))
     return 0;
   for (size_t i = 0; answer == 0 && i <= tail->n_days; i++) {
-    sqlite3_stmt *find = i == 0 ? db_sql(db, "SELECT answer FROM idem_recent WHERE h=?") : tail->days[i - 1].find;
+    struct stmt *find = i == 0 ? db_sql(db, "SELECT answer FROM idem_recent WHERE h=?") : tail->days[i - 1].find;
 
     bind_id(find, 1, h);
-    if (db_step(db, find))
+    if (db_step(find))
       answer = col_id(find, 0);
     db_reset(find);
   }
@@ -72,12 +72,12 @@ static id64 idem_lookup(struct db *db, struct idem_tail *tail, uint64_t h)
 static bool idem_is(struct round *round, id64 id, struct store_op *op)
 {
   const struct store_idem *idem = op->idem;
-  sqlite3_stmt *get = db_sql(round->db, "SELECT api_key, route, key, body_hash, status, body FROM answer WHERE id=?");
+  struct stmt *get = db_sql(round->db, "SELECT api_key, route, key, body_hash, status, body FROM answer WHERE id=?");
   parley_bytes hash;
   bool same;
 
   bind_id(get, 1, id);
-  if (!db_step(round->db, get))
+  if (!db_step(get))
     return false;
   same = col_id(get, 0) == idem->api_key && text_eq(col_peek(get, 1), idem->route) && text_eq(col_peek(get, 2), idem->key);
   if (same) {
@@ -96,7 +96,7 @@ bool idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h)
   uint64_t h = idem_hash(round->store, op->idem, op->arena);
 
   for (int i = 0; i < IDEM_TWINS_MAX; i++, h = h == UINT64_MAX ? 1 : h + 1) {
-    id64 answer = idem_lookup(round->db, round->store->idem, h);
+    id64 answer = idem_lookup(round->db, sqlite_of(round->store)->idem, h);
 
     if (answer == 0)
       break;
@@ -116,7 +116,7 @@ static void day_name(int64_t day, char to[24])
   buf_done(&text);
 }
 
-static sqlite3_stmt *day_prepare(struct db *db, const char *format, int64_t day)
+static struct stmt *day_prepare(struct db *db, const char *format, int64_t day)
 {
   char name[24], sql[160];
   int len;
@@ -155,7 +155,7 @@ static void fill_begin(struct idem_tail *tail)
 }
 
 /* The next rows of the table whose turn it is; NULL: all have been read. */
-static sqlite3_stmt *fill_rows(struct db *db, struct idem_tail *tail)
+static struct stmt *fill_rows(struct db *db, struct idem_tail *tail)
 {
   struct idem_fill *fill = &tail->fill;
 
@@ -183,7 +183,7 @@ static void fill_table_done(struct idem_fill *fill)
 /* Between two rounds, never inside of one: what a round moves may yet be rolled back. */
 static void fill_step(struct db *db, struct idem_tail *tail)
 {
-  sqlite3_stmt *rows = tail->filter != NULL && !tail->fill.done ? fill_rows(db, tail) : NULL;
+  struct stmt *rows = tail->filter != NULL && !tail->fill.done ? fill_rows(db, tail) : NULL;
   int64_t last = INT64_MIN;
   size_t n = 0;
 
@@ -191,12 +191,12 @@ static void fill_step(struct db *db, struct idem_tail *tail)
     return;
   bind_int(rows, 1, tail->fill.from);
   bind_int(rows, 2, FILL_ROWS);
-  for (; db_step(db, rows); n++) {
+  for (; db_step(rows); n++) {
     last = col_int(rows, 0);
     fill_add(tail, (uint64_t)last);
   }
   db_drop(rows);
-  if (db->error != 0)
+  if (db->status != PARLEY_OK)
     return; /* the next round tells of it, and the same rows are read again */
   if (n < FILL_ROWS || last == INT64_MAX)
     fill_table_done(&tail->fill);
@@ -208,9 +208,9 @@ static void fill_step(struct db *db, struct idem_tail *tail)
 
 void idem_keep(struct round *round, const struct store_op *op, uint64_t h)
 {
-  struct idem_tail *tail = round->store->idem;
+  struct idem_tail *tail = sqlite_of(round->store)->idem;
   const struct store_idem *idem = op->idem;
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO answer(id, h, api_key, route, key, body_hash, status, body, at)"
+  struct stmt *put = db_sql(round->db, "INSERT INTO answer(id, h, api_key, route, key, body_hash, status, body, at)"
                                         " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
   id64 id = id_next(&round->store->ids);
 
@@ -223,7 +223,7 @@ void idem_keep(struct round *round, const struct store_op *op, uint64_t h)
   bind_int(put, 7, op->answer_status);
   bind_text(put, 8, op->answer);
   bind_int(put, 9, round->now_ms);
-  db_run(round->db, put);
+  db_run(put);
   if (tail->n_active == tail->active_room) {
     tail->active_room = tail->active_room == 0 ? TAIL_ENTRIES / 16 : tail->active_room * 2;
     tail->active = xrealloc(tail->active, tail->active_room * sizeof(*tail->active));
@@ -247,8 +247,8 @@ static void day_add(struct db *db, struct idem_tail *tail, int64_t day)
 
   day_name(day, name);
   snprintf(sql, sizeof(sql), "CREATE TABLE IF NOT EXISTS %s(h INTEGER PRIMARY KEY, answer)", name);
-  db_exec(db, sql);
-  if (db->error != 0 || tail->n_days == IDEM_DAYS_MAX)
+  sqlite_exec(db, sql);
+  if (db->status != PARLEY_OK || tail->n_days == IDEM_DAYS_MAX)
     return;
   memmove(&tail->days[1], &tail->days[0], tail->n_days * sizeof(tail->days[0]));
   tail->days[0] = (struct idem_day){day, day_prepare(db, "SELECT answer FROM %s WHERE h=?", day)};
@@ -260,7 +260,7 @@ static void merge_start(struct db *db, struct idem_tail *tail, int64_t day)
 {
   if (tail->n_days == 0 || tail->days[0].day < day)
     day_add(db, tail, day);
-  if (db->error != 0 || tail->n_days == 0)
+  if (db->status != PARLEY_OK || tail->n_days == 0)
     return;
   db_drop(tail->merge);
   tail->merge = day_prepare(db, "INSERT OR REPLACE INTO %s SELECT h, answer FROM idem_recent WHERE h>=? AND h<=? ORDER BY h",
@@ -273,9 +273,9 @@ void idem_seal(struct sqlite_store *store, size_t from_entries)
 {
   struct idem_tail *tail = store->idem;
 
-  fill_step(&store->writer, tail);
+  fill_step(&store->writer.base, tail);
   if (!tail->merging && tail->n_recent >= IDEM_MERGE_FROM_ROWS)
-    merge_start(&store->writer, tail, store->env->now_ms(store->env) / DAY_MS);
+    merge_start(&store->writer.base, tail, store->base.env->now_ms(store->base.env) / DAY_MS);
   if (tail->n_sealed > 0 || tail->n_active < from_entries)
     return;
   free(tail->sealed);
@@ -289,13 +289,13 @@ void idem_seal(struct sqlite_store *store, size_t from_entries)
 
 static void recent_write(struct db *db, struct idem_tail *tail, size_t rows)
 {
-  sqlite3_stmt *put = db_sql(db, "INSERT OR REPLACE INTO idem_recent(h, answer) VALUES(?, ?)");
+  struct stmt *put = db_sql(db, "INSERT OR REPLACE INTO idem_recent(h, answer) VALUES(?, ?)");
   id64 upto = 0;
 
   for (; rows > 0 && tail->written < tail->n_sealed; rows--, tail->written++) {
     bind_id(put, 1, tail->sealed[tail->written].h);
     bind_id(put, 2, tail->sealed[tail->written].answer);
-    db_run(db, put);
+    db_run(put);
   }
   if (tail->written < tail->n_sealed)
     return;
@@ -309,20 +309,20 @@ static void recent_write(struct db *db, struct idem_tail *tail, size_t rows)
  * for each row. A row is always in exactly one of the two. */
 static void recent_merge(struct db *db, struct idem_tail *tail, size_t rows)
 {
-  sqlite3_stmt *last = db_sql(db, "SELECT h FROM idem_recent WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?");
-  sqlite3_stmt *drop = db_sql(db, "DELETE FROM idem_recent WHERE h>=? AND h<=?");
-  sqlite3_stmt *moves[] = {tail->merge, drop};
+  struct stmt *last = db_sql(db, "SELECT h FROM idem_recent WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?");
+  struct stmt *drop = db_sql(db, "DELETE FROM idem_recent WHERE h>=? AND h<=?");
+  struct stmt *moves[] = {tail->merge, drop};
   int64_t to = INT64_MAX;
 
   bind_int(last, 1, tail->from);
   bind_int(last, 2, (int64_t)rows - 1);
-  if (db_step(db, last))
+  if (db_step(last))
     to = col_int(last, 0);
   db_reset(last);
   for (size_t i = 0; i < COUNT_OF(moves); i++) {
     bind_int(moves[i], 1, tail->from);
     bind_int(moves[i], 2, to);
-    db_run(db, moves[i]);
+    db_run(moves[i]);
   }
   tail->n_recent -= db_changes(db);
   tail->merging = to != INT64_MAX;
@@ -331,7 +331,7 @@ static void recent_merge(struct db *db, struct idem_tail *tail, size_t rows)
 
 void idem_write(struct round *round, size_t rows, size_t moved)
 {
-  struct idem_tail *tail = round->store->idem;
+  struct idem_tail *tail = sqlite_of(round->store)->idem;
 
   if (tail->n_sealed > 0)
     recent_write(round->db, tail, rows);
@@ -343,7 +343,7 @@ void idem_write(struct round *round, size_t rows, size_t moved)
  * back, the table stays without being looked into, and is found again at the next start. */
 void idem_expire(struct round *round)
 {
-  struct idem_tail *tail = round->store->idem;
+  struct idem_tail *tail = sqlite_of(round->store)->idem;
   struct idem_day *oldest = tail->n_days > 1 ? &tail->days[tail->n_days - 1] : NULL;
   char name[24], sql[160];
 
@@ -361,7 +361,7 @@ void idem_expire(struct round *round)
     tail->drop_step = 0;
     snprintf(sql, sizeof(sql), "DROP TABLE %s", name);
   }
-  db_exec(round->db, sql);
+  sqlite_exec(round->db, sql);
 }
 
 /* --- as the tails see it ------------------------------------------------------------------------------------------------------ */
@@ -394,7 +394,7 @@ void idem_committed(struct idem_tail *tail)
 
 void idem_undo(struct round *round)
 {
-  struct idem_tail *tail = round->store->idem;
+  struct idem_tail *tail = sqlite_of(round->store)->idem;
 
   tail->written = tail->written_before;
   if (tail->from != tail->from_before) {
@@ -409,10 +409,10 @@ void idem_undo(struct round *round)
 
 static void days_load(struct db *db, struct idem_tail *tail)
 {
-  sqlite3_stmt *list = db_prepare(db, PARLEY_LIT("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB"
+  struct stmt *list = db_prepare(db, PARLEY_LIT("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB"
                                                  " 'idem_[0-9]*' ORDER BY name"));
 
-  while (list != NULL && db_step(db, list)) {
+  while (list != NULL && db_step(list)) {
     parley_text name = col_peek(list, 0);
     struct buf at = BUF_INIT(64);
     int64_t ms = 0;
@@ -429,10 +429,10 @@ static void days_load(struct db *db, struct idem_tail *tail)
 
 static void idem_replay(struct db *db, struct idem_tail *tail)
 {
-  sqlite3_stmt *list = db_prepare(db, PARLEY_LIT("SELECT id, h FROM answer WHERE id > coalesce((SELECT upto FROM mark WHERE"
+  struct stmt *list = db_prepare(db, PARLEY_LIT("SELECT id, h FROM answer WHERE id > coalesce((SELECT upto FROM mark WHERE"
                                                  " name='idem'), 0) ORDER BY id"));
 
-  while (list != NULL && db_step(db, list)) {
+  while (list != NULL && db_step(list)) {
     if (tail->n_active == tail->active_room) {
       tail->active_room = tail->active_room == 0 ? TAIL_ENTRIES / 16 : tail->active_room * 2;
       tail->active = xrealloc(tail->active, tail->active_room * sizeof(*tail->active));

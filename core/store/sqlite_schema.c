@@ -98,7 +98,7 @@ static const char schema_1[] =
 static const char schema_2[] = "ALTER TABLE delivery ADD COLUMN deaths DEFAULT 0;";
 
 static const struct migration {
-  int version, readable_from; /* readable_from: the oldest SCHEMA_VERSION of a binary that can use the result */
+  int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
 } migrations[] = {
     {1, 1, schema_1},
@@ -107,13 +107,13 @@ static const struct migration {
 
 static parley_status schema_fail(const struct db *db, struct buf *reterr_why, const char *doing)
 {
-  buf_printf(reterr_why, "store: %s: %s: %s", sqlite3_db_filename(db->handle, "main"), doing, db->why);
+  buf_printf(reterr_why, "store: %s: %s: %s", sqlite3_db_filename(sqlite_handle(db), "main"), doing, db->why);
   return PARLEY_FAILED;
 }
 
 static parley_status schema_refuse(const struct db *db, struct buf *reterr_why, const char *why)
 {
-  buf_printf(reterr_why, "store: %s: %s", sqlite3_db_filename(db->handle, "main"), why);
+  buf_printf(reterr_why, "store: %s: %s", sqlite3_db_filename(sqlite_handle(db), "main"), why);
   return PARLEY_FAILED;
 }
 
@@ -122,62 +122,62 @@ static parley_status schema_refuse(const struct db *db, struct buf *reterr_why, 
 static void schema_seed(struct db *db, const struct env *env)
 {
   uint8_t secret[32], hash_key[sizeof(struct hash_key)];
-  sqlite3_stmt *put = db_sql(db, "INSERT INTO meta(name, value) VALUES(?, ?)");
+  struct stmt *put = db_sql(db, "INSERT INTO meta(name, value) VALUES(?, ?)");
 
   env->random(env, secret, sizeof(secret));
   env->random(env, hash_key, sizeof(hash_key));
   bind_str(put, 1, "secret");
   bind_blob(put, 2, (parley_bytes){(const char *)secret, sizeof(secret)});
-  db_run(db, put);
+  db_run(put);
   bind_str(put, 1, "hash_key");
   bind_blob(put, 2, (parley_bytes){(const char *)hash_key, sizeof(hash_key)});
-  db_run(db, put);
+  db_run(put);
   bind_str(put, 1, "session");
   bind_int(put, 2, 0);
-  db_run(db, put);
+  db_run(put);
 }
 
 static void schema_stamp(struct db *db, const struct migration *step)
 {
-  sqlite3_stmt *put = db_sql(db, "INSERT OR REPLACE INTO meta(name, value) VALUES('readable_from', ?)");
+  struct stmt *put = db_sql(db, "INSERT OR REPLACE INTO meta(name, value) VALUES('readable_from', ?)");
   struct buf pragmas = BUF_INIT(256);
 
   bind_int(put, 1, step->readable_from);
-  db_run(db, put);
+  db_run(put);
   buf_printf(&pragmas, "PRAGMA user_version=%d; PRAGMA application_id=%d", step->version, SCHEMA_APPLICATION_ID);
-  db_exec(db, pragmas.at);
+  sqlite_exec(db, pragmas.at);
   buf_done(&pragmas);
 }
 
 static void schema_migrate(struct db *db, const struct env *env, int64_t from)
 {
-  for (size_t i = 0; i < COUNT_OF(migrations) && db->error == 0; i++) {
+  for (size_t i = 0; i < COUNT_OF(migrations) && db->status == PARLEY_OK; i++) {
     if (migrations[i].version <= from)
       continue;
-    db_exec(db, "BEGIN IMMEDIATE");
-    db_exec(db, migrations[i].sql);
+    sqlite_exec(db, "BEGIN IMMEDIATE");
+    sqlite_exec(db, migrations[i].sql);
     if (migrations[i].version == 1)
       schema_seed(db, env);
     schema_stamp(db, &migrations[i]);
-    db_exec(db, "COMMIT");
-    if (db->error != 0)
-      sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    sqlite_exec(db, "COMMIT");
+    if (db->status != PARLEY_OK)
+      sqlite3_exec(sqlite_handle(db), "ROLLBACK", NULL, NULL, NULL);
   }
 }
 
 static bool schema_damaged(struct db *db)
 {
   int64_t bytes = db_int_of(db, "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()");
-  sqlite3_stmt *check;
+  struct stmt *check;
   bool fine = false;
 
   if (bytes > SCHEMA_QUICK_CHECK_BYTES)
-    return db->error != 0;
+    return db->status != PARLEY_OK;
   check = db_prepare(db, PARLEY_LIT("PRAGMA quick_check(1)"));
-  if (check != NULL && db_step(db, check))
+  if (check != NULL && db_step(check))
     fine = parley_text_is(col_peek(check, 0), "ok");
   db_drop(check);
-  return !fine || db->error != 0;
+  return !fine || db->status != PARLEY_OK;
 }
 
 parley_status schema_open(struct db *db, const struct env *env, struct buf *reterr_why)
@@ -186,24 +186,24 @@ parley_status schema_open(struct db *db, const struct env *env, struct buf *rete
   int64_t version = db_int_of(db, "PRAGMA user_version");
   int64_t n_tables = db_int_of(db, "SELECT count(*) FROM sqlite_schema");
 
-  if (db->error != 0)
+  if (db->status != PARLEY_OK)
     return schema_fail(db, reterr_why, "cannot be read");
-  if (sqlite3_db_readonly(db->handle, "main") == 1)
+  if (sqlite3_db_readonly(sqlite_handle(db), "main") == 1)
     return schema_refuse(db, reterr_why, "is read-only");
   if ((application != 0 || version != 0 || n_tables != 0) && application != SCHEMA_APPLICATION_ID)
     return schema_refuse(db, reterr_why, "belongs to another program (its application id is not Parley's)");
-  if (version > SCHEMA_VERSION && db_int_of(db, "SELECT value FROM meta WHERE name='readable_from'") > SCHEMA_VERSION) {
+  if (version > STORE_SCHEMA_VERSION && db_int_of(db, "SELECT value FROM meta WHERE name='readable_from'") > STORE_SCHEMA_VERSION) {
     buf_printf(reterr_why,
                "store: %s: was written by a newer Parley (schema %lld; this one knows %d): run that or a newer one",
-               sqlite3_db_filename(db->handle, "main"), (long long)version, SCHEMA_VERSION);
+               sqlite3_db_filename(sqlite_handle(db), "main"), (long long)version, STORE_SCHEMA_VERSION);
     return PARLEY_FAILED;
   }
   if (n_tables > 0 && schema_damaged(db))
     return schema_refuse(db, reterr_why,
                          "is damaged (PRAGMA quick_check); restore a backup, or run `parley store check`");
-  db_tune(db, WRITER_CACHE_KIB);
+  sqlite_db_tune(db, WRITER_CACHE_KIB);
   schema_migrate(db, env, version);
-  if (db->error != 0)
+  if (db->status != PARLEY_OK)
     return schema_fail(db, reterr_why, "cannot be set up");
   return PARLEY_OK;
 }

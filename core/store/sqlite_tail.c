@@ -2,7 +2,7 @@
  * (sqlite_idem.c). New entries stand in memory (the tail), and full tails go to their tables sorted, a slice in each round; the last
  * slice moves the table's mark in the same transaction. After a crash everything beyond the mark is read again from `answer`,
  * `message` and `event`. Thread: the writer's; tail_of_customer() is for the readers too, under a lock. */
-#include "sqlite_write.h"
+#include "sqlite.h"
 #include "core/base/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #define MERGE_FROM_ROWS 262144       /* of timeline_recent: so many fit the page cache */
 #define MERGE_SLICE_ROWS_MIN 16 /* beside one for each new entry of either tail: done before recent is full again */
 
+struct tail_entry { id64 customer; int64_t at; uint64_t seq; uint32_t kind; uint32_t next; };
 struct tail_set {
   size_t n, room;
   struct tail_entry *entries;
@@ -58,7 +59,7 @@ static void set_add(struct tail_set *set, const struct tail_entry *entry)
   *head = (uint32_t)set->n++;
 }
 
-static size_t set_count(const struct tail_set *set, id64 customer, struct tail_entry *to)
+static size_t set_count(const struct tail_set *set, id64 customer, struct timeline_entry *to)
 {
   size_t n = 0;
 
@@ -66,15 +67,15 @@ static size_t set_count(const struct tail_set *set, id64 customer, struct tail_e
     if (set->entries[at].customer != customer)
       continue;
     if (to != NULL)
-      to[n] = set->entries[at];
+      to[n] = (struct timeline_entry){set->entries[at].at, set->entries[at].seq, customer, set->entries[at].kind};
     n++;
   }
   return n;
 }
 
-size_t tail_of_customer(struct sqlite_store *store, id64 customer, struct arena *arena, struct tail_entry **ret)
+size_t tail_of_customer(struct store_base *store, id64 customer, struct arena *arena, struct timeline_entry **ret)
 {
-  struct timeline_tail *tail = store->timeline;
+  struct timeline_tail *tail = sqlite_of(store)->timeline;
   size_t n, n_active;
 
   uv_mutex_lock(&tail->lock);
@@ -89,19 +90,13 @@ size_t tail_of_customer(struct sqlite_store *store, id64 customer, struct arena 
   return n;
 }
 
-void round_timeline(struct round *round, id64 customer, int64_t at_ms, uint64_t seq, uint32_t kind)
+void tail_add(struct round *round, const struct timeline_entry *entry)
 {
   if (round->n_tail == round->tail_room) {
     round->tail_room = round->tail_room == 0 ? 64 : round->tail_room * 2;
     round->tail = xrealloc(round->tail, round->tail_room * sizeof(*round->tail));
   }
-  round->tail[round->n_tail++] = (struct tail_entry){customer, at_ms, seq, kind, TAIL_NONE};
-}
-
-bool event_on_timeline(parley_text type)
-{
-  return text_starts(type, "touchpoint.") || text_starts(type, "consent.") || parley_text_is(type, "conversation.note") ||
-         parley_text_is(type, "customer.merged") || parley_text_is(type, "customer.unmerged");
+  round->tail[round->n_tail++] = *entry;
 }
 
 static int by_key(const void *left, const void *right)
@@ -133,16 +128,16 @@ static void timeline_seal(struct timeline_tail *tail)
 
 void mark_put(struct db *db, const char *name, uint64_t upto)
 {
-  sqlite3_stmt *put = db_sql(db, "INSERT OR REPLACE INTO mark(name, upto) VALUES(?, ?)");
+  struct stmt *put = db_sql(db, "INSERT OR REPLACE INTO mark(name, upto) VALUES(?, ?)");
 
   bind_str(put, 1, name);
   bind_id(put, 2, upto);
-  db_run(db, put);
+  db_run(put);
 }
 
 static void timeline_write(struct db *db, struct timeline_tail *tail, size_t rows)
 {
-  sqlite3_stmt *put = db_sql(db, "INSERT OR IGNORE INTO timeline_recent(customer, at, seq, kind) VALUES(?, ?, ?, ?)");
+  struct stmt *put = db_sql(db, "INSERT OR IGNORE INTO timeline_recent(customer, at, seq, kind) VALUES(?, ?, ?, ?)");
   uint64_t upto = 0;
 
   for (; rows > 0 && tail->written < tail->n_sorted; rows--, tail->written++) {
@@ -152,7 +147,7 @@ static void timeline_write(struct db *db, struct timeline_tail *tail, size_t row
     bind_int(put, 2, entry->at);
     bind_id(put, 3, entry->seq);
     bind_int(put, 4, entry->kind);
-    db_run(db, put);
+    db_run(put);
   }
   if (tail->written < tail->n_sorted)
     return;
@@ -166,20 +161,20 @@ static void timeline_write(struct db *db, struct timeline_tail *tail, size_t row
  * slice is a transaction of its own kind: a row is always in exactly one of the two. */
 static void timeline_merge(struct db *db, struct timeline_tail *tail, size_t rows)
 {
-  sqlite3_stmt *last = db_sql(db, "SELECT customer, at, seq FROM timeline_recent WHERE (customer, at, seq) > (?, ?, ?)"
+  struct stmt *last = db_sql(db, "SELECT customer, at, seq FROM timeline_recent WHERE (customer, at, seq) > (?, ?, ?)"
                                   " ORDER BY customer, at, seq LIMIT 1 OFFSET ?");
-  sqlite3_stmt *copy = db_sql(db, "INSERT OR IGNORE INTO timeline SELECT * FROM timeline_recent WHERE (customer, at, seq) >"
+  struct stmt *copy = db_sql(db, "INSERT OR IGNORE INTO timeline SELECT * FROM timeline_recent WHERE (customer, at, seq) >"
                                   " (?, ?, ?) AND (customer, at, seq) <= (?, ?, ?) ORDER BY customer, at, seq");
-  sqlite3_stmt *drop = db_sql(db, "DELETE FROM timeline_recent WHERE (customer, at, seq) > (?, ?, ?)"
+  struct stmt *drop = db_sql(db, "DELETE FROM timeline_recent WHERE (customer, at, seq) > (?, ?, ?)"
                                   " AND (customer, at, seq) <= (?, ?, ?)");
   struct tail_entry to = {INT64_MAX, INT64_MAX, INT64_MAX, 0, 0};
-  sqlite3_stmt *moves[] = {copy, drop};
+  struct stmt *moves[] = {copy, drop};
 
   bind_id(last, 1, tail->merged.customer);
   bind_int(last, 2, tail->merged.at);
   bind_id(last, 3, tail->merged.seq);
   bind_int(last, 4, (int64_t)rows - 1);
-  tail->merging = db_step(db, last);
+  tail->merging = db_step(last);
   if (tail->merging)
     to = (struct tail_entry){col_id(last, 0), col_int(last, 1), col_id(last, 2), 0, 0};
   db_reset(last);
@@ -190,7 +185,7 @@ static void timeline_merge(struct db *db, struct timeline_tail *tail, size_t row
     bind_id(moves[i], 4, to.customer);
     bind_int(moves[i], 5, to.at);
     bind_id(moves[i], 6, to.seq);
-    db_run(db, moves[i]);
+    db_run(moves[i]);
   }
   tail->n_recent -= db_changes(db);
   tail->merged = to;
@@ -227,7 +222,7 @@ void tails_begin(struct sqlite_store *store)
 
 void tails_write(struct round *round, size_t n_new)
 {
-  struct timeline_tail *timeline = round->store->timeline;
+  struct timeline_tail *timeline = sqlite_of(round->store)->timeline;
   size_t rows = n_new + n_new / 2 + SLICE_ROWS_MIN, moved = n_new + MERGE_SLICE_ROWS_MIN;
 
   if (rows > SLICE_ROWS_MAX && n_new < SLICE_ROWS_MAX)
@@ -241,23 +236,24 @@ void tails_write(struct round *round, size_t n_new)
 
 void tails_committed(struct round *round)
 {
-  struct timeline_tail *tail = round->store->timeline;
+  struct timeline_tail *tail = sqlite_of(round->store)->timeline;
 
   uv_mutex_lock(&tail->lock);
   for (size_t i = 0; i < round->n_tail; i++)
-    set_add(tail->active, &round->tail[i]);
+    set_add(tail->active, &(struct tail_entry){round->tail[i].customer, round->tail[i].at_ms, round->tail[i].seq,
+                                               round->tail[i].kind, TAIL_NONE});
   if (tail->n_sorted > 0 && tail->written == tail->n_sorted) {
     tail->n_recent += (int64_t)tail->n_sorted;
     set_reset(tail->sealed);
     tail->n_sorted = tail->written = 0;
   }
   uv_mutex_unlock(&tail->lock);
-  idem_committed(round->store->idem);
+  idem_committed(sqlite_of(round->store)->idem);
 }
 
 void tails_undo(struct round *round)
 {
-  struct timeline_tail *timeline = round->store->timeline;
+  struct timeline_tail *timeline = sqlite_of(round->store)->timeline;
 
   timeline->written = timeline->written_before;
   timeline->merging = false;
@@ -269,12 +265,12 @@ void tails_undo(struct round *round)
 
 static void timeline_replay(struct db *db, struct timeline_tail *tail)
 {
-  sqlite3_stmt *list = db_prepare(
+  struct stmt *list = db_prepare(
       db, PARLEY_LIT("WITH m(upto) AS (SELECT coalesce((SELECT upto FROM mark WHERE name='timeline'), 0))"
                      " SELECT customer, at, id AS seq, '' FROM message WHERE id > (SELECT upto FROM m)"
                      " UNION ALL SELECT customer, at, seq, type FROM event WHERE seq > (SELECT upto FROM m) ORDER BY seq"));
 
-  while (list != NULL && db_step(db, list)) {
+  while (list != NULL && db_step(list)) {
     parley_text type = col_peek(list, 3);
     struct tail_entry entry = {col_id(list, 0), col_int(list, 1), col_id(list, 2),
                                type.len == 0 ? TIMELINE_MESSAGE : TIMELINE_EVENT, TAIL_NONE};
@@ -288,7 +284,7 @@ static void timeline_replay(struct db *db, struct timeline_tail *tail)
 parley_status tails_open(struct sqlite_store *store)
 {
   struct timeline_tail *timeline = xcalloc(1, sizeof(*timeline));
-  struct db *db = &store->writer;
+  struct db *db = &store->writer.base;
 
   store->timeline = timeline;
   uv_mutex_init(&timeline->lock);
@@ -297,7 +293,7 @@ parley_status tails_open(struct sqlite_store *store)
   store->idem = idem_open(db);
   timeline_replay(db, timeline);
   timeline->n_recent = db_int_of(db, "SELECT count(*) FROM timeline_recent");
-  return db_status(db);
+  return db->status;
 }
 
 void tails_close(struct sqlite_store *store)

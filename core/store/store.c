@@ -87,8 +87,12 @@ static void writes_hand_over(struct store *store)
 {
   struct list *item;
 
+  if (list_empty(&store->gathered))
+    return;
   while ((item = list_pop(&store->gathered)) != NULL)
     store->driver->write(store->impl, LIST_ITEM(item, struct store_op, link));
+  if (store->driver->written != NULL)
+    store->driver->written(store->impl);
 }
 
 static void on_turn_end(uv_prepare_t *handle)
@@ -99,7 +103,7 @@ static void on_turn_end(uv_prepare_t *handle)
 parley_status store_open(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
                          struct store **ret, struct buf *reterr_why)
 {
-  static const struct store_driver *const drivers[] = {&store_driver_sqlite};
+  static const struct store_driver *const drivers[] = {&store_driver_sqlite, &store_driver_postgres};
   struct store *store = xcalloc(1, sizeof(*store));
   parley_status st = PARLEY_INVALID;
 
@@ -117,7 +121,7 @@ parley_status store_open(const struct store_config *config, uv_loop_t *loop, con
     return st;
   }
   uv_mutex_init(&store->lock);
-  st = store->driver->open(config, env, log, store, &store->impl, reterr_why);
+  st = store->driver->open(config, loop, env, log, store, &store->impl, reterr_why);
   if (st != PARLEY_OK) {
     uv_mutex_destroy(&store->lock);
     free(store);
@@ -227,6 +231,16 @@ void store_gauges(const struct store *store, struct store_gauges *ret)
     ret->why_not = "the disk failed; the store must be opened anew";
   }
   ret->waiting = store->n_writes;
+}
+
+bool store_may_send(const struct store *store)
+{
+  struct store_gauges gauges;
+
+  if (!store->driver->leased)
+    return true;
+  store_gauges(store, &gauges);
+  return store->env->mono_ms(store->env) - gauges.alive_ms < STORE_LEASE_MS / 2;
 }
 
 const uint8_t *store_secret(const struct store *store)

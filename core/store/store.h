@@ -26,11 +26,12 @@
 
 struct store;
 struct store_config {
-  const char *driver, *path; /* "sqlite" */
+  const char *driver, *path; /* "sqlite": the file */
   uint32_t node;             /* 0-1023, part of ids */
   int64_t idempotency_keep_ms; /* 7 days at least */
   void (*committed)(uint64_t last_seq, void *arg); /* on the loop after each commit that added events; NULL allowed */
   void *arg;
+  const char *url; /* "postgres": a libpq connection URI or string; with several hosts the one that may be written is taken */
 };
 /* Blocking: called at start only. Opens or creates, migrates, recovers (also starts a new session: deliveries that an earlier
  * one left SENDING come back through STORE_ORPHANS). FAILED with a clear line for: a second daemon on the same file, a schema
@@ -359,9 +360,15 @@ struct store_stats {
   int64_t schema;
 };
 /* Counters kept in memory, readable at any time on the loop. */
-struct store_gauges { uint64_t rounds, ops, longest_round_us, waiting, failed_rounds; bool accepting; const char *why_not;
+#define STORE_LEASE_MS 30000 /* after so long without a commit a node's work may be taken over: it stops sending at half of it */
+struct store_gauges { uint64_t rounds, ops, longest_round_us, waiting, failed_rounds, round_trips;
+                      bool accepting; const char *why_not;
+                      int64_t alive_ms; /* mono: the newest proof that our lease goes on; 0: it does as long as we live */
                       bool broken; /* a flush failed: nothing is believed until the store is opened anew */ };
 void store_gauges(const struct store *store, struct store_gauges *ret);
+/* False: the last word from the database is half a lease old. What was claimed may soon be another's: nothing more is handed over
+ * until it is back. Always true of a store that is in this process. */
+bool store_may_send(const struct store *store);
 /* The secret that signs cursors, links and tickets of this store: 32 bytes, made with it. */
 const uint8_t *store_secret(const struct store *store);
 #endif

@@ -230,7 +230,8 @@ static inline void fixture_make_channels(struct api_fixture *f)
 static inline void api_fixture_up(struct api_fixture *f)
 {
   struct buf why = BUF_INIT(4096);
-  struct store_config config = {"sqlite", f->path, 1, INT64_C(7) * 86400000, fixture_on_committed, f};
+  struct store_config config = {.driver = "sqlite", .path = f->path, .node = 1, .idempotency_keep_ms = INT64_C(7) * 86400000,
+                                .committed = fixture_on_committed, .arg = f};
   struct http_client_conf client = {0};
   struct deliver_shared deliver;
   struct feed_shared feed = {.loop = &f->loop, .env = f->env};

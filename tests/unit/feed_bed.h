@@ -147,7 +147,8 @@ static inline void bed_feed_open(struct bed *bed)
 
 static inline void bed_store_open(struct bed *bed)
 {
-  struct store_config config = {"sqlite", bed->f.path, 1, INT64_C(7) * 86400000, bed_on_committed, &bed->f};
+  struct store_config config = {.driver = "sqlite", .path = bed->f.path, .node = 1, .idempotency_keep_ms = INT64_C(7) * 86400000,
+                                .committed = bed_on_committed, .arg = &bed->f};
   struct buf why = BUF_INIT(1024);
 
   ck_assert_msg(store_open(&config, &bed->f.loop, &bed->f.fake.env, NULL, &bed->f.store, &why) == PARLEY_OK, "%s",

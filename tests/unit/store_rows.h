@@ -1,15 +1,14 @@
-/* store_rows.h - rows put into a store's file by hand, and a reader of its own to look at them: for tests of
- * core/store's read half that don't want to send messages first. Rows are put while no store has the file open. */
+/* store_rows.h - rows put into a store by hand, and read by its own reads: for tests of core/store's read half that don't want to
+ * send messages first. Rows are put while no store is open. */
 #ifndef TESTS_STORE_ROWS_H
 #define TESTS_STORE_ROWS_H
-#include "core/store/sqlite_read.h"
+#include "core/store/read.h"
 #include "store_fixture.h"
 #include <stdarg.h>
 
 struct rows {
   struct fixture f;
-  struct sqlite_store store; /* only what readers use */
-  struct reader reader;
+  struct hash_key hash_key;
   struct arena *arena; /* of the last op: freed by the next */
 };
 
@@ -26,22 +25,14 @@ static inline void rows_exec(struct rows *rows, const char *format, ...)
   buf_done(&sql);
 }
 
-/* A new file; its hash key is known from here on. */
+/* A new store; its hash key is known from here on. */
 static inline void rows_init(struct rows *rows)
 {
-  sqlite3 *db = NULL;
-  sqlite3_stmt *stmt = NULL;
-
   memset(rows, 0, sizeof(*rows));
   fixture_init(&rows->f);
   fixture_open(&rows->f);
   fixture_close(&rows->f);
-  ck_assert_int_eq(sqlite3_open(rows->f.path, &db), SQLITE_OK);
-  ck_assert_int_eq(sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE name='hash_key'", -1, &stmt, NULL), SQLITE_OK);
-  ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
-  memcpy(&rows->store.hash_key, sqlite3_column_blob(stmt, 0), sizeof(rows->store.hash_key));
-  sqlite3_finalize(stmt);
-  sqlite3_close(db);
+  fixture_hash_key(&rows->f, &rows->hash_key);
 }
 
 static inline void rows_customer(struct rows *rows, id64 id, id64 merged_into)
@@ -55,7 +46,7 @@ static inline void rows_customer(struct rows *rows, id64 id, id64 merged_into)
 
 static inline void rows_identity(struct rows *rows, id64 id, id64 customer, const char *kind, const char *value)
 {
-  uint64_t h = identity_hash(&rows->store.hash_key, parley_text_of(kind), parley_text_of(value));
+  uint64_t h = identity_hash(&rows->hash_key, parley_text_of(kind), parley_text_of(value));
 
   rows_exec(rows, "INSERT INTO identity VALUES(%lld,%llu,%llu,'%s','%s','%s',%d,1,2,0)", (long long)h,
             (unsigned long long)id, (unsigned long long)customer, kind, value, value, PARLEY_OBSERVED);
@@ -102,6 +93,8 @@ static inline void rows_written_behind(struct rows *rows, const char *table, uin
 {
   unsigned long long to = upto;
 
+  if (rows->f.postgres)
+    return; /* nothing is written behind there, see rows_open() */
   rows_exec(rows,
             "INSERT INTO %s SELECT customer, at, id, 1 FROM message WHERE id<=%llu AND id>coalesce((SELECT upto FROM "
             "mark WHERE"
@@ -116,38 +109,25 @@ static inline void rows_written_behind(struct rows *rows, const char *table, uin
 /* From here on the rows are read; what lies beyond the mark stands in the tail. */
 static inline void rows_open(struct rows *rows)
 {
-  struct buf why = BUF_INIT(1024);
-  int flags = SQLITE_OPEN_READWRITE;
-
-  rows->store.env = &rows->f.fake.env;
-  rows->store.path = rows->f.path;
-  ck_assert_msg(db_open(&rows->store.writer, rows->f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
-  ck_assert_msg(db_open(&rows->store.readers[0], rows->f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
-  db_tune(&rows->store.readers[0], READER_CACHE_KIB);
-  ck_assert_int_eq(tails_open(&rows->store), PARLEY_OK);
-  rows->reader = (struct reader){&rows->store, &rows->store.readers[0]};
-  buf_done(&why);
+  if (rows->f.postgres)
+    rows_exec(rows, "INSERT INTO timeline SELECT customer, at, id, 1 FROM message ON CONFLICT DO NOTHING; INSERT INTO timeline"
+                    " SELECT customer, at, seq, 2 FROM event WHERE customer>0 AND type LIKE 'touchpoint.%%' ON CONFLICT DO NOTHING");
+  fixture_open(&rows->f);
 }
 
-static inline parley_status rows_read(struct rows *rows, struct store_op *op, read_fn *read)
+static inline parley_status rows_read(struct rows *rows, struct store_op *op, enum store_kind kind)
 {
+  parley_status st;
+
   arena_free(&rows->arena);
-  op->arena = rows->arena = arena_new();
-  op->status = read(&rows->reader, op);
-  ck_assert_msg(rows->reader.db->error == 0, "%s", rows->reader.db->why);
-  ck_assert_int_ne(sqlite3_get_autocommit(rows->reader.db->handle), 0);
-  for (sqlite3_stmt *at = sqlite3_next_stmt(rows->reader.db->handle, NULL); at != NULL;
-       at = sqlite3_next_stmt(rows->reader.db->handle, at))
-    ck_assert_msg(!sqlite3_stmt_busy(at), "still open: %s", sqlite3_sql(at));
-  return op->status;
+  st = fixture_run(&rows->f, op, kind);
+  rows->arena = op->arena;
+  return st;
 }
 
 static inline void rows_done(struct rows *rows)
 {
   arena_free(&rows->arena);
-  tails_close(&rows->store);
-  db_close(&rows->store.readers[0]);
-  db_close(&rows->store.writer);
   fixture_done(&rows->f);
 }
 #endif

@@ -260,7 +260,9 @@ START_TEST(a_touchpoint_stands_once_in_the_log)
   arena_free(&touch.op.arena);
   ck_assert(touch.duplicate && touch.seq == first);
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM event WHERE type='touchpoint.checkout'"), 1);
-  ck_assert_int_eq(fixture_sql(&f, "SELECT json_extract(data, '$.data.total') FROM event WHERE type LIKE 'touchpoint%'"), 5);
+  ck_assert_int_eq(fixture_sql(&f, f.postgres ? "SELECT data::json->'data'->>'total' FROM event WHERE type LIKE 'touchpoint%'"
+                                              : "SELECT json_extract(data, '$.data.total') FROM event WHERE type LIKE"
+                                                " 'touchpoint%'"), 5);
 }
 END_TEST
 

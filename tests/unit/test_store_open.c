@@ -24,19 +24,22 @@ static void assert_refused(const char *words)
   buf_done(&why);
 }
 
-START_TEST(a_new_file_becomes_a_store_that_opens_again)
+START_TEST(a_new_store_opens_again_under_another_session)
 {
   uint8_t secret[32];
   struct stat file;
 
   fixture_open(&f);
-  ck_assert_int_eq(stat(f.path, &file), 0);
-  ck_assert_uint_eq(file.st_mode & 0777, 0600);
+  if (!f.postgres) {
+    ck_assert_int_eq(stat(f.path, &file), 0);
+    ck_assert_uint_eq(file.st_mode & 0777, 0600);
+  }
   memcpy(secret, store_secret(f.store), sizeof(secret));
   fixture_close(&f);
   fixture_open(&f);
   ck_assert_mem_eq(secret, store_secret(f.store), sizeof(secret));
-  ck_assert_int_eq(fixture_sql(&f, "SELECT value FROM meta WHERE name='session'"), 2);
+  ck_assert_int_eq(fixture_sql(&f, f.postgres ? "SELECT max(id) FROM session" : "SELECT value FROM meta WHERE name='session'"),
+                   2);
 }
 END_TEST
 
@@ -49,8 +52,12 @@ END_TEST
 
 START_TEST(a_file_of_another_program_is_refused_and_left_as_it_is)
 {
-  fixture_exec(&f, "CREATE TABLE songs(title)");
+  fixture_exec(&f, "CREATE TABLE songs(title text)");
   assert_refused("another program");
+  if (f.postgres) {
+    ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM pg_tables WHERE schemaname='public'"), 1);
+    return;
+  }
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM sqlite_schema"), 1);
   fixture_exec(&f, "PRAGMA application_id=7");
   assert_refused("another program");
@@ -72,10 +79,12 @@ START_TEST(a_newer_schema_is_refused_only_when_it_says_so)
 {
   fixture_open(&f);
   fixture_close(&f);
-  fixture_exec(&f, "PRAGMA user_version=99; UPDATE meta SET value=1 WHERE name='readable_from'");
+  fixture_exec(&f, f.postgres ? "UPDATE parley_schema SET version=99, readable_from=1"
+                              : "PRAGMA user_version=99; UPDATE meta SET value=1 WHERE name='readable_from'");
   fixture_open(&f);
   fixture_close(&f);
-  fixture_exec(&f, "UPDATE meta SET value=99 WHERE name='readable_from'");
+  fixture_exec(&f, f.postgres ? "UPDATE parley_schema SET readable_from=99"
+                              : "UPDATE meta SET value=99 WHERE name='readable_from'");
   assert_refused("newer Parley");
 }
 END_TEST
@@ -100,6 +109,16 @@ START_TEST(a_folder_that_is_not_there_is_said)
 {
   snprintf(f.path, sizeof(f.path), "%s/none/parley.db", f.dir);
   assert_refused("No such file");
+}
+END_TEST
+
+START_TEST(a_server_that_is_not_there_and_a_url_that_is_none_are_said)
+{
+  snprintf(f.url, sizeof(f.url), "host=127.0.0.1 port=1 dbname=x");
+  assert_refused("Connection refused");
+  snprintf(f.url, sizeof(f.url), "postgresql://shop:hunter2@[::1/d");
+  assert_refused("no PostgreSQL connection URI");
+  fixture_database(&f, "SELECT '%s'"); /* its name again, for the end */
 }
 END_TEST
 
@@ -185,16 +204,20 @@ int main(void)
   int failed;
 
   tcase_add_checked_fixture(tcase, setup, teardown);
-  tcase_add_test(tcase, a_new_file_becomes_a_store_that_opens_again);
+  tcase_add_test(tcase, a_new_store_opens_again_under_another_session);
   tcase_add_test(tcase, a_second_daemon_on_the_same_file_is_refused);
   tcase_add_test(tcase, a_file_of_another_program_is_refused_and_left_as_it_is);
-  tcase_add_test(tcase, bytes_that_are_no_database_are_refused);
   tcase_add_test(tcase, a_newer_schema_is_refused_only_when_it_says_so);
-  tcase_add_test(tcase, a_flipped_page_is_refused);
-  tcase_add_test(tcase, a_folder_that_is_not_there_is_said);
   tcase_add_test(tcase, a_document_changes_only_at_the_version_that_was_read);
-  tcase_add_test(tcase, a_backup_is_a_store_of_its_own_and_never_overwrites);
   tcase_add_test(tcase, media_of_the_same_bytes_is_kept_once);
+  if (getenv("PARLEY_TEST_STORE") == NULL) { /* of the file itself */
+    tcase_add_test(tcase, bytes_that_are_no_database_are_refused);
+    tcase_add_test(tcase, a_flipped_page_is_refused);
+    tcase_add_test(tcase, a_folder_that_is_not_there_is_said);
+    tcase_add_test(tcase, a_backup_is_a_store_of_its_own_and_never_overwrites);
+  } else {
+    tcase_add_test(tcase, a_server_that_is_not_there_and_a_url_that_is_none_are_said);
+  }
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);

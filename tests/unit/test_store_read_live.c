@@ -124,7 +124,8 @@ START_TEST(what_was_acknowledged_is_seen_while_tails_go_to_their_tables)
   uv_run(&f.loop, UV_RUN_DEFAULT);
   ck_assert_uint_eq(work->done, MESSAGES);
   ck_assert_uint_eq(work->looks, MESSAGES / READ_EVERY);
-  ck_assert_int_gt(fixture_sql(&f, "SELECT count(*) FROM timeline_recent"), 16384); /* tails did move */
+  if (!f.postgres) /* where all stand in their table at once */
+    ck_assert_int_gt(fixture_sql(&f, "SELECT count(*) FROM timeline_recent"), 16384); /* tails did move */
   for (size_t i = 0; i < CUSTOMERS; i++)
     look_at(work, i);
   uv_run(&f.loop, UV_RUN_DEFAULT);

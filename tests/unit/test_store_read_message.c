@@ -22,7 +22,7 @@ static struct store_message one;
 static struct message_row *message(id64 id)
 {
   one = (struct store_message){.id = id};
-  return rows_read(&rows, &one.op, read_message) == PARLEY_OK ? one.row : NULL;
+  return rows_read(&rows, &one.op, STORE_MESSAGE) == PARLEY_OK ? one.row : NULL;
 }
 
 START_TEST(a_message_comes_with_its_deliveries_folded)
@@ -104,17 +104,17 @@ END_TEST
 
 START_TEST(a_business_key_finds_its_message)
 {
-  uint64_t h = hash64(&rows.store.hash_key, PARLEY_LIT("order-1"));
+  uint64_t h = hash64(&rows.hash_key, PARLEY_LIT("order-1"));
 
   rows_message(&rows, BASE, 100, START_MS, DELIVERY_SENT);
   rows_exec(&rows, "INSERT INTO business_key VALUES(%lld,'a twin',5,0),(%lld,'order-1',%llu,0)", (long long)h,
             (long long)(h + 1), (unsigned long long)BASE);
   rows_open(&rows);
   one = (struct store_message){.key = PARLEY_LIT("order-1")};
-  ck_assert_int_eq(rows_read(&rows, &one.op, read_message), PARLEY_OK);
+  ck_assert_int_eq(rows_read(&rows, &one.op, STORE_MESSAGE), PARLEY_OK);
   ck_assert_uint_eq(one.row->id, BASE);
   one = (struct store_message){.key = PARLEY_LIT("order-2")};
-  ck_assert_int_eq(rows_read(&rows, &one.op, read_message), PARLEY_NOT_FOUND);
+  ck_assert_int_eq(rows_read(&rows, &one.op, STORE_MESSAGE), PARLEY_NOT_FOUND);
 }
 END_TEST
 
@@ -195,7 +195,7 @@ START_TEST(lists_are_filtered_and_paged_newest_first)
                                     .limit = limit};
       if (row->to != NULL)
         ask.to = (struct identity){.kind = PARLEY_LIT("email"), .value = parley_text_of(row->to)};
-      ck_assert_int_eq(rows_read(&rows, &ask.op, read_messages), PARLEY_OK);
+      ck_assert_int_eq(rows_read(&rows, &ask.op, STORE_MESSAGES), PARLEY_OK);
       for (size_t i = 0; i < ask.n; i++)
         buf_int(&got, (ask.rows[i].created_ms - START_MS) / MINUTE);
       before = ask.last;

@@ -1,5 +1,7 @@
-/* No read walks a table that grows: every statement that the readers have prepared is explained by SQLite itself. */
+/* No read walks a table that grows: every statement that the readers have prepared is explained by SQLite itself. Always on
+ * SQLite: it is about that planner. */
 #include "core/base/alloc.h"
+#include "core/store/sqlite.h"
 #include "core/route/decide.h"
 #include "store_rows.h"
 
@@ -7,6 +9,39 @@
 
 static struct rows rows;
 static struct lane_room room;
+static struct sqlite_store look; /* a reader of our own, whose statements can be looked at */
+static struct reader reader;
+
+static void look_open(void)
+{
+  struct buf why = BUF_INIT(1024);
+  int flags = SQLITE_OPEN_READWRITE;
+
+  look.base.ways = &sqlite_ways;
+  look.base.env = &rows.f.fake.env;
+  look.base.hash_key = rows.hash_key;
+  look.path = rows.f.path;
+  ck_assert_msg(sqlite_db_open(&look.writer, rows.f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
+  ck_assert_msg(sqlite_db_open(&look.readers[0], rows.f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
+  sqlite_db_tune(&look.readers[0].base, READER_CACHE_KIB);
+  ck_assert_int_eq(tails_open(&look), PARLEY_OK);
+  reader = (struct reader){&look.base, &look.readers[0].base};
+  buf_done(&why);
+}
+
+static parley_status look_read(struct store_op *op, enum store_kind kind)
+{
+  op->kind = kind;
+  op->arena = arena_new();
+  read_run(&reader, op);
+  ck_assert_msg(reader.db->status == PARLEY_OK, "%s", reader.db->why);
+  ck_assert_int_ne(sqlite3_get_autocommit(sqlite_handle(reader.db)), 0);
+  for (sqlite3_stmt *at = sqlite3_next_stmt(sqlite_handle(reader.db), NULL); at != NULL;
+       at = sqlite3_next_stmt(sqlite_handle(reader.db), at))
+    ck_assert_msg(!sqlite3_stmt_busy(at), "still open: %s", sqlite3_sql(at));
+  arena_free(&op->arena);
+  return op->status;
+}
 
 static void setup(void)
 {
@@ -26,11 +61,14 @@ static void setup(void)
   rows_event(&rows, BASE + 100, "touchpoint.checkout", 100, BASE, START_MS);
   rows_exec(&rows, "INSERT INTO conversation VALUES(55,100,7,'open','eva','[]','mail','email','',5,0,0,0,1);"
                    "INSERT INTO media VALUES(1,'s','t','n',5,x'00'); UPDATE event SET conversation=55");
-  rows_open(&rows);
+  look_open();
 }
 
 static void teardown(void)
 {
+  tails_close(&look);
+  sqlite_db_close(&look.readers[0]);
+  sqlite_db_close(&look.writer);
   rows_done(&rows);
 }
 
@@ -45,9 +83,9 @@ static void read_all_messages(void)
   };
 
   for (size_t i = 0; i < COUNT_OF(ones); i++)
-    rows_read(&rows, &ones[i].op, read_message);
+    look_read(&ones[i].op, STORE_MESSAGE);
   for (size_t i = 0; i < COUNT_OF(lists); i++)
-    rows_read(&rows, &lists[i].op, read_messages);
+    look_read(&lists[i].op, STORE_MESSAGES);
 }
 
 static void read_all_timelines(void)
@@ -58,9 +96,9 @@ static void read_all_timelines(void)
   struct store_events events[] = {{.limit = 9, .with_context = true}, {.n_only = 1, .only = only}};
 
   for (size_t i = 0; i < COUNT_OF(timelines); i++)
-    ck_assert_int_eq(rows_read(&rows, &timelines[i].op, read_timeline), PARLEY_OK);
+    ck_assert_int_eq(look_read(&timelines[i].op, STORE_TIMELINE), PARLEY_OK);
   for (size_t i = 0; i < COUNT_OF(events); i++)
-    ck_assert_int_eq(rows_read(&rows, &events[i].op, read_events), PARLEY_OK);
+    ck_assert_int_eq(look_read(&events[i].op, STORE_EVENTS), PARLEY_OK);
 }
 
 static void read_all_context(void)
@@ -74,11 +112,11 @@ static void read_all_context(void)
   struct store_suppressions suppressions[] = {
       {.limit = 9}, {.limit = 9, .only = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("x")}}};
 
-  rows_read(&rows, &customer.op, read_customer);
+  look_read(&customer.op, STORE_CUSTOMER);
   for (size_t i = 0; i < COUNT_OF(conversations); i++)
-    rows_read(&rows, &conversations[i].op, read_conversations);
+    look_read(&conversations[i].op, STORE_CONVERSATIONS);
   for (size_t i = 0; i < COUNT_OF(suppressions); i++)
-    rows_read(&rows, &suppressions[i].op, read_suppressions);
+    look_read(&suppressions[i].op, STORE_SUPPRESSIONS);
 }
 
 static void read_all_small(void)
@@ -95,23 +133,25 @@ static void read_all_small(void)
 
   submission.to.external = PARLEY_LIT("shop-77");
   for (size_t i = 0; i < COUNT_OF(docs); i++)
-    rows_read(&rows, &docs[i].op, read_docs);
-  rows_read(&rows, &media.op, read_media);
-  rows_read(&rows, &due.op, read_feed_due);
-  rows_read(&rows, &stats.op, read_stats);
-  rows_read(&rows, &facts.op, read_facts);
+    look_read(&docs[i].op, STORE_DOCS);
+  look_read(&media.op, STORE_MEDIA);
+  look_read(&due.op, STORE_FEED_DUE);
+  look_read(&stats.op, STORE_STATS);
+  look_read(&facts.op, STORE_FACTS);
 }
 
 /* What may be walked or sorted, since a LIMIT or one customer bounds it. */
 static bool step_allowed(const char *sql, const char *step)
 {
   static const struct { const char *sql, *step; } allowed[] = {
+      {"SELECT 1 FROM park LIMIT", "SCAN few"},
       {"SELECT 1 FROM park LIMIT", "SCAN park"},              /* a bounded count */
       {"pragma_user_version", "SCAN pragma_user_version"},    /* one row */
-      {"FROM attempt WHERE message", "SCAN (subquery"},       /* one message's newest attempts, turned round */
+      {"FROM consent WHERE customer", "SCAN (subquery"},
+      {"FROM attempt WHERE message", "SCAN newest"},       /* one message's newest attempts, turned round */
       {"FROM attempt WHERE message", "USE TEMP B-TREE FOR ORDER BY"},
       {"FROM consent WHERE customer", "USE TEMP B-TREE"},     /* one customer's ledger */
-      {"SELECT count(*) FROM (SELECT 1", "SCAN (subquery"},   /* of what is bounded within */
+      {"SELECT count(*) FROM (SELECT 1", "SCAN "},   /* of what is bounded within */
       {"SELECT DISTINCT message FROM delivery INDEXED BY delivery_held", "USE TEMP B-TREE FOR DISTINCT"},
   };
 
@@ -130,7 +170,7 @@ static void check_plan(const char *sql)
   sqlite3_stmt *stmt = NULL;
 
   buf_printf(&explain, "EXPLAIN QUERY PLAN %s", sql);
-  ck_assert_int_eq(sqlite3_prepare_v2(rows.store.writer.handle, explain.at, -1, &stmt, NULL), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_prepare_v2(look.writer.handle, explain.at, -1, &stmt, NULL), SQLITE_OK);
   while (sqlite3_step(stmt) == SQLITE_ROW) {
     const char *step = (const char *)sqlite3_column_text(stmt, 3);
 
@@ -142,7 +182,7 @@ static void check_plan(const char *sql)
 
 START_TEST(no_read_walks_a_table_that_grows)
 {
-  sqlite3 *db = rows.reader.db->handle;
+  sqlite3 *db = sqlite_handle(reader.db);
   int n = 0;
 
   read_all_messages();
@@ -172,6 +212,7 @@ int main(void)
   SRunner *runner;
   int failed;
 
+  unsetenv("PARLEY_TEST_STORE");
   tcase_add_checked_fixture(tcase, setup, teardown);
   tcase_add_test(tcase, no_read_walks_a_table_that_grows);
   tcase_add_test(tcase, a_walk_would_be_noticed);

@@ -40,7 +40,7 @@ static void check_page(const char *name, const char *want)
 {
   struct buf got = BUF_INIT(0);
 
-  ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_OK);
+  ck_assert_int_eq(rows_read(&rows, &ask.op, STORE_TIMELINE), PARLEY_OK);
   for (size_t i = 0; i < ask.n; i++)
     buf_int(&got, (int64_t)(ask.rows[i].seq - BASE) / 10);
   ck_assert_msg(text_eq(buf_as_text(&got), parley_text_of(want)), "%s: %s, not %s", name, got.at != NULL ? got.at : "",
@@ -86,7 +86,7 @@ START_TEST(a_timeline_is_paged_both_ways)
 
       while (more) {
         ask = (struct store_timeline){.customer = 100, .limit = limit, .oldest_first = oldest, .after = after};
-        ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_OK);
+        ck_assert_int_eq(rows_read(&rows, &ask.op, STORE_TIMELINE), PARLEY_OK);
         ck_assert_uint_gt(ask.n, 0);
         for (size_t i = 0; i < ask.n; i++)
           buf_int(&got, (int64_t)(ask.rows[i].seq - BASE) / 10);
@@ -103,6 +103,8 @@ END_TEST
 START_TEST(an_entry_that_is_in_the_tail_and_in_a_table_is_read_once)
 {
   six_entries();
+  if (rows.f.postgres)
+    return; /* it has no tail */
   rows_exec(&rows, "INSERT INTO timeline_recent VALUES(100,%lld,%llu,1)", (long long)START_MS + 2,
             (unsigned long long)BASE + 30);
   rows_open(&rows);
@@ -146,7 +148,7 @@ START_TEST(a_conversations_timeline_begins_thirty_days_before_it_opened)
   ask = (struct store_timeline){.conversation = 55, .limit = 50, .oldest_first = true};
   check_page("oldest first", "23");
   ask = (struct store_timeline){.conversation = 56, .limit = 50};
-  ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_NOT_FOUND);
+  ck_assert_int_eq(rows_read(&rows, &ask.op, STORE_TIMELINE), PARLEY_NOT_FOUND);
 }
 END_TEST
 
@@ -154,11 +156,11 @@ START_TEST(whoever_is_not_there_has_no_timeline)
 {
   rows_open(&rows);
   ask = (struct store_timeline){.customer = 999, .limit = 50};
-  ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_NOT_FOUND);
+  ck_assert_int_eq(rows_read(&rows, &ask.op, STORE_TIMELINE), PARLEY_NOT_FOUND);
   ck_assert_ptr_null(ask.row);
   ask = (struct store_timeline){.who = {.kind = PARLEY_LIT("email"), .value = PARLEY_LIT("eve@example.org")},
                                 .limit = 50};
-  ck_assert_int_eq(rows_read(&rows, &ask.op, read_timeline), PARLEY_NOT_FOUND);
+  ck_assert_int_eq(rows_read(&rows, &ask.op, STORE_TIMELINE), PARLEY_NOT_FOUND);
   ask = (struct store_timeline){.customer = 300, .limit = 50};
   check_page("empty", "");
 }
@@ -170,7 +172,7 @@ static void check_events(struct store_events *events, const char *want)
 {
   struct buf got = BUF_INIT(0);
 
-  ck_assert_int_eq(rows_read(&rows, &events->op, read_events), PARLEY_OK);
+  ck_assert_int_eq(rows_read(&rows, &events->op, STORE_EVENTS), PARLEY_OK);
   for (size_t i = 0; i < events->n; i++)
     buf_int(&got, (int64_t)(events->rows[i].seq - BASE));
   ck_assert_msg(text_eq(buf_as_text(&got), parley_text_of(want)), "%s, not %s", got.at != NULL ? got.at : "", want);

@@ -1,5 +1,5 @@
-/* sqlite_read_customer.c - customers with all that is merged with them, conversations, suppressions. */
-#include "sqlite_read.h"
+/* read_customer.c - customers with all that is merged with them, conversations, suppressions. */
+#include "read.h"
 #include "core/base/text.h"
 #include <stdlib.h>
 
@@ -37,12 +37,12 @@ id64 customer_owner(struct reader *reader, const struct identity *identity, stru
 
 static void identities_get(struct db *db, id64 customer, struct arena *arena, struct customer_row *row)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(db, "SELECT i.id, i.customer, i.kind, i.value, i.raw, i.assurance, i.created, i.used, i.blocked"
                  " FROM customer_identity c JOIN identity i ON i.h=c.h WHERE c.customer=?");
 
   bind_id(get, 1, customer);
-  while (row->n_identities < SHOWN_IDENTITIES_MAX && db_step(db, get))
+  while (row->n_identities < SHOWN_IDENTITIES_MAX && db_step(get))
     row->identities[row->n_identities++] =
         (struct stored_identity){.id = col_id(get, 0),
                                  .customer = col_id(get, 1),
@@ -73,12 +73,12 @@ static void consent_put(struct customer_row *row, const struct consent *entry)
 
 static void consents_get(struct db *db, id64 customer, struct arena *arena, struct customer_row *row)
 {
-  sqlite3_stmt *get =
-      db_sql(db, "SELECT topic, channel_kind, granted, at, source, proof, max(seq) FROM consent WHERE customer=?"
-                 " GROUP BY topic, channel_kind");
+  struct stmt *get =
+      db_sql(db, "SELECT topic, channel_kind, granted, at, source, proof FROM consent WHERE customer=?1 AND seq IN"
+                 " (SELECT max(seq) FROM consent WHERE customer=?1 GROUP BY topic, channel_kind)");
 
   bind_id(get, 1, customer);
-  while (db_step(db, get))
+  while (db_step(get))
     consent_put(row, &(struct consent){.topic = col_text(get, 0, arena),
                                        .channel_kind = col_text(get, 1, arena),
                                        .granted = col_int(get, 2) != 0,
@@ -88,13 +88,13 @@ static void consents_get(struct db *db, id64 customer, struct arena *arena, stru
   db_reset(get);
 }
 
-static int64_t rows_of(struct db *db, const struct customer_set *set, sqlite3_stmt *count)
+static int64_t rows_of(const struct customer_set *set, struct stmt *count)
 {
   int64_t n = 0;
 
   for (size_t i = 0; i < set->n; i++) {
     bind_id(count, 1, set->ids[i]);
-    if (db_step(db, count))
+    if (db_step(count))
       n += col_int(count, 0);
     db_reset(count);
   }
@@ -109,15 +109,15 @@ static size_t room_for(int64_t rows, size_t max)
 static void customer_parts_get(struct db *db, const struct customer_set *set, struct arena *arena,
                                struct customer_row *row)
 {
-  sqlite3_stmt *identities = db_sql(db, "SELECT count(*) FROM customer_identity WHERE customer=?");
-  sqlite3_stmt *consents =
-      db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM consent WHERE customer=? GROUP BY topic, channel_kind)");
-  size_t room = room_for(rows_of(db, set, identities), SHOWN_IDENTITIES_MAX);
+  struct stmt *identities = db_sql(db, "SELECT count(*) FROM customer_identity WHERE customer=?");
+  struct stmt *consents =
+      db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM consent WHERE customer=? GROUP BY topic, channel_kind) AS kinds");
+  size_t room = room_for(rows_of(set, identities), SHOWN_IDENTITIES_MAX);
 
   row->identities = arena_alloc(arena, room * sizeof *row->identities);
   for (size_t i = 0; room > 0 && i < set->n; i++)
     identities_get(db, set->ids[i], arena, row);
-  room = room_for(rows_of(db, set, consents), SHOWN_CONSENTS_MAX);
+  room = room_for(rows_of(set, consents), SHOWN_CONSENTS_MAX);
   row->consents = arena_alloc(arena, room * sizeof *row->consents);
   for (size_t i = 0; room > 0 && i < set->n; i++)
     consents_get(db, set->ids[i], arena, row);
@@ -125,13 +125,13 @@ static void customer_parts_get(struct db *db, const struct customer_set *set, st
 
 struct customer_row *customer_get(struct db *db, const struct customer_set *set, struct arena *arena)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(db, "SELECT merged_into, created, updated, name, locale, timezone, attributes, tags FROM customer"
                  " WHERE id=?");
   struct customer_row *row;
 
   bind_id(get, 1, set->ids[0]);
-  if (!db_step(db, get))
+  if (!db_step(get))
     return NULL;
   row = arena_alloc(arena, sizeof *row);
   *row = (struct customer_row){.id = set->ids[0],
@@ -169,7 +169,7 @@ parley_status read_customer(struct reader *reader, struct store_op *op)
   "id, customer, identity, state, assignee, tags, channel, channel_kind, subject, opened, updated, closed, " \
   "last_inbound, version"
 
-static struct conversation_row conversation_fill(sqlite3_stmt *get, struct arena *arena)
+static struct conversation_row conversation_fill(struct stmt *get, struct arena *arena)
 {
   return (struct conversation_row){.id = col_id(get, 0),
                                    .customer = col_id(get, 1),
@@ -189,11 +189,11 @@ static struct conversation_row conversation_fill(sqlite3_stmt *get, struct arena
 
 struct conversation_row *conversation_get(struct db *db, id64 id, struct arena *arena)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation WHERE id=?");
+  struct stmt *get = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation WHERE id=?");
   struct conversation_row *row;
 
   bind_id(get, 1, id);
-  if (!db_step(db, get))
+  if (!db_step(get))
     return NULL;
   row = arena_alloc(arena, sizeof *row);
   *row = conversation_fill(get, arena);
@@ -201,9 +201,9 @@ struct conversation_row *conversation_get(struct db *db, id64 id, struct arena *
   return row;
 }
 
-static void conversations_take(struct db *db, sqlite3_stmt *list, struct store_conversations *ask, size_t limit)
+static void conversations_take(struct stmt *list, struct store_conversations *ask, size_t limit)
 {
-  while (db_step(db, list)) {
+  while (db_step(list)) {
     if (ask->n == limit) {
       ask->more = true;
       break;
@@ -216,7 +216,7 @@ static void conversations_take(struct db *db, sqlite3_stmt *list, struct store_c
 /* By state or by assignee there is an index, so that only what is shown is read, but where both are asked for. */
 static void conversations_of_all(struct db *db, struct store_conversations *ask, size_t limit)
 {
-  sqlite3_stmt *list;
+  struct stmt *list;
 
   if (ask->assignee.len > 0) {
     list = db_sql(db, "SELECT " CONVERSATION_COLUMNS
@@ -233,7 +233,7 @@ static void conversations_of_all(struct db *db, struct store_conversations *ask,
   bind_id(list, 1, ask->before != 0 ? ask->before : INT64_MAX);
   bind_text(list, 3, ask->state);
   bind_int(list, 4, (int64_t)limit + 1);
-  conversations_take(db, list, ask, limit);
+  conversations_take(list, ask, limit);
 }
 
 static int by_id_descending(const void *left, const void *right)
@@ -247,7 +247,7 @@ static int by_id_descending(const void *left, const void *right)
 static void conversations_of_customer(struct db *db, const struct customer_set *set, struct store_conversations *ask,
                                       size_t limit)
 {
-  sqlite3_stmt *list = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation WHERE customer=?5 AND id<?1 AND"
+  struct stmt *list = db_sql(db, "SELECT " CONVERSATION_COLUMNS " FROM conversation WHERE customer=?5 AND id<?1 AND"
                                   " (?2='' OR assignee=?2) AND (?3='' OR state=?3) ORDER BY id DESC LIMIT ?4");
   size_t room = set->n * (limit + 1);
 
@@ -258,7 +258,7 @@ static void conversations_of_customer(struct db *db, const struct customer_set *
     bind_text(list, 3, ask->state);
     bind_int(list, 4, (int64_t)limit + 1);
     bind_id(list, 5, set->ids[i]);
-    conversations_take(db, list, ask, room);
+    conversations_take(list, ask, room);
   }
   qsort(ask->rows, ask->n, sizeof *ask->rows, by_id_descending);
   ask->more = ask->n > limit;
@@ -290,7 +290,7 @@ parley_status read_conversations(struct reader *reader, struct store_op *op)
 
 /* --- suppressions ------------------------------------------------------------------------------------------------- */
 
-static struct suppression suppression_fill(sqlite3_stmt *get, struct arena *arena)
+static struct suppression suppression_fill(struct stmt *get, struct arena *arena)
 {
   struct suppression row = {.id = col_id(get, 0), .reason = col_text(get, 3, arena), .at_ms = col_int(get, 4)};
 
@@ -311,7 +311,7 @@ parley_status read_suppressions(struct reader *reader, struct store_op *op)
   struct store_suppressions *ask = container_of(op, struct store_suppressions, op);
   size_t limit = read_limit(ask->limit);
   bool one = ask->only.kind.len > 0;
-  sqlite3_stmt *list =
+  struct stmt *list =
       one ? db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression WHERE h=?2 AND removed=0"
                                " AND id<?1 ORDER BY id DESC")
           : db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression INDEXED BY suppression_live"
@@ -323,7 +323,7 @@ parley_status read_suppressions(struct reader *reader, struct store_op *op)
   bind_id(list, 1, ask->before != 0 ? ask->before : INT64_MAX);
   if (one)
     bind_id(list, 2, identity_hash(&reader->store->hash_key, ask->only.kind, ask->only.value));
-  while (!ask->more && db_step(reader->db, list)) {
+  while (!ask->more && db_step(list)) {
     struct suppression row = suppression_fill(list, op->arena);
 
     if (one && !same_address(&row.identity, &ask->only))

@@ -1,6 +1,6 @@
-/* sqlite_expire.c - rows that nobody needs any more go in small slices within ordinary rounds: answers and their index, keys,
+/* expire.c - rows that nobody needs any more go in small slices within ordinary rounds: answers and their index, keys,
  * what came in once, provider ids, parked receipts. Messages, events and timelines stay. */
-#include "sqlite_write.h"
+#include "write.h"
 
 #define EXPIRE_EVERY_MS 1000
 #define EXPIRE_SLICE_ROWS 256
@@ -14,35 +14,35 @@ static id64 id_at(int64_t at_ms)
   return at_ms <= ID_EPOCH_MS ? 0 : (id64)(at_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS);
 }
 
-static void expire_by_id(struct round *round, sqlite3_stmt *drop, int64_t before_ms)
+static void expire_by_id(struct stmt *drop, int64_t before_ms)
 {
   bind_id(drop, 1, id_at(before_ms));
   bind_int(drop, 2, EXPIRE_SLICE_ROWS);
-  db_run(round->db, drop);
+  db_run(drop);
 }
 
 /* Tables in the order of a hash: the slice goes round and round. */
-struct walk { sqlite3_stmt *next, *drop; int64_t *cursor; };
+struct walk { struct stmt *next, *drop; int64_t *cursor; };
 
-static void expire_walk(struct round *round, const struct walk *walk, int64_t limit)
+static void expire_walk(const struct walk *walk, int64_t limit)
 {
   int64_t from = *walk->cursor, to = INT64_MAX;
 
   bind_int(walk->next, 1, from);
   bind_int(walk->next, 2, EXPIRE_SLICE_ROWS);
-  if (db_step(round->db, walk->next))
+  if (db_step(walk->next))
     to = col_int(walk->next, 0);
   db_reset(walk->next);
   bind_int(walk->drop, 1, from);
   bind_int(walk->drop, 2, to);
   bind_int(walk->drop, 3, limit);
-  db_run(round->db, walk->drop);
+  db_run(walk->drop);
   *walk->cursor = to == INT64_MAX ? INT64_MIN : to;
 }
 
 void expire_step(struct round *round)
 {
-  struct sqlite_store *store = round->store;
+  struct store_base *store = round->store;
   struct db *db = round->db;
   int64_t mono_ms = store->env->mono_ms(store->env), now_ms = round->now_ms;
   struct walk keys = {db_sql(db, "SELECT h FROM business_key WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
@@ -55,13 +55,13 @@ void expire_step(struct round *round)
   if (mono_ms < store->expire_ms)
     return;
   store->expire_ms = mono_ms + EXPIRE_EVERY_MS;
-  expire_by_id(round, db_sql(db, "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE id<? ORDER BY id LIMIT ?)"),
+  expire_by_id(db_sql(db, "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE id<? ORDER BY id LIMIT ?)"),
                now_ms - store->config.idempotency_keep_ms - DAY_MS);
-  expire_by_id(round, db_sql(db, "DELETE FROM park WHERE id IN (SELECT id FROM park WHERE id<? ORDER BY id LIMIT ?)"),
+  expire_by_id(db_sql(db, "DELETE FROM park WHERE id IN (SELECT id FROM park WHERE id<? ORDER BY id LIMIT ?)"),
                now_ms - PARK_KEEP_MS);
   store->n_parked -= (uint64_t)db_changes(db);
-  expire_walk(round, &keys, now_ms - KEYS_KEEP_MS);
-  expire_walk(round, &seen, now_ms - KEYS_KEEP_MS);
-  expire_walk(round, &refs, (int64_t)id_at(now_ms - KEYS_KEEP_MS));
-  idem_expire(round);
+  expire_walk(&keys, now_ms - KEYS_KEEP_MS);
+  expire_walk(&seen, now_ms - KEYS_KEEP_MS);
+  expire_walk(&refs, (int64_t)id_at(now_ms - KEYS_KEEP_MS));
+  store->ways->idem_expire(round);
 }

@@ -1,7 +1,7 @@
-/* sqlite_settle.c - what becomes of deliveries: outcomes, orphans of a dead session, time that runs out, cancel and
+/* write_settle.c - what becomes of deliveries: outcomes, orphans of a dead session, time that runs out, cancel and
  * resolve. All of it goes through life_advance(). */
 #include "core/base/text.h"
-#include "sqlite_write.h"
+#include "write.h"
 
 #define SWEEP_AGAIN_MS 60000 /* a wake time that changed nothing is looked at again so much later */
 
@@ -19,9 +19,12 @@ struct ended { /* one attempt that is over */
 /* A late success takes the place of the "unknown" that stood for the same token. */
 static void attempt_put(struct round *round, const struct ended *ended)
 {
-  sqlite3_stmt *put =
-      db_sql(round->db, "INSERT OR REPLACE INTO attempt(message, step, token, id, number, started, ended,"
-                        " outcome, code, detail, provider_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  struct stmt *put =
+      db_sql(round->db, "INSERT INTO attempt(message, step, token, id, number, started, ended, outcome, code, detail,"
+                        " provider_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(message, step, token) DO UPDATE SET"
+                        " id=excluded.id, number=excluded.number, started=excluded.started, ended=excluded.ended,"
+                        " outcome=excluded.outcome, code=excluded.code, detail=excluded.detail,"
+                        " provider_id=excluded.provider_id");
 
   bind_id(put, 1, ended->message);
   bind_int(put, 2, ended->step);
@@ -34,7 +37,7 @@ static void attempt_put(struct round *round, const struct ended *ended)
   bind_text(put, 9, ended->code);
   bind_text(put, 10, ended->detail);
   bind_text(put, 11, ended->provider_id);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static parley_text first_id(const struct store_settle *settle)
@@ -166,22 +169,27 @@ struct orphan {
 
 static size_t orphans_read(struct round *round, struct orphan *orphans, size_t limit)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(round->db, "SELECT message, step, attempt, token, attempt_started FROM delivery WHERE state=1 AND"
                         " session<? LIMIT ?");
   size_t n = 0;
 
   bind_int(get, 1, round->store->session);
   bind_int(get, 2, (int64_t)limit);
-  while (n < limit && db_step(round->db, get))
+  while (n < limit && db_step(get))
     orphans[n++] = (struct orphan){col_id(get, 0), (uint32_t)col_int(get, 1), (uint32_t)col_int(get, 2), col_id(get, 3),
                                    col_int(get, 4)};
   db_reset(get);
   return n;
 }
 
-static void orphan_end(struct round *round, const struct store_orphans *orphans, const struct orphan *orphan)
+struct orphans { const struct store_orphans *op; const struct orphan *found; };
+
+static void orphan_end(struct round *round, size_t i, void *arg)
 {
+  const struct orphans *all = arg;
+  const struct store_orphans *orphans = all->op;
+  const struct orphan *orphan = &all->found[i];
   struct happened happened = {.what = HAPPEN_ORPHAN, .retry_at_ms = round->now_ms};
   struct ended ended = {.message = orphan->message,
                         .step = orphan->step,
@@ -212,8 +220,7 @@ parley_status write_orphans(struct round *round, struct store_op *op)
   struct orphan *found = arena_alloc(op->arena, limit * sizeof(*found));
 
   orphans->n = orphans_read(round, found, limit);
-  for (size_t i = 0; i < orphans->n; i++)
-    orphan_end(round, orphans, &found[i]);
+  round_each(round, orphans->n, orphan_end, &(struct orphans){orphans, found});
   return PARLEY_OK;
 }
 
@@ -223,15 +230,20 @@ parley_status write_orphans(struct round *round, struct store_op *op)
 
 static void wake_put(struct round *round, id64 message, int64_t wake_ms)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE delivery SET wake=? WHERE message=? AND wake>0");
+  struct stmt *put = db_sql(round->db, "UPDATE delivery SET wake=? WHERE message=? AND wake>0");
 
   bind_int(put, 1, wake_ms);
   bind_id(put, 2, message);
-  db_run(round->db, put);
+  db_run(put);
 }
 
-static void sweep_one(struct round *round, struct store_sweep *sweep, id64 message)
+struct sweeping { const struct store_sweep *sweep; const id64 *messages; struct claim **next; };
+
+static void sweep_one(struct round *round, size_t i, void *arg)
 {
+  const struct sweeping *sweeping = arg;
+  const struct store_sweep *sweep = sweeping->sweep;
+  id64 message = sweeping->messages[i];
   struct life loaded, *life = &loaded;
   struct happened happened = {.what = HAPPEN_EXPIRE};
   struct claim *next = NULL;
@@ -251,28 +263,31 @@ static void sweep_one(struct round *round, struct store_sweep *sweep, id64 messa
              adv.wake_ms > sweep->now_ms ? adv.wake_ms
              : adv.wake_ms == 0          ? 0
                                          : sweep->now_ms + SWEEP_AGAIN_MS);
-  if (next != NULL)
-    sweep->claims[sweep->n_claims++] = *next;
+  sweeping->next[i] = next;
 }
 
 parley_status write_sweep(struct round *round, struct store_op *op)
 {
   struct store_sweep *sweep = container_of(op, struct store_sweep, op);
-  sqlite3_stmt *get = db_sql(round->db, "SELECT message FROM delivery WHERE wake>0 AND wake<=? ORDER BY wake LIMIT ?");
-  sqlite3_stmt *next = db_sql(round->db, "SELECT wake FROM delivery WHERE wake>0 ORDER BY wake LIMIT 1");
+  struct stmt *get = db_sql(round->db, "SELECT message FROM delivery WHERE wake>0 AND wake<=? ORDER BY wake LIMIT ?");
+  struct stmt *next = db_sql(round->db, "SELECT wake FROM delivery WHERE wake>0 ORDER BY wake LIMIT 1");
   size_t limit = sweep->limit == 0 || sweep->limit > STORE_CLAIM_MAX ? STORE_CLAIM_MAX : sweep->limit;
   id64 *messages = arena_alloc(op->arena, limit * sizeof(*messages));
+  struct claim **begun;
 
   sweep->claims = arena_alloc(op->arena, limit * sizeof(*sweep->claims));
   sweep->n = sweep->n_claims = 0;
   bind_int(get, 1, sweep->now_ms);
   bind_int(get, 2, (int64_t)limit);
-  while (sweep->n < limit && db_step(round->db, get))
+  while (sweep->n < limit && db_step(get))
     messages[sweep->n++] = col_id(get, 0);
   db_reset(get);
+  begun = arena_alloc(op->arena, sweep->n * sizeof(struct claim *));
+  round_each(round, sweep->n, sweep_one, &(struct sweeping){sweep, messages, begun});
   for (size_t i = 0; i < sweep->n; i++)
-    sweep_one(round, sweep, messages[i]);
-  sweep->next_ms = db_step(round->db, next) ? col_int(next, 0) : 0;
+    if (begun[i] != NULL)
+      sweep->claims[sweep->n_claims++] = *begun[i];
+  sweep->next_ms = db_step(next) ? col_int(next, 0) : 0;
   db_reset(next);
   return PARLEY_OK;
 }

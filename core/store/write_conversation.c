@@ -1,16 +1,16 @@
-/* sqlite_conversation.c - the thread with one customer over all channels: at most one is open, and the customer's row says
+/* write_conversation.c - the thread with one customer over all channels: at most one is open, and the customer's row says
  * which. */
-#include "sqlite_read.h"
-#include "sqlite_write.h"
+#include "read.h"
+#include "write.h"
 #include "core/base/text.h"
 
 bool conversation_find(struct round *round, id64 id, id64 *ret_customer)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT customer FROM conversation WHERE id=?");
+  struct stmt *get = db_sql(round->db, "SELECT customer FROM conversation WHERE id=?");
   bool there;
 
   bind_id(get, 1, id);
-  there = db_step(round->db, get);
+  there = db_step(get);
   if (there)
     *ret_customer = col_id(get, 0);
   db_reset(get);
@@ -19,16 +19,16 @@ bool conversation_find(struct round *round, id64 id, id64 *ret_customer)
 
 static void customer_open_set(struct round *round, id64 customer, id64 conversation)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE customer SET conversation=? WHERE id=?");
+  struct stmt *put = db_sql(round->db, "UPDATE customer SET conversation=? WHERE id=?");
 
   bind_id(put, 1, conversation);
   bind_id(put, 2, customer);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 id64 conversation_open(struct round *round, const struct conversation_row *row)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO conversation(id, customer, identity, state, assignee, tags, channel,"
+  struct stmt *put = db_sql(round->db, "INSERT INTO conversation(id, customer, identity, state, assignee, tags, channel,"
                                         " channel_kind, subject, opened, updated, closed, last_inbound, version)"
                                         " VALUES(?, ?, ?, 'open', '', '[]', ?, ?, ?, ?, ?, 0, ?, 1)");
   id64 id = id_next(&round->store->ids);
@@ -42,7 +42,7 @@ id64 conversation_open(struct round *round, const struct conversation_row *row)
   bind_int(put, 7, row->opened_ms);
   bind_int(put, 8, row->opened_ms);
   bind_int(put, 9, row->last_inbound_ms);
-  db_run(round->db, put);
+  db_run(put);
   customer_open_set(round, row->customer, id);
   buf_clear(&round->scratch);
   buf_str(&round->scratch, "{\"state\":\"open\",\"channel\":");
@@ -72,7 +72,7 @@ static void tell_updated(struct round *round, const struct conversation_row *row
 void conversation_heard(struct round *round, id64 id, id64 identity, parley_text channel, parley_text channel_kind,
                         int64_t now_ms, struct arena *arena)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE conversation SET identity=?, channel=?, channel_kind=?, updated=?, last_inbound=?,"
+  struct stmt *put = db_sql(round->db, "UPDATE conversation SET identity=?, channel=?, channel_kind=?, updated=?, last_inbound=?,"
                                         " version=version+1, state='open' WHERE id=?");
   struct conversation_row *row = conversation_get(round->db, id, arena);
 
@@ -84,7 +84,7 @@ void conversation_heard(struct round *round, id64 id, id64 identity, parley_text
   bind_int(put, 4, now_ms);
   bind_int(put, 5, now_ms);
   bind_id(put, 6, id);
-  db_run(round->db, put);
+  db_run(put);
   if (parley_text_is(row->state, "open"))
     return;
   row->state = PARLEY_LIT("open"); /* it was pending or snoozed: the customer has written */
@@ -93,7 +93,7 @@ void conversation_heard(struct round *round, id64 id, id64 identity, parley_text
 
 static void conversation_write(struct round *round, const struct conversation_row *row)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE conversation SET state=?, assignee=?, tags=?, updated=?, closed=?, version=?"
+  struct stmt *put = db_sql(round->db, "UPDATE conversation SET state=?, assignee=?, tags=?, updated=?, closed=?, version=?"
                                         " WHERE id=?");
 
   bind_text(put, 1, row->state);
@@ -103,7 +103,7 @@ static void conversation_write(struct round *round, const struct conversation_ro
   bind_int(put, 5, row->closed_ms);
   bind_int(put, 6, row->version);
   bind_id(put, 7, row->id);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 /* Opening a closed one again is refused while the customer has another open one: at most one is. */

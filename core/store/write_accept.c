@@ -1,6 +1,6 @@
-/* sqlite_accept.c - takes messages in: whose it is, what is known, decide(), rows, and the first claim, all in one
+/* write_accept.c - takes messages in: whose it is, what is known, decide(), rows, and the first claim, all in one
  * transaction, so that two racing senders neither make one customer twice nor use one key twice. */
-#include "sqlite_write.h"
+#include "write.h"
 #include "core/base/text.h"
 
 #define BUSINESS_KEY_KEEP_MS (INT64_C(30) * 86400000)
@@ -10,7 +10,7 @@
 
 id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uint64_t *ret_h)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT key, message, at FROM business_key WHERE h=?");
+  struct stmt *get = db_sql(round->db, "SELECT key, message, at FROM business_key WHERE h=?");
   uint64_t h = hash64(&round->store->hash_key, key);
   id64 message = 0;
 
@@ -18,7 +18,7 @@ id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uin
     bool same;
 
     bind_id(get, 1, h);
-    if (!db_step(round->db, get))
+    if (!db_step(get))
       break;
     same = text_eq(col_peek(get, 0), key);
     if (same && col_int(get, 2) + BUSINESS_KEY_KEEP_MS > now_ms)
@@ -33,30 +33,31 @@ id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uin
 
 static void business_key_put(struct round *round, uint64_t h, parley_text key, id64 message, int64_t now_ms)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO business_key(h, key, message, at) VALUES(?, ?, ?, ?)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO business_key(h, key, message, at) VALUES(?, ?, ?, ?) ON CONFLICT(h)"
+                                       " DO UPDATE SET key=excluded.key, message=excluded.message, at=excluded.at");
 
   bind_id(put, 1, h);
   bind_text(put, 2, key);
   bind_id(put, 3, message);
   bind_int(put, 4, now_ms);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 /* The row stays, so that a twin behind it is still found. */
 void business_key_free(struct round *round, parley_text key, id64 message)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE business_key SET message=0 WHERE h=? AND message=?");
+  struct stmt *put = db_sql(round->db, "UPDATE business_key SET message=0 WHERE h=? AND message=?");
   uint64_t h;
 
   business_key_find(round, key, round->now_ms, &h);
   bind_id(put, 1, h);
   bind_id(put, 2, message);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static void item_duplicate(struct round *round, struct accept_item *item, id64 first, struct arena *arena)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT decision FROM message WHERE id=?");
+  struct stmt *get = db_sql(round->db, "SELECT decision FROM message WHERE id=?");
   struct life loaded, *life = &loaded;
 
   item->result = ACCEPT_DUPLICATE_KEY;
@@ -68,7 +69,7 @@ static void item_duplicate(struct round *round, struct accept_item *item, id64 f
   item->created_ms = life->created_ms;
   item->state = life_state(life);
   bind_id(get, 1, first);
-  if (db_step(round->db, get))
+  if (db_step(get))
     item->decision_json = col_text(get, 0, arena);
   db_reset(get);
 }
@@ -77,11 +78,11 @@ static void item_duplicate(struct round *round, struct accept_item *item, id64 f
 
 void body_insert(struct round *round, id64 message, parley_bytes body)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO body(message, bytes) VALUES(?, ?)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO body(message, bytes) VALUES(?, ?)");
 
   bind_id(put, 1, message);
   bind_blob(put, 2, body);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static int end_state_of(const struct decision *decision)
@@ -105,7 +106,7 @@ static uint32_t steps_that_go(const struct decision *decision)
 
 static void message_insert(struct round *round, const struct submission *submission, const struct accept_item *item)
 {
-  sqlite3_stmt *put = db_sql(
+  struct stmt *put = db_sql(
       round->db, "INSERT INTO message(id, dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before,"
                  " flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
                  " in_reply_to, reason, decision, body)"
@@ -136,7 +137,7 @@ static void message_insert(struct round *round, const struct submission *submiss
   bind_str(put, 19, decision->reason);
   bind_blob(put, 20, (parley_bytes)buf_as_text(&round->scratch));
   bind_blob(put, 21, apart ? (parley_bytes){"", 0} : submission->body);
-  db_run(round->db, put);
+  db_run(put);
   if (apart)
     body_insert(round, item->message, submission->body);
 }

@@ -1,7 +1,7 @@
-/* sqlite_customer.c - a customer is made or changed by an upsert: members, attributes by merge-patch, identities. What would
+/* write_customer.c - a customer is made or changed by an upsert: members, attributes by merge-patch, identities. What would
  * make it say no is looked at before anything is written. */
-#include "sqlite_read.h"
-#include "sqlite_write.h"
+#include "read.h"
+#include "write.h"
 #include "core/base/text.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -91,24 +91,25 @@ static parley_text attributes_patched(parley_text now, parley_text patch, struct
 
 static void attributes_write(struct round *round, id64 customer, parley_text patch, struct arena *arena)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT attributes FROM customer WHERE id=?");
-  sqlite3_stmt *set = db_sql(round->db, "UPDATE customer SET attributes=? WHERE id=?");
+  struct stmt *get = db_sql(round->db, "SELECT attributes FROM customer WHERE id=?");
+  struct stmt *set = db_sql(round->db, "UPDATE customer SET attributes=? WHERE id=?");
   parley_text now = TEXT_EMPTY;
 
   bind_id(get, 1, customer);
-  if (db_step(round->db, get))
+  if (db_step(get))
     now = col_text(get, 0, arena);
   db_reset(get);
   bind_text(set, 1, attributes_patched(now, patch, arena));
   bind_id(set, 2, customer);
-  db_run(round->db, set);
+  db_run(set);
 }
 
 static void members_write(struct round *round, const struct store_customer_put *op, id64 customer)
 {
-  sqlite3_stmt *set = db_sql(
-      round->db, "UPDATE customer SET updated=?2, name=iif(?3, ?4, name), locale=iif(?5, ?6, locale),"
-                 " timezone=iif(?7, ?8, timezone), tags=iif(?9, ?10, tags) WHERE id=?1");
+  struct stmt *set = db_sql(
+      round->db, "UPDATE customer SET updated=?2, name=CASE WHEN ?3<>0 THEN ?4 ELSE name END,"
+                 " locale=CASE WHEN ?5<>0 THEN ?6 ELSE locale END, timezone=CASE WHEN ?7<>0 THEN ?8 ELSE timezone END,"
+                 " tags=CASE WHEN ?9<>0 THEN ?10 ELSE tags END WHERE id=?1");
 
   bind_id(set, 1, customer);
   bind_int(set, 2, op->now_ms);
@@ -120,7 +121,7 @@ static void members_write(struct round *round, const struct store_customer_put *
   bind_text(set, 8, op->timezone.value);
   bind_int(set, 9, op->tags.set);
   bind_text(set, 10, op->tags.value);
-  db_run(round->db, set);
+  db_run(set);
   if (op->attributes_patch.len > 0)
     attributes_write(round, customer, op->attributes_patch, op->op.arena);
 }
@@ -128,13 +129,13 @@ static void members_write(struct round *round, const struct store_customer_put *
 /* Said again with a better warrant: verified stays verified. */
 static void assurance_raise(struct round *round, const struct identity *identity, const struct identity_row *row)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE identity SET assurance=? WHERE h=?");
+  struct stmt *put = db_sql(round->db, "UPDATE identity SET assurance=? WHERE h=?");
 
   if (identity->assurance <= row->identity.assurance)
     return;
   bind_int(put, 1, identity->assurance);
   bind_id(put, 2, row->h);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static void links_write(struct round *round, struct put *put)

@@ -1,5 +1,5 @@
-/* sqlite_read_message.c - messages with their deliveries, folded; one by id or business key, and lists. */
-#include "sqlite_read.h"
+/* read_message.c - messages with their deliveries, folded; one by id or business key, and lists. */
+#include "read.h"
 #include "core/base/text.h"
 #include <string.h>
 
@@ -20,7 +20,7 @@ size_t read_limit(size_t asked)
   "key,"                                                                                                              \
   " campaign, channel, channel_kind, provider_id, in_reply_to, reason"
 
-static int message_fill(sqlite3_stmt *get, struct arena *arena, struct message_row *row, uint32_t *ret_flags)
+static int message_fill(struct stmt *get, struct arena *arena, struct message_row *row, uint32_t *ret_flags)
 {
   *ret_flags = (uint32_t)col_int(get, 10);
   row->inbound = col_int(get, 0) == DIR_IN;
@@ -49,11 +49,11 @@ static int message_fill(sqlite3_stmt *get, struct arena *arena, struct message_r
 
 static parley_bytes body_apart(struct db *db, id64 message, struct arena *arena)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT bytes FROM body WHERE message=?");
+  struct stmt *get = db_sql(db, "SELECT bytes FROM body WHERE message=?");
   parley_bytes body = {"", 0};
 
   bind_id(get, 1, message);
-  if (db_step(db, get))
+  if (db_step(get))
     body = col_text(get, 0, arena);
   db_reset(get);
   return body;
@@ -67,7 +67,7 @@ struct deliveries { /* of one message */
   int64_t attempt_started_ms[PLAN_STEPS_MAX];
 };
 
-static void delivery_fill(sqlite3_stmt *get, struct arena *arena, struct deliveries *all)
+static void delivery_fill(struct stmt *get, struct arena *arena, struct deliveries *all)
 {
   size_t at = all->n++;
   struct delivery_row *row = &all->rows[at];
@@ -98,14 +98,14 @@ static void delivery_fill(sqlite3_stmt *get, struct arena *arena, struct deliver
 
 static void deliveries_get(struct db *db, id64 message, struct arena *arena, struct deliveries *ret)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, id, identity,"
                  " channel, address_kind, address, provider_id, degraded, reason, channel_kind, attempt_started,"
                  " deaths FROM delivery WHERE message=? ORDER BY step");
 
   ret->n = 0;
   bind_id(get, 1, message);
-  while (ret->n < PLAN_STEPS_MAX && db_step(db, get))
+  while (ret->n < PLAN_STEPS_MAX && db_step(get))
     delivery_fill(get, arena, ret);
   db_reset(get);
 }
@@ -174,15 +174,15 @@ static void attempt_add(struct message_row *row, size_t room, const struct attem
 /* Those that ended, and for a delivery that is being sent the one that is open. */
 static void attempts_get(struct db *db, const struct deliveries *all, struct arena *arena, struct message_row *row)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(db, "SELECT * FROM (SELECT step, token, id, number, started, ended, outcome, code, detail, provider_id"
-                 " FROM attempt WHERE message=?1 ORDER BY step DESC, token DESC LIMIT ?2) ORDER BY step, token");
+                 " FROM attempt WHERE message=?1 ORDER BY step DESC, token DESC LIMIT ?2) AS newest ORDER BY step, token");
   const size_t room = ATTEMPTS_SHOWN_MAX + PLAN_STEPS_MAX;
 
   row->attempts = arena_alloc(arena, room * sizeof *row->attempts);
   bind_id(get, 1, row->id);
   bind_int(get, 2, ATTEMPTS_SHOWN_MAX);
-  while (db_step(db, get))
+  while (db_step(get))
     attempt_add(row, room, &(struct attempt_row){.step = (uint32_t)col_int(get, 0),
                                                  .id = col_id(get, 2),
                                                  .number = (uint32_t)col_int(get, 3),
@@ -202,7 +202,7 @@ static void attempts_get(struct db *db, const struct deliveries *all, struct are
 
 struct message_row *message_get(struct db *db, id64 id, enum message_detail detail, struct arena *arena)
 {
-  sqlite3_stmt *get = detail == MESSAGE_NARROW
+  struct stmt *get = detail == MESSAGE_NARROW
                           ? db_sql(db, "SELECT " NARROW_COLUMNS " FROM message WHERE id=?")
                           : db_sql(db, "SELECT " NARROW_COLUMNS ", decision, body FROM message WHERE id=?");
   struct message_row *row;
@@ -211,7 +211,7 @@ struct message_row *message_get(struct db *db, id64 id, enum message_detail deta
   int end;
 
   bind_id(get, 1, id);
-  if (!db_step(db, get))
+  if (!db_step(get))
     return NULL;
   row = arena_alloc(arena, sizeof *row);
   row->id = id;
@@ -237,7 +237,7 @@ struct message_row *message_get(struct db *db, id64 id, enum message_detail deta
 
 static id64 message_of_key(struct reader *reader, parley_text key)
 {
-  sqlite3_stmt *get = db_sql(reader->db, "SELECT key, message FROM business_key WHERE h=?");
+  struct stmt *get = db_sql(reader->db, "SELECT key, message FROM business_key WHERE h=?");
   uint64_t h = hash64(&reader->store->hash_key, key);
 
   for (int i = 0; i < BUSINESS_KEY_TWINS_MAX; i++, h++) {
@@ -245,7 +245,7 @@ static id64 message_of_key(struct reader *reader, parley_text key)
     bool same;
 
     bind_id(get, 1, h);
-    if (!db_step(reader->db, get))
+    if (!db_step(get))
       break;
     same = text_eq(col_peek(get, 0), key);
     message = col_id(get, 1);
@@ -359,7 +359,7 @@ static void list_all(struct listing *list)
   const struct store_messages *ask = list->ask;
   struct db *db = list->reader->db;
   bool held = ask->state == MESSAGE_HELD;
-  sqlite3_stmt *next = held ? db_sql(db, "SELECT DISTINCT message FROM delivery INDEXED BY delivery_held WHERE held=1 "
+  struct stmt *next = held ? db_sql(db, "SELECT DISTINCT message FROM delivery INDEXED BY delivery_held WHERE held=1 "
                                          "AND message<?1 AND message>=?2"
                                          " ORDER BY message DESC")
                             : db_sql(db, "SELECT id, dir, topic FROM message WHERE id<?1 AND id>=?2 ORDER BY id DESC");
@@ -367,7 +367,7 @@ static void list_all(struct listing *list)
 
   bind_id(next, 1, ask->before != 0 ? ask->before : INT64_MAX);
   bind_id(next, 2, list->oldest);
-  while (go && db_step(db, next)) {
+  while (go && db_step(next)) {
     bool skip = !held && ((ask->inbound >= 0 && col_int(next, 1) != ask->inbound) ||
                           (ask->topic.len > 0 && !text_eq(col_peek(next, 2), ask->topic)));
 
@@ -390,16 +390,17 @@ static void list_of_customer(struct listing *list, const struct customer_set *cu
 {
   struct store_messages *ask = list->ask;
   struct db *db = list->reader->db;
-  struct timeline_ask page = {.customers = customers, .from_ms = ask->since_ms, .limit = LIST_CHUNK};
+  struct timeline_ask page = {.customers = customers, .from_ms = ask->since_ms, .limit = LIST_CHUNK,
+                              .recent = list->reader->store->ways->timeline_recent};
   struct timeline_entry *entries;
   bool more = true, go = true;
   size_t n;
 
   if (ask->before != 0) {
-    sqlite3_stmt *at = db_sql(db, "SELECT at FROM message WHERE id=?");
+    struct stmt *at = db_sql(db, "SELECT at FROM message WHERE id=?");
 
     bind_id(at, 1, ask->before);
-    page.after = (struct timeline_cursor){db_step(db, at) ? col_int(at, 0) : id_time_ms(ask->before), ask->before};
+    page.after = (struct timeline_cursor){db_step(at) ? col_int(at, 0) : id_time_ms(ask->before), ask->before};
     db_reset(at);
   }
   while (more && go) {

@@ -1,6 +1,6 @@
-/* sqlite_inbound.c - what comes in: messages from customers and touchpoints, each once. */
+/* write_inbound.c - what comes in: messages from customers and touchpoints, each once. */
 #include "core/base/text.h"
-#include "sqlite_write.h"
+#include "write.h"
 #include <string.h>
 
 #define SEEN_TWINS_MAX 16
@@ -21,7 +21,7 @@ struct seen { /* key of something that may come twice */
 static struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key,
                              const uint8_t *sha256, struct arena *arena)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT what, id, body_hash FROM seen WHERE h=?");
+  struct stmt *get = db_sql(round->db, "SELECT what, id, body_hash FROM seen WHERE h=?");
   struct seen seen = {0};
 
   buf_clear(&round->scratch);
@@ -36,7 +36,7 @@ static struct seen seen_find(struct round *round, const char *kind, parley_text 
     parley_bytes hash;
 
     bind_id(get, 1, seen.h);
-    if (!db_step(round->db, get))
+    if (!db_step(get))
       break;
     hash = col_peek(get, 2);
     if (text_eq(col_peek(get, 0), seen.what)) {
@@ -52,14 +52,14 @@ static struct seen seen_find(struct round *round, const char *kind, parley_text 
 
 static void seen_put(struct round *round, const struct seen *seen, id64 id, const uint8_t *sha256)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO seen(h, what, id, body_hash, at) VALUES(?, ?, ?, ?, ?)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO seen(h, what, id, body_hash, at) VALUES(?, ?, ?, ?, ?)");
 
   bind_id(put, 1, seen->h);
   bind_blob(put, 2, seen->what);
   bind_id(put, 3, id);
   bind_blob(put, 4, (parley_bytes){(const char *)sha256, sha256 != NULL ? SHA256_BYTES : 0});
   bind_int(put, 5, round->now_ms);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 /* --- a message from a customer
@@ -67,14 +67,14 @@ static void seen_put(struct round *round, const struct seen *seen, id64 id, cons
 
 static void inbound_first(struct round *round, struct store_inbound *in, const struct seen *seen)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT customer, conversation FROM message WHERE id=?");
+  struct stmt *get = db_sql(round->db, "SELECT customer, conversation FROM message WHERE id=?");
 
   in->duplicate = true;
   in->other_body = seen->other_body;
   in->message = seen->id;
   round->delta.other_body += seen->other_body;
   bind_id(get, 1, seen->id);
-  if (db_step(round->db, get)) {
+  if (db_step(get)) {
     in->customer = col_id(get, 0);
     in->conversation = col_id(get, 1);
   }
@@ -84,7 +84,8 @@ static void inbound_first(struct round *round, struct store_inbound *in, const s
 /* Who has written from an address has shown that it is theirs, and that it is the one to answer. */
 static void identities_used(struct round *round, const struct store_inbound *in, const struct who *who)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE identity SET used=?, assurance=max(assurance, ?) WHERE h=?");
+  struct stmt *put = db_sql(round->db, "UPDATE identity SET used=?1, assurance=CASE WHEN assurance<?2 THEN ?2 ELSE assurance END"
+                                         " WHERE h=?3");
 
   for (size_t i = 0; i < in->from.n_identities; i++) {
     if (who->found.rows[i].customer != who->customer.id)
@@ -92,7 +93,7 @@ static void identities_used(struct round *round, const struct store_inbound *in,
     bind_int(put, 1, in->now_ms);
     bind_int(put, 2, PARLEY_OBSERVED);
     bind_id(put, 3, who->found.rows[i].h);
-    db_run(round->db, put);
+    db_run(put);
   }
 }
 
@@ -116,7 +117,7 @@ static bool opens_conversation(const struct store_inbound *in)
 static id64 identity_moved(struct round *round, const struct store_inbound *in, const struct who *who)
 {
   const struct identity_row *was = &who->found.rows[0], *is = &who->found.rows[1];
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE conversation SET identity=?, version=version+1 WHERE id=? AND identity=?");
+  struct stmt *put = db_sql(round->db, "UPDATE conversation SET identity=?, version=version+1 WHERE id=? AND identity=?");
 
   if (is->customer != who->customer.id)
     return was->id;
@@ -126,7 +127,7 @@ static id64 identity_moved(struct round *round, const struct store_inbound *in, 
   bind_id(put, 1, is->id);
   bind_id(put, 2, who->customer.conversation);
   bind_id(put, 3, was->id);
-  db_run(round->db, put);
+  db_run(put);
   return is->id;
 }
 
@@ -152,7 +153,7 @@ static void conversation_join(struct round *round, struct store_inbound *in, con
 
 static void inbound_insert(struct round *round, const struct store_inbound *in, id64 identity, int64_t at_ms)
 {
-  sqlite3_stmt *put = db_sql(
+  struct stmt *put = db_sql(
       round->db,
       "INSERT INTO message(id, dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before,"
       " flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
@@ -178,20 +179,20 @@ static void inbound_insert(struct round *round, const struct store_inbound *in, 
   bind_text(put, 14, in->provider_id);
   bind_text(put, 15, in->in_reply_to);
   bind_blob(put, 16, apart ? (parley_bytes){"", 0} : in->body);
-  db_run(round->db, put);
+  db_run(put);
   if (apart)
     body_insert(round, in->message, in->body);
 }
 
 static void raw_insert(struct round *round, id64 message, parley_bytes raw)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO raw(message, bytes) VALUES(?, ?)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO raw(message, bytes) VALUES(?, ?)");
 
   if (raw.len == 0)
     return;
   bind_id(put, 1, message);
   bind_blob(put, 2, raw);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 /* An answer to one of ours reaches every `until`: nothing more of that plan is sent. */
@@ -283,13 +284,13 @@ parley_status write_inbound(struct round *round, struct store_op *op)
 
 static void touchpoint_first(struct round *round, struct store_touchpoint *touch, uint64_t seq)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT customer FROM event WHERE seq=?");
+  struct stmt *get = db_sql(round->db, "SELECT customer FROM event WHERE seq=?");
 
   touch->duplicate = true;
   touch->result = ACCEPTED;
   touch->seq = seq;
   bind_id(get, 1, seq);
-  if (db_step(round->db, get))
+  if (db_step(get))
     touch->customer = col_id(get, 0);
   db_reset(get);
 }

@@ -1,5 +1,5 @@
-/* sqlite_facts.c - who owns which identity, and the facts over which decide() runs. Reads only; any connection. */
-#include "sqlite.h"
+/* facts.c - who owns which identity, and the facts over which decide() runs. Reads only; any connection. */
+#include "logic.h"
 #include "core/base/text.h"
 
 #define IDENTITY_TWINS_MAX 16 /* rows of one 64-bit hash that are looked through */
@@ -14,7 +14,7 @@ static bool identity_same(parley_text kind, parley_text value, parley_text row_k
   return parley_text_is(kind, "email") ? text_eq_nocase(value, row_value) : text_eq(value, row_value);
 }
 
-static void identity_fill(sqlite3_stmt *row, struct arena *arena, struct identity_row *ret)
+static void identity_fill(struct stmt *row, struct arena *arena, struct identity_row *ret)
 {
   ret->id = col_id(row, 0);
   ret->customer = col_id(row, 1);
@@ -30,7 +30,7 @@ static void identity_fill(sqlite3_stmt *row, struct arena *arena, struct identit
 static bool identity_exact(struct db *db, const struct hash_key *key, parley_text kind, parley_text value, struct arena *arena,
                            struct identity_row *ret)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT id, customer, kind, value, raw, assurance, created, used, blocked FROM identity"
+  struct stmt *get = db_sql(db, "SELECT id, customer, kind, value, raw, assurance, created, used, blocked FROM identity"
                                  " WHERE h=?");
   uint64_t h = identity_hash(key, kind, value);
   bool same = false;
@@ -38,7 +38,7 @@ static bool identity_exact(struct db *db, const struct hash_key *key, parley_tex
   for (int i = 0; i < IDENTITY_TWINS_MAX; i++, h++) {
     *ret = (struct identity_row){.h = h};
     bind_id(get, 1, h);
-    if (!db_step(db, get))
+    if (!db_step(get))
       return false;
     same = identity_same(kind, value, col_peek(get, 2), col_peek(get, 3));
     if (same)
@@ -71,10 +71,10 @@ bool identity_find(struct db *db, const struct hash_key *key, const struct ident
 
 bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_brief *ret)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT merged_into, flags, conversation, name, locale, timezone FROM customer WHERE id=?");
+  struct stmt *get = db_sql(db, "SELECT merged_into, flags, conversation, name, locale, timezone FROM customer WHERE id=?");
 
   bind_id(get, 1, id);
-  if (!db_step(db, get))
+  if (!db_step(get))
     return false;
   *ret = (struct customer_brief){.id = id,
                                  .merged_into = col_id(get, 0),
@@ -90,7 +90,7 @@ bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_
 size_t customer_aliases(struct db *db, const struct customer_brief *customer, struct arena *arena, id64 **ret)
 {
   id64 head = customer->merged_into != 0 ? customer->merged_into : customer->id, *ids;
-  sqlite3_stmt *list;
+  struct stmt *list;
   size_t n = 1;
 
   ids = arena_alloc(arena, sizeof(*ids) * (customer->merged_into == 0 && !(customer->flags & CUSTOMER_HAS_ALIAS) ? 1
@@ -103,7 +103,7 @@ size_t customer_aliases(struct db *db, const struct customer_brief *customer, st
     ids[n++] = head;
   list = db_sql(db, "SELECT id FROM customer WHERE merged_into=? AND merged_into>0");
   bind_id(list, 1, head);
-  while (n <= ALIASES_MAX && db_step(db, list))
+  while (n <= ALIASES_MAX && db_step(list))
     if (col_id(list, 0) != customer->id)
       ids[n++] = col_id(list, 0);
   db_reset(list);
@@ -112,11 +112,11 @@ size_t customer_aliases(struct db *db, const struct customer_brief *customer, st
 
 bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT kind, value FROM suppression WHERE h=? AND removed=0");
+  struct stmt *get = db_sql(db, "SELECT kind, value FROM suppression WHERE h=? AND removed=0");
   bool there = false;
 
   bind_id(get, 1, identity_hash(key, kind, value));
-  while (!there && db_step(db, get))
+  while (!there && db_step(get))
     there = identity_same(kind, value, col_peek(get, 0), col_peek(get, 1));
   db_reset(get);
   return there;
@@ -218,12 +218,12 @@ static bool is_named(const struct facts *facts, id64 id)
 
 static void facts_of_customer(struct loading *loading, id64 customer)
 {
-  sqlite3_stmt *list = db_sql(loading->db, "SELECT i.id, i.customer, i.kind, i.value, i.raw, i.assurance, i.created, i.used,"
+  struct stmt *list = db_sql(loading->db, "SELECT i.id, i.customer, i.kind, i.value, i.raw, i.assurance, i.created, i.used,"
                                            " i.blocked FROM customer_identity c JOIN identity i ON i.h=c.h WHERE c.customer=?");
   struct identity_row row;
 
   bind_id(list, 1, customer);
-  while (db_step(loading->db, list)) {
+  while (db_step(list)) {
     struct facts_identity *added;
 
     identity_fill(list, loading->arena, &row);
@@ -241,13 +241,14 @@ static void facts_of_customer(struct loading *loading, id64 customer)
 
 static void facts_consents(struct loading *loading, id64 customer, parley_text topic)
 {
-  sqlite3_stmt *list = db_sql(loading->db, "SELECT channel_kind, granted, at, source, max(seq) FROM consent WHERE customer=?"
-                                           " AND topic=? GROUP BY channel_kind");
+  struct stmt *list = db_sql(loading->db, "SELECT channel_kind, granted, at, source FROM consent WHERE customer=?1 AND topic=?2"
+                                         " AND seq IN (SELECT max(seq) FROM consent WHERE customer=?1 AND topic=?2"
+                                         " GROUP BY channel_kind)");
   struct facts *facts = loading->facts;
 
   bind_id(list, 1, customer);
   bind_text(list, 2, topic);
-  while (facts->n_consents < FACTS_CONSENTS_MAX && db_step(loading->db, list))
+  while (facts->n_consents < FACTS_CONSENTS_MAX && db_step(list))
     facts->consents[facts->n_consents++] = (struct consent){.topic = topic,
                                                             .channel_kind = col_text(list, 0, loading->arena),
                                                             .granted = col_int(list, 1) != 0,

@@ -1,5 +1,5 @@
-/* sqlite_clock.c - the wall clock was set back: what waits for a span of time waits no longer than it would have. */
-#include "sqlite_write.h"
+/* write_clock.c - the wall clock was set back: what waits for a span of time waits no longer than it would have. */
+#include "write.h"
 #include "core/base/text.h"
 
 struct waiting { int64_t due_ms; id64 message; uint32_t step; };
@@ -11,7 +11,7 @@ struct waiting { int64_t due_ms; id64 message; uint32_t step; };
 
 static size_t waiting_read(struct round *round, const struct store_clock_back *back, struct waiting *waiting, size_t limit)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT due, message, step" SPAN_WHERE " ORDER BY due, message, step LIMIT ?7");
+  struct stmt *get = db_sql(round->db, "SELECT due, message, step" SPAN_WHERE " ORDER BY due, message, step LIMIT ?7");
   size_t n = 0;
 
   bind_text(get, 1, back->channel);
@@ -21,7 +21,7 @@ static size_t waiting_read(struct round *round, const struct store_clock_back *b
   bind_id(get, 5, back->after_message);
   bind_int(get, 6, back->after_step);
   bind_int(get, 7, (int64_t)limit);
-  while (n < limit && db_step(round->db, get))
+  while (n < limit && db_step(get))
     waiting[n++] = (struct waiting){col_int(get, 0), col_id(get, 1), (uint32_t)col_int(get, 2)};
   db_reset(get);
   return n;
@@ -30,7 +30,7 @@ static size_t waiting_read(struct round *round, const struct store_clock_back *b
 parley_status write_clock_back(struct round *round, struct store_op *op)
 {
   struct store_clock_back *back = container_of(op, struct store_clock_back, op);
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE delivery SET due=due-? WHERE message=? AND step=?");
+  struct stmt *put = db_sql(round->db, "UPDATE delivery SET due=due-? WHERE message=? AND step=?");
   struct waiting *waiting = arena_alloc(op->arena, STORE_CLAIM_MAX * sizeof(*waiting));
 
   back->n = waiting_read(round, back, waiting, STORE_CLAIM_MAX);
@@ -38,7 +38,7 @@ parley_status write_clock_back(struct round *round, struct store_op *op)
     bind_int(put, 1, back->by_ms);
     bind_id(put, 2, waiting[i].message);
     bind_int(put, 3, waiting[i].step);
-    db_run(round->db, put);
+    db_run(put);
   }
   if (back->n == 0)
     return PARLEY_OK;

@@ -1,7 +1,6 @@
-/* sqlite_read_small.c - documents, media, the feed's bookkeeping, figures, and a decision that is only asked about. */
-#include "sqlite_read.h"
+/* read_small.c - documents, media, the feed's bookkeeping, figures, and a decision that is only asked about. */
+#include "read.h"
 #include "core/base/text.h"
-#include <sys/stat.h>
 
 #define DOCS_MAX 10000      /* of one kind */
 #define COUNT_MAX 100000    /* beyond that a count stops: it is for people */
@@ -9,12 +8,12 @@
 
 /* --- documents ---------------------------------------------------------------------------------------------------- */
 
-static void docs_fill(struct db *db, sqlite3_stmt *list, size_t room, struct store_docs *ask)
+static void docs_fill(struct stmt *list, size_t room, struct store_docs *ask)
 {
   struct arena *arena = ask->op.arena;
 
   ask->rows = arena_alloc(arena, room * sizeof *ask->rows);
-  while (ask->n < room && db_step(db, list))
+  while (ask->n < room && db_step(list))
     ask->rows[ask->n++] = (struct doc){.id = col_id(list, 0),
                                        .kind = col_text(list, 1, arena),
                                        .name = col_text(list, 2, arena),
@@ -26,11 +25,11 @@ static void docs_fill(struct db *db, sqlite3_stmt *list, size_t room, struct sto
 
 static size_t docs_count(struct db *db, parley_text kind)
 {
-  sqlite3_stmt *count = db_sql(db, "SELECT count(*) FROM doc WHERE kind=?");
+  struct stmt *count = db_sql(db, "SELECT count(*) FROM doc WHERE kind=?");
   int64_t n;
 
   bind_text(count, 1, kind);
-  n = db_step(db, count) ? col_int(count, 0) : 0;
+  n = db_step(count) ? col_int(count, 0) : 0;
   db_reset(count);
   return n < DOCS_MAX ? (size_t)n : DOCS_MAX;
 }
@@ -39,7 +38,7 @@ parley_status read_docs(struct reader *reader, struct store_op *op)
 {
   struct store_docs *ask = container_of(op, struct store_docs, op);
   bool one = ask->name.len > 0;
-  sqlite3_stmt *list =
+  struct stmt *list =
       one ? db_sql(reader->db, "SELECT id, kind, name, version, at, json FROM doc WHERE kind=?1 AND name=?2")
           : db_sql(reader->db, "SELECT id, kind, name, version, at, json FROM doc WHERE kind=?1 ORDER BY name");
 
@@ -48,48 +47,26 @@ parley_status read_docs(struct reader *reader, struct store_op *op)
   bind_text(list, 1, ask->kind);
   if (one)
     bind_text(list, 2, ask->name);
-  docs_fill(reader->db, list, one ? 1 : docs_count(reader->db, ask->kind), ask);
+  docs_fill(list, one ? 1 : docs_count(reader->db, ask->kind), ask);
   read_end(reader);
   return one && ask->n == 0 ? PARLEY_NOT_FOUND : PARLEY_OK;
 }
 
 /* --- media: only the piece that was asked for is read ------------------------------------------------------------- */
 
-static parley_status media_piece(struct db *db, struct store_media *ask)
-{
-  sqlite3_blob *blob = NULL;
-  char *piece;
-  size_t len;
-
-  if (sqlite3_blob_open(db->handle, "main", "media", "bytes", (sqlite3_int64)ask->id, 0, &blob) != SQLITE_OK)
-    return PARLEY_FAILED;
-  ask->total_bytes = (uint64_t)sqlite3_blob_bytes(blob);
-  len = ask->offset < ask->total_bytes ? (size_t)(ask->total_bytes - ask->offset) : 0;
-  if (len > ask->limit)
-    len = ask->limit;
-  piece = arena_alloc(ask->op.arena, len + 1);
-  if (len > 0 && sqlite3_blob_read(blob, piece, (int)len, (int)ask->offset) != SQLITE_OK) {
-    sqlite3_blob_close(blob);
-    return PARLEY_FAILED;
-  }
-  sqlite3_blob_close(blob);
-  ask->bytes = (parley_bytes){piece, len};
-  return PARLEY_OK;
-}
-
 parley_status read_media(struct reader *reader, struct store_op *op)
 {
   struct store_media *ask = container_of(op, struct store_media, op);
-  sqlite3_stmt *get = db_sql(reader->db, "SELECT type, name FROM media WHERE id=?");
+  struct stmt *get = db_sql(reader->db, "SELECT type, name FROM media WHERE id=?");
   parley_status st = PARLEY_NOT_FOUND;
 
   read_begin(reader);
   bind_id(get, 1, ask->id);
-  if (db_step(reader->db, get)) {
+  if (db_step(get)) {
     ask->type = col_text(get, 0, op->arena);
     ask->name = col_text(get, 1, op->arena);
     db_reset(get);
-    st = media_piece(reader->db, ask);
+    st = reader->store->ways->media_piece(reader, ask);
   }
   read_end(reader);
   return st;
@@ -99,14 +76,14 @@ parley_status read_media(struct reader *reader, struct store_op *op)
 
 static uint64_t pending_count(struct db *db, id64 subscription, bool dead)
 {
-  sqlite3_stmt *count =
-      db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM feed_pending WHERE subscription=? AND dead=? LIMIT ?)");
+  struct stmt *count =
+      db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM feed_pending WHERE subscription=? AND dead=? LIMIT ?) AS few");
   uint64_t n;
 
   bind_id(count, 1, subscription);
   bind_int(count, 2, dead);
   bind_int(count, 3, COUNT_MAX);
-  n = db_step(db, count) ? col_id(count, 0) : 0;
+  n = db_step(count) ? col_id(count, 0) : 0;
   db_reset(count);
   return n;
 }
@@ -117,7 +94,7 @@ static void pending_list(struct db *db, struct store_feed_due *ask, size_t limit
 {
   bool by_seq = ask->dead || ask->all;
   /* The plus keeps the index on due out of it: the table itself is in order of (subscription, seq). */
-  sqlite3_stmt *list = by_seq
+  struct stmt *list = by_seq
                            ? db_sql(db, "SELECT " PENDING_COLUMNS " FROM feed_pending WHERE subscription=?1"
                                         " AND +dead=?2 AND seq>?3 ORDER BY seq LIMIT ?4")
                            : db_sql(db, "SELECT " PENDING_COLUMNS " FROM feed_pending WHERE subscription=?1"
@@ -130,7 +107,7 @@ static void pending_list(struct db *db, struct store_feed_due *ask, size_t limit
   else
     bind_int(list, 3, ask->now_ms);
   bind_int(list, 4, (int64_t)limit);
-  while (ask->n < limit && db_step(db, list))
+  while (ask->n < limit && db_step(list))
     ask->rows[ask->n++] = (struct feed_pending){.seq = col_id(list, 0),
                                                 .customer = col_id(list, 1),
                                                 .attempts = (uint32_t)col_int(list, 2),
@@ -140,12 +117,12 @@ static void pending_list(struct db *db, struct store_feed_due *ask, size_t limit
   db_reset(list);
 }
 
-static int64_t one_int(struct db *db, sqlite3_stmt *get, id64 key)
+static int64_t one_int(struct stmt *get, id64 key)
 {
   int64_t value;
 
   bind_id(get, 1, key);
-  value = db_step(db, get) ? col_int(get, 0) : 0;
+  value = db_step(get) ? col_int(get, 0) : 0;
   db_reset(get);
   return value;
 }
@@ -161,9 +138,9 @@ parley_status read_feed_due(struct reader *reader, struct store_op *op)
   read_begin(reader);
   pending_list(db, ask, limit);
   ask->cursor =
-      (uint64_t)one_int(db, db_sql(db, "SELECT cursor FROM feed_cursor WHERE subscription=?"), ask->subscription);
+      (uint64_t)one_int(db_sql(db, "SELECT cursor FROM feed_cursor WHERE subscription=?"), ask->subscription);
   ask->next_due_ms =
-      one_int(db, db_sql(db, "SELECT min(due) FROM feed_pending WHERE subscription=? AND dead=0"), ask->subscription);
+      one_int(db_sql(db, "SELECT min(due) FROM feed_pending WHERE subscription=? AND dead=0"), ask->subscription);
   ask->n_pending = pending_count(db, ask->subscription, false);
   ask->n_dead = pending_count(db, ask->subscription, true);
   read_end(reader);
@@ -174,12 +151,12 @@ parley_status read_feed_due(struct reader *reader, struct store_op *op)
 
 static void counters_get(struct db *db, struct store_stats *ask)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(db, "SELECT accepted, inbound, duplicates, other_body, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 FROM"
                  " counter WHERE id=1");
   uint64_t sum = 0;
 
-  if (!db_step(db, get))
+  if (!db_step(get))
     return;
   ask->accepted = col_id(get, 0);
   ask->inbound = col_id(get, 1);
@@ -196,7 +173,7 @@ static void counters_get(struct db *db, struct store_stats *ask)
 /* The index is by channel, lane, due: its first row of each (channel, lane) has the oldest of that lane. */
 static int64_t oldest_due(struct db *db, struct arena *arena)
 {
-  sqlite3_stmt *next =
+  struct stmt *next =
       db_sql(db, "SELECT channel, lane, due FROM delivery INDEXED BY delivery_due WHERE (state=0 OR query=1) AND"
                  " (channel, lane)>(?, ?) ORDER BY channel, lane, due LIMIT 1");
   parley_text channel = TEXT_EMPTY;
@@ -206,7 +183,7 @@ static int64_t oldest_due(struct db *db, struct arena *arena)
   for (int i = 0; more && i < LANES_SEEN_MAX; i++) {
     bind_text(next, 1, channel);
     bind_int(next, 2, lane);
-    more = db_step(db, next);
+    more = db_step(next);
     if (more) {
       channel = col_text(next, 0, arena);
       lane = col_int(next, 1);
@@ -217,36 +194,19 @@ static int64_t oldest_due(struct db *db, struct arena *arena)
   return oldest_ms;
 }
 
-static uint64_t file_bytes(const char *path, const char *suffix)
-{
-  struct buf name = BUF_INIT(4096);
-  struct stat st;
-  bool there;
-
-  buf_str(&name, path);
-  buf_str(&name, suffix);
-  there = !name.overflow && stat(name.at, &st) == 0;
-  buf_done(&name);
-  return there ? (uint64_t)st.st_size : 0;
-}
-
 parley_status read_stats(struct reader *reader, struct store_op *op)
 {
   struct store_stats *ask = container_of(op, struct store_stats, op);
   struct db *db = reader->db;
-  sqlite3_stmt *parked = db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM park LIMIT ?1)");
-  sqlite3_stmt *newest = db_sql(db, "SELECT max(seq) FROM event WHERE ?1=?1");
-  sqlite3_stmt *schema = db_sql(db, "SELECT user_version FROM pragma_user_version WHERE ?1=?1");
+  struct stmt *parked = db_sql(db, "SELECT count(*) FROM (SELECT 1 FROM park LIMIT ?1) AS few");
 
   read_begin(reader);
   counters_get(db, ask);
   ask->oldest_due_ms = oldest_due(db, op->arena);
-  ask->parked_receipts = (uint64_t)one_int(db, parked, COUNT_MAX);
-  ask->newest_seq = (uint64_t)one_int(db, newest, 0);
-  ask->schema = one_int(db, schema, 0);
+  ask->parked_receipts = (uint64_t)one_int(parked, COUNT_MAX);
+  ask->newest_seq = (uint64_t)db_int_of(db, "SELECT max(seq) FROM event");
+  reader->store->ways->sizes(reader, ask);
   read_end(reader);
-  ask->file_bytes = file_bytes(reader->store->path, "");
-  ask->wal_bytes = file_bytes(reader->store->path, "-wal");
   return PARLEY_OK;
 }
 

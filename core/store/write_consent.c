@@ -1,19 +1,20 @@
-/* sqlite_consent.c - the consent ledger and the suppressions: rows are appended, never rewritten (a lifted suppression keeps
+/* write_consent.c - the consent ledger and the suppressions: rows are appended, never rewritten (a lifted suppression keeps
  * its row and says when). */
-#include "sqlite_write.h"
+#include "write.h"
 #include "core/base/text.h"
 
 parley_status write_consent(struct round *round, struct store_op *op)
 {
   struct store_consent *consent = container_of(op, struct store_consent, op);
   const struct consent *entry = &consent->entry;
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO consent(seq, customer, topic, channel_kind, granted, at, source, proof)"
+  struct stmt *put = db_sql(round->db, "INSERT INTO consent(seq, customer, topic, channel_kind, granted, at, source, proof)"
                                         " VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
   struct customer_brief customer;
   struct buf *data = &round->scratch;
   int64_t at_ms = entry->at_ms != 0 ? entry->at_ms : consent->now_ms;
   uint64_t seq;
 
+  round_lock_customer(round, consent->customer);
   if (!customer_find(round->db, consent->customer, op->arena, &customer))
     return PARLEY_NOT_FOUND;
   buf_clear(data);
@@ -34,7 +35,7 @@ parley_status write_consent(struct round *round, struct store_op *op)
   bind_int(put, 6, at_ms);
   bind_text(put, 7, entry->source);
   bind_text(put, 8, entry->proof);
-  db_run(round->db, put);
+  db_run(put);
   customer_flag(round, customer.id, CUSTOMER_HAS_CONSENT);
   return PARLEY_OK;
 }
@@ -64,7 +65,7 @@ static id64 owner_of(struct round *round, const struct identity *identity, struc
 
 static id64 suppression_insert(struct round *round, const struct identity *identity, parley_text reason, int64_t at_ms)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed)"
+  struct stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed)"
                                         " VALUES(?, ?, ?, ?, ?, ?, 0)");
   id64 id = id_next(&round->store->ids);
 
@@ -74,7 +75,7 @@ static id64 suppression_insert(struct round *round, const struct identity *ident
   bind_text(put, 4, identity->value);
   bind_text(put, 5, reason);
   bind_int(put, 6, at_ms);
-  db_run(round->db, put);
+  db_run(put);
   round->store->n_suppressions++;
   return id;
 }
@@ -93,7 +94,7 @@ parley_status write_suppress(struct round *round, struct store_op *op)
   const struct identity *identity = &suppress->entry.identity;
   const struct hash_key *key = &round->store->hash_key;
   bool there = suppression_find(round->db, key, identity->kind, identity->value);
-  sqlite3_stmt *lift = db_sql(round->db, "UPDATE suppression SET removed=?1 WHERE h=?2 AND removed=0 AND kind=?3 AND"
+  struct stmt *lift = db_sql(round->db, "UPDATE suppression SET removed=?1 WHERE h=?2 AND removed=0 AND kind=?3 AND"
                                          " lower(value)=lower(?4)");
   int64_t at_ms = suppress->entry.at_ms != 0 ? suppress->entry.at_ms : round->now_ms;
   struct buf reason = BUF_INIT(256);
@@ -115,7 +116,7 @@ parley_status write_suppress(struct round *round, struct store_op *op)
     bind_id(lift, 2, identity_hash(key, identity->kind, identity->value));
     bind_text(lift, 3, identity->kind);
     bind_text(lift, 4, identity->value);
-    db_run(round->db, lift);
+    db_run(lift);
     suppression_tell(round, "customer.unsuppressed", identity, NULL, at_ms, owner_of(round, identity, op->arena));
     return PARLEY_OK;
   }

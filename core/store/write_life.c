@@ -1,8 +1,8 @@
-/* sqlite_life.c - one message with its begun deliveries: read, moved by route's advance(), written back. Everything
+/* write_life.c - one message with its begun deliveries: read, moved by route's advance(), written back. Everything
  * that happens to a message after it was accepted goes through life_advance(), so that counters, events and wake times
  * agree. */
 #include "core/base/text.h"
-#include "sqlite_write.h"
+#include "write.h"
 #include <jansson.h>
 
 /* --- reading
@@ -11,12 +11,12 @@
 static bool message_read(struct round *round, id64 message, struct life *life, parley_bytes *ret_decision,
                          uint32_t *ret_n_steps)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(round->db, "SELECT dir, customer, identity, conversation, api_key, created, expires, flags, class,"
                         " n_steps, n_go, end_state, topic, key, decision FROM message WHERE id=?");
 
   bind_id(get, 1, message);
-  if (!db_step(round->db, get))
+  if (!db_step(get))
     return false;
   if (col_int(get, 0) != DIR_OUT) {
     db_reset(get);
@@ -41,7 +41,7 @@ static bool message_read(struct round *round, id64 message, struct life *life, p
   return true;
 }
 
-static void row_read(sqlite3_stmt *get, struct life *life)
+static void row_read(struct stmt *get, struct life *life)
 {
   size_t at = life->message.n_deliveries++;
   struct delivery_facts *facts = &life->facts[at];
@@ -82,7 +82,7 @@ static void row_read(sqlite3_stmt *get, struct life *life)
 
 static void rows_read(struct round *round, struct life *life)
 {
-  sqlite3_stmt *get = db_sql(
+  struct stmt *get = db_sql(
       round->db,
       "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, cancelled, query, id,"
       " identity, channel, channel_kind, address_kind, address, provider_id, provider_ids, degraded, reason,"
@@ -90,7 +90,7 @@ static void rows_read(struct round *round, struct life *life)
       " ORDER BY step");
 
   bind_id(get, 1, life->id);
-  while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(round->db, get))
+  while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get))
     row_read(get, life);
   db_reset(get);
 }
@@ -138,6 +138,7 @@ bool life_load(struct round *round, id64 message, const struct policy *policy, i
   *ret = (struct life){.policy = policy, .arena = arena};
   if (!message_read(round, message, ret, &decision, &n_steps))
     return false;
+  round_lock_customer(round, ret->customer); /* the message never changes; its deliveries are read behind the lock */
   ret->message = (struct message_facts){.now_ms = now_ms,
                                         .expires_ms = ret->expires_ms,
                                         .n_steps = n_steps < PLAN_STEPS_MAX ? n_steps : PLAN_STEPS_MAX,
@@ -195,12 +196,12 @@ static void claim_provider_ids(struct life *life, const struct life_row *row, st
 
 static void claim_body(struct round *round, struct life *life, struct claim *ret)
 {
-  sqlite3_stmt *inside = db_sql(round->db, "SELECT body FROM message WHERE id=?");
-  sqlite3_stmt *apart = db_sql(round->db, "SELECT bytes FROM body WHERE message=?");
-  sqlite3_stmt *get = life->flags & MESSAGE_BODY_APART ? apart : inside;
+  struct stmt *inside = db_sql(round->db, "SELECT body FROM message WHERE id=?");
+  struct stmt *apart = db_sql(round->db, "SELECT bytes FROM body WHERE message=?");
+  struct stmt *get = life->flags & MESSAGE_BODY_APART ? apart : inside;
 
   bind_id(get, 1, life->id);
-  if (db_step(round->db, get))
+  if (db_step(get))
     ret->body = col_text(get, 0, life->arena);
   db_reset(get);
 }
@@ -240,7 +241,7 @@ static void claim_fill(struct round *round, struct life *life, size_t at, struct
 /* State, attempt, token and session; the attempt that is open is this row. */
 static void row_claim(struct round *round, struct life *life, size_t at, int64_t now_ms)
 {
-  sqlite3_stmt *put =
+  struct stmt *put =
       db_sql(round->db, "UPDATE delivery SET state=1, attempt=?, token=?, session=?, attempt_started=?, query=0,"
                         " wake=0 WHERE message=? AND step=?");
   struct delivery_facts *facts = &life->facts[at];
@@ -256,7 +257,7 @@ static void row_claim(struct round *round, struct life *life, size_t at, int64_t
   bind_int(put, 4, now_ms);
   bind_id(put, 5, life->id);
   bind_int(put, 6, facts->step);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static void count_move(struct round *round, enum message_state before, enum message_state after)
@@ -282,7 +283,7 @@ void life_claim(struct round *round, struct life *life, size_t at, int64_t now_m
 /* On an ordered channel a message goes at once only when nothing of that customer is open there. */
 static bool channel_is_free(struct round *round, const struct begin *begin)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(round->db, "SELECT 1 FROM delivery WHERE channel=? AND customer=? AND ordered=1 AND state<3"
                         " AND held=0 AND (lane=?3)=(?4=?3) LIMIT 1");
   bool open;
@@ -293,14 +294,14 @@ static bool channel_is_free(struct round *round, const struct begin *begin)
   bind_id(get, 2, begin->customer);
   bind_int(get, 3, LANE_TEST);
   bind_int(get, 4, begin->lane);
-  open = db_step(round->db, get);
+  open = db_step(get);
   db_reset(get);
   return !open;
 }
 
 bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id)
 {
-  sqlite3_stmt *put = db_sql(
+  struct stmt *put = db_sql(
       round->db,
       "INSERT INTO delivery(message, step, id, customer, identity, conversation, channel, channel_kind, lane, state,"
       " due, wake, expires, attempt, token, session, ordered, started, attempt_started, address_kind, address,"
@@ -333,7 +334,7 @@ bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id
   bind_text(put, 21, decided->address);
   bind_int(put, 22, decided->until);
   bind_int(put, 23, decided->within_ms);
-  db_run(round->db, put);
+  db_run(put);
   return now;
 }
 
@@ -387,7 +388,7 @@ static void life_begin(struct round *round, struct life *life, uint32_t step, st
 
 static void row_write(struct round *round, const struct life *life, size_t at)
 {
-  sqlite3_stmt *put = db_sql(
+  struct stmt *put = db_sql(
       round->db,
       "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
       " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
@@ -417,12 +418,12 @@ static void row_write(struct round *round, const struct life *life, size_t at)
   bind_int(put, 20, facts->deaths);
   bind_id(put, 21, life->id);
   bind_int(put, 22, facts->step);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 struct claim *life_claim_next_ordered(struct round *round, const struct life *ended, size_t row)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(round->db, "SELECT message, step, state, due, lane, query FROM delivery WHERE channel=? AND"
                         " customer=? AND ordered=1 AND state<3 AND held=0 AND (lane=?3)=(?4=?3)"
                         " ORDER BY message, step LIMIT 1");
@@ -440,7 +441,7 @@ struct claim *life_claim_next_ordered(struct round *round, const struct life *en
   bind_id(get, 2, ended->customer);
   bind_int(get, 3, LANE_TEST);
   bind_int(get, 4, lane_of(ended->class, (ended->flags & MESSAGE_TEST) != 0));
-  if (!db_step(round->db, get))
+  if (!db_step(get))
     return NULL;
   message = col_id(get, 0);
   step = (uint32_t)col_int(get, 1);

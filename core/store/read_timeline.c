@@ -1,7 +1,7 @@
-/* sqlite_read_timeline.c - a customer's timeline: what stands in memory (the tail), timeline_recent and timeline, over
+/* read_timeline.c - a customer's timeline: what stands in memory (the tail), timeline_recent and timeline, over
  * all that are merged together. The tail is taken before the snapshot of the tables: what leaves it meanwhile is in
  * them. */
-#include "sqlite_read.h"
+#include "read.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +12,16 @@ struct timeline_tails timeline_tails_take(struct reader *reader, const struct cu
 {
   struct timeline_tails tails = {0};
 
-  for (size_t i = 0; i < customers->n; i++) {
-    struct tail_entry *of_one;
-    size_t n = tail_of_customer(reader->store, customers->ids[i], arena, &of_one);
-    struct timeline_entry *entries;
+  for (size_t i = 0; reader->store->ways->timeline_tail != NULL && i < customers->n; i++) {
+    struct timeline_entry *of_one, *entries;
+    size_t n = reader->store->ways->timeline_tail(reader->store, customers->ids[i], arena, &of_one);
 
     if (n == 0)
       continue;
     entries = arena_alloc(arena, (tails.n + n) * sizeof *entries);
     if (tails.n > 0)
       memcpy(entries, tails.entries, tails.n * sizeof *entries);
-    for (size_t j = 0; j < n; j++)
-      entries[tails.n + j] = (struct timeline_entry){of_one[j].at, of_one[j].seq, of_one[j].customer, of_one[j].kind};
+    memcpy(entries + tails.n, of_one, n * sizeof *entries);
     tails.entries = entries;
     tails.n += n;
   }
@@ -68,7 +66,7 @@ static bool within(const struct gathering *all, const struct timeline_entry *ent
   return key_before(entry->at_ms, entry->seq, all->from.at_ms, all->from.seq);
 }
 
-static void gather_table(struct db *db, struct gathering *all, sqlite3_stmt *list, id64 customer)
+static void gather_table(struct gathering *all, struct stmt *list, id64 customer)
 {
   size_t before = all->n;
 
@@ -78,7 +76,7 @@ static void gather_table(struct db *db, struct gathering *all, sqlite3_stmt *lis
   bind_int(list, 4, (int64_t)all->ask->limit + 1);
   if (!all->ask->oldest_first)
     bind_int(list, 5, all->ask->from_ms);
-  while (all->n < all->room && db_step(db, list))
+  while (all->n < all->room && db_step(list))
     all->entries[all->n++] =
         (struct timeline_entry){col_int(list, 0), col_id(list, 1), customer, (uint32_t)col_int(list, 2)};
   db_reset(list);
@@ -100,7 +98,7 @@ static void gather_tails(struct gathering *all, const struct timeline_tails *tai
 static void gather(struct db *db, struct gathering *all)
 {
   const struct customer_set *customers = all->ask->customers;
-  sqlite3_stmt *base, *recent;
+  struct stmt *base, *recent = NULL;
 
   if (all->ask->oldest_first) {
     base = db_sql(
@@ -115,8 +113,9 @@ static void gather(struct db *db, struct gathering *all)
                         " ORDER BY at DESC, seq DESC LIMIT ?4");
   }
   for (size_t i = 0; i < customers->n; i++) {
-    gather_table(db, all, recent, customers->ids[i]);
-    gather_table(db, all, base, customers->ids[i]);
+    if (all->ask->recent)
+      gather_table(all, recent, customers->ids[i]);
+    gather_table(all, base, customers->ids[i]);
   }
 }
 
@@ -163,10 +162,10 @@ size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const str
 
 static void event_show(struct db *db, const struct timeline_entry *entry, struct arena *arena, struct timeline_row *ret)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT type, identity, data FROM event WHERE seq=?");
+  struct stmt *get = db_sql(db, "SELECT type, identity, data FROM event WHERE seq=?");
 
   bind_id(get, 1, entry->seq);
-  if (!db_step(db, get))
+  if (!db_step(get))
     return;
   ret->type = col_text(get, 0, arena);
   ret->identity = col_id(get, 1);
@@ -216,7 +215,7 @@ parley_status read_timeline(struct reader *reader, struct store_op *op)
   struct store_timeline *ask = container_of(op, struct store_timeline, op);
   struct customer_set customers;
   struct timeline_ask page = {.customers = &customers, .oldest_first = ask->oldest_first, .from_ms = INT64_MIN,
-                              .after = ask->after, .limit = read_limit(ask->limit)};
+                              .after = ask->after, .limit = read_limit(ask->limit), .recent = reader->store->ways->timeline_recent};
   struct timeline_entry *entries;
   struct timeline_tails tails;
 

@@ -1,15 +1,15 @@
-/* sqlite_write.h - what the writer's files share: a round, and the steps of which writes are made. Private to core/store.
- * Thread: the writer. A write function returns OK, REJECTED, NOT_FOUND or INVALID after it has written nothing or all; what
- * SQLite says meanwhile is looked at once, by the round. */
-#ifndef CORE_STORE_SQLITE_WRITE_H
-#define CORE_STORE_SQLITE_WRITE_H
-#include "sqlite.h"
+/* write.h - what the writes share: a round, and the steps of which writes are made. Private to core/store.
+ * A write function returns OK, REJECTED, NOT_FOUND or INVALID after it has written nothing or all; what the database says
+ * meanwhile is looked at once, by the round. */
+#ifndef CORE_STORE_WRITE_H
+#define CORE_STORE_WRITE_H
+#include "logic.h"
 
-/* --- sqlite_round.c -------------------------------------------------------------------------------------------------------- */
+/* --- round.c: one transaction for many ops ------------------------------------------------------------------------------------ */
 
 struct counters { int64_t accepted, by_state[MESSAGE_STATES], inbound, duplicates, other_body; };
 struct round {
-  struct sqlite_store *store;
+  struct store_base *store;
   struct db *db;
   int64_t now_ms; /* wall clock when it began */
   struct counters delta;
@@ -17,15 +17,30 @@ struct round {
   size_t n_seats, seats_room;
   atomic_int **seats; /* places in lanes that the round took: given back when it fails */
   size_t n_tail, tail_room;
-  struct tail_entry *tail; /* published after the commit */
-  size_t n_idem;           /* put into the idem tail */
-  struct buf scratch;      /* of whoever runs; cleared before use */
+  struct timeline_entry *tail; /* sqlite: published after the commit */
+  size_t n_idem;               /* keys that were kept */
+  struct buf scratch;          /* of whoever runs; cleared before use */
 };
 bool round_take_seat(struct round *round, atomic_int *room); /* false: the lane is full */
 uint64_t round_event(struct round *round, const char *type, int64_t at_ms, id64 customer, id64 identity, id64 conversation,
                      id64 message, parley_text data); /* returns its seq */
-
-void store_recount(struct sqlite_store *store); /* sqlite.c; what is counted in memory, after a roll-back */
+void round_timeline(struct round *round, id64 customer, int64_t at_ms, uint64_t seq, uint32_t kind);
+bool event_on_timeline(parley_text type);
+/* Runs one op: its idempotency key, the write itself, the answer that is kept with it. Sets op->status. */
+void op_run(struct round *round, struct store_op *op);
+bool op_takes_in(enum store_kind kind); /* what a store that cannot be written refuses first */
+/* The round of the op has been committed, or not: then its status is that of the commit, and what it had claimed is nobody's. */
+void op_ended(struct store_op *op, parley_status commit);
+void counters_write(struct round *round);
+void round_merge(struct round *round, struct round *part); /* what a part of it did; the part is done */
+/* fn for 0 .. n-1, each with a part of the round to itself, all at once where the driver can. */
+void round_each(struct round *round, size_t n, void (*fn)(struct round *round, size_t i, void *arg), void *arg);
+void round_lock_customer(struct round *round, id64 customer); /* before what is theirs is read to be changed */
+void round_give_seats_back(struct round *round);
+void round_done(struct round *round);
+void store_recount(struct store_base *store, struct db *db); /* what is counted in memory, at a start and after a roll-back */
+/* Newest of all ids: a node's source must start above it, wherever the clock stands. */
+id64 newest_id(struct db *db);
 
 typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
@@ -34,14 +49,7 @@ write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, 
 /* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
 
-/* --- sqlite_reserve.c --------------------------------------------------------------------------------------------------------- */
-
-void reserve_open(struct sqlite_store *store);
-void reserve_close(struct sqlite_store *store);
-void store_full_begin(struct sqlite_store *store); /* nothing is taken in from now on */
-void store_full_probe(struct sqlite_store *store); /* until there is room again */
-
-/* --- sqlite_identity.c: customers come to be, identities become theirs ------------------------------------------------------- */
+/* --- write_identity.c: customers come to be, identities become theirs ------------------------------------------------------- */
 
 struct who { /* whose message it is, once that is settled and written */
   enum accept_result result;
@@ -62,7 +70,7 @@ void identity_link(struct round *round, const struct identity *identity, uint32_
 void identity_unlink(struct round *round, const struct identity_row *row, int64_t now_ms);
 void customer_flag(struct round *round, id64 customer, uint32_t flags);
 
-/* --- sqlite_life.c: one message and its begun deliveries, moved by advance() ---------------------------------------------------- */
+/* --- write_life.c: one message and its begun deliveries, moved by advance() ---------------------------------------------------- */
 
 struct life_row { /* beside delivery_facts */
   id64 id, identity;
@@ -116,7 +124,7 @@ struct begin { /* a step of a plan that starts */
 /* Inserts the delivery. True: SENDING, attempt 1, a seat taken; *ret_id its dlv_ id. */
 bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id);
 
-/* --- sqlite_receipt.c --- */
+/* --- write_receipt.c --- */
 
 struct receipt { uint32_t kind, outcome; int64_t at_ms; parley_text code, detail; }; /* kind: PARLEY_RECEIPT_* */
 /* part: index of the part meant, -1: all. False: nothing new. */
@@ -130,14 +138,14 @@ void provider_ref_put(struct round *round, parley_text channel, parley_text id, 
 bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
                        int *ret_part);
 
-/* --- sqlite_accept.c -------------------------------------------------------------------------------------------------------------- */
+/* --- write_accept.c -------------------------------------------------------------------------------------------------------------- */
 
 /* The message a business key stands for; 0: none. *ret_h: its place. */
 id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uint64_t *ret_h);
 void business_key_free(struct round *round, parley_text key, id64 message);
 void body_insert(struct round *round, id64 message, parley_bytes body); /* of one that is too long for its row */
 
-/* --- sqlite_conversation.c --- */
+/* --- write_conversation.c --- */
 
 bool conversation_find(struct round *round, id64 id, id64 *ret_customer);
 id64 conversation_open(struct round *round, const struct conversation_row *row);
@@ -145,39 +153,11 @@ id64 conversation_open(struct round *round, const struct conversation_row *row);
 void conversation_heard(struct round *round, id64 id, id64 identity, parley_text channel, parley_text channel_kind,
                         int64_t now_ms, struct arena *arena);
 
-/* --- sqlite_consent.c ------------------------------------------------------------------------------------------------------------- */
+/* --- write_consent.c ------------------------------------------------------------------------------------------------------------- */
 
 void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer);
 
-/* --- sqlite_tail.c ----------------------------------------------------------------------------------------------------------- */
-
-void round_timeline(struct round *round, id64 customer, int64_t at_ms, uint64_t seq, uint32_t kind);
-bool event_on_timeline(parley_text type);
-void mark_put(struct db *db, const char *name, uint64_t upto); /* in the transaction that wrote the last of it */
-bool idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h); /* true: op has the first one's answer */
-void idem_keep(struct round *round, const struct store_op *op, uint64_t h);
-bool tails_pending(const struct sqlite_store *store);
-bool tails_flushing(const struct sqlite_store *store); /* a batch is on its way to its table */
-void tails_seal(struct sqlite_store *store, size_t from_entries); /* outside of a round */
-void tails_begin(struct sqlite_store *store); /* remembers where tails_undo() must go back to */
-void tails_write(struct round *round, size_t n_new);
-void tails_committed(struct round *round);
-void tails_undo(struct round *round);
-
-/* --- sqlite_idem.c ------------------------------------------------------------------------------------------------------------- */
-
-struct idem_tail *idem_open(struct db *db);
-void idem_close(struct idem_tail *tail);
-bool idem_pending(const struct idem_tail *tail);
-bool idem_flushing(const struct idem_tail *tail);
-void idem_seal(struct sqlite_store *store, size_t from_entries); /* outside of a round */
-void idem_begin(struct idem_tail *tail);
-void idem_write(struct round *round, size_t rows, size_t moved);
-void idem_committed(struct idem_tail *tail);
-void idem_undo(struct round *round);
-void idem_expire(struct round *round); /* one small piece of what is past its time */
-
-/* --- sqlite_expire.c ----------------------------------------------------------------------------------------------------------- */
+/* --- expire.c ----------------------------------------------------------------------------------------------------------------- */
 
 void expire_step(struct round *round); /* at most once a second: a slice of each table */
 

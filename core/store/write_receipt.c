@@ -1,7 +1,7 @@
-/* sqlite_receipt.c - what providers report: by message id, or by a provider id that an attempt brought back. A report
+/* write_receipt.c - what providers report: by message id, or by a provider id that an attempt brought back. A report
  * that is earlier than the answer to the attempt is parked for a day, and joined when the attempt settles. */
 #include "core/base/text.h"
-#include "sqlite_write.h"
+#include "write.h"
 
 #define TWINS_MAX 16
 #define PARKED_MAX 100000 /* beyond, the provider has to come again */
@@ -16,14 +16,14 @@ static uint64_t ref_hash(struct round *round, parley_text channel, parley_text i
 }
 
 /* The place of an id: *ret_there says whether it is known. The statement stands on its row then. */
-static sqlite3_stmt *ref_seek(struct round *round, parley_text channel, parley_text id, uint64_t *ret_h)
+static struct stmt *ref_seek(struct round *round, parley_text channel, parley_text id, uint64_t *ret_h)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT channel, provider_id, message, step, part FROM provider_ref WHERE h=?");
+  struct stmt *get = db_sql(round->db, "SELECT channel, provider_id, message, step, part FROM provider_ref WHERE h=?");
 
   *ret_h = ref_hash(round, channel, id);
   for (int i = 0; i < TWINS_MAX; i++, (*ret_h)++) {
     bind_id(get, 1, *ret_h);
-    if (!db_step(round->db, get))
+    if (!db_step(get))
       return NULL;
     if (text_eq(col_peek(get, 0), channel) && text_eq(col_peek(get, 1), id))
       return get;
@@ -35,14 +35,14 @@ static sqlite3_stmt *ref_seek(struct round *round, parley_text channel, parley_t
 /* Many channels hand our own id on: it needs no row, since it names its message and the channel its step. */
 static bool own_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step)
 {
-  sqlite3_stmt *get = db_sql(round->db, "SELECT step FROM delivery WHERE message=? AND channel=? ORDER BY step DESC LIMIT 1");
+  struct stmt *get = db_sql(round->db, "SELECT step FROM delivery WHERE message=? AND channel=? ORDER BY step DESC LIMIT 1");
   id64 message;
 
   if (!id_parse("msg", id, &message))
     return false;
   bind_id(get, 1, message);
   bind_text(get, 2, channel);
-  if (!db_step(round->db, get))
+  if (!db_step(get))
     return false;
   *ret_message = message;
   *ret_step = (uint32_t)col_int(get, 0);
@@ -61,7 +61,7 @@ bool provider_ref_find(struct round *round, parley_text channel, parley_text id,
                        int *ret_part)
 {
   uint64_t h;
-  sqlite3_stmt *row = ref_seek(round, channel, id, &h);
+  struct stmt *row = ref_seek(round, channel, id, &h);
 
   *ret_part = -1;
   if (row == NULL)
@@ -75,9 +75,11 @@ bool provider_ref_find(struct round *round, parley_text channel, parley_text id,
 
 void provider_ref_put(struct round *round, parley_text channel, parley_text id, id64 message, uint32_t step, int part)
 {
-  sqlite3_stmt *put =
-      db_sql(round->db, "INSERT OR REPLACE INTO provider_ref(h, channel, provider_id, message, step, part)"
-                        " VALUES(?, ?, ?, ?, ?, ?)");
+  struct stmt *put =
+      db_sql(round->db, "INSERT INTO provider_ref(h, channel, provider_id, message, step, part)"
+                        " VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(h) DO UPDATE SET channel=excluded.channel,"
+                        " provider_id=excluded.provider_id, message=excluded.message, step=excluded.step,"
+                        " part=excluded.part");
   uint64_t h;
 
   if (part < 0 && is_own(id, message))
@@ -89,7 +91,7 @@ void provider_ref_put(struct round *round, parley_text channel, parley_text id, 
   bind_id(put, 4, message);
   bind_int(put, 5, step);
   bind_int(put, 6, part);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 /* --- applying one
@@ -201,7 +203,7 @@ bool receipt_apply(struct round *round, struct life *life, size_t row, int part,
 
 static void park_put(struct round *round, const struct store_receipt *receipt)
 {
-  sqlite3_stmt *put =
+  struct stmt *put =
       db_sql(round->db, "INSERT INTO park(id, h, channel, provider_id, receipt, outcome, at, code, detail, parked)"
                         " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
@@ -215,7 +217,7 @@ static void park_put(struct round *round, const struct store_receipt *receipt)
   bind_text(put, 8, receipt->code);
   bind_text(put, 9, receipt->detail);
   bind_int(put, 10, round->now_ms);
-  db_run(round->db, put);
+  db_run(put);
   round->store->n_parked++;
 }
 
@@ -223,16 +225,16 @@ static void park_put(struct round *round, const struct store_receipt *receipt)
 static bool park_take(struct round *round, const struct life_row *row, parley_text id, struct arena *arena,
                       struct receipt *ret)
 {
-  sqlite3_stmt *get =
+  struct stmt *get =
       db_sql(round->db, "SELECT id, receipt, outcome, at, code, detail FROM park WHERE h=? AND channel=? AND"
                         " provider_id=? ORDER BY id LIMIT 1");
-  sqlite3_stmt *drop = db_sql(round->db, "DELETE FROM park WHERE id=?");
+  struct stmt *drop = db_sql(round->db, "DELETE FROM park WHERE id=?");
   id64 parked;
 
   bind_id(get, 1, ref_hash(round, row->channel, id));
   bind_text(get, 2, row->channel);
   bind_text(get, 3, id);
-  if (!db_step(round->db, get))
+  if (!db_step(get))
     return false;
   parked = col_id(get, 0);
   *ret = (struct receipt){.kind = (uint32_t)col_int(get, 1),
@@ -242,7 +244,7 @@ static bool park_take(struct round *round, const struct life_row *row, parley_te
                           .detail = col_text(get, 5, arena)};
   db_reset(get);
   bind_id(drop, 1, parked);
-  db_run(round->db, drop);
+  db_run(drop);
   round->store->n_parked--;
   return true;
 }

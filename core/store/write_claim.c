@@ -1,5 +1,5 @@
-/* sqlite_claim.c - hands out what is due on one channel and lane. */
-#include "sqlite_write.h"
+/* write_claim.c - hands out what is due on one channel and lane. */
+#include "write.h"
 #include "core/base/text.h"
 
 struct due { id64 message; uint32_t step; };
@@ -15,9 +15,9 @@ struct due { id64 message; uint32_t step; };
 static size_t due_read(struct round *round, const struct store_claim *claim, struct due *due)
 {
   bool ordered = (claim->channel->flags & PARLEY_ORDERED) != 0;
-  sqlite3_stmt *any = db_sql(round->db, "SELECT message, step" DUE_WHERE " AND due<=?3 ORDER BY due LIMIT ?4");
-  sqlite3_stmt *oldest = db_sql(round->db, "SELECT message, step" DUE_WHERE " AND due<=?3" DUE_ORDERED " ORDER BY due LIMIT ?4");
-  sqlite3_stmt *get = ordered ? oldest : any;
+  struct stmt *any = db_sql(round->db, "SELECT message, step" DUE_WHERE " AND due<=?3 ORDER BY due LIMIT ?4");
+  struct stmt *oldest = db_sql(round->db, "SELECT message, step" DUE_WHERE " AND due<=?3" DUE_ORDERED " ORDER BY due LIMIT ?4");
+  struct stmt *get = ordered ? oldest : any;
   size_t n = 0;
 
   bind_text(get, 1, claim->channel->name);
@@ -26,7 +26,7 @@ static size_t due_read(struct round *round, const struct store_claim *claim, str
   bind_int(get, 4, (int64_t)claim->limit);
   if (ordered)
     bind_int(get, 5, LANE_TEST);
-  while (n < claim->limit && db_step(round->db, get))
+  while (n < claim->limit && db_step(get))
     due[n++] = (struct due){col_id(get, 0), (uint32_t)col_int(get, 1)};
   db_reset(get);
   return n;
@@ -35,9 +35,9 @@ static size_t due_read(struct round *round, const struct store_claim *claim, str
 static int64_t next_due(struct round *round, const struct store_claim *claim)
 {
   bool ordered = (claim->channel->flags & PARLEY_ORDERED) != 0;
-  sqlite3_stmt *any = db_sql(round->db, "SELECT due" DUE_WHERE " ORDER BY due LIMIT 1");
-  sqlite3_stmt *oldest = db_sql(round->db, "SELECT due" DUE_WHERE DUE_ORDERED " ORDER BY due LIMIT 1");
-  sqlite3_stmt *get = ordered ? oldest : any;
+  struct stmt *any = db_sql(round->db, "SELECT due" DUE_WHERE " ORDER BY due LIMIT 1");
+  struct stmt *oldest = db_sql(round->db, "SELECT due" DUE_WHERE DUE_ORDERED " ORDER BY due LIMIT 1");
+  struct stmt *get = ordered ? oldest : any;
   int64_t due_ms = 0;
 
   bind_text(get, 1, claim->channel->name);
@@ -46,14 +46,19 @@ static int64_t next_due(struct round *round, const struct store_claim *claim)
     bind_int(get, 3, claim->now_ms);
     bind_int(get, 5, LANE_TEST);
   }
-  if (db_step(round->db, get))
+  if (db_step(get))
     due_ms = col_int(get, 0);
   db_reset(get);
   return due_ms;
 }
 
-static void claim_one(struct round *round, struct store_claim *claim, const struct due *due)
+struct claiming { struct store_claim *claim; const struct due *due; struct claim *claims; };
+
+static void claim_one(struct round *round, size_t i, void *arg)
 {
+  const struct claiming *claiming = arg;
+  const struct store_claim *claim = claiming->claim;
+  const struct due *due = &claiming->due[i];
   struct life loaded, *life = &loaded;
   struct happened over = {.what = HAPPEN_EXPIRE};
   int row;
@@ -66,7 +71,7 @@ static void claim_one(struct round *round, struct store_claim *claim, const stru
   if (life->expires_ms != 0 && life->expires_ms <= claim->now_ms)
     life_advance(round, life, &over, NULL);
   else
-    life_claim(round, life, (size_t)row, claim->now_ms, &claim->claims[claim->n_claims++]);
+    life_claim(round, life, (size_t)row, claim->now_ms, &claiming->claims[i]);
 }
 
 parley_status write_claim(struct round *round, struct store_op *op)
@@ -81,8 +86,10 @@ parley_status write_claim(struct round *round, struct store_op *op)
   claim->n_claims = 0;
   n = due_read(round, claim, due);
   claim->claims = arena_alloc(op->arena, n * sizeof(*claim->claims));
+  round_each(round, n, claim_one, &(struct claiming){claim, due, claim->claims});
   for (size_t i = 0; i < n; i++)
-    claim_one(round, claim, &due[i]);
+    if (claim->claims[i].message != 0)
+      claim->claims[claim->n_claims++] = claim->claims[i];
   claim->next_due_ms = next_due(round, claim);
   return PARLEY_OK;
 }

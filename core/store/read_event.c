@@ -1,5 +1,5 @@
-/* sqlite_read_event.c - pages of the log, plain or with what a support system needs to know beside each event. */
-#include "sqlite_read.h"
+/* read_event.c - pages of the log, plain or with what a support system needs to know beside each event. */
+#include "read.h"
 #include "core/base/text.h"
 
 #define EVENT_COLUMNS "seq, type, at, customer, identity, conversation, message, data"
@@ -17,7 +17,7 @@ static bool type_wanted(const struct store_events *ask, parley_text type)
   return ask->n_types == 0;
 }
 
-static void event_fill(sqlite3_stmt *get, struct arena *arena, struct event_row *row)
+static void event_fill(struct stmt *get, struct arena *arena, struct event_row *row)
 {
   *row = (struct event_row){.seq = col_id(get, 0),
                             .type = col_text(get, 1, arena),
@@ -34,12 +34,12 @@ static void event_fill(sqlite3_stmt *get, struct arena *arena, struct event_row 
 /* scanned_to: the last one looked at, so that a filter which lets little through still gets on. */
 static void events_page(struct db *db, struct store_events *ask, size_t limit)
 {
-  sqlite3_stmt *list = db_sql(db, "SELECT " EVENT_COLUMNS " FROM event WHERE seq>?1 AND seq<=?2 ORDER BY seq LIMIT ?3");
+  struct stmt *list = db_sql(db, "SELECT " EVENT_COLUMNS " FROM event WHERE seq>?1 AND seq<=?2 ORDER BY seq LIMIT ?3");
 
   bind_id(list, 1, ask->after);
   bind_id(list, 2, ask->upto != 0 ? ask->upto : INT64_MAX);
   bind_int(list, 3, READ_SCAN_MAX);
-  while (ask->n < limit && db_step(db, list)) {
+  while (ask->n < limit && db_step(list)) {
     ask->scanned_to = col_id(list, 0);
     if (type_wanted(ask, col_peek(list, 1)))
       event_fill(list, ask->op.arena, &ask->rows[ask->n++]);
@@ -49,11 +49,11 @@ static void events_page(struct db *db, struct store_events *ask, size_t limit)
 
 static void events_only(struct db *db, struct store_events *ask, size_t limit)
 {
-  sqlite3_stmt *get = db_sql(db, "SELECT " EVENT_COLUMNS " FROM event WHERE seq=?");
+  struct stmt *get = db_sql(db, "SELECT " EVENT_COLUMNS " FROM event WHERE seq=?");
 
   for (size_t i = 0; i < ask->n_only && ask->n < limit; i++) {
     bind_id(get, 1, ask->only[i]);
-    if (db_step(db, get))
+    if (db_step(get))
       event_fill(get, ask->op.arena, &ask->rows[ask->n++]);
     db_reset(get);
   }
@@ -97,9 +97,11 @@ static size_t contexts_open(struct reader *reader, struct store_events *ask, str
   return n;
 }
 
-static void context_fill(struct db *db, struct context *context, struct arena *arena)
+static void context_fill(struct reader *reader, struct context *context, struct arena *arena)
 {
-  struct timeline_ask ask = {.customers = &context->set, .from_ms = INT64_MIN, .limit = EVENTS_RECENT};
+  struct timeline_ask ask = {.customers = &context->set, .from_ms = INT64_MIN, .limit = EVENTS_RECENT,
+                             .recent = reader->store->ways->timeline_recent};
+  struct db *db = reader->db;
   struct timeline_entry *entries;
   bool more;
 
@@ -133,7 +135,7 @@ static void events_context(struct reader *reader, struct store_events *ask)
 
   read_begin(reader);
   for (size_t i = 0; i < n; i++)
-    context_fill(reader->db, &contexts[i], ask->op.arena);
+    context_fill(reader, &contexts[i], ask->op.arena);
   for (size_t i = 0; i < ask->n; i++)
     event_context(reader->db, contexts, n, ask->op.arena, &ask->rows[i]);
   read_end(reader);
@@ -142,7 +144,7 @@ static void events_context(struct reader *reader, struct store_events *ask)
 parley_status read_events(struct reader *reader, struct store_op *op)
 {
   struct store_events *ask = container_of(op, struct store_events, op);
-  sqlite3_stmt *oldest = db_sql(reader->db, "SELECT min(seq) FROM event"),
+  struct stmt *oldest = db_sql(reader->db, "SELECT min(seq) FROM event"),
                *newest = db_sql(reader->db, "SELECT max(seq) FROM event");
   size_t limit = read_limit(ask->n_only > 0 ? ask->n_only : ask->limit);
 
@@ -150,9 +152,9 @@ parley_status read_events(struct reader *reader, struct store_op *op)
   ask->scanned_to = ask->after;
   ask->rows = arena_alloc(op->arena, limit * sizeof *ask->rows);
   read_begin(reader);
-  ask->oldest = db_step(reader->db, oldest) ? col_id(oldest, 0) : 0;
+  ask->oldest = db_step(oldest) ? col_id(oldest, 0) : 0;
   db_reset(oldest);
-  ask->newest = db_step(reader->db, newest) ? col_id(newest, 0) : 0;
+  ask->newest = db_step(newest) ? col_id(newest, 0) : 0;
   db_reset(newest);
   if (ask->n_only > 0)
     events_only(reader->db, ask, limit);

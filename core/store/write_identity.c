@@ -1,33 +1,33 @@
-/* sqlite_identity.c - customers come to be, and identities become theirs. What happens to an identity is kept in its log. */
-#include "sqlite_write.h"
+/* write_identity.c - customers come to be, and identities become theirs. What happens to an identity is kept in its log. */
+#include "write.h"
 #include "core/base/text.h"
 
 id64 customer_make(struct round *round, int64_t now_ms)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO customer(id, merged_into, created, updated, flags, conversation, name,"
+  struct stmt *put = db_sql(round->db, "INSERT INTO customer(id, merged_into, created, updated, flags, conversation, name,"
                                         " locale, timezone, attributes, tags) VALUES(?, 0, ?, ?, 0, 0, '', '', '', '{}', '[]')");
   id64 id = id_next(&round->store->ids);
 
   bind_id(put, 1, id);
   bind_int(put, 2, now_ms);
   bind_int(put, 3, now_ms);
-  db_run(round->db, put);
+  db_run(put);
   return id;
 }
 
 void customer_flag(struct round *round, id64 customer, uint32_t flags)
 {
-  sqlite3_stmt *put = db_sql(round->db, "UPDATE customer SET flags=flags|?2 WHERE id=?1 AND flags&?2<>?2");
+  struct stmt *put = db_sql(round->db, "UPDATE customer SET flags=flags|?2 WHERE id=?1 AND (flags&?2)<>?2");
 
   bind_id(put, 1, customer);
   bind_int(put, 2, flags);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static void identity_log(struct round *round, const char *what, id64 customer, id64 identity, const struct identity *of,
                          int64_t now_ms)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT INTO identity_log(id, at, what, customer, identity, kind, value, message)"
+  struct stmt *put = db_sql(round->db, "INSERT INTO identity_log(id, at, what, customer, identity, kind, value, message)"
                                         " VALUES(?, ?, ?, ?, ?, ?, ?, 0)");
 
   bind_id(put, 1, id_next(&round->store->ids));
@@ -37,14 +37,17 @@ static void identity_log(struct round *round, const char *what, id64 customer, i
   bind_id(put, 5, identity);
   bind_text(put, 6, of->kind);
   bind_text(put, 7, of->value);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 static void identity_insert(struct round *round, const struct identity *identity, uint32_t assurance, int64_t now_ms,
                             const struct identity_row *at)
 {
-  sqlite3_stmt *put = db_sql(round->db, "INSERT OR REPLACE INTO identity(h, id, customer, kind, value, raw, assurance, created,"
-                                        " used, blocked) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 0)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO identity(h, id, customer, kind, value, raw, assurance, created,"
+                                       " used, blocked) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT(h) DO UPDATE SET"
+                                       " id=excluded.id, customer=excluded.customer, kind=excluded.kind, value=excluded.value,"
+                                       " raw=excluded.raw, assurance=excluded.assurance, created=excluded.created,"
+                                       " used=excluded.used, blocked=0");
 
   bind_id(put, 1, at->h);
   bind_id(put, 2, at->id);
@@ -55,13 +58,13 @@ static void identity_insert(struct round *round, const struct identity *identity
   bind_int(put, 7, assurance);
   bind_int(put, 8, now_ms);
   bind_int(put, 9, now_ms);
-  db_run(round->db, put);
+  db_run(put);
 }
 
 void identity_link(struct round *round, const struct identity *identity, uint32_t assurance, id64 customer, int64_t now_ms,
                    struct identity_row *at)
 {
-  sqlite3_stmt *own = db_sql(round->db, "INSERT OR IGNORE INTO customer_identity(customer, h) VALUES(?, ?)");
+  struct stmt *own = db_sql(round->db, "INSERT INTO customer_identity(customer, h) VALUES(?, ?) ON CONFLICT DO NOTHING");
 
   if (at->id == 0)
     at->id = id_next(&round->store->ids);
@@ -72,7 +75,7 @@ void identity_link(struct round *round, const struct identity *identity, uint32_
   identity_insert(round, identity, assurance, now_ms, at);
   bind_id(own, 1, customer);
   bind_id(own, 2, at->h);
-  db_run(round->db, own);
+  db_run(own);
   if (parley_text_is(identity->kind, "external"))
     customer_flag(round, customer, CUSTOMER_HAS_EXTERNAL);
   identity_log(round, "link", customer, at->id, identity, now_ms);
@@ -80,19 +83,19 @@ void identity_link(struct round *round, const struct identity *identity, uint32_
 
 void identity_unlink(struct round *round, const struct identity_row *row, int64_t now_ms)
 {
-  sqlite3_stmt *drop = db_sql(round->db, "DELETE FROM customer_identity WHERE customer=? AND h=?");
-  sqlite3_stmt *free_row = db_sql(round->db, "UPDATE identity SET customer=0 WHERE h=?");
-  sqlite3_stmt *flag = db_sql(round->db, "UPDATE customer SET flags=flags&~? WHERE id=?");
+  struct stmt *drop = db_sql(round->db, "DELETE FROM customer_identity WHERE customer=? AND h=?");
+  struct stmt *free_row = db_sql(round->db, "UPDATE identity SET customer=0 WHERE h=?");
+  struct stmt *flag = db_sql(round->db, "UPDATE customer SET flags=flags&~? WHERE id=?");
 
   bind_id(drop, 1, row->customer);
   bind_id(drop, 2, row->h);
-  db_run(round->db, drop);
+  db_run(drop);
   bind_id(free_row, 1, row->h);
-  db_run(round->db, free_row);
+  db_run(free_row);
   if (parley_text_is(row->identity.kind, "external")) {
     bind_int(flag, 1, CUSTOMER_HAS_EXTERNAL);
     bind_id(flag, 2, row->customer);
-    db_run(round->db, flag);
+    db_run(flag);
   }
   identity_log(round, "unlink", row->customer, row->id, &row->identity, now_ms);
 }
@@ -150,6 +153,7 @@ void who_resolve(struct round *round, const struct recipient *asked, struct aren
     ret->customer.id = customer_make(round, now_ms);
     break;
   case RESOLVE_FOUND:
+    round_lock_customer(round, ret->resolution.customer);
     if (!customer_find(round->db, ret->resolution.customer, arena, &ret->customer)) {
       ret->result = ACCEPT_NO_CUSTOMER;
       return;

@@ -1,0 +1,96 @@
+/* logic.h - what the store's logic shares, whatever the driver: the base of every driver's store, what a driver does in its own
+ * way, and the facts that writes and reads are made of. Private to core/store.
+ *
+ * The logic (write_*.c, read_*.c, facts.c, round.c, expire.c) knows no driver: it has a `struct db`, and the base. */
+#ifndef CORE_STORE_LOGIC_H
+#define CORE_STORE_LOGIC_H
+#include "db.h"
+#include "driver.h"
+#include "core/base/digest.h"
+
+#define STORE_SCHEMA_VERSION 2 /* what a version means is the same for every driver */
+#define BODY_INLINE_MAX 16384 /* bytes; a longer body stands in table `body` */
+
+/* message.flags */
+enum { MESSAGE_TEST = 1, MESSAGE_BODY_APART = 2, MESSAGE_AUTOMATIC = 4, MESSAGE_ECHO = 8, MESSAGE_RAW_APART = 16 };
+/* customer.flags: what need not be looked for */
+enum { CUSTOMER_HAS_CONSENT = 1, CUSTOMER_HAS_EXTERNAL = 2, CUSTOMER_HAS_ALIAS = 4 };
+enum { DIR_OUT = 0, DIR_IN = 1 };
+enum { TIMELINE_MESSAGE = 1, TIMELINE_EVENT = 2 }; /* timeline.kind; seq is a message's id or an event's seq */
+
+struct round;
+struct timeline_entry { int64_t at_ms; uint64_t seq; id64 customer; uint32_t kind; };
+
+/* --- the base of every driver's store --------------------------------------------------------------------------------------- */
+
+struct store_base;
+struct reader { struct store_base *store; struct db *db; };
+/* Runs one read op. A function takes the timeline's tails first where it needs them, then read_begin(), its SELECTs, read_end().
+ * Status: OK, NOT_FOUND, INVALID; a broken connection overrides it. op->arena is made already. */
+typedef parley_status read_fn(struct reader *reader, struct store_op *op);
+
+struct store_ways { /* what each driver does in its own way */
+  uint64_t (*next_seq)(struct round *round); /* of an event; rising in the order of commits */
+  void (*timeline_add)(struct round *round, const struct timeline_entry *entry);
+  /* Entries of one customer that no table may hold yet, in no order; some may stand in the tables as well. Taken BEFORE the read
+   * transaction begins, then what is double is dropped: so nothing committed is missed. NULL: all are in the tables. */
+  size_t (*timeline_tail)(struct store_base *store, id64 customer, struct arena *arena, struct timeline_entry **ret);
+  bool timeline_recent; /* entries stand in two tables, timeline_recent and timeline */
+  /* True: op has the first one's answer. *ret_h: its place, for idem_keep(). */
+  bool (*idem_replayed)(struct round *round, struct store_op *op, uint64_t *ret_h);
+  void (*idem_keep)(struct round *round, const struct store_op *op, uint64_t h);
+  void (*idem_expire)(struct round *round); /* one small piece of what is past its time */
+  /* PostgreSQL: fibers of one round take turns on what both might change; NULL: ops run one after the other. Whoever has read
+   * something before it was locked reads it again. */
+  void (*lock)(struct db *db, uint64_t key);
+  bool op_is_snapshot; /* a read op is one snapshot from its begin: read_begin() has nothing to do */
+  read_fn *backup;
+  /* The piece that was asked for, of a row that is there. */
+  parley_status (*media_piece)(struct reader *reader, struct store_media *ask);
+  void (*sizes)(struct reader *reader, struct store_stats *ask); /* file_bytes, wal_bytes, schema */
+};
+
+struct store_base {
+  const struct store_ways *ways;
+  struct store *front;
+  const struct env *env;
+  const struct log *log;
+  struct store_config config;
+  uint8_t secret[32];
+  struct hash_key hash_key;
+  int64_t session; /* of this opening; deliveries SENDING under another are orphans */
+  struct id_source ids;
+  struct store_gauges gauges;
+  uint64_t n_suppressions, n_parked; /* 0: nobody is looked up */
+  int64_t expire_ms, expire_at[3];   /* mono: when to look for what is past its time; where in each table */
+};
+
+/* --- facts.c: whose it is and what is known of them; used by accept and, writing nothing, by explain ------------------------- */
+
+struct identity_row {
+  uint64_t h; /* its place; of none: where it would go */
+  id64 id;    /* 0: there is no such row */
+  id64 customer; /* 0: nobody's */
+  struct identity identity;
+  int64_t created_ms, used_ms;
+  bool blocked;
+};
+struct customer_brief { id64 id, merged_into, conversation; uint32_t flags; parley_text name, locale, timezone; };
+struct found { /* what a recipient's parts are in the store */
+  struct ownership own;
+  struct identity_row external, rows[RECIPIENT_IDENTITIES_MAX];
+};
+/* By kind and value, then by its national variants. False: nobody has it, ret->h is its place (ret->id may still be there). */
+bool identity_find(struct db *db, const struct hash_key *key, const struct identity *wanted, struct arena *arena,
+                   struct identity_row *ret);
+bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_brief *ret);
+/* The customer and all that are merged with it, itself first. */
+size_t customer_aliases(struct db *db, const struct customer_brief *customer, struct arena *arena, id64 **ret);
+bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force */
+void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
+                    struct found *ret);
+/* facts for decide(); customer->id 0: one that would be made. suppressions: whether there are any at all. */
+void facts_load(struct db *db, const struct hash_key *key, bool suppressions, const struct submission *submission,
+                const struct found *found, const struct resolution *resolution, const struct customer_brief *customer,
+                struct arena *arena, struct facts *ret);
+#endif

@@ -1,0 +1,217 @@
+/* postgres.h - the PostgreSQL driver's own header: connections in pipeline mode on the loop, statements on fibers, rounds, the
+ * session. Private to core/store.
+ *
+ * Shape     one connection writes (rounds: one transaction for many ops, as with SQLite), PG_READERS read. An op is a fiber: where
+ *           the logic asks for a row it yields until the row is here. Of all fibers that stand at a time the questions and the
+ *           rows to be written leave together, those of one statement as one (postgres_text.h): the cost of a round is a few
+ *           round trips, however many ops are in it.
+ * Threads   the loop's alone. Blocking calls are made by store_open() only, before the loop runs.
+ * Source    libpq 15, chapters 34.4 (asynchronous commands) and 34.5 (pipeline mode). */
+#ifndef CORE_STORE_POSTGRES_H
+#define CORE_STORE_POSTGRES_H
+#include "fiber.h"
+#include "postgres_text.h"
+#include "read.h"
+#include "write.h"
+#include "core/base/map.h"
+#include <libpq-fe.h>
+
+#define PG_READERS 4
+#define PG_WHY_BYTES 200
+
+/* --- postgres_link.c: one connection ------------------------------------------------------------------------------------------ */
+
+struct pg_store;
+struct pg_db;
+struct pg_stmt;
+
+struct pg_known { /* a statement as this connection knows it */
+  struct pg_text text;
+  enum pg_type types[PG_PARAMS_MAX];
+  char name[16];
+  bool kept;       /* by a literal: prepared on the server and kept */
+  bool prepared, prepared_many;
+  /* rows that wait to be written by it, parameter by parameter as elements of an array */
+  struct list link; /* in link->batches while n_rows > 0 */
+  size_t n_rows;
+  struct buf arrays[PG_PARAMS_MAX];
+  struct map keys; /* of those rows: hash of the parameters that name a row */
+  struct list asking; /* statements that ask at once; while a flush gathers them */
+};
+
+struct pg_link {
+  struct pg_store *store;
+  PGconn *conn;      /* NULL: there is none */
+  uv_poll_t *poll;
+  int events;
+  struct list dbs;     /* struct pg_db: who works on it */
+  struct list ready;   /* struct pg_db: who got what it waited for */
+  struct map known;    /* by the address of the literal */
+  uint32_t n_known;
+  struct list batches; /* struct pg_known with rows, in the order of their first */
+  struct list asks;    /* struct pg_stmt: questions not sent yet */
+  struct list sent;    /* struct pg_sent: what the server has not answered yet */
+  parley_status status; /* sticky, as in struct db, until pg_link_clear() */
+  char why[PG_WHY_BYTES];
+  char sqlstate[6];
+  bool unflushed, lost;
+  uint64_t n_trips;    /* times that something was sent to be answered */
+  void (*on_lost)(struct pg_link *link); /* once, when the connection is gone: status is set, whoever waited has been resumed */
+};
+/* Takes over a connection that stands; pipeline mode, non-blocking. poll: NULL until pg_link_watch(). */
+void pg_known_free(struct pg_known *known);
+void pg_link_open(struct pg_link *link, struct pg_store *store, PGconn *conn);
+void pg_link_watch(struct pg_link *link, uv_loop_t *loop); /* from here on the loop tells of answers */
+void pg_link_close(struct pg_link *link);                  /* forgets what is open; whoever waits is resumed with an error */
+void pg_link_flush(struct pg_link *link); /* sends what waits; after everybody has yielded */
+void pg_link_sync(struct pg_link *link);  /* ends what an error has stopped (34.5.1.3), behind all that was sent */
+void pg_link_clear(struct pg_link *link); /* forgets the error */
+void pg_link_fail(struct pg_link *link, parley_status status, const char *why);
+/* What is bound is taken over at once. */
+void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db);
+void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db); /* no rows, not prepared */
+void pg_link_ready(struct pg_link *link, struct pg_db *db); /* goes on in this turn, if it waits */
+void pg_link_run(struct pg_link *link); /* from outside of an answer: goes on with those who are ready, and sends */
+bool pg_link_idle(const struct pg_link *link); /* everything has been answered */
+void pg_link_wait(struct pg_link *link);  /* blocking, at start only: until something has been answered */
+
+/* --- postgres_db.c: the connection as one fiber sees it -------------------------------------------------------------------------- */
+
+struct pg_param { enum pg_type type; unsigned char be[8]; parley_bytes bytes; struct buf clean; };
+struct pg_rows { PGresult *result; int refs; };
+struct pg_stmt {
+  struct stmt base;
+  struct list link; /* in asks, or in its pg_known's asking */
+  struct pg_known *known;
+  struct pg_param params[PG_PARAMS_MAX];
+  bool stands, arrived; /* it was asked; it was answered */
+  struct pg_rows *rows;
+  int at, end, first_col;
+};
+struct pg_db {
+  struct db base;
+  struct list link; /* in link->dbs */
+  struct pg_link *on;
+  struct fiber *fiber; /* NULL: blocking, at start only */
+  struct pg_db *parent; /* of pg_each() */
+  int n_children;
+  struct list ready; /* in on->ready */
+  struct map statements;
+  bool waits;      /* the fiber has yielded until the link wakes it */
+  struct list held; /* struct pg_lock */
+  int n_open;      /* commands of PG_OTHER whose answer is not here */
+  int64_t changes;
+};
+static inline struct pg_db *pg_db_of(struct db *db)
+{
+  return container_of(db, struct pg_db, base);
+}
+void pg_db_init(struct pg_db *db);
+void pg_db_done(struct pg_db *db);
+void pg_db_use(struct pg_db *db, struct pg_link *link, struct fiber *fiber); /* fiber: NULL as above */
+void pg_db_leave(struct pg_db *db);
+void pg_db_wait(struct pg_db *db); /* until pg_link_ready(): once; look at what was waited for */
+/* Starts a fiber of its own for fn(db, arg), with a struct pg_db of its own on the same connection. */
+void pg_db_spawn(struct pg_db *parent, void (*fn)(struct db *db, void *arg), void *arg);
+void pg_db_join(struct pg_db *parent, int n_left); /* until no more than n_left of them run */
+void pg_children_free(struct list *idle);
+/* A command that is not prepared, of no rows; its answer is waited for if `wait`. */
+void pg_command(struct pg_db *db, const char *sql, bool wait);
+void pg_rollback(struct pg_db *db); /* after an error: the connection is fit for another transaction */
+
+/* --- postgres_lock.c: who of the fibers of one round works on what ------------------------------------------------------------- */
+
+/* Fibers of one round share one transaction, which keeps nothing of one from the other: what two ops might both change is locked
+ * by a 64-bit key while the round's loop runs them. First all keys that an op names itself, at once; then the customer it found,
+ * one at most: so nobody waits in a circle. */
+#define PG_KEYS_MAX 64 /* of one op */
+struct pg_locks { struct map map; };
+void pg_locks_take(struct pg_db *db, const uint64_t *keys, size_t n); /* all or none meanwhile; yields until they are free */
+void pg_lock_add(struct pg_db *db, uint64_t key);                     /* one more */
+void pg_locks_drop(struct pg_db *db);                                 /* all that db holds */
+
+/* --- postgres_schema.c --------------------------------------------------------------------------------------------------------- */
+
+/* Blocking, on a connection that is not in pipeline mode: creates or migrates under an advisory lock, and reads `meta`. FAILED:
+ * foreign, newer, not UTF8. */
+parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *reterr_why);
+/* Blocking: takes the daemon's lock on its node; begins a session, or finds that ours goes on. */
+#define PG_NOW_MS "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+parley_status pg_session_begin(PGconn *conn, struct pg_store *store, struct buf *reterr_why);
+int64_t pg_session_round(PGconn *conn, const struct pg_store *store); /* the newest that was committed; -1: no session of ours */
+
+/* --- postgres_round.c ---------------------------------------------------------------------------------------------------------- */
+
+void pg_round_try(struct pg_store *store); /* begins one, if ops wait and none runs */
+void pg_round_beat(struct pg_store *store); /* begins one, with no ops if none wait: it proves that we live */
+uint64_t pg_next_seq(struct round *round);
+void pg_lock(struct db *db, uint64_t key);
+
+/* --- postgres_keys.c: what an op names that another op of the round may name too ----------------------------------------------- */
+
+/* False: it touches so much that it runs alone. */
+bool pg_op_keys(const struct store_base *store, const struct store_op *op, uint64_t keys[PG_KEYS_MAX], size_t *ret_n);
+
+/* --- postgres_reader.c --------------------------------------------------------------------------------------------------------- */
+
+void pg_read_try(struct pg_store *store);
+
+/* --- postgres_idem.c, postgres_small.c: the ways of struct store_ways ---------------------------------------------------------- */
+
+uint64_t pg_idem_hash(const struct store_base *store, const struct store_op *op);
+bool pg_idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h);
+void pg_idem_keep(struct round *round, const struct store_op *op, uint64_t h);
+void pg_idem_expire(struct round *round);
+void pg_timeline_add(struct round *round, const struct timeline_entry *entry);
+parley_status pg_media_piece(struct reader *reader, struct store_media *ask);
+void pg_sizes(struct reader *reader, struct store_stats *ask);
+read_fn pg_backup;
+
+/* --- postgres.c: opening, connecting again, closing ---------------------------------------------------------------------------- */
+
+void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round); /* takes both over */
+void pg_closing_step(struct pg_store *store); /* after a round, a read, a connection: whether all is done */
+
+/* --- the store ----------------------------------------------------------------------------------------------------------------- */
+
+struct pg_reader {
+  struct pg_link link;
+  struct pg_db db;
+  struct reader reader;
+  bool busy;
+};
+struct pg_waiter { struct list link; struct pg_db *db; };
+struct pg_store {
+  struct store_base base;
+  uv_loop_t *loop;
+  struct fiber_pool fibers;
+  struct list idle_children; /* of postgres_db.c */
+  struct pg_locks locks;
+
+  struct pg_link writer;
+  struct pg_db conductor; /* of the round that runs */
+  struct list waiting;    /* writes */
+  bool in_round;
+  uint64_t seq_next, seq_end; /* of this round's range; equal: none is left */
+  bool seq_asked;
+  struct list seq_waits; /* struct pg_waiter */
+  uint64_t round; /* number of the newest one begun */
+  uint64_t trips_told; /* of writer.n_trips */
+
+  struct pg_reader readers[PG_READERS];
+  struct list reading;
+
+  char *url;
+  uv_timer_t *tick; /* heartbeats, and the next try to connect */
+  struct pg_connecting *connecting; /* in the pool; NULL: none */
+  int64_t retry_ms, backoff_ms; /* mono: when to try next */
+  int64_t committed_ms; /* mono: the newest commit: our lease counts from here */
+  struct list doubted; /* ops of a round of which nobody knows whether it was committed */
+  struct round doubt;  /* its seats and newest event */
+  bool in_doubt, closing, closed_told;
+};
+static inline struct pg_store *pg_of(struct store_base *base)
+{
+  return container_of(base, struct pg_store, base);
+}
+#endif

@@ -1,0 +1,231 @@
+/* postgres_round.c - writes: what waits goes into one transaction, at most STORE_ROUND_MAX ops. Ops that name different things run
+ * side by side, each a fiber (postgres_keys.c); one that touches much runs alone, after all before it and before all behind it.
+ *
+ * In doubt  a connection that is lost after COMMIT was sent leaves open whether the round is in the database. Each round writes its
+ *           number into our session's row; the next connection reads it there, and only then the ops are answered. */
+#include "postgres.h"
+#include "core/base/text.h"
+#include <stdlib.h>
+
+#define SEQ_RANGE 4096       /* event numbers of one round; what is left over is passed over */
+#define OPS_AT_ONCE_MAX 128  /* fibers of one round */
+
+struct going { struct round *round; struct store_op *op; };
+
+/* --- what write functions use ------------------------------------------------------------------------------------------------ */
+
+void pg_lock(struct db *db, uint64_t key)
+{
+  pg_lock_add(pg_db_of(db), key);
+}
+
+static void seq_waiters_wake(struct pg_store *store, struct pg_link *link)
+{
+  struct list *item;
+
+  while ((item = list_pop(&store->seq_waits)) != NULL)
+    pg_link_ready(link, LIST_ITEM(item, struct pg_waiter, link)->db);
+}
+
+/* A range of the counter's row, which stays locked until the commit: whoever has smaller numbers has committed before. Above every
+ * id of this moment, so that numbers of events and of messages stand in the order of time. */
+static void seq_range(struct round *round)
+{
+  struct pg_store *store = pg_of(round->store);
+  struct stmt *get = db_sql(round->db, "UPDATE seq SET last=greatest(last, ?1) + ?2 WHERE id=1 RETURNING last");
+  int64_t now_ms = store->base.env->now_ms(store->base.env);
+
+  store->seq_asked = true;
+  bind_id(get, 1, now_ms > ID_EPOCH_MS ? (id64)(now_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS) : 0);
+  bind_int(get, 2, SEQ_RANGE);
+  if (db_step(get)) {
+    store->seq_end = col_id(get, 0) + 1;
+    store->seq_next = store->seq_end - SEQ_RANGE;
+  }
+  db_reset(get);
+  store->seq_asked = false;
+  seq_waiters_wake(store, pg_db_of(round->db)->on);
+}
+
+uint64_t pg_next_seq(struct round *round)
+{
+  struct pg_store *store = pg_of(round->store);
+  struct pg_db *db = pg_db_of(round->db);
+
+  while (store->seq_next == store->seq_end && round->db->status == PARLEY_OK) {
+    struct pg_waiter waiter = {.db = db};
+
+    if (!store->seq_asked) {
+      seq_range(round);
+      continue;
+    }
+    list_push(&store->seq_waits, &waiter.link);
+    pg_db_wait(db);
+    list_remove(&waiter.link);
+  }
+  return store->seq_next < store->seq_end ? store->seq_next++ : store->seq_end;
+}
+
+/* --- ops ------------------------------------------------------------------------------------------------------------------------- */
+
+static void op_main(struct db *db, void *arg)
+{
+  struct going going = *(struct going *)arg;
+  struct round part = {.store = going.round->store, .db = db, .now_ms = going.round->now_ms};
+  uint64_t keys[PG_KEYS_MAX];
+  size_t n;
+
+  free(arg);
+  pg_op_keys(going.round->store, going.op, keys, &n);
+  pg_locks_take(pg_db_of(db), keys, n);
+  op_run(&part, going.op);
+  round_merge(going.round, &part);
+}
+
+static void op_go(struct round *round, struct store_op *op)
+{
+  struct pg_db *conductor = pg_db_of(round->db);
+  uint64_t keys[PG_KEYS_MAX];
+  struct going *going;
+  size_t n;
+
+  if (!pg_op_keys(round->store, op, keys, &n)) {
+    pg_db_join(conductor, 0);
+    op_run(round, op);
+    pg_locks_drop(conductor);
+    return;
+  }
+  going = xcalloc(1, sizeof(*going));
+  *going = (struct going){round, op};
+  pg_db_join(conductor, OPS_AT_ONCE_MAX - 1);
+  pg_db_spawn(conductor, op_main, going);
+}
+
+/* --- the transaction ----------------------------------------------------------------------------------------------------------- */
+
+static void session_write(struct round *round, struct pg_store *store)
+{
+  struct stmt *put = db_sql(round->db, "UPDATE session SET round=?2, alive=" PG_NOW_MS " WHERE id=?1");
+
+  bind_int(put, 1, store->base.session);
+  bind_id(put, 2, store->round);
+  db_run(put);
+}
+
+static void ops_finish(struct pg_store *store, struct list *ops, parley_status st)
+{
+  for (struct list *at = ops->next; at != ops; at = at->next)
+    op_ended(LIST_ITEM(at, struct store_op, link), st);
+  if (!list_empty(ops))
+    store_finish(store->base.front, ops);
+}
+
+static void round_failed(struct pg_store *store, struct round *round)
+{
+  log_line(store->base.log, PARLEY_ERROR, "event=store_round_failed again=%d why=\"%s\"",
+           round->db->status == PARLEY_RETRY, round->db->why);
+  round_give_seats_back(round);
+  store->base.gauges.failed_rounds++;
+  round->last_seq = 0;
+}
+
+/* OK, or what becomes of every op. The connection stands ready for the next round, or is lost. */
+static parley_status round_commit(struct pg_store *store, struct round *round, bool *ret_in_doubt)
+{
+  struct pg_db *db = &store->conductor;
+  parley_status st = db->base.status;
+
+  *ret_in_doubt = false;
+  if (st == PARLEY_OK) {
+    pg_command(db, "COMMIT", false);
+    pg_link_sync(db->on);
+    while (db->n_open > 0 && !db->on->lost)
+      pg_db_wait(db);
+    st = db->base.status;
+    *ret_in_doubt = db->on->lost && st != PARLEY_OK;
+  }
+  if (st == PARLEY_OK || *ret_in_doubt)
+    return st;
+  round_failed(store, round);
+  if (db->on->lost)
+    return st;
+  pg_rollback(db);
+  store_recount(&store->base, &db->base);
+  pg_link_sync(db->on);
+  return st;
+}
+
+static void round_told(struct pg_store *store, const struct round *round, uint64_t begun, size_t n_ops)
+{
+  struct store_gauges *gauges = &store->base.gauges;
+  uint64_t us = (uv_hrtime() - begun) / 1000;
+
+  gauges->rounds++;
+  gauges->ops += n_ops;
+  gauges->round_trips = store->writer.n_trips;
+  if (us > gauges->longest_round_us)
+    gauges->longest_round_us = us;
+  store_round_ended(store->base.front, gauges, round->last_seq);
+}
+
+static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
+{
+  struct round round = {.store = &store->base, .db = &store->conductor.base, .now_ms = store->base.env->now_ms(store->base.env)};
+  uint64_t begun = uv_hrtime();
+  struct list going;
+  parley_status st;
+  bool in_doubt;
+
+  store->seq_next = store->seq_end = 0;
+  store->round++;
+  pg_command(&store->conductor, "BEGIN", false);
+  list_init(&going);
+  for (struct list *at = ops->next; at != ops; at = at->next)
+    op_go(&round, LIST_ITEM(at, struct store_op, link));
+  pg_db_join(&store->conductor, 0);
+  expire_step(&round);
+  counters_write(&round);
+  session_write(&round, store);
+  st = round_commit(store, &round, &in_doubt);
+  if (st == PARLEY_OK)
+    store->committed_ms = store->base.gauges.alive_ms = store->base.env->mono_ms(store->base.env);
+  round_told(store, &round, begun, n_ops);
+  if (in_doubt)
+    pg_doubt_keep(store, ops, &round);
+  else
+    ops_finish(store, ops, st);
+  round_done(&round);
+}
+
+static void round_main(struct fiber *self, void *arg)
+{
+  struct pg_store *store = arg;
+  struct list ops;
+  size_t n;
+
+  list_init(&ops);
+  do {
+    for (n = 0; n < STORE_ROUND_MAX && !list_empty(&store->waiting); n++)
+      list_push(&ops, list_pop(&store->waiting));
+    pg_db_use(&store->conductor, &store->writer, self);
+    round_run(store, &ops, n);
+    pg_db_leave(&store->conductor);
+  } while (!store->writer.lost && !list_empty(&store->waiting));
+  store->in_round = false;
+  pg_closing_step(store);
+}
+
+void pg_round_try(struct pg_store *store)
+{
+  if (!list_empty(&store->waiting))
+    pg_round_beat(store);
+}
+
+void pg_round_beat(struct pg_store *store)
+{
+  if (store->in_round || store->writer.conn == NULL || store->writer.lost)
+    return;
+  store->in_round = true;
+  fiber_start(&store->fibers, round_main, store);
+  pg_link_run(&store->writer);
+}
