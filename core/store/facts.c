@@ -27,11 +27,13 @@ static void identity_fill(struct stmt *row, struct arena *arena, struct identity
   ret->blocked = col_int(row, 8) != 0;
 }
 
+const char identity_get_sql[] = "SELECT id, customer, kind, value, raw, assurance, created, used, blocked FROM identity"
+                                " WHERE h=?";
+
 static bool identity_exact(struct db *db, const struct hash_key *key, parley_text kind, parley_text value, struct arena *arena,
                            struct identity_row *ret)
 {
-  struct stmt *get = db_sql(db, "SELECT id, customer, kind, value, raw, assurance, created, used, blocked FROM identity"
-                                 " WHERE h=?");
+  struct stmt *get = db_sql(db, identity_get_sql);
   uint64_t h = identity_hash(key, kind, value);
   bool same = false;
 

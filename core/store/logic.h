@@ -18,6 +18,8 @@ enum { CUSTOMER_HAS_CONSENT = 1, CUSTOMER_HAS_EXTERNAL = 2, CUSTOMER_HAS_ALIAS =
 enum { DIR_OUT = 0, DIR_IN = 1 };
 enum { TIMELINE_MESSAGE = 1, TIMELINE_EVENT = 2 }; /* timeline.kind; seq is a message's id or an event's seq */
 
+/* By its place. A driver behind a socket may ask it ahead, by this very text. */
+extern const char identity_get_sql[]; /* const: SQL */
 struct round;
 struct timeline_entry { int64_t at_ms; uint64_t seq; id64 customer; uint32_t kind; };
 

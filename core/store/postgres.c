@@ -78,14 +78,15 @@ static bool command(PGconn *conn, const char *sql, struct buf *reterr_why)
   return false;
 }
 
-/* A commit that is not flushed is none of ours: `off` is turned on, stricter words stay. Plans of LATERAL with few rows are best kept
- * generic. */
+/* A commit that is not flushed is none of ours: `off` is turned on, stricter words stay. Each of our statements finds its rows by an
+ * index, a few at a time; a plan that was made while a table was small, and is kept, must not walk it when it has grown. */
 static bool tune(PGconn *conn, struct buf *reterr_why)
 {
   char sql[512];
 
   snprintf(sql, sizeof(sql), "SET statement_timeout=%d; SET idle_in_transaction_session_timeout=%d; SET lock_timeout=%d;"
-                             " SET plan_cache_mode=force_generic_plan; SET jit=off;"
+                             " SET plan_cache_mode=force_generic_plan; SET jit=off; SET enable_seqscan=off;"
+                             " SET enable_hashjoin=off; SET enable_mergejoin=off;"
                              " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off'",
            STATEMENT_TIMEOUT_MS, IDLE_TIMEOUT_MS, STATEMENT_TIMEOUT_MS);
   return command(conn, sql, reterr_why);

@@ -18,6 +18,7 @@
 
 #define PG_READERS 4
 #define PG_WHY_BYTES 200
+#define PG_SEQ_NODE 1023 /* event numbers are ids of this node: a daemon's is below */
 
 /* --- postgres_link.c: one connection ------------------------------------------------------------------------------------------ */
 
@@ -85,6 +86,8 @@ struct pg_stmt {
   struct pg_known *known;
   struct pg_param params[PG_PARAMS_MAX];
   bool stands, arrived; /* it was asked; it was answered */
+  bool ahead;           /* asked by pg_db_ahead(), not taken yet */
+  uint64_t ahead_key;
   struct pg_rows *rows;
   int at, end, first_col;
 };
@@ -99,6 +102,7 @@ struct pg_db {
   struct map statements;
   bool waits;      /* the fiber has yielded until the link wakes it */
   struct list held; /* struct pg_lock */
+  int n_ahead;      /* answers that were asked for ahead and not taken */
   int n_open;      /* commands of PG_OTHER whose answer is not here */
   int64_t changes;
 };
@@ -115,6 +119,9 @@ void pg_db_wait(struct pg_db *db); /* until pg_link_ready(): once; look at what 
 void pg_db_spawn(struct pg_db *parent, void (*fn)(struct db *db, void *arg), void *arg);
 void pg_db_join(struct pg_db *parent, int n_left); /* until no more than n_left of them run */
 void pg_children_free(struct list *idle);
+/* Asks what will be asked anyway: the statement of this literal with this one number, so that its answer comes with those of
+ * others. Whoever runs it with that number finds the answer there; with another one, the answer is passed over. */
+void pg_db_ahead(struct pg_db *db, const char *literal, uint64_t key);
 /* A command that is not prepared, of no rows; its answer is waited for if `wait`. */
 void pg_command(struct pg_db *db, const char *sql, bool wait);
 void pg_rollback(struct pg_db *db); /* after an error: the connection is fit for another transaction */
@@ -149,6 +156,8 @@ void pg_lock(struct db *db, uint64_t key);
 
 /* --- postgres_keys.c: what an op names that another op of the round may name too ----------------------------------------------- */
 
+/* What an op will look up first. */
+void pg_op_ahead(struct pg_db *db, const struct store_base *store, const struct store_op *op);
 /* False: it touches so much that it runs alone. */
 bool pg_op_keys(const struct store_base *store, const struct store_op *op, uint64_t keys[PG_KEYS_MAX], size_t *ret_n);
 
@@ -158,6 +167,7 @@ void pg_read_try(struct pg_store *store);
 
 /* --- postgres_idem.c, postgres_small.c: the ways of struct store_ways ---------------------------------------------------------- */
 
+extern const char pg_answer_get_sql[]; /* const: SQL */
 uint64_t pg_idem_hash(const struct store_base *store, const struct store_op *op);
 bool pg_idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h);
 void pg_idem_keep(struct round *round, const struct store_op *op, uint64_t h);
@@ -192,7 +202,7 @@ struct pg_store {
   struct pg_db conductor; /* of the round that runs */
   struct list waiting;    /* writes */
   bool in_round;
-  uint64_t seq_next, seq_end; /* of this round's range; equal: none is left */
+  uint64_t seq_next, seq_end; /* of this round's slot; equal: none is left */
   bool seq_asked;
   struct list seq_waits; /* struct pg_waiter */
   uint64_t round; /* number of the newest one begun */

@@ -101,7 +101,8 @@ static struct stmt *kind_sql(struct db *base, const char *literal)
     list_init(&stmt->link);
     map_put(&db->statements, key, stmt);
   }
-  kind_reset(&stmt->base);
+  if (!stmt->ahead)
+    kind_reset(&stmt->base);
   stmt->known = known_of(db->on, literal);
   return &stmt->base;
 }
@@ -139,23 +140,79 @@ static void types_note(struct pg_stmt *stmt)
     stmt->known->types[i] = stmt->params[i].type != 0 ? stmt->params[i].type : PG_INT8;
 }
 
+static void answer_wait(struct pg_db *db, struct pg_stmt *stmt)
+{
+  while (!stmt->arrived && !db->on->lost)
+    pg_db_wait(db);
+  list_remove(&stmt->link);
+}
+
+/* The answer to a question that was asked ahead, if it was this one. */
+static bool ahead_take(struct pg_db *db, struct pg_stmt *stmt)
+{
+  uint64_t key;
+
+  if (!stmt->ahead)
+    return false;
+  memcpy(&key, stmt->params[0].be, sizeof(key));
+  answer_wait(db, stmt);
+  stmt->ahead = false;
+  db->n_ahead--;
+  if (be64toh(key) == stmt->ahead_key)
+    return true;
+  kind_reset(&stmt->base);
+  return false;
+}
+
+void pg_db_ahead(struct pg_db *db, const char *literal, uint64_t key)
+{
+  struct stmt *base = kind_sql(&db->base, literal);
+  struct pg_stmt *stmt;
+
+  if (base == NULL || own(base)->ahead)
+    return;
+  stmt = own(base);
+  bind_id(base, 1, key);
+  types_note(stmt);
+  stmt->ahead = stmt->stands = true;
+  db->n_ahead++;
+  stmt->ahead_key = key;
+  list_push(&db->on->asks, &stmt->link);
+}
+
+/* Answers that nobody has asked for: they come before the fiber may go. */
+static void ahead_forget(struct pg_db *db)
+{
+  size_t pos = 0;
+  uint64_t key;
+  void *found;
+
+  while (db->n_ahead > 0 && map_next(&db->statements, &pos, &key, &found)) {
+    struct pg_stmt *stmt = found;
+
+    if (!stmt->ahead)
+      continue;
+    answer_wait(db, stmt);
+    stmt->ahead = false;
+    db->n_ahead--;
+    kind_reset(&stmt->base);
+  }
+}
+
 static bool kind_step(struct stmt *base)
 {
   struct pg_stmt *stmt = own(base);
   struct pg_db *db = pg_db_of(base->db);
 
-  if (!stmt->stands) {
+  if (!ahead_take(db, stmt) && !stmt->stands) {
     if (db->base.status != PARLEY_OK || db->on->lost)
       return false;
     types_note(stmt);
     stmt->stands = true;
     list_push(&db->on->asks, &stmt->link);
-    while (!stmt->arrived && !db->on->lost)
-      pg_db_wait(db);
-    list_remove(&stmt->link);
-  } else {
-    stmt->at++;
+    answer_wait(db, stmt);
   }
+  stmt->at++;
   if (stmt->rows != NULL && stmt->at < stmt->end && db->base.status == PARLEY_OK)
     return true;
   kind_reset(base);
@@ -291,6 +348,7 @@ static void child_main(struct fiber *self, void *arg)
 
   pg_db_use(&child->db, link, self);
   child->fn(&child->db.base, child->arg);
+  ahead_forget(&child->db);
   pg_locks_drop(&child->db);
   pg_db_leave(&child->db);
   parent->n_children--;

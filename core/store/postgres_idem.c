@@ -6,6 +6,8 @@
 
 #define IDEM_TWINS_MAX 16 /* different keys of one 64-bit hash that are looked through */
 
+const char pg_answer_get_sql[] = "SELECT api_key, route, key, body_hash, status, body FROM answer WHERE h=?";
+
 uint64_t pg_idem_hash(const struct store_base *store, const struct store_op *op)
 {
   const struct store_idem *idem = op->idem;
@@ -35,7 +37,7 @@ static bool row_is(struct stmt *row, struct store_op *op)
 
 bool pg_idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h)
 {
-  struct stmt *get = db_sql(round->db, "SELECT api_key, route, key, body_hash, status, body FROM answer WHERE h=?");
+  struct stmt *get = db_sql(round->db, pg_answer_get_sql);
   uint64_t h = pg_idem_hash(round->store, op);
   bool same = false;
 

@@ -126,3 +126,28 @@ bool pg_op_keys(const struct store_base *store, const struct store_op *op, uint6
   *ret_n = keys.n;
   return side_by_side && !keys.overflow;
 }
+
+static void ahead_recipient(struct pg_db *db, const struct store_base *store, const struct recipient *who)
+{
+  if (who->external.len > 0)
+    pg_db_ahead(db, identity_get_sql, identity_hash(&store->hash_key, PARLEY_LIT("external"), who->external));
+  else if (who->n_identities > 0)
+    pg_db_ahead(db, identity_get_sql, identity_hash(&store->hash_key, who->identities[0].kind, who->identities[0].value));
+}
+
+void pg_op_ahead(struct pg_db *db, const struct store_base *store, const struct store_op *op)
+{
+  if (op->idem != NULL)
+    pg_db_ahead(db, pg_answer_get_sql, pg_idem_hash(store, op));
+  switch ((int)op->kind) {
+  case STORE_ACCEPT:
+    ahead_recipient(db, store, &container_of(op, struct store_accept, op)->items[0].submission->to);
+    break;
+  case STORE_INBOUND:
+    ahead_recipient(db, store, &container_of(op, struct store_inbound, op)->from);
+    break;
+  case STORE_TOUCHPOINT:
+    ahead_recipient(db, store, &container_of(op, struct store_touchpoint, op)->who);
+    break;
+  }
+}

@@ -454,7 +454,7 @@ static void asks_answer(struct pg_sent *sent, PGresult *result)
 
     stmt->rows = rows;
     stmt->first_col = sent->n_asks > 1;
-    stmt->at = at;
+    stmt->at = at - 1; /* the first step goes to it */
     while (at < n && (sent->n_asks == 1 || row_number(result, at) == (int64_t)i + 1))
       at++;
     stmt->end = at;

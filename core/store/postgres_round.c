@@ -7,17 +7,11 @@
 #include "core/base/text.h"
 #include <stdlib.h>
 
-#define SEQ_RANGE 4096       /* event numbers of one round; what is left over is passed over */
 #define OPS_AT_ONCE_MAX 128  /* fibers of one round */
 
 struct going { struct round *round; struct store_op *op; };
 
 /* --- what write functions use ------------------------------------------------------------------------------------------------ */
-
-void pg_lock(struct db *db, uint64_t key)
-{
-  pg_lock_add(pg_db_of(db), key);
-}
 
 static void seq_waiters_wake(struct pg_store *store, struct pg_link *link)
 {
@@ -27,24 +21,39 @@ static void seq_waiters_wake(struct pg_store *store, struct pg_link *link)
     pg_link_ready(link, LIST_ITEM(item, struct pg_waiter, link)->db);
 }
 
-/* A range of the counter's row, which stays locked until the commit: whoever has smaller numbers has committed before. Above every
- * id of this moment, so that numbers of events and of messages stand in the order of time. */
-static void seq_range(struct round *round)
+/* The next slot of the counter's row, which stays locked until the commit: whoever has smaller numbers has committed before. A slot
+ * is a millisecond of the ids' layout under a node number that no daemon has, so that numbers of events are those of no message and
+ * stand in the order of time with them; when rounds are faster than the clock it runs ahead. */
+static void seq_slot(struct db *db, void *arg)
 {
-  struct pg_store *store = pg_of(round->store);
-  struct stmt *get = db_sql(round->db, "UPDATE seq SET last=greatest(last, ?1) + ?2 WHERE id=1 RETURNING last");
+  struct pg_store *store = arg;
+  struct stmt *get = db_sql(db, "UPDATE seq SET last=greatest(last + 1, ?1) WHERE id=1 RETURNING last");
   int64_t now_ms = store->base.env->now_ms(store->base.env);
 
-  store->seq_asked = true;
-  bind_id(get, 1, now_ms > ID_EPOCH_MS ? (id64)(now_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS) : 0);
-  bind_int(get, 2, SEQ_RANGE);
+  bind_int(get, 1, now_ms > ID_EPOCH_MS ? now_ms - ID_EPOCH_MS : 0);
   if (db_step(get)) {
-    store->seq_end = col_id(get, 0) + 1;
-    store->seq_next = store->seq_end - SEQ_RANGE;
+    store->seq_next = col_id(get, 0) << (ID_NODE_BITS + ID_COUNTER_BITS) | (uint64_t)PG_SEQ_NODE << ID_COUNTER_BITS;
+    store->seq_end = store->seq_next + (UINT64_C(1) << ID_COUNTER_BITS);
   }
   db_reset(get);
   store->seq_asked = false;
-  seq_waiters_wake(store, pg_db_of(round->db)->on);
+  seq_waiters_wake(store, pg_db_of(db)->on);
+}
+
+/* A fiber of its own asks, so that nobody waits for it who has other things to ask. */
+static void seq_ask(struct pg_store *store)
+{
+  if (store->seq_asked || store->seq_next < store->seq_end)
+    return;
+  store->seq_asked = true;
+  pg_db_spawn(&store->conductor, seq_slot, store);
+}
+
+/* Whose customer it is is known: what is left are its rows and the round's numbers, which are asked for together. */
+void pg_lock(struct db *db, uint64_t key)
+{
+  pg_lock_add(pg_db_of(db), key);
+  seq_ask(pg_db_of(db)->on->store);
 }
 
 uint64_t pg_next_seq(struct round *round)
@@ -55,10 +64,9 @@ uint64_t pg_next_seq(struct round *round)
   while (store->seq_next == store->seq_end && round->db->status == PARLEY_OK) {
     struct pg_waiter waiter = {.db = db};
 
-    if (!store->seq_asked) {
-      seq_range(round);
+    seq_ask(store);
+    if (!store->seq_asked)
       continue;
-    }
     list_push(&store->seq_waits, &waiter.link);
     pg_db_wait(db);
     list_remove(&waiter.link);
@@ -78,6 +86,7 @@ static void op_main(struct db *db, void *arg)
   free(arg);
   pg_op_keys(going.round->store, going.op, keys, &n);
   pg_locks_take(pg_db_of(db), keys, n);
+  pg_op_ahead(pg_db_of(db), going.round->store, going.op);
   op_run(&part, going.op);
   round_merge(going.round, &part);
 }

@@ -13,7 +13,7 @@ static const char schema_1[] =
     " s4 bigint, s5 bigint, s6 bigint, s7 bigint, s8 bigint, s9 bigint, inbound bigint, duplicates bigint, other_body bigint)"
     " WITH (fillfactor=20);"
     "INSERT INTO counter VALUES(1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0);"
-    /* the log's seq: a round takes its range from this row, which is locked until its commit: so seq is in order of commits */
+    /* the log's seq: a round takes the next slot of this row, which is locked until its commit: so seq is in order of commits */
     "CREATE TABLE seq(id bigint PRIMARY KEY, last bigint) WITH (fillfactor=20);"
     "INSERT INTO seq VALUES(1, 0);"
     /* one row each start of a daemon. round: the newest round that was committed under it; alive: by the database's clock, ms */
