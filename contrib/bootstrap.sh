@@ -4,12 +4,13 @@
 # usage: contrib/bootstrap.sh [--check] [GROUP...]
 #   build (default)  what the build needs
 #   demo             what examples/first-run.sh shows with: an independent SMTP sink and curl; no mail server
-#   test             what tests/run.sh needs beside: compilers for the fuzzers, fault tools, peers
+#   test             what tests/run.sh needs beside: compilers for the fuzzers, fault tools, a PostgreSQL server, peers
 #   --check          only tells what is missing; exit 1 when something is
 #
 # Debian 12 or newer, as root or with sudo. Nothing is ever removed, no service is started, and the package lists are
-# refreshed only when something is missing. On Debian 12 the C sources of llhttp are unpacked into build/llhttp out of
-# the node-llhttp package, which would bring in all of Node if it were installed.
+# refreshed only when something is missing. Some packages are unpacked and not installed: on Debian 12 the C sources of
+# llhttp (build/llhttp), since node-llhttp would bring in all of Node, and what stands around a PostgreSQL server (pgbouncer,
+# patroni, etcd: build/peers/debian), since these would start their services. The server itself makes and starts no cluster.
 set -eu
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -20,6 +21,11 @@ libyaml-dev libpq-dev libc-ares-dev libidn2-dev libgumbo-dev libgmime-3.0-dev li
 DEMO='python3 python3-aiosmtpd curl ca-certificates'
 TEST='check gdb python3 python3-aiosmtpd curl swaks libnet-ssleay-perl strace faketime e2fsprogs mount util-linux shellcheck
 openssl git'
+# What UNPACKED needs of the system beside libraries that are there already; patroni is Python.
+AROUND_POSTGRES='python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
+python3-urllib3 python3-yaml python3-cdiff python3-pkg-resources'
+UNPACKED='pgbouncer patroni etcd-server'
+no_cluster=/etc/postgresql-common/createcluster.d/parley-bootstrap.conf
 
 die()
 {
@@ -55,9 +61,25 @@ has_mail_server()
   return 1
 }
 
+has_postgres()
+{
+  for server in /usr/lib/postgresql/*/bin/postgres; do
+    [ ! -x "$server" ] || return 0
+  done
+  return 1
+}
+
 llhttp_sources_present()
 {
   [ -r "$top/build/llhttp/usr/share/llhttp/llhttp.c" ] || [ -r /usr/share/llhttp/llhttp.c ]
+}
+
+# Prints those of UNPACKED that are neither installed nor unpacked.
+not_unpacked()
+{
+  for package in $UNPACKED; do
+    is_installed "$package" || [ -d "$top/build/peers/debian/$package/usr" ] || echo "$package"
+  done
 }
 
 # Prints the packages of one group, one a line.
@@ -72,10 +94,12 @@ group_packages()
     test)
       printf '%s\n' "$TEST"
       if [ "$release" -lt 13 ]; then
-        echo clang-14 libclang-rt-14-dev
+        echo clang-14 libclang-rt-14-dev libevent-2.1-7
       else
-        echo clang libclang-rt-dev
+        echo clang libclang-rt-dev libevent-2.1-7t64
       fi
+      printf '%s\n' "$AROUND_POSTGRES"
+      has_postgres || echo postgresql
       command -v npm >/dev/null 2>&1 || echo npm
       if has_mail_server; then
         echo "bootstrap: another mail server is installed, postfix stays out (its tests are skipped)" >&2
@@ -112,30 +136,54 @@ leave_postfix_unconfigured()
   echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections
 }
 
+# A new server would make a cluster and start it. The file that says no to that is gone again afterwards: what the owner of
+# this machine installs later does as Debian does.
+make_no_cluster()
+{
+  as_root mkdir -p "${no_cluster%/*}"
+  echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+  trap 'as_root rm -f "$no_cluster"' EXIT
+  trap 'exit 1' HUP INT TERM
+}
+
 install_missing()
 {
   refresh_lists
   case " $missing " in *" postfix "*) leave_postfix_unconfigured ;; esac
+  case " $missing " in *" postgresql "*) make_no_cluster ;; esac
   # shellcheck disable=SC2086
   set -- install -y -q --no-install-recommends --no-remove $missing
   echo "+ apt-get $*"
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=$lock_timeout_s "$@"
 }
 
-unpack_llhttp()
+# unpack PACKAGE FOLDER: into build/FOLDER, without installing it.
+unpack()
 {
-  mkdir -p "$top/build/llhttp"
-  cd "$top/build/llhttp"
-  rm -f node-llhttp_*.deb
-  echo "+ apt-get download node-llhttp; dpkg-deb -x node-llhttp_*.deb build/llhttp"
-  apt-get -q -o APT::Sandbox::User=root download node-llhttp >/dev/null 2>&1 || {
+  mkdir -p "$top/build/$2"
+  cd "$top/build/$2"
+  rm -f "$1"_*.deb
+  echo "+ apt-get download $1; dpkg-deb -x $1_*.deb build/$2"
+  apt-get -q -o APT::Sandbox::User=root download "$1" >/dev/null 2>&1 || {
     refresh_lists
-    apt-get -q -o APT::Sandbox::User=root download node-llhttp
+    apt-get -q -o APT::Sandbox::User=root download "$1"
   }
-  dpkg-deb -x node-llhttp_*.deb .
-  rm -f node-llhttp_*.deb
+  dpkg-deb -x "$1"_*.deb .
+  rm -f "$1"_*.deb
   cd "$top"
-  llhttp_sources_present || die "node-llhttp holds no llhttp.c any more; set PARLEY_LLHTTP_PREFIX to where the sources are"
+}
+
+unpack_missing()
+{
+  for package in $to_unpack; do
+    case $package in
+      node-llhttp)
+        unpack node-llhttp llhttp
+        llhttp_sources_present || die "node-llhttp holds no llhttp.c any more; set PARLEY_LLHTTP_PREFIX to where the sources are"
+        ;;
+      *) unpack "$package" "peers/debian/$package" ;;
+    esac
+  done
 }
 
 check_only=
@@ -146,7 +194,7 @@ for word in "$@"; do
     --check) check_only=yes ;;
     build | demo | test) groups="$groups $word" ;;
     -h | --help)
-      sed -n '2,13s/^# \{0,1\}//p' "$0"
+      sed -n '2,14s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
     *) die "unknown word '$word' (groups: build demo test; --check)" ;;
@@ -166,20 +214,23 @@ for package in $wanted; do
   is_installed "$package" || missing="$missing $package"
 done
 missing=${missing# }
-needs_llhttp=
+to_unpack=
 case $groups in
-  *build*) [ "$release" -ge 13 ] || llhttp_sources_present || needs_llhttp=yes ;;
+  *build*) [ "$release" -ge 13 ] || llhttp_sources_present || to_unpack=node-llhttp ;;
+esac
+case $groups in
+  *test*) for package in $(not_unpacked); do to_unpack="${to_unpack:+$to_unpack }$package"; done ;;
 esac
 
-if [ -z "$missing$needs_llhttp" ]; then
+if [ -z "$missing$to_unpack" ]; then
   echo "bootstrap: nothing is missing for:$groups"
   exit 0
 fi
 if [ -n "$check_only" ]; then
   [ -z "$missing" ] || echo "apt-get install --no-install-recommends $missing"
-  [ -z "$needs_llhttp" ] || echo "apt-get download node-llhttp   (unpacked into build/llhttp)"
+  [ -z "$to_unpack" ] || echo "apt-get download $to_unpack   (unpacked below build)"
   exit 1
 fi
 [ -z "$missing" ] || install_missing
-[ -z "$needs_llhttp" ] || unpack_llhttp
+unpack_missing
 echo "bootstrap: all is there for:$groups"
