@@ -1,5 +1,5 @@
 """The npm packages of tests/peers, which tests/run.sh installs under build/peers: finding them, and talking to a script
-that uses them. Python's standard library alone.
+that uses them; and the Debian packages that bootstrap.sh unpacks there. Python's standard library alone.
 
     with Peer("webhooks", "tests/contract/standard_webhooks.cjs") as peer:
         peer.ask({"do": "sign", ...})"""
@@ -19,6 +19,15 @@ def peer_path(group, *parts):
     if not os.path.isdir(folder):
         raise Skip(f"missing npm packages of tests/peers/{group} in {PEERS}")
     return os.path.join(folder, *parts)
+
+
+def unpacked(package, path):
+    """A program of a Debian package that is unpacked in build/peers/debian, or installed; skips the test when it isn't there."""
+    for root in (os.path.join(PEERS, "debian", package), "/"):
+        found = os.path.join(root, path)
+        if os.path.exists(found):
+            return found
+    raise Skip(f"missing {package}")
 
 
 def peer_env(group):

@@ -38,6 +38,8 @@ import threading
 import time
 import traceback
 
+from parley_store import ON_POSTGRES, forget_below, store_sql, store_yaml  # noqa: F401, for those who import this
+
 TOP = os.environ.get("PARLEY_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD_DIR = os.environ.get("PARLEY_BUILD_DIR") or os.path.join(TOP, "build", "debug")
 BIN_DIR = os.environ.get("PARLEY_BIN_DIR") or os.path.join(BUILD_DIR, "bin")
@@ -132,6 +134,7 @@ def run_one(function):
         return False
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        forget_below(folder)
 
 
 def indented_end(path, lines=15):
@@ -178,8 +181,8 @@ def yaml_child(value, indent):
     return " " + json.dumps(value, ensure_ascii=False) + "\n"
 
 
-def base_config(port, channels, store_path="parley.db"):
-    """The first channels in the default plan, one topic of each class, loopback allowed."""
+def base_config(port, channels, store_path="parley.db", folder="."):
+    """The first channels in the default plan, one topic of each class, loopback allowed. folder: where it will lie."""
     return {
         "version": 1,
         "server": {
@@ -188,7 +191,7 @@ def base_config(port, channels, store_path="parley.db"):
             "keys": [{"name": "tests", "secret": {"env": "PARLEY_KEY"}, "scopes": ["admin"]}],
             "egress": {"allow": ["127.0.0.0/8"], "ports": ["1024-65535"]},
         },
-        "store": {"driver": "sqlite", "path": store_path},
+        "store": store_yaml(store_path, folder),
         "plugins": {"dirs": [PLUGIN_DIR]},
         "channels": channels,
         "topics": {
@@ -294,12 +297,13 @@ class Daemon:
     """parleyd with a configuration of its own in `folder`. Leaving the `with` block kills what still runs.
 
     config: a function that changes the configuration dict before it is written. wrap: words before the program's own
-    (strace, prlimit). env: more environment. store_path: where the database lies, relative to folder."""
+    (strace, prlimit). env: more environment. store_path: where the database lies, relative to folder; on PostgreSQL a name
+    for one, see parley_store.py."""
 
     def __init__(self, folder, channels=None, config=None, wrap=(), env=None, store_path="parley.db", port=None):
         self.folder = folder
         self.port = port or free_port()
-        self.config = base_config(self.port, channels or {"inbox": {"plugin": "sink"}}, store_path)
+        self.config = base_config(self.port, channels or {"inbox": {"plugin": "sink"}}, store_path, folder)
         if config:
             config(self.config)
         self.wrap = list(wrap)
