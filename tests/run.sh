@@ -9,6 +9,7 @@
 #   --no-install    doesn't call contrib/bootstrap.sh
 #   --jobs N        how many steps run at a time (default: the number of cores, 2 at least)
 # Each test prints one line (ok, not ok, skip with its reason); the last line is the sum: N passed, N failed, N skipped.
+# What touches the store runs on SQLite and, as steps of its own, on a PostgreSQL server made for the run.
 # The exit code is 0 only when nothing failed. With CI=true a missing peer is a failure. Logs: build/test-logs.
 set -eu
 cd "$(dirname -- "$0")/.."

@@ -9,13 +9,19 @@ found by themselves when they are executable; comment lines at their top tell ho
   # build: debug asan     the presets it runs against, debug by default (PARLEY_BIN_DIR, PARLEY_PLUGIN_DIR name them)
   # alone: yes            runs at the end, nothing beside it (it measures time)
   # full: only            runs with --full only
+  # stores: sqlite        the stores it runs on, with the reason beside it; what is in e2e runs on `sqlite postgres` by default,
+                          what is in contract and fault on sqlite
 
 A script prints `ok - name`, `not ok - name` or `skip - name: reason`. A reason that begins with "missing" is a peer or
 tool that bootstrap.sh should have installed: with CI=true that is a failure. A script that prints none of these lines
-counts as one test, judged by its exit code; one that exits non-zero after its lines counts as one more failure."""
+counts as one test, judged by its exit code; one that exits non-zero after its lines counts as one more failure.
+
+What runs on PostgreSQL is a step of its own, " on postgres", with a server that is made for the run and ends with it, and with
+the last of its presets alone. The unit tests of the store do so, too; `stores: sqlite` at the top leaves out one."""
 
 import argparse
 import fnmatch
+import glob
 import json
 import os
 import re
@@ -38,6 +44,9 @@ BUILD_TIMEOUT_S = 1200
 FUZZ_S = 10
 FUZZ_FULL_S = 300
 HEADER_LINES = 30
+SERVER_STOP_S = 90
+STORES = {"e2e": "sqlite postgres"}  # without a header; elsewhere sqlite
+DRIVER = "store_driver_postgres"  # what core/store holds once it knows PostgreSQL
 CHECK_LINE = re.compile(r"^(ok|not ok) \d+ - [^:]*:[^:]*:([^:]*): ?(.*)$")
 TAP_LINE = re.compile(r"^(ok|not ok|skip) - (.*)$")
 
@@ -73,7 +82,7 @@ class Step:
     """One command. `build` steps run one at a time with all cores; `needs` names steps that must have passed."""
 
     def __init__(self, name, command, needs=(), labels=(), timeout_s=SCRIPT_TIMEOUT_S, env=None, build=False,
-                 alone=False, parse=None, prepare=None):
+                 alone=False, parse=None, prepare=None, store="sqlite"):
         self.name = name
         self.command = command
         self.needs = list(needs)
@@ -84,6 +93,7 @@ class Step:
         self.alone = alone
         self.parse = parse or parse_exit_code
         self.prepare = prepare
+        self.store = store
         self.state = "waiting"  # running, passed, failed
 
     def log_path(self):
@@ -147,8 +157,9 @@ def parse_check(step, results, code, output, why):
 # --- running ---
 
 class Runner:
-    def __init__(self, steps, results, jobs, tmp):
+    def __init__(self, steps, results, jobs, tmp, database=None):
         self.steps = steps
+        self.database = database  # what steps on postgres are told
         self.results = results
         self.jobs = jobs
         self.tmp = tmp
@@ -216,7 +227,8 @@ class Runner:
         self.results.note(f"# end of {path}:\n" + "\n".join("#   " + line for line in lines))
 
     def execute(self, step):
-        env = dict(os.environ, TMPDIR=self.tmp, PARLEY_SOURCE_DIR=TOP, **step.env)
+        env = dict(os.environ, TMPDIR=self.tmp, PARLEY_SOURCE_DIR=TOP, PARLEY_TEST_STORE=step.store,
+                   PARLEY_TEST_DATABASE=self.database or "", **step.env)
         with open(step.log_path(), "wb") as log:
             try:
                 child = subprocess.Popen(step.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=TOP,
@@ -271,6 +283,51 @@ def unmount_below(folder):
             subprocess.run(["umount", "-l", point], check=False)
 
 
+# --- the PostgreSQL server of a run ---
+
+class Server:
+    """Its program ends when this one does, however that happens: then its standard input ends."""
+
+    def __init__(self, tmp):
+        self.log_path = os.path.join(LOGS, "postgres.log")
+        words = ["/usr/bin/python3", os.path.join(TOP, "tests", "support", "parley_postgres.py"), "serve", self.log_path]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        env=dict(os.environ, TMPDIR=tmp), start_new_session=True)
+        self.database = self.process.stdout.readline().strip()  # "" when it ended instead
+
+    def stop(self):
+        """Returns what it complained about."""
+        try:
+            said = self.process.communicate(timeout=SERVER_STOP_S)[1].strip()
+        except subprocess.TimeoutExpired:
+            said = f"the PostgreSQL server still ran after {SERVER_STOP_S} s"
+        kill_group(self.process.pid)
+        self.process.wait()
+        return said
+
+
+def start_server(steps, results, tmp):
+    """Returns the steps that can run and the server, None when no step needs it or it isn't to be had."""
+    if not any(step.store == "postgres" for step in steps):
+        return steps, None
+    server = Server(tmp)
+    if server.database:
+        return steps, server
+    why = server.stop()
+    results.add("skip" if "missing" in why else "not ok", f"what runs on postgres: {why.splitlines()[-1] if why else 'no server'}")
+    return [step for step in steps if step.store != "postgres"], None
+
+
+def knows_postgres():
+    """Whether this tree has the driver."""
+    return any(DRIVER in source_text(path) for path in glob.glob(os.path.join(TOP, "core", "store", "*.c")))
+
+
+def source_text(path):
+    with open(path, encoding="utf-8") as source:
+        return source.read()
+
+
 # --- which steps there are ---
 
 def clang_name():
@@ -312,23 +369,38 @@ def unit_sources():
     return sorted(name[:-2] for name in os.listdir(folder) if name.startswith("test_") and name.endswith(".c"))
 
 
+def unit_path(name):
+    return os.path.join(TOP, "tests", "unit", name + ".c")
+
+
 def uses_threads(name):
     """TSan runs only what has threads or a loop in it: the rest is one thread and covered by ASan."""
-    with open(os.path.join(TOP, "tests", "unit", name + ".c"), encoding="utf-8") as source:
-        return re.search(r"pthread|uv_|core/(store|net|deliver|inbound|feed|api|channel|base/log)", source.read())
+    return re.search(r"pthread|uv_|core/(store|net|deliver|inbound|feed|api|channel|base/log)", source_text(unit_path(name)))
 
 
-def unit_steps(preset, label, names):
+def on_both_stores(name):
+    return name.startswith("test_store_") and header_of(unit_path(name)).get("stores") != "sqlite"
+
+
+def unit_steps(preset, label, names, store="sqlite"):
     steps = []
     for name in names:
         command = [os.path.join("build", preset, "bin", name)]
         if preset == "tsan" and shutil.which("setarch"):
             command = ["setarch", os.uname().machine, "-R"] + command  # some kernels' layouts are too random for TSan
-        tap = os.path.join(LOGS, f"unit_{preset}_{name}.tap")
-        steps.append(Step(f"unit {preset} {name}", command, needs=[f"build {preset}"], labels=[label],
+        title, labels = titled(f"unit {preset} {name}", [label], store)
+        tap = os.path.join(LOGS, title.replace(" ", "_") + ".tap")
+        steps.append(Step(title, command, needs=[f"build {preset}"], labels=labels,
                           timeout_s=UNIT_TIMEOUT_S, env=dict(sanitizer_env(preset), CK_TAP_LOG_FILE_NAME=tap, CK_DEFAULT_TIMEOUT=CHECK_TIMEOUT_S),
-                          parse=parse_check, prepare=lambda runner, path=tap: remove_file(path)))
+                          parse=parse_check, prepare=lambda runner, path=tap: remove_file(path), store=store))
     return steps
+
+
+def titled(title, labels, store):
+    """The name and the labels of a step on a store."""
+    if store == "sqlite":
+        return title, labels
+    return f"{title} on {store}", labels + [store] * (store not in labels)
 
 
 def remove_file(path):
@@ -358,13 +430,15 @@ def fuzz_steps(full):
     return steps
 
 
-def script_header(path):
+def header_of(path):
     header = {}
     with open(path, encoding="utf-8", errors="replace") as script:
         for _, line in zip(range(HEADER_LINES), script):
-            found = re.match(r"^# (label|timeout|build|alone|full): *(.*?)\s*$", line)
+            found = re.match(r"^(?:#|/\*| \*) (label|timeout|build|alone|full|stores): *(.*?)\s*$", line)
             if found:
                 header[found.group(1)] = found.group(2)
+    if "stores" in header:  # a reason may follow: "sqlite (why)"
+        header["stores"] = re.match(r"[a-z ]*", header["stores"]).group(0).strip()
     return header
 
 
@@ -376,15 +450,17 @@ def script_steps(full):
             path = os.path.join(parent, name)
             if name.startswith(("_", ".")) or not os.path.isfile(path) or not os.access(path, os.X_OK):
                 continue
-            header = script_header(path)
+            header = header_of(path)
             if header.get("full") == "only" and not full:
                 continue
-            for preset in header.get("build", "debug").split():
-                steps.append(script_step(folder, name, path, header, preset, full))
+            presets = header.get("build", "debug").split()
+            for store in header.get("stores", STORES.get(folder, "sqlite")).split():
+                for preset in presets if store == "sqlite" else presets[-1:]:
+                    steps.append(script_step(folder, name, path, header, preset, full, store))
     return steps
 
 
-def script_step(folder, name, path, header, preset, full):
+def script_step(folder, name, path, header, preset, full, store):
     env = dict(sanitizer_env(preset), PARLEY_BUILD_DIR=os.path.join(TOP, "build", preset),
                PARLEY_BIN_DIR=os.path.join(TOP, "build", preset, "bin"),
                PARLEY_PLUGIN_DIR=os.path.join(TOP, "build", preset, "plugins"),
@@ -394,10 +470,11 @@ def script_step(folder, name, path, header, preset, full):
         env["FULL"] = "1"
     command = ["/usr/bin/python3", path] if name.endswith(".py") else [path]
     title = f"{folder} {name}" + ("" if preset == "debug" else f" {preset}")
+    title, labels = titled(title, header.get("label", "").split(), store)
     needs = [f"build {preset}"] + [peers_step_name(group) for group in peer_groups()]
     timeout_s = int(header.get("timeout", SCRIPT_TIMEOUT_S)) * (10 if full else 1)
-    return Step(title, command, needs=needs, labels=header.get("label", "").split(),
-                timeout_s=timeout_s, env=env, alone=header.get("alone") == "yes", parse=parse_tap)
+    return Step(title, command, needs=needs, labels=labels, timeout_s=timeout_s, env=env, alone=header.get("alone") == "yes",
+                parse=parse_tap, store=store)
 
 
 def peer_groups():
@@ -440,14 +517,18 @@ def own_steps(full):
 def all_steps(full):
     units = unit_steps("debug", "spine", unit_sources()) + unit_steps("asan", "spine", unit_sources())
     units += unit_steps("tsan", "spine", [name for name in unit_sources() if uses_threads(name)])
+    units += [step for preset in ("debug", "asan")
+              for step in unit_steps(preset, "spine", [name for name in unit_sources() if on_both_stores(name)], "postgres")]
     fuzz = fuzz_steps(full)
     builds = [build_step("debug"), build_step("asan"), build_step("release"),
               build_step("fuzz") if fuzz else None, build_step("tsan"),
               build_step("clang", ["parley_core", "parleyd", "parley"])]
     steps = [step for step in builds if step] + peer_steps() + own_steps(full) + script_steps(full) + units + fuzz
-    if clang_name() is not None:
-        return steps
-    return [step for step in steps if "build fuzz" not in step.needs]
+    if clang_name() is None:
+        steps = [step for step in steps if "build fuzz" not in step.needs]
+    if not knows_postgres():
+        steps = [step for step in steps if step.store != "postgres"]
+    return steps
 
 
 def choose(steps, only, pattern):
@@ -484,7 +565,8 @@ def main():
         return 0
     os.makedirs(LOGS, exist_ok=True)
     tmp = tempfile.mkdtemp(prefix="parley-tests-")
-    runner = Runner(steps, results, args.jobs, tmp)
+    steps, server = start_server(steps, results, tmp)
+    runner = Runner(steps, results, args.jobs, tmp, server and server.database)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: runner.stop())
     started = time.monotonic()
@@ -495,6 +577,9 @@ def main():
             results.add("skip", f"no test has the label or name asked for ({args.only or args.step})")
         runner.run_all()
     finally:
+        said = server and server.stop()
+        if said:
+            results.add("not ok", f"the PostgreSQL server of the run: {said}")
         unmount_below(tmp)
         shutil.rmtree(tmp, ignore_errors=True)
     if runner.stopping:

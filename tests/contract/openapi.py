@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 240
+# stores: sqlite postgres
 """/openapi.json against the daemon that serves it: spectral lints it, it has exactly the routes that are served, and a
 prism proxy in front of the daemon holds every answer, of every operation, good and bad, against it."""
 

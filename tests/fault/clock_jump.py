@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 120
+# stores: sqlite postgres
 """The wall clock jumps under the daemon, an hour and a day, back and forth: a retry comes after its pause, what was put off
 until a time doesn't come before it, new messages go at once, and the feed goes on."""
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 600
+# stores: sqlite (the calls are those it makes to its files)
 """The daemon dies at its n-th system call that matters for durability, n = 1, 2, 3, ..., for each such call in turn.
 One store lives through all the deaths; each start has to recover what the one before left, and at the end every
 acknowledgement is judged."""

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 300
+# stores: sqlite (the disk is the one its file lies on)
 """A full disk stops accepting and nothing else, and accepting resumes by itself."""
 
 import time

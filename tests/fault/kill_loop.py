@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 420
+# stores: sqlite postgres
 """kill -9 under load, out and in: the ledger outside the router says that nothing acknowledged is lost, that a duplicate
 is marked, and that an inbound message acknowledged to its provider reaches the support system with one event id."""
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 60
+# stores: sqlite postgres
 """All file descriptors are taken by idle clients: the daemon neither ends nor spins, what is connected goes on, a reload is
 refused with its reason, and everything comes back once they leave."""
 

@@ -2,6 +2,7 @@
 # label: border
 # timeout: 300
 # build: debug asan
+# stores: sqlite postgres
 """One of 64 messages in the hands of a plugin's own process kills it, with kill -9 of the daemon in between: that one is held as
 poison after three deaths, the 63 others are sent with one death each at most, and another channel sees nothing of it."""
 

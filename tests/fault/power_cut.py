@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 420
+# stores: sqlite (the disk is the one its file lies on)
 """The power goes under load: an ext4 on a loop mount is shut down with its journal unflushed, the daemon is killed, the
 file system recovers and the daemon starts again. Only acknowledgements that the client had before the cut count. The
 test is tested too: on a disk that lies about flushing it has to see a loss."""

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: spine
 # timeout: 300
+# stores: sqlite postgres
 """SIGTERM under load: what settles while the daemon drains is neither lost nor marked, and the daemon ends in time."""
 
 import random

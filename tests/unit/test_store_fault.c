@@ -1,3 +1,4 @@
+/* stores: sqlite (its faults are those of a file) */
 #include "fault_vfs.h"
 #include "store_messages.h"
 

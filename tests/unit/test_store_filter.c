@@ -1,3 +1,4 @@
+/* stores: sqlite (pure: no store is opened) */
 #include "core/base/digest.h"
 #include "core/store/filter.h"
 #include <check.h>

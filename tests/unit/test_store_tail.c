@@ -1,3 +1,4 @@
+/* stores: sqlite (what is kept in memory beside the file) */
 #include "store_messages.h"
 #include "core/base/clock.h"
 
