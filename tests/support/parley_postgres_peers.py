@@ -19,13 +19,25 @@ import subprocess
 import tempfile
 
 from parley_peers import unpacked
-from parley_postgres import SUPERUSER, Cluster, children_of
-from parley_store import postgres_env, psql
+from parley_postgres import SUPERUSER, Cluster, children_of, pid_file, remove_shared_memory
+from parley_store import DatabaseError, postgres_env, psql
 from parley_test import Client, free_port, indented_end, wait_until
 
 START_S = 90
 STOP_S = 20
 LEASE_S = 20  # the least that Patroni takes: so long after a leader's last word another one may lead
+
+
+def program(cluster, package, path):
+    """A program of a package, where the server's user can reach it: the build folder may be in somebody's home."""
+    found = unpacked(package, path)
+    root = found[:-len(path)]
+    copy = os.path.join(cluster.folder, package)
+    if root == "/":
+        return found
+    if not os.path.isdir(copy):
+        shutil.copytree(root, copy, symlinks=True)
+    return os.path.join(copy, path)
 
 
 class Child:
@@ -73,7 +85,7 @@ class PgBouncer:
 
     def start(self):
         path = os.path.join(self.cluster.folder, "pgbouncer.ini")
-        self.child = Child(self.cluster, "pgbouncer", [unpacked("pgbouncer", "usr/sbin/pgbouncer"), path])
+        self.child = Child(self.cluster, "pgbouncer", [program(self.cluster, "pgbouncer", "usr/sbin/pgbouncer"), path])
         socket = os.path.join(self.cluster.folder, f".s.PGSQL.{self.port}")
         wait_until(lambda: os.path.exists(socket) or not self.child.runs(), "pgbouncer listens", START_S)
         wait_until(self.child.runs, lambda: f"pgbouncer runs\n{self.child.log_end()}", 0)
@@ -121,8 +133,8 @@ class Patroni:
     def start_etcd(self):
         url, peers = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{free_port()}"
         self.etcd = Child(self.cluster, "etcd", [
-            unpacked("etcd-server", "usr/bin/etcd"), "--data-dir", os.path.join(self.folder, "etcd"), "--listen-client-urls", url,
-            "--advertise-client-urls", url, "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
+            program(self.cluster, "etcd-server", "usr/bin/etcd"), "--data-dir", os.path.join(self.folder, "etcd"),
+            "--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
             "--initial-cluster", f"default={peers}"])
         wait_until(lambda: self.answers(self.etcd_port, "/health") == 200, lambda: f"etcd runs\n{self.etcd.log_end()}", START_S)
 
@@ -162,9 +174,9 @@ class Patroni:
             json.dump(self.configuration(name), file)
         if self.cluster.user is not None:
             shutil.chown(file.name, self.cluster.user)
-        program = unpacked("patroni", "usr/bin/patroni")
-        packages = os.path.join(os.path.dirname(os.path.dirname(program)), "lib", "python3", "dist-packages")
-        self.nodes[name] = Child(self.cluster, name, ["/usr/bin/python3", program, file.name], env={"PYTHONPATH": packages})
+        patroni = program(self.cluster, "patroni", "usr/bin/patroni")
+        packages = os.path.join(os.path.dirname(os.path.dirname(patroni)), "lib", "python3", "dist-packages")
+        self.nodes[name] = Child(self.cluster, name, ["/usr/bin/python3", patroni, file.name], env={"PYTHONPATH": packages})
 
     def state(self, name):
         """leader, sync_standby, replica ...; None when it doesn't run."""
@@ -178,7 +190,17 @@ class Patroni:
         return "leader" if answer["role"] in ("master", "primary") else "sync_standby" if answer.get("sync_standby") else "replica"
 
     def leader(self):
-        return next((name for name in self.ports if self.answers(self.rest[name], "/leader") == 200), None)
+        """The name of the one that takes writes, None while there is none."""
+        return next((name for name in self.ports if self.takes_writes(name)), None)
+
+    def takes_writes(self, name):
+        """Patroni says so a moment before it is true."""
+        if self.answers(self.rest[name], "/primary") != 200:
+            return False
+        own = f"host={self.folder} port={self.ports[name]} user={SUPERUSER} dbname=postgres"
+        with contextlib.suppress(DatabaseError):
+            return psql(own, "SELECT pg_is_in_recovery()") == "f"
+        return False
 
     def has_synchronous_standby(self):
         return any(self.answers(self.rest[name], "/synchronous") == 200 for name in self.ports)
@@ -196,14 +218,14 @@ class Patroni:
             for pid in [*children_of(server), server]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        remove_shared_memory(self.data(name))  # now: Patroni removes the file that names it before it starts again
 
     def server_pid(self, name):
+        lines = pid_file(self.data(name))
         try:
-            with open(os.path.join(self.data(name), "postmaster.pid"), encoding="utf-8") as file:
-                pid = int(file.readline())
-            with open(f"/proc/{pid}/cmdline", "rb") as words:
-                return pid if self.data(name).encode() in words.read() else None
-        except (OSError, ValueError):
+            with open(f"/proc/{int(lines[0])}/cmdline", "rb") as words:
+                return int(lines[0]) if self.data(name).encode() in words.read() else None
+        except (OSError, ValueError, IndexError):
             return None
 
     def kill_leader(self):
