@@ -508,7 +508,8 @@ def own_steps(full):
              Step("lint plugins", ["/usr/bin/python3", "tests/lint.py", "--plugins", "build/debug/plugins"],
                   needs=["build debug"], labels=LABELS, parse=parse_tap)]
     if os.access(os.path.join(TOP, "tests", "bench", "run.sh"), os.X_OK):
-        steps.append(Step("bench drivers", ["tests/bench/run.sh", "--smoke"], needs=["build release"],
+        steps.append(Step("bench drivers", ["tests/bench/run.sh", "--smoke"],
+                          needs=["build release", peers_step_name("pgboss")],
                           labels=["spine"], alone=True, timeout_s=600, parse=parse_tap,
                           env={"PARLEY_BUILD_DIR": os.path.join(TOP, "build", "release")}))
     return steps

@@ -51,6 +51,6 @@ struct timeline_tails timeline_tails_take(struct reader *reader, const struct cu
 /* Up to ask->limit entries in their order. *ret_more: there are others behind. */
 size_t timeline_entries(struct db *db, const struct timeline_ask *ask, const struct timeline_tails *tails,
                         struct arena *arena, struct timeline_entry **ret, bool *ret_more);
-/* The entry as it is shown, with its message or its event's data. */
-void timeline_show(struct db *db, const struct timeline_entry *entry, struct arena *arena, struct timeline_row *ret);
+/* The entries as they are shown, each with its message or its event's data. */
+struct timeline_row *timeline_show_all(struct db *db, const struct timeline_entry *entries, size_t n, struct arena *arena);
 #endif

@@ -47,16 +47,26 @@ static void events_page(struct db *db, struct store_events *ask, size_t limit)
   db_reset(list);
 }
 
-static void events_only(struct db *db, struct store_events *ask, size_t limit)
+static void event_one(struct db *db, size_t i, void *arg)
 {
   struct stmt *get = db_sql(db, "SELECT " EVENT_COLUMNS " FROM event WHERE seq=?");
+  struct store_events *ask = arg;
 
-  for (size_t i = 0; i < ask->n_only && ask->n < limit; i++) {
-    bind_id(get, 1, ask->only[i]);
-    if (db_step(get))
-      event_fill(get, ask->op.arena, &ask->rows[ask->n++]);
-    db_reset(get);
-  }
+  bind_id(get, 1, ask->only[i]);
+  if (db_step(get))
+    event_fill(get, ask->op.arena, &ask->rows[i]);
+  db_reset(get);
+}
+
+/* Those that are there, in the order asked for. */
+static void events_only(struct db *db, struct store_events *ask, size_t limit)
+{
+  size_t n = ask->n_only < limit ? ask->n_only : limit;
+
+  db_each(db, n, event_one, ask);
+  for (size_t i = 0; i < n; i++)
+    if (ask->rows[i].seq != 0)
+      ask->rows[ask->n++] = ask->rows[i];
 }
 
 /* --- what stands beside an event ---------------------------------------------------------------------------------- */
@@ -97,25 +107,29 @@ static size_t contexts_open(struct reader *reader, struct store_events *ask, str
   return n;
 }
 
-static void context_fill(struct reader *reader, struct context *context, struct arena *arena)
+struct filling { struct reader *reader; struct store_events *ask; struct context *contexts; size_t n_contexts; };
+
+static void context_fill(struct db *db, size_t i, void *arg)
 {
+  const struct filling *filling = arg;
+  struct context *context = &filling->contexts[i];
+  struct arena *arena = filling->ask->op.arena;
   struct timeline_ask ask = {.customers = &context->set, .from_ms = INT64_MIN, .limit = EVENTS_RECENT,
-                             .recent = reader->store->ways->timeline_recent};
-  struct db *db = reader->db;
+                             .recent = filling->reader->store->ways->timeline_recent};
   struct timeline_entry *entries;
   bool more;
 
   context->row = customer_get(db, &context->set, arena);
   context->n_recent = timeline_entries(db, &ask, &context->tails, arena, &entries, &more);
-  context->recent = arena_alloc(arena, context->n_recent * sizeof *context->recent);
-  for (size_t i = 0; i < context->n_recent; i++)
-    timeline_show(db, &entries[i], arena, &context->recent[i]);
+  context->recent = timeline_show_all(db, entries, context->n_recent, arena);
 }
 
-static void event_context(struct db *db, const struct context *contexts, size_t n, struct arena *arena,
-                          struct event_row *row)
+static void event_context(struct db *db, size_t i, void *arg)
 {
-  const struct context *context = context_find(contexts, n, row->customer);
+  const struct filling *filling = arg;
+  struct event_row *row = &filling->ask->rows[i];
+  struct arena *arena = filling->ask->op.arena;
+  const struct context *context = context_find(filling->contexts, filling->n_contexts, row->customer);
 
   if (row->message_id != 0)
     row->message = message_get(db, row->message_id, MESSAGE_SHOWN, arena);
@@ -131,13 +145,11 @@ static void event_context(struct db *db, const struct context *contexts, size_t 
 static void events_context(struct reader *reader, struct store_events *ask)
 {
   struct context *contexts = arena_alloc(ask->op.arena, (ask->n + 1) * sizeof *contexts);
-  size_t n = contexts_open(reader, ask, contexts);
+  struct filling filling = {reader, ask, contexts, contexts_open(reader, ask, contexts)};
 
   read_begin(reader);
-  for (size_t i = 0; i < n; i++)
-    context_fill(reader, &contexts[i], ask->op.arena);
-  for (size_t i = 0; i < ask->n; i++)
-    event_context(reader->db, contexts, n, ask->op.arena, &ask->rows[i]);
+  db_each(reader->db, filling.n_contexts, context_fill, &filling);
+  db_each(reader->db, ask->n, event_context, &filling);
   read_end(reader);
 }
 

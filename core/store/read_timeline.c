@@ -179,7 +179,7 @@ static void entry_narrow(const struct timeline_entry *entry, struct timeline_row
                                .type = entry->kind == TIMELINE_MESSAGE ? PARLEY_LIT("message") : PARLEY_LIT("event")};
 }
 
-void timeline_show(struct db *db, const struct timeline_entry *entry, struct arena *arena, struct timeline_row *ret)
+static void timeline_show(struct db *db, const struct timeline_entry *entry, struct arena *arena, struct timeline_row *ret)
 {
   entry_narrow(entry, ret);
   if (entry->kind != TIMELINE_MESSAGE) {
@@ -191,6 +191,32 @@ void timeline_show(struct db *db, const struct timeline_entry *entry, struct are
     return;
   ret->type = ret->message->inbound ? PARLEY_LIT("message.received") : PARLEY_LIT("message.sent");
   ret->identity = ret->message->identity;
+}
+
+struct showing { const struct timeline_entry *entries; struct arena *arena; struct timeline_row *rows; };
+
+static void show_one(struct db *db, size_t i, void *arg)
+{
+  struct showing *showing = arg;
+
+  timeline_show(db, &showing->entries[i], showing->arena, &showing->rows[i]);
+}
+
+struct timeline_row *timeline_show_all(struct db *db, const struct timeline_entry *entries, size_t n, struct arena *arena)
+{
+  struct timeline_row *rows = arena_alloc(arena, n * sizeof *rows);
+
+  db_each(db, n, show_one, &(struct showing){entries, arena, rows});
+  return rows;
+}
+
+static struct timeline_row *narrow_all(const struct timeline_entry *entries, size_t n, struct arena *arena)
+{
+  struct timeline_row *rows = arena_alloc(arena, n * sizeof *rows);
+
+  for (size_t i = 0; i < n; i++)
+    entry_narrow(&entries[i], &rows[i]);
+  return rows;
 }
 
 /* --- the op ------------------------------------------------------------------------------------------------------- */
@@ -227,13 +253,7 @@ parley_status read_timeline(struct reader *reader, struct store_op *op)
   read_begin(reader);
   ask->row = customer_get(reader->db, &customers, op->arena);
   ask->n = timeline_entries(reader->db, &page, &tails, op->arena, &entries, &ask->more);
-  ask->rows = arena_alloc(op->arena, ask->n * sizeof *ask->rows);
-  for (size_t i = 0; i < ask->n; i++) {
-    if (ask->bodies)
-      timeline_show(reader->db, &entries[i], op->arena, &ask->rows[i]);
-    else
-      entry_narrow(&entries[i], &ask->rows[i]);
-  }
+  ask->rows = ask->bodies ? timeline_show_all(reader->db, entries, ask->n, op->arena) : narrow_all(entries, ask->n, op->arena);
   read_end(reader);
   return PARLEY_OK;
 }

@@ -14,9 +14,10 @@ import tempfile
 import time
 
 import tools
-from tools import SLOWSYNC, TOP, HttpSink, Program, SmtpSink, cpu_s, free_port, latency, load, rss_mib
+from tools import SLOWSYNC, TOP, Figure, HttpSink, Program, SmtpSink, cpu_s, free_port, latency, load, rss_mib
 from parley_test import SECRET, Client, Daemon, Failure, Skip, expect, need_tool, wait_until
 from parley_postfix import Postfix
+import postgres
 
 FLUSH_US = "1000"
 HANG_MS = 600000
@@ -41,29 +42,6 @@ class Scale:
         self.asked = 2000 if smoke else 20000 if quick else 100000
         self.rate_seconds = 2 if smoke else 5 if quick else 20
         self.deadline_s = 60 if smoke or quick else 900
-
-
-class Figure:
-    """One line of the table: a value that has to be at least, or at most, its gate."""
-
-    def __init__(self, name, value, gate, target, at_least=True, must=False, unit="x"):
-        self.name = name
-        self.value = value
-        self.gate = gate
-        self.target = target
-        self.at_least = at_least
-        self.must = must
-        self.unit = unit
-
-    def meets(self, bound):
-        return self.value >= bound if self.at_least else self.value <= bound
-
-    def line(self):
-        sign = ">=" if self.at_least else "<="
-        verdict = "PASS" if self.meets(self.gate) else "FAIL"
-        reached = ", target reached" if self.meets(self.target) else ""
-        return (f"{'*' if self.must else ' '} {self.name:58s} {self.value:9.2f} {self.unit:4s} gate {sign} {self.gate:<6g} "
-                f"target {sign} {self.target:<6g} {verdict}{reached}")
 
 
 class Bench:
@@ -493,6 +471,10 @@ ROWS = {
     "border-latency": row_border_latency,
     "border-throughput": row_border_throughput,
     "border-memory": row_border_memory,
+    "postgres-accept": postgres.row_accept,
+    "postgres-dispatch": lambda bench: postgres.row_dispatch(bench, resume),
+    "postgres-timeline": postgres.row_timeline,
+    "postgres-backlog": lambda bench: postgres.row_backlog(bench, row_backlog),
 }
 
 

@@ -142,3 +142,26 @@ def rss_mib(pid, tree=True):
             return sum(int(line.split()[1]) for line in file if line.startswith("Rss:")) / 1024
     text = subprocess.run([os.path.join(HERE, "rss.sh"), str(pid)], capture_output=True, text=True).stdout
     return float(text.split()[0].split("=")[1])
+
+
+class Figure:
+    """One line of the table: a value that has to be at least, or at most, its gate."""
+
+    def __init__(self, name, value, gate, target, at_least=True, must=False, unit="x"):
+        self.name = name
+        self.value = value
+        self.gate = gate
+        self.target = target
+        self.at_least = at_least
+        self.must = must
+        self.unit = unit
+
+    def meets(self, bound):
+        return self.value >= bound if self.at_least else self.value <= bound
+
+    def line(self):
+        sign = ">=" if self.at_least else "<="
+        verdict = "PASS" if self.meets(self.gate) else "FAIL"
+        reached = ", target reached" if self.meets(self.target) else ""
+        return (f"{'*' if self.must else ' '} {self.name:58s} {self.value:9.2f} {self.unit:4s} gate {sign} {self.gate:<6g} "
+                f"target {sign} {self.target:<6g} {verdict}{reached}")

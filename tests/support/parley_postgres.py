@@ -84,8 +84,9 @@ class Cluster:
         folder = tempfile.mkdtemp(prefix="parley-pg-", dir=above)
         if self.user is not None:
             shutil.chown(folder, self.user, self.user)
-            while above != "/" and not os.stat(above).st_mode & 1:
-                os.chmod(above, os.stat(above).st_mode | 0o111)
+            while above != "/":
+                if not os.stat(above).st_mode & 1:
+                    os.chmod(above, os.stat(above).st_mode | 0o111)
                 above = os.path.dirname(above)
         return folder
 
