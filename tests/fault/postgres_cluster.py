@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from parley_postgres import Cluster
+from parley_postgres import SHARED_MEMORY_LINE, Cluster, pid_file
 from parley_store import DatabaseError, database_url, psql
 from parley_test import TOP, Failure, expect, expect_true, run, test, wait_until
 
@@ -100,16 +100,18 @@ def a_connection_string_takes_another_database(folder):
 
 
 def ends_clean(folder, words, end):
-    before = segments()
-    env = dict(os.environ, TMPDIR=folder)
-    program = subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    program = subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                               env=dict(os.environ, TMPDIR=folder))
     database = program.stdout.readline().strip()
     expect(psql(database_url(database, "postgres"), "SELECT 1"), "1", "the server")
+    place = database.split()[0].removeprefix("host=")
+    memory = pid_file(os.path.join(place, "data"))[SHARED_MEMORY_LINE].split()[-1]
+    expect_true(memory in segments(), "it has shared memory")
     end(program)
     program.wait(timeout=60)
     program.stdout.close()
-    expect(left_in(folder), [], "folders")
-    expect(segments() - before, set(), "shared memory")
+    expect_true(not os.path.exists(place), f"{place} is gone")
+    expect_true(memory not in segments(), "its shared memory is gone")
 
 
 @test

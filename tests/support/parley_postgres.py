@@ -36,6 +36,8 @@ SERVER_USER = "postgres"
 START_S = 60
 STOP_S = 60
 BIND_TRIES = 5
+MEMORY = "/dev/shm"
+MEMORY_MIN_BYTES = 4 << 30
 STATUS_LINE = 7  # of postmaster.pid: "ready", or "standby" while one may not be read yet
 SHARED_MEMORY_LINE = 6
 SETTINGS = {
@@ -342,6 +344,15 @@ def remove_all():
 
 # --- as a program ---
 
+def memory_folder():
+    """For many small databases, which are a third faster there; None when memory is short (in a container it often is)."""
+    with contextlib.suppress(OSError):
+        room = os.statvfs(MEMORY)
+        if os.access(MEMORY, os.W_OK) and room.f_bavail * room.f_frsize >= MEMORY_MIN_BYTES:
+            return MEMORY
+    return None
+
+
 def serve(cluster):
     print(cluster.conninfo(database=None), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
@@ -363,7 +374,7 @@ def main(words):
     if not (words[:1] == ["serve"] and len(words) <= 2 or words[:1] == ["run"] and len(words) > 1):
         sys.exit(__doc__)
     try:
-        cluster = Cluster(fsync=False)
+        cluster = Cluster(fsync=False, folder=memory_folder())
         if words[0] == "serve" and len(words) == 2:
             cluster.log_path = words[1]
         with cluster:
