@@ -518,8 +518,7 @@ def own_steps(full):
 def all_steps(full):
     units = unit_steps("debug", "spine", unit_sources()) + unit_steps("asan", "spine", unit_sources())
     units += unit_steps("tsan", "spine", [name for name in unit_sources() if uses_threads(name)])
-    units += [step for preset in ("debug", "asan")
-              for step in unit_steps(preset, "spine", [name for name in unit_sources() if on_both_stores(name)], "postgres")]
+    units += unit_steps("asan", "spine", [name for name in unit_sources() if on_both_stores(name)], "postgres")
     fuzz = fuzz_steps(full)
     builds = [build_step("debug"), build_step("asan"), build_step("release"),
               build_step("fuzz") if fuzz else None, build_step("tsan"),
