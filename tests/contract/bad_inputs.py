@@ -10,8 +10,8 @@ its first word is the number of the line.
 A row has one of: get (a path), raw (bytes as they go over the wire), request, body or message (POST /v1/messages: the text
 of a body, or members that replace those of a good one), url (POST /v1/subscriptions, no private address allowed), inbound
 (a signed POST /in/hook, spoilt), yaml or config (a file parleyd is started with), cli, do (a function of
-bad_inputs_cases.py). A row that names a store is left out on the other one. In texts {{x*9}} stands for nine x and %NAME%
-for what fill() knows; in bytes a character is a byte."""
+bad_inputs_cases.py or bad_inputs_postgres.py). A row that names a store is left out on the other one. In texts {{x*9}}
+stands for nine x and %NAME% for what fill() knows; in bytes a character is a byte."""
 
 import json
 import os
@@ -21,6 +21,7 @@ import subprocess
 import time
 
 import bad_inputs_cases as cases
+import bad_inputs_postgres as databases
 from bad_inputs_stand import ANSWER_S, Stand, parleyd_with, read_answer
 from parley_test import (BIN_DIR, KEY, ON_POSTGRES, PLUGIN_DIR, TOP, Client, Failure, expect, expect_true, run, test,
                          webhook_signature)
@@ -215,7 +216,7 @@ CASES = {"raw": case_raw, "get": case_get, "body": case_body, "message": case_me
 
 def run_row(row):
     if "do" in row:
-        getattr(cases, row["do"])(stand)
+        getattr(databases if row["do"].startswith("database_") else cases, row["do"])(stand)
         return
     before = stand.counts()
     CASES[next(kind for kind in CASES if kind in row)](row)

@@ -86,11 +86,16 @@ def store_yaml(path, folder="."):
     return {"driver": "postgres", "url": {"env": variable(os.path.join(folder, path))}}
 
 
+def store_url(path):
+    """The address of the database of the store at `path`."""
+    make_database(path)
+    return database_url(SERVER, store_name(path))
+
+
 def store_sql(path, sql):
     """Runs one statement on the store at `path` and returns its rows, lists of texts, whatever the type; NULL is ""."""
     if ON_POSTGRES:
-        make_database(path)
-        return [row.split("|") for row in psql(database_url(SERVER, store_name(path)), sql).splitlines()]
+        return [row.split("|") for row in psql(store_url(path), sql).splitlines()]
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
         rows = db.execute(sql).fetchall()
         db.commit()
