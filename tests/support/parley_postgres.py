@@ -12,6 +12,7 @@ As a program:
 
     parley_postgres.py run COMMAND...   runs it with a server that is made for it: PARLEY_TEST_STORE, PARLEY_TEST_DATABASE
     parley_postgres.py serve [LOG]      prints the connection string of a server that lasts until its standard input ends
+    --fsync before them: the server flushes, for measurements; else it doesn't, and keeps its data in memory where there is room
 
 A server refuses to run as root: then it runs as Debian's user `postgres`. The superuser's name is `parley`. Over the socket,
 which nobody else may open, there is no password; over TCP, on loopback, there is one."""
@@ -371,10 +372,12 @@ def run_command(cluster, words):
 
 
 def main(words):
+    fsync = words[:1] == ["--fsync"]
+    words = words[fsync:]
     if not (words[:1] == ["serve"] and len(words) <= 2 or words[:1] == ["run"] and len(words) > 1):
         sys.exit(__doc__)
     try:
-        cluster = Cluster(fsync=False, folder=memory_folder())
+        cluster = Cluster(fsync=fsync, folder=None if fsync else memory_folder())
         if words[0] == "serve" and len(words) == 2:
             cluster.log_path = words[1]
         with cluster:
