@@ -45,6 +45,7 @@ struct store_ways { /* what each driver does in its own way */
   /* PostgreSQL: fibers of one round take turns on what both might change; NULL: ops run one after the other. Whoever has read
    * something before it was locked reads it again. */
   void (*lock)(struct db *db, uint64_t key);
+  void (*lock_submission)(struct db *db, const struct submission *submission); /* all that it names, before it is looked up */
   bool op_is_snapshot; /* a read op is one snapshot from its begin: read_begin() has nothing to do */
   read_fn *backup;
   /* The piece that was asked for, of a row that is there. */

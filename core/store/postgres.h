@@ -156,6 +156,7 @@ void pg_lock(struct db *db, uint64_t key);
 
 /* --- postgres_keys.c: what an op names that another op of the round may name too ----------------------------------------------- */
 
+void pg_lock_submission(struct db *db, const struct submission *submission);
 /* What an op will look up first. */
 void pg_op_ahead(struct pg_db *db, const struct store_base *store, const struct store_op *op);
 /* False: it touches so much that it runs alone. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(RECIPIENT_IDENTITIES_MAX * IDENTITY_VARIANTS_MAX + 4 <= PG_KEYS_MAX, "an op's keys must fit");
+
 struct keys {
   const struct store_base *store;
   struct arena *arena;
@@ -52,14 +54,29 @@ static void key_recipient(struct keys *keys, const struct recipient *who)
     key_identity(keys, &who->identities[i]);
 }
 
-static bool accept_keys(struct keys *keys, const struct store_accept *accept)
+static void key_submission(struct keys *keys, const struct submission *submission)
 {
-  const struct submission *submission = accept->items[0].submission;
-
-  if (accept->n_items != 1 || submission->conversation != 0)
-    return false;
   key_text(keys, 'k', submission->key);
   key_recipient(keys, &submission->to);
+}
+
+void pg_lock_submission(struct db *db, const struct submission *submission)
+{
+  uint64_t at[PG_KEYS_MAX];
+  struct pg_db *own = pg_db_of(db);
+  struct keys keys = {.store = &own->on->store->base, .arena = arena_new(), .at = at};
+
+  key_submission(&keys, submission);
+  pg_locks_take(own, at, keys.n);
+  arena_free(&keys.arena);
+}
+
+/* Those of several items name too much for one op: each takes its own when it begins. */
+static bool accept_keys(struct keys *keys, const struct store_accept *accept)
+{
+  if (accept->n_items != 1)
+    return false;
+  key_submission(keys, accept->items[0].submission);
   return true;
 }
 

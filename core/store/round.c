@@ -216,7 +216,12 @@ void round_each(struct round *round, size_t n, void (*fn)(struct round *round, s
 {
   struct parts parts = {round, fn, arg};
 
-  db_each(round->db, n, part_run, &parts);
+  if (n != 1 && round->store->ways->lock != NULL) {
+    db_each(round->db, n, part_run, &parts);
+    return;
+  }
+  for (size_t i = 0; i < n; i++) /* in turn, or alone: it needs no part */
+    fn(round, i, arg);
 }
 
 /* --- what is told once a round ------------------------------------------------------------------------------------------------ */

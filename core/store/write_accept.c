@@ -289,17 +289,22 @@ static void item_accept(struct round *round, const struct store_accept *accept, 
   round->delta.by_state[item->state]++;
 }
 
+static void one_accept(struct round *round, size_t i, void *arg)
+{
+  struct store_accept *accept = arg;
+  struct accept_item *item = &accept->items[i];
+
+  *item = (struct accept_item){.submission = item->submission};
+  if (round->store->ways->lock_submission != NULL)
+    round->store->ways->lock_submission(round->db, item->submission);
+  item_accept(round, accept, item);
+}
+
 parley_status write_accept(struct round *round, struct store_op *op)
 {
   struct store_accept *accept = container_of(op, struct store_accept, op);
 
-  for (size_t i = 0; i < accept->n_items; i++) {
-    struct accept_item *item = &accept->items[i];
-    struct submission *submission = item->submission;
-
-    *item = (struct accept_item){.submission = submission};
-    item_accept(round, accept, item);
-  }
+  round_each(round, accept->n_items, one_accept, accept);
   return PARLEY_OK;
 }
 
