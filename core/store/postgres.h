@@ -55,7 +55,7 @@ struct pg_link {
   parley_status status; /* sticky, as in struct db, until pg_link_clear() */
   char why[PG_WHY_BYTES];
   char sqlstate[6];
-  bool unflushed, lost;
+  bool unflushed, unsendable, lost;
   uint64_t n_trips;    /* times that something was sent to be answered */
   void (*on_lost)(struct pg_link *link); /* once, when the connection is gone: status is set, whoever waited has been resumed */
 };

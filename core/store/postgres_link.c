@@ -148,6 +148,13 @@ static void oids_of(const struct pg_known *known, bool many, Oid *ret)
   }
 }
 
+/* What cannot be sent is answered by nobody: the next flush, which is in no fiber, gives the connection up. */
+static bool sent_or_fails(struct pg_link *link, int sent)
+{
+  link->unsendable |= sent != 1;
+  return sent == 1;
+}
+
 static void prepare(struct pg_link *link, struct pg_known *known, bool many)
 {
   bool *done = many ? &known->prepared_many : &known->prepared;
@@ -162,7 +169,7 @@ static void prepare(struct pg_link *link, struct pg_known *known, bool many)
   if (many)
     pg_text_many(&known->text, known->types, &sql);
   snprintf(name, sizeof(name), "%s%s", known->name, many ? "m" : "");
-  if (PQsendPrepare(link->conn, name, many ? sql.at : known->text.one.at, known->text.n_params, oids) == 1)
+  if (sent_or_fails(link, PQsendPrepare(link->conn, name, many ? sql.at : known->text.one.at, known->text.n_params, oids)))
     sent_add(link, SENT_PREPARE, known);
   buf_done(&sql);
 }
@@ -174,12 +181,13 @@ static bool send_known(struct pg_link *link, struct pg_known *known, bool many, 
 
   if (!known->kept) {
     oids_of(known, false, oids);
-    return PQsendQueryParams(link->conn, known->text.one.at, known->text.n_params, oids, args->values, args->lengths,
-                             args->formats, 1) == 1;
+    return sent_or_fails(link, PQsendQueryParams(link->conn, known->text.one.at, known->text.n_params, oids, args->values,
+                                                 args->lengths, args->formats, 1));
   }
   prepare(link, known, many);
   snprintf(name, sizeof(name), "%s%s", known->name, many ? "m" : "");
-  return PQsendQueryPrepared(link->conn, name, known->text.n_params, args->values, args->lengths, args->formats, 1) == 1;
+  return sent_or_fails(link, PQsendQueryPrepared(link->conn, name, known->text.n_params, args->values, args->lengths,
+                                                 args->formats, 1));
 }
 
 static void args_of(const struct pg_known *known, const struct pg_param *params, struct args *ret)
@@ -337,7 +345,7 @@ void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db)
 void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db)
 {
   batches_send(link, NULL);
-  if (!link->lost && PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1) == 1) {
+  if (!link->lost && sent_or_fails(link, PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1))) {
     sent_add(link, SENT_WRITE, NULL)->db = db;
     db->n_open++;
   }
@@ -417,15 +425,18 @@ void pg_link_flush(struct pg_link *link)
   if (link->unflushed) {
     link->n_trips += any;
     link->unflushed = false;
-    PQsendFlushRequest(link->conn);
+    sent_or_fails(link, PQsendFlushRequest(link->conn));
   }
-  link_want(link);
+  if (link->unsendable)
+    link_lost(link);
+  else
+    link_want(link);
 }
 
 void pg_link_sync(struct pg_link *link)
 {
   batches_send(link, NULL);
-  if (link->lost || PQpipelineSync(link->conn) != 1)
+  if (link->lost || !sent_or_fails(link, PQpipelineSync(link->conn)))
     return;
   sent_add(link, SENT_SYNC, NULL);
   link->n_trips++;
@@ -614,18 +625,13 @@ static void on_poll_closed(uv_handle_t *handle)
   free(handle);
 }
 
-static void known_free(struct pg_known *known)
+void pg_known_free(struct pg_known *known)
 {
   pg_text_done(&known->text);
   for (int i = 0; i < PG_PARAMS_MAX; i++)
     buf_done(&known->arrays[i]);
   map_done(&known->keys);
   free(known);
-}
-
-void pg_known_free(struct pg_known *known)
-{
-  known_free(known);
 }
 
 void pg_link_close(struct pg_link *link)
@@ -643,7 +649,7 @@ void pg_link_close(struct pg_link *link)
     uv_close((uv_handle_t *)link->poll, on_poll_closed);
   }
   while (map_next(&link->known, &pos, &key, &known))
-    known_free(known);
+    pg_known_free(known);
   map_done(&link->known);
   PQfinish(link->conn);
   link->conn = NULL;
