@@ -112,6 +112,15 @@ static void buf_process(struct buf *buf, const struct channel *channel)
   buf_char(buf, '}');
 }
 
+/* By an operator, or all of them after a restore. */
+static void buf_paused(struct buf *buf, const struct api_request *req, parley_text name)
+{
+  bool by_operator = deliver_paused(req->shared->deliver, name), by_restore = deliver_held(req->shared->deliver)->held;
+
+  buf_bool(buf, "paused", by_operator || by_restore);
+  buf_member(buf, "paused_by", by_restore ? PARLEY_LIT("restore") : by_operator ? PARLEY_LIT("operator") : TEXT_EMPTY);
+}
+
 static void buf_channel(struct buf *buf, struct api_request *req, struct channel *channel)
 {
   const struct plugin *plugin = channel_plugin(channel);
@@ -128,7 +137,7 @@ static void buf_channel(struct buf *buf, struct api_request *req, struct channel
   buf_member(buf, "address_kind", parley_text_of(caps->address_kind));
   buf_health(buf, channel, &deliver);
   buf_process(buf, channel);
-  buf_bool(buf, "paused", deliver_paused(req->shared->deliver, name));
+  buf_paused(buf, req, name);
   buf_bool(buf, "can_check", channel_can_probe(channel));
   buf_bool(buf, "ordered", (caps->flags & PARLEY_ORDERED) != 0);
   buf_bool(buf, "takes_in", (caps->flags & PARLEY_INBOUND) != 0);

@@ -84,6 +84,8 @@ static void write_store(struct buf *buf, struct api_request *req, const struct s
   single(buf, "store_round_trips_total", "counter", "Questions put to a database behind a socket", gauges.round_trips);
   single(buf, "store_waiting", "gauge", "Writes waiting for their commit", gauges.waiting);
   single(buf, "store_accepting", "gauge", "1: messages are accepted", gauges.accepting);
+  single(buf, "restored_paused", "gauge", "1: a backup was restored; nothing is sent or pushed until parley store resume",
+         deliver_held(req->shared->deliver)->held);
 }
 
 typedef void channel_metric(struct buf *buf, struct api_request *req, struct channel *channel, const char *name);

@@ -309,6 +309,7 @@ const struct openapi_schema openapi_schemas[] = {
      ",'plugin':" TEXT_OR_NULL ",'version':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ","
      "'address_kind':" TEXT_OR_NULL ",'state':"
      TEXT_OR_NULL ",'cause':" TEXT_OR_NULL ",'remedy':" TEXT_OR_NULL ",'paused':" FLAG ",'can_check':" FLAG ","
+     "'paused_by':" TEXT_OR_NULL ","
      "'isolation':{'type':'string','enum':['inline','process']},'process':{'type':['object','null'],'properties':{"
      "'pid':" COUNT ",'deaths':" COUNT ",'memory_bytes':" COUNT ",'sandbox':" TEXT_OR_NULL ",'last_death':" TEXT_OR_NULL "}},"
      "'ordered':" FLAG ","
@@ -366,7 +367,10 @@ const struct openapi_schema openapi_schemas[] = {
      "'pattern':'^/',"
      "'description':'A new file on the server'}}}"},
     {"Backup", "{'type':'object','required':['path','bytes'],'properties':{'path':" TEXT ",'bytes':" COUNT "}}"},
-    {"Health", "{'type':'object','required':['status','version'],'properties':{'status':" TEXT ",'version':" TEXT "}}"},
+    {"Resumed", "{'type':'object','required':['resumed','possible_duplicates','held'],'properties':{'resumed':{'type':'boolean',"
+     "'description':'False: it was not paused'},'possible_duplicates':" COUNT ",'held':" COUNT "}}"},
+    {"Health", "{'type':'object','required':['status','version'],'properties':{'status':" TEXT ",'version':" TEXT ",'paused':{"
+     "'type':'string','description':'There when a backup was restored: accepting works, nothing is sent or pushed'}}}"},
     {NULL, NULL},
 };
 /* clang-format on */

@@ -181,6 +181,7 @@ void api_keys_list(struct api_request *req);
 void api_keys_add(struct api_request *req);
 void api_keys_remove(struct api_request *req);
 void api_store_backup(struct api_request *req);
+void api_store_resume(struct api_request *req);
 void api_in(struct api_request *req);
 void api_health(struct api_request *req);
 void api_ready(struct api_request *req);

@@ -122,6 +122,8 @@ const struct route api_routes[] = {
      NULL, 204, NULL},
     {HTTP_M_POST, "/v1/store/backup", SCOPE_ADMIN, 0, 0, api_store_backup, "backup",
      "An online copy of the store to a file on the server", "BackupIn", "Backup", 200, NULL},
+    {HTTP_M_POST, "/v1/store/resume", SCOPE_ADMIN, ROUTE_BODY_OPTIONAL, 0, api_store_resume, "resumeAfterRestore",
+     "Send and push again after a restore", NULL, "Resumed", 200, NULL},
     {HTTP_M_GET, "/in/{channel}/{rest...}", 0, ROUTE_OPEN | ROUTE_NO_BODY, 0, api_in, "inboundGet",
      "A provider's callback", NULL, NULL, 200, any_query},
     {HTTP_M_POST, "/in/{channel}/{rest...}", 0, ROUTE_OPEN | ROUTE_RAW_BODY, API_INLINE_BYTES_MAX, api_in,

@@ -105,6 +105,7 @@ static int daemon_make_store(struct daemon *daemon, struct buf *why)
                                 .idempotency_keep_ms = IDEMPOTENCY_KEEP_MS,
                                 .committed = daemon_on_committed,
                                 .arg = daemon,
+                                .restored = daemon->restored,
                                 .url = daemon->conf->store.url.at};
 
   return store_open(&config, daemon->loop, daemon->env, &daemon->log, &daemon->store, why) == PARLEY_OK
@@ -154,6 +155,17 @@ static void daemon_make_floors(struct daemon *daemon)
   api.inbound = daemon->inbound;
   api.feed = daemon->feed;
   daemon->api = api_new(&api);
+}
+
+/* What the store holds may have gone on elsewhere: nothing leaves the house until somebody says so. */
+static void daemon_hold(struct daemon *daemon)
+{
+  if (store_restored(daemon->store)->at_ms == 0)
+    return;
+  deliver_hold(daemon->deliver);
+  feed_hold(daemon->feed, true);
+  log_line(&daemon->log, PARLEY_WARN, "event=paused why=\"a backup was restored\" then=\"nothing is sent or pushed until: parley store"
+                                      " resume\"");
 }
 
 static int daemon_listen(struct daemon *daemon, struct buf *why)
@@ -434,6 +446,7 @@ int daemon_start(struct daemon *daemon, struct buf *reterr_why)
   if (code != EX_OK)
     return code;
   daemon_make_floors(daemon);
+  daemon_hold(daemon);
   set_build(daemon, NULL, daemon->conf, &(struct set_choice){0}, daemon_on_first_set, daemon);
   return EX_OK; /* the rest follows when the channels stand, or the process ends with why they do not */
 }

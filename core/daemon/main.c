@@ -14,6 +14,7 @@
 
 static const char usage[] = "usage: parleyd -c parley.yaml\n"
                             "  -c, --config FILE   the configuration (conf/parley.yaml shows every option)\n"
+                            "      --restored      the store was restored: start paused, with all that may have gone out marked\n"
                             "      --check         read the configuration, say what is wrong with it, and exit\n"
                             "  -V, --version       print the version and exit\n"
                             "  -h, --help          print this and exit\n"
@@ -21,7 +22,7 @@ static const char usage[] = "usage: parleyd -c parley.yaml\n"
 
 struct arguments {
   const char *config;
-  bool check;
+  bool check, restored;
 };
 
 /* -1: go on; else the exit code. */
@@ -29,6 +30,7 @@ static int arguments_read(int argc, char **argv, struct arguments *ret)
 {
   static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                           {"check", no_argument, NULL, 'k'},
+                                          {"restored", no_argument, NULL, 'r'},
                                           {"version", no_argument, NULL, 'V'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
@@ -41,6 +43,9 @@ static int arguments_read(int argc, char **argv, struct arguments *ret)
       break;
     case 'k':
       ret->check = true;
+      break;
+    case 'r':
+      ret->restored = true;
       break;
     case 'V':
       printf("parleyd " PARLEY_VERSION "\n");
@@ -121,6 +126,7 @@ int main(int argc, char **argv)
     return code;
   }
   daemon.conf_path = arguments.config;
+  daemon.restored = arguments.restored;
   daemon.log = (struct log){
       .fd = STDERR_FILENO, .level = daemon.conf->log.level, .json = daemon.conf->log.json, .env = &env_system};
   uv_loop_init(&loop);

@@ -139,6 +139,23 @@ void deliver_due(struct deliver *deliver, parley_text channel, enum lane lane, i
     line_due_at(line, lane, due_ms);
 }
 
+void deliver_hold(struct deliver *deliver)
+{
+  deliver->hold = (struct deliver_hold){.held = true, .marking = true};
+}
+
+void deliver_release(struct deliver *deliver)
+{
+  deliver->hold.held = false;
+  for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next)
+    line_claim_all(LIST_ITEM(node, struct line, node));
+}
+
+const struct deliver_hold *deliver_held(const struct deliver *deliver)
+{
+  return &deliver->hold;
+}
+
 void deliver_poke(struct deliver *deliver, parley_text channel)
 {
   struct line *line = line_find(deliver, channel);

@@ -44,6 +44,12 @@ struct lane_room *deliver_lane_room(struct deliver *deliver, const char *name); 
 /* Paused by an operator: nothing is claimed or sent until resumed; accepting goes on. */
 void deliver_pause(struct deliver *deliver, parley_text name, bool paused);
 bool deliver_paused(const struct deliver *deliver, parley_text name);
+/* After a restore: every delivery of the backup that may have gone out since is marked, then nothing is claimed or handed over on any
+ * channel, nothing expires and no step of a plan begins, until an operator lets it go on. Set before deliver_start(). */
+struct deliver_hold { bool held, marking /* that is not over */; uint64_t marked, for_operator /* of them: wait for a decision */; };
+void deliver_hold(struct deliver *deliver);
+void deliver_release(struct deliver *deliver); /* not while marking */
+const struct deliver_hold *deliver_held(const struct deliver *deliver);
 /* Reads due work from the store: at start, after a reload. */
 void deliver_start(struct deliver *deliver);
 

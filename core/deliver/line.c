@@ -87,7 +87,7 @@ uint32_t line_capacity(const struct line *line)
 bool line_may_go(const struct line *line, enum lane lane)
 {
   return !line->paused && (!line->down || lane == LANE_TEST) && !line->removed && line->channel != NULL &&
-         line->deliver->started && !line->deliver->draining;
+         line->deliver->started && !line->deliver->draining && !line->deliver->hold.held;
 }
 
 struct hold *line_hold(struct line *line, parley_text destination, bool make)

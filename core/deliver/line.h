@@ -78,6 +78,9 @@ struct deliver {
   struct hash_key hash_key;
   uv_timer_t sweep;
   bool started, draining, sweeping, orphans_done;
+  struct deliver_hold hold;
+  id64 marked_message; /* how far the marking has got */
+  uint32_t marked_step;
   int64_t clock_lead_ms; /* wall clock less monotonic clock at the last look */
   uint32_t ops; /* store requests under way */
   uint32_t open_handles;

@@ -9,6 +9,7 @@ struct sweep_op {
     struct store_op op;
     struct store_sweep sweep;
     struct store_orphans orphans;
+    struct store_restored_op restored;
   } u;
   struct deliver *deliver;
   struct policy *policy;
@@ -57,7 +58,7 @@ static void deliver_sweep(struct deliver *deliver)
 {
   struct sweep_op *call;
 
-  if (deliver->sweeping || deliver->draining || !deliver->orphans_done)
+  if (deliver->sweeping || deliver->draining || !deliver->orphans_done || deliver->hold.held)
     return;
   call = sweep_op_new(deliver, STORE_SWEEP, deliver_on_swept);
   call->u.sweep.policy = call->policy;
@@ -68,6 +69,8 @@ static void deliver_sweep(struct deliver *deliver)
 }
 
 
+static void deliver_orphans(struct deliver *deliver);
+
 static void deliver_on_recovered(struct store_op *op)
 {
   struct sweep_op *call = container_of(op, struct sweep_op, u.op);
@@ -77,7 +80,7 @@ static void deliver_on_recovered(struct store_op *op)
   if (op->status == PARLEY_OK && call->u.orphans.n > 0)
     log_line(deliver->shared.log, PARLEY_WARN, "event=orphans_recovered count=%zu", call->u.orphans.n);
   if (more && !deliver->draining && op->status == PARLEY_OK) {
-    deliver_recover(deliver);
+    deliver_orphans(deliver);
   } else if (op->status == PARLEY_OK) {
     deliver->orphans_done = true;
     for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next)
@@ -86,13 +89,55 @@ static void deliver_on_recovered(struct store_op *op)
   sweep_op_free(call);
 }
 
-void deliver_recover(struct deliver *deliver)
+static void deliver_orphans(struct deliver *deliver)
 {
   struct sweep_op *call = sweep_op_new(deliver, STORE_ORPHANS, deliver_on_recovered);
 
   call->u.orphans.policy = call->policy;
   call->u.orphans.limit = SWEEP_LIMIT;
   store_submit(deliver->shared.store, &call->u.op);
+}
+
+/* --- After a restore ---------------------------------------------------------------------------------------------------- */
+
+static void deliver_on_marked(struct store_op *op)
+{
+  struct sweep_op *call = container_of(op, struct sweep_op, u.op);
+  struct deliver *deliver = call->deliver;
+  const struct store_restored_op *marked = &call->u.restored;
+  bool fine = op->status == PARLEY_OK;
+
+  if (fine) {
+    deliver->hold.marked += marked->n;
+    deliver->hold.for_operator += marked->n_held;
+    deliver->marked_message = marked->after_message;
+    deliver->marked_step = marked->after_step;
+    deliver->hold.marking = !marked->over;
+  }
+  if (fine && marked->over)
+    log_line(deliver->shared.log, PARLEY_WARN, "event=restored_marked possible_duplicates=%llu held=%llu",
+             (unsigned long long)deliver->hold.marked, (unsigned long long)deliver->hold.for_operator);
+  if (fine && !deliver->draining)
+    deliver_recover(deliver);
+  sweep_op_free(call);
+}
+
+static void deliver_mark(struct deliver *deliver)
+{
+  struct sweep_op *call = sweep_op_new(deliver, STORE_RESTORED, deliver_on_marked);
+
+  call->u.restored.policy = call->policy;
+  call->u.restored.after_message = deliver->marked_message;
+  call->u.restored.after_step = deliver->marked_step;
+  store_submit(deliver->shared.store, &call->u.op);
+}
+
+void deliver_recover(struct deliver *deliver)
+{
+  if (deliver->hold.marking)
+    deliver_mark(deliver);
+  else
+    deliver_orphans(deliver);
 }
 
 static void deliver_look(struct deliver *deliver)

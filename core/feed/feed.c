@@ -287,6 +287,15 @@ void feed_live_go(struct feed *feed)
   feed_op(feed, &read->events.op, STORE_EVENTS, live_done);
 }
 
+void feed_hold(struct feed *feed, bool held)
+{
+  feed->held = held;
+  for (struct list *node = feed->subs.next, *next; node != &feed->subs; node = next) {
+    next = node->next;
+    sub_go(LIST_ITEM(node, struct feed_sub, link));
+  }
+}
+
 void feed_committed(struct feed *feed, uint64_t last_seq)
 {
   if (last_seq > feed->newest)

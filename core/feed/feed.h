@@ -37,6 +37,8 @@ struct subscription { /* as read from configuration or from the store's document
 };
 struct feed *feed_new(const struct feed_shared *shared);
 void feed_close(struct feed **feed, uint32_t drain_ms, void (*closed)(void *arg), void *arg);
+/* After a restore: what comes into the log is read and kept, nothing is pushed until an operator lets it go on. Streams go on. */
+void feed_hold(struct feed *feed, bool held);
 /* Adds or replaces by id; copied. A new one starts at the log's end, a known one where it was. */
 void feed_subscribe(struct feed *feed, const struct subscription *subscription);
 void feed_unsubscribe(struct feed *feed, id64 subscription);

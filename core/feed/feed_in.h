@@ -133,6 +133,7 @@ struct feed {
   int64_t timer_at_ms; /* monotonic; FEED_NEVER: not running */
   uint64_t newest, live_at;
   bool learned, learning, reading_live, closing, closed_sse, finished;
+  bool held; /* nothing is pushed */
   int64_t again_ms; /* of a live or learning read that was refused; 0: none */
   bool types_changed;
   struct arena *types_arena;

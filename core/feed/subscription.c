@@ -211,6 +211,8 @@ static void sub_push(struct feed_sub *sub)
 {
   int64_t now_ms = feed_mono_ms(sub->feed);
 
+  if (sub->feed->held)
+    return;
   if (sub->held_until_ms > now_ms) {
     feed_wake_at(sub->feed, sub->held_until_ms);
     return;

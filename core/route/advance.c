@@ -301,6 +301,34 @@ static void on_orphan(struct turn *turn)
     turn_ignore(turn);
 }
 
+/* What was due may have gone out after the backup was made, and nobody knows: an operator decides. What was not due yet has not: it
+ * keeps its time. All of it is marked; what is too late to send by now has nothing left to decide. */
+static void on_restored(struct turn *turn)
+{
+  struct delivery_facts *row = turn_row(turn);
+  bool waits = row->state == DELIVERY_QUEUED;
+  bool steps_left = row->state <= DELIVERY_DELIVERED && turn_is_newest(turn) && !plan_reached(turn->message, turn->rows) &&
+                    plan_next(turn->message, turn->rows) >= 0;
+
+  if (row->held || (row->state > DELIVERY_UNKNOWN && (!steps_left || row->maybe_twice)) ||
+      (waits && row->maybe_twice && row->due_ms > turn->message->now_ms)) {
+    turn_ignore(turn);
+    return;
+  }
+  row->maybe_twice = true;
+  turn_set(turn, (enum delivery_state)row->state);
+  if (row->state > DELIVERY_UNKNOWN || (waits && row->due_ms > turn->message->now_ms))
+    return;
+  row->token++;
+  if (waits && time_is_over(turn->message)) {
+    turn_expire(turn, "expired");
+    return;
+  }
+  turn_set(turn, DELIVERY_UNKNOWN);
+  row->held = true;
+  turn->out.reason = "restored";
+}
+
 static void on_lapse(struct turn *turn)
 {
   size_t index = turn->happened->delivery;
@@ -393,6 +421,7 @@ static void turn_run(struct turn *turn)
   case HAPPEN_ORPHAN: on_orphan(turn); break;
   case HAPPEN_EXPIRE: on_expire(turn); break;
   case HAPPEN_LAPSE: on_lapse(turn); break;
+  case HAPPEN_RESTORED: on_restored(turn); break;
   case HAPPEN_CANCEL: on_cancel(turn); break;
   case HAPPEN_RESOLVE_RESEND:
   case HAPPEN_RESOLVE_DISCARD:

@@ -57,6 +57,7 @@ enum happening {
   HAPPEN_EXPIRE,      /* the message's expiry has come */
   HAPPEN_LAPSE,       /* the step's `within` is over */
   HAPPEN_CANCEL,
+  HAPPEN_RESTORED,    /* a backup was restored: what is not final may have gone on since it was made */
   HAPPEN_RESOLVE_RESEND, HAPPEN_RESOLVE_DISCARD, HAPPEN_RESOLVE_SENT, /* an operator's word on held and unknown */
 };
 struct happened {

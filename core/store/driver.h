@@ -15,6 +15,7 @@ struct store_driver {
   void (*close)(void *impl); /* [loop] finish what is queued, then store_closed() once, from any thread */
   void (*free)(void *impl);  /* [loop] after store_closed(); joins threads, gives everything back */
   const uint8_t *(*secret)(const void *impl);
+  const struct store_restored *(*restored)(const void *impl); /* as it was opened */
 };
 extern const struct store_driver store_driver_sqlite, store_driver_postgres; /* const: their functions */
 

@@ -64,6 +64,7 @@ struct store_base {
   int64_t session; /* of this opening; deliveries SENDING under another are orphans */
   struct id_source ids;
   struct store_gauges gauges;
+  struct store_restored restored; /* as it was opened */
   uint64_t n_suppressions, n_parked; /* 0: nobody is looked up */
   int64_t expire_ms, expire_at[3];   /* mono: when to look for what is past its time; where in each table */
 };

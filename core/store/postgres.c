@@ -38,7 +38,7 @@ static void no_notice(void *arg, const char *message)
   (void)message; /* notices are for a person at a terminal */
 }
 
-static PGconn *connect_to(const char *url, struct buf *reterr_why)
+PGconn *pg_connect(const char *url, struct buf *reterr_why)
 {
   const char *names[COUNT_OF(defaults) + 2] = {"dbname"}, *values[COUNT_OF(defaults) + 2] = {url};
   char *error = NULL;
@@ -112,6 +112,8 @@ static parley_status connecting_writer(struct pg_connecting *connecting, PGconn 
   if (st == PARLEY_OK)
     st = pg_session_begin(conn, connecting->store, &connecting->why);
   if (st == PARLEY_OK)
+    st = pg_marks_open(conn, connecting->store, &connecting->why);
+  if (st == PARLEY_OK)
     connecting->round = pg_session_round(conn, connecting->store);
   return st;
 }
@@ -122,7 +124,7 @@ static void connecting_run(struct pg_connecting *connecting)
   for (size_t i = 0; i < COUNT_OF(connecting->conns) && connecting->status == PARLEY_OK; i++) {
     if (!connecting->wanted[i])
       continue;
-    connecting->conns[i] = connect_to(connecting->url, &connecting->why);
+    connecting->conns[i] = pg_connect(connecting->url, &connecting->why);
     if (connecting->conns[i] == NULL || !tune(connecting->conns[i], &connecting->why))
       connecting->status = PARLEY_RETRY;
     else if (i == 0)
@@ -375,6 +377,7 @@ static parley_status counts_read(struct pg_store *store, struct buf *reterr_why)
   pg_db_use(db, &store->writer, NULL);
   newest = newest_id(&db->base);
   store_recount(&store->base, &db->base);
+  restored_open(&store->base, &db->base, newest);
   pg_link_sync(&store->writer);
   while (!store->writer.lost && !pg_link_idle(&store->writer))
     pg_link_wait(&store->writer);
@@ -499,6 +502,11 @@ static const uint8_t *pg_secret(const void *impl)
   return ((const struct pg_store *)impl)->base.secret;
 }
 
+static const struct store_restored *pg_restored(const void *impl)
+{
+  return &((const struct pg_store *)impl)->base.restored;
+}
+
 const struct store_driver store_driver_postgres = {
     .name = "postgres",
     .leased = true,
@@ -509,4 +517,5 @@ const struct store_driver store_driver_postgres = {
     .close = pg_close,
     .free = pg_free,
     .secret = pg_secret,
+    .restored = pg_restored,
 };

@@ -10,6 +10,7 @@
 #ifndef CORE_STORE_POSTGRES_H
 #define CORE_STORE_POSTGRES_H
 #include "fiber.h"
+#include "marks.h"
 #include "postgres_text.h"
 #include "read.h"
 #include "write.h"
@@ -139,9 +140,25 @@ void pg_locks_drop(struct pg_db *db);                                 /* all tha
 
 /* --- postgres_schema.c --------------------------------------------------------------------------------------------------------- */
 
+/* Advisory locks. The first key: "Parl"; the second: the schema, each daemon's node, and what all daemons share: whoever must be
+ * alone with the store (copy, restore) takes that one for itself. */
+#define PG_LOCK_SCHEMA 1346458988
+enum { PG_LOCK_MIGRATE = 0, PG_LOCK_NODE = 1 /* + node */, PG_LOCK_IN_USE = 2000 };
+/* Blocking calls, on a connection that is not in pipeline mode. */
+parley_status pg_say(PGconn *conn, struct buf *reterr_why); /* what the connection says, in one line; FAILED */
+bool pg_run(PGconn *conn, const char *sql);
+long long pg_number(PGconn *conn, const char *sql, long long otherwise); /* the first column of the first row */
+bool pg_meta_put(PGconn *conn, const char *name, const void *bytes, size_t len);
+bool pg_meta_text(PGconn *conn, const char *name, char *to, size_t room); /* false: there is none, or it is longer */
+/* Nobody else, and no daemon of any node, has the store open from here on: until the connection ends. */
+parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why);
+
 /* Blocking, on a connection that is not in pipeline mode: creates or migrates under an advisory lock, and reads `meta`. FAILED:
  * foreign, newer, not UTF8. */
 parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *reterr_why);
+#define PG_RESTORING_TABLE "parley_restoring" /* there while a restore is under way, or was broken off */
+/* Blocking: FAILED if a daemon may not open it, see marks.h. */
+parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct buf *reterr_why);
 /* Blocking: takes the daemon's lock on its node; begins a session, or finds that ours goes on. */
 #define PG_NOW_MS "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 parley_status pg_session_begin(PGconn *conn, struct pg_store *store, struct buf *reterr_why);
@@ -179,6 +196,8 @@ void pg_sizes(struct reader *reader, struct store_stats *ask);
 read_fn pg_backup;
 
 /* --- postgres.c: opening, connecting again, closing ---------------------------------------------------------------------------- */
+
+PGconn *pg_connect(const char *url, struct buf *reterr_why); /* blocking; NULL: why says it, without the URL */
 
 void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round); /* takes both over */
 void pg_closing_step(struct pg_store *store); /* after a round, a read, a connection: whether all is done */

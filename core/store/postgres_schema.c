@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PG_LOCK_SCHEMA 1346458988 /* "Parl": the first key of our advisory locks; the second: 0 the schema, 1 + node a daemon */
 
 static const char schema_1[] =
     "CREATE TABLE counter(id bigint PRIMARY KEY, last_id bigint, accepted bigint, s0 bigint, s1 bigint, s2 bigint, s3 bigint,"
@@ -101,7 +100,7 @@ static const struct migration {
 
 /* --- plain blocking calls ------------------------------------------------------------------------------------------------------- */
 
-static parley_status say(PGconn *conn, struct buf *reterr_why)
+parley_status pg_say(PGconn *conn, struct buf *reterr_why)
 {
   const char *text = PQerrorMessage(conn);
   size_t len = strcspn(text, "\n");
@@ -110,7 +109,7 @@ static parley_status say(PGconn *conn, struct buf *reterr_why)
   return PARLEY_FAILED;
 }
 
-static bool run(PGconn *conn, const char *sql)
+bool pg_run(PGconn *conn, const char *sql)
 {
   PGresult *result = PQexec(conn, sql);
   ExecStatusType status = PQresultStatus(result);
@@ -119,8 +118,7 @@ static bool run(PGconn *conn, const char *sql)
   return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-/* The first column of the first row as a number; `otherwise` without one. */
-static long long number(PGconn *conn, const char *sql, long long otherwise)
+long long pg_number(PGconn *conn, const char *sql, long long otherwise)
 {
   PGresult *result = PQexec(conn, sql);
   long long value = otherwise;
@@ -131,7 +129,7 @@ static long long number(PGconn *conn, const char *sql, long long otherwise)
   return value;
 }
 
-static bool meta_put(PGconn *conn, const char *name, const void *bytes, size_t len)
+bool pg_meta_put(PGconn *conn, const char *name, const void *bytes, size_t len)
 {
   const char *values[] = {name, bytes};
   const int lengths[] = {(int)strlen(name), (int)len}, formats[] = {0, 1};
@@ -155,6 +153,18 @@ static bool meta_get(PGconn *conn, const char *name, void *to, size_t len)
   return fine;
 }
 
+bool pg_meta_text(PGconn *conn, const char *name, char *to, size_t room)
+{
+  const char *values[] = {name};
+  PGresult *result = PQexecParams(conn, "SELECT value FROM meta WHERE name=$1", 1, NULL, values, NULL, NULL, 1);
+  bool fine = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && (size_t)PQgetlength(result, 0, 0) < room;
+
+  if (fine)
+    snprintf(to, room, "%.*s", PQgetlength(result, 0, 0), PQgetvalue(result, 0, 0));
+  PQclear(result);
+  return fine;
+}
+
 /* --- migrations ---------------------------------------------------------------------------------------------------------------- */
 
 static bool seed(PGconn *conn, const struct env *env)
@@ -163,7 +173,7 @@ static bool seed(PGconn *conn, const struct env *env)
 
   env->random(env, secret, sizeof(secret));
   env->random(env, hash_key, sizeof(hash_key));
-  return meta_put(conn, "secret", secret, sizeof(secret)) && meta_put(conn, "hash_key", hash_key, sizeof(hash_key));
+  return pg_meta_put(conn, "secret", secret, sizeof(secret)) && pg_meta_put(conn, "hash_key", hash_key, sizeof(hash_key));
 }
 
 /* version and readable_from stand in `schema`: the row that says whose tables these are. */
@@ -173,40 +183,40 @@ static bool step(PGconn *conn, const struct migration *migration, const struct e
 
   snprintf(stamp, sizeof(stamp), "UPDATE parley_schema SET version=%d, readable_from=%d", migration->version,
            migration->readable_from);
-  if (run(conn, "BEGIN") && run(conn, migration->sql) && (migration->version > 1 || seed(conn, env)) && run(conn, stamp) &&
-      run(conn, "COMMIT"))
+  if (pg_run(conn, "BEGIN") && pg_run(conn, migration->sql) && (migration->version > 1 || seed(conn, env)) && pg_run(conn, stamp) &&
+      pg_run(conn, "COMMIT"))
     return true;
   return false;
 }
 
 static bool ours_begin(PGconn *conn)
 {
-  return run(conn, "CREATE TABLE IF NOT EXISTS parley_schema(version bigint, readable_from bigint);"
+  return pg_run(conn, "CREATE TABLE IF NOT EXISTS parley_schema(version bigint, readable_from bigint);"
                    " INSERT INTO parley_schema SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM parley_schema);"
                    " CREATE TABLE IF NOT EXISTS meta(name text PRIMARY KEY, value bytea)");
 }
 
 static parley_status migrate(PGconn *conn, const struct env *env, struct buf *reterr_why)
 {
-  bool there = number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('parley_schema')", 0) == 1;
+  bool there = pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('parley_schema')", 0) == 1;
   long long version;
 
-  if (!there && number(conn, "SELECT count(*) FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND"
+  if (!there && pg_number(conn, "SELECT count(*) FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND"
                              " relkind='r'", 0) > 0) {
     buf_str(reterr_why, "store: the database holds tables of another program: give Parley a database or a schema of its own");
     return PARLEY_FAILED;
   }
   if (!there && !ours_begin(conn))
-    return say(conn, reterr_why);
-  version = number(conn, "SELECT version FROM parley_schema", 0);
-  if (version > STORE_SCHEMA_VERSION && number(conn, "SELECT readable_from FROM parley_schema", 0) > STORE_SCHEMA_VERSION) {
+    return pg_say(conn, reterr_why);
+  version = pg_number(conn, "SELECT version FROM parley_schema", 0);
+  if (version > STORE_SCHEMA_VERSION && pg_number(conn, "SELECT readable_from FROM parley_schema", 0) > STORE_SCHEMA_VERSION) {
     buf_printf(reterr_why, "store: the database was written by a newer Parley (schema %lld; this one knows %d): run that or a"
                            " newer one", version, STORE_SCHEMA_VERSION);
     return PARLEY_FAILED;
   }
   for (size_t i = 0; i < COUNT_OF(migrations); i++)
     if (migrations[i].version > version && !step(conn, &migrations[i], env))
-      return say(conn, reterr_why);
+      return pg_say(conn, reterr_why);
   return PARLEY_OK;
 }
 
@@ -230,6 +240,19 @@ static parley_status meta_read(PGconn *conn, struct pg_store *store, struct buf 
   return PARLEY_OK;
 }
 
+parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct buf *reterr_why)
+{
+  bool half_restored = pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('" PG_RESTORING_TABLE "')", 0) == 1;
+  long long copying = pg_number(conn, "SELECT count(*) FROM meta WHERE name='" MARK_COPYING "'", -1);
+  long long moved = pg_number(conn, "SELECT count(*) FROM meta WHERE name='" MARK_MOVED "'", -1);
+
+  if (copying < 0 || moved < 0)
+    return pg_say(conn, reterr_why);
+  if (half_restored)
+    return mark_refuse_restoring(reterr_why);
+  return marks_judge(copying > 0, moved > 0, store->base.config.restored, reterr_why);
+}
+
 parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *reterr_why)
 {
   char lock[96];
@@ -240,35 +263,56 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
                PQparameterStatus(conn, "server_encoding"));
     return PARLEY_FAILED;
   }
-  snprintf(lock, sizeof(lock), "SELECT pg_advisory_lock(%d, 0)", PG_LOCK_SCHEMA);
-  if (!run(conn, lock))
-    return say(conn, reterr_why);
+  snprintf(lock, sizeof(lock), "SELECT pg_advisory_lock(%d, %d)", PG_LOCK_SCHEMA, PG_LOCK_MIGRATE);
+  if (!pg_run(conn, lock))
+    return pg_say(conn, reterr_why);
   st = migrate(conn, store->base.env, reterr_why);
   if (st != PARLEY_OK)
-    run(conn, "ROLLBACK");
-  snprintf(lock, sizeof(lock), "SELECT pg_advisory_unlock(%d, 0)", PG_LOCK_SCHEMA);
-  run(conn, lock);
+    pg_run(conn, "ROLLBACK");
+  snprintf(lock, sizeof(lock), "SELECT pg_advisory_unlock(%d, %d)", PG_LOCK_SCHEMA, PG_LOCK_MIGRATE);
+  pg_run(conn, lock);
   return st == PARLEY_OK ? meta_read(conn, store, reterr_why) : st;
+}
+
+parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why)
+{
+  char sql[96];
+
+  snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %d)::int", PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
+  switch (pg_number(conn, sql, -1)) {
+  case 1:
+    return PARLEY_OK;
+  case 0:
+    buf_str(reterr_why, "store: the database is in use by a parleyd, or by another copy or restore: stop that first");
+    return PARLEY_REJECTED;
+  default:
+    return pg_say(conn, reterr_why);
+  }
 }
 
 parley_status pg_session_begin(PGconn *conn, struct pg_store *store, struct buf *reterr_why)
 {
   char sql[256];
 
-  snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %u)::int", PG_LOCK_SCHEMA, 1 + store->base.config.node);
-  if (number(conn, sql, -1) != 1) {
+  snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock_shared(%d, %d)::int", PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
+  if (pg_number(conn, sql, -1) == 0) {
+    buf_str(reterr_why, "store: the database is being copied or restored: start again when that has ended");
+    return PARLEY_FAILED;
+  }
+  snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %u)::int", PG_LOCK_SCHEMA, PG_LOCK_NODE + store->base.config.node);
+  if (pg_number(conn, sql, -1) != 1) {
     if (PQstatus(conn) == CONNECTION_OK)
       buf_printf(reterr_why, "store: the database is used by another parleyd (node %u)", store->base.config.node);
     else
-      say(conn, reterr_why);
+      pg_say(conn, reterr_why);
     return PARLEY_FAILED;
   }
   if (store->base.session != 0) /* it is ours still: a connection was lost, not the daemon */
     return PARLEY_OK;
   snprintf(sql, sizeof(sql), "INSERT INTO session SELECT coalesce(max(id), 0) + 1, %u, " PG_NOW_MS ", " PG_NOW_MS ", 0 FROM session"
                              " RETURNING id", store->base.config.node);
-  store->base.session = number(conn, sql, 0);
-  return store->base.session != 0 ? PARLEY_OK : say(conn, reterr_why);
+  store->base.session = pg_number(conn, sql, 0);
+  return store->base.session != 0 ? PARLEY_OK : pg_say(conn, reterr_why);
 }
 
 int64_t pg_session_round(PGconn *conn, const struct pg_store *store)
@@ -276,5 +320,5 @@ int64_t pg_session_round(PGconn *conn, const struct pg_store *store)
   char sql[96];
 
   snprintf(sql, sizeof(sql), "SELECT round FROM session WHERE id=%lld", (long long)store->base.session);
-  return number(conn, sql, -1);
+  return pg_number(conn, sql, -1);
 }

@@ -101,6 +101,8 @@ static write_fn *write_of(enum store_kind kind)
       [STORE_MEDIA_ADD] = write_media_add,
       [STORE_FEED_MOVE] = write_feed_move,
       [STORE_CLOCK_BACK] = write_clock_back,
+      [STORE_RESTORED] = write_restored,
+      [STORE_RESUME] = write_resume,
   };
 
   return (size_t)kind < COUNT_OF(writes) ? writes[kind] : NULL;

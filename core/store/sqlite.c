@@ -10,25 +10,26 @@
 #include <unistd.h>
 
 /* A side file, so that no descriptor of the database itself is ever opened twice: closing one would drop SQLite's locks. */
-static parley_status store_lock(struct sqlite_store *store, struct buf *reterr_why)
+int sqlite_lock(const char *store, struct buf *reterr_why)
 {
   struct buf path = BUF_INIT(4096);
+  int fd;
 
-  buf_printf(&path, "%s.lock", store->path);
-  store->lock_fd = open(path.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (store->lock_fd < 0)
+  buf_printf(&path, "%s.lock", store);
+  fd = open(path.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
     buf_printf(reterr_why, "store: %s: %s", path.at, strerror(errno));
-  else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-    buf_printf(reterr_why, "store: %s is used by another parleyd (%s is locked)", store->path, path.at);
-    close(store->lock_fd);
-    store->lock_fd = -1;
+  else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    buf_printf(reterr_why, "store: %s is used by another parleyd (%s is locked)", store, path.at);
+    close(fd);
+    fd = -1;
   }
   buf_done(&path);
-  return store->lock_fd >= 0 ? PARLEY_OK : PARLEY_FAILED;
+  return fd;
 }
 
 /* Made here, so that nobody but us may read it; SQLite gives its side files the same mode. An existing one keeps its own. */
-static void file_make(const char *path)
+void sqlite_file_make(const char *path)
 {
   int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
@@ -70,11 +71,14 @@ void sqlite_recount(struct sqlite_store *store)
 static parley_status session_begin(struct sqlite_store *store, struct buf *reterr_why)
 {
   struct db *db = &store->writer.base;
+  id64 newest;
 
   sqlite_exec(db, "BEGIN IMMEDIATE; UPDATE meta SET value=value+1 WHERE name='session'; COMMIT");
   store->base.session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
   sqlite_recount(store);
-  id_source_init(&store->base.ids, store->base.env, store->base.config.node, newest_id(db));
+  newest = newest_id(db);
+  restored_open(&store->base, db, newest);
+  id_source_init(&store->base.ids, store->base.env, store->base.config.node, newest);
   if (db->status == PARLEY_OK && tails_open(store) == PARLEY_OK)
     return PARLEY_OK;
   buf_printf(reterr_why, "store: %s: %s", store->path, db->why);
@@ -135,7 +139,7 @@ static void sqlite_free(void *impl)
 }
 
 /* Behind symbolic links, as SQLite itself goes: the lock beside the file must be the same for every name it has. */
-static char *path_resolve(const char *path)
+char *sqlite_path_resolve(const char *path)
 {
   char *real = realpath(path, NULL);
 
@@ -168,7 +172,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
   store->base.env = env;
   store->base.log = log;
   store->base.config = *config;
-  store->path = path_resolve(config->path);
+  store->path = sqlite_path_resolve(config->path);
   store->lock_fd = store->reserve_fd = -1;
   sqlite_init();
   store->vfs = wal_vfs_new();
@@ -199,17 +203,21 @@ static parley_status sqlite_open(const struct store_config *config, uv_loop_t *l
                                  const struct log *log, struct store *front, void **ret, struct buf *reterr_why)
 {
   struct sqlite_store *store = store_new(config, env, log, front);
-  parley_status st = store_lock(store, reterr_why);
+  parley_status st;
 
   (void)loop;
+  store->lock_fd = sqlite_lock(store->path, reterr_why);
+  st = store->lock_fd >= 0 ? PARLEY_OK : PARLEY_FAILED;
   if (st == PARLEY_OK) {
-    file_make(store->path);
+    sqlite_file_make(store->path);
     st = sqlite_db_open(&store->writer, store->path, wal_vfs_name(store->vfs), SQLITE_OPEN_READWRITE, reterr_why);
   }
   if (st == PARLEY_OK)
     st = schema_open(&store->writer.base, env, reterr_why);
   if (st == PARLEY_OK)
     st = meta_read(store, reterr_why);
+  if (st == PARLEY_OK)
+    st = marks_open(&store->base, &store->writer.base, reterr_why);
   if (st == PARLEY_OK)
     st = session_begin(store, reterr_why);
   if (st == PARLEY_OK)
@@ -263,6 +271,11 @@ static const uint8_t *sqlite_secret(const void *impl)
   return ((const struct sqlite_store *)impl)->base.secret;
 }
 
+static const struct store_restored *sqlite_restored(const void *impl)
+{
+  return &((const struct sqlite_store *)impl)->base.restored;
+}
+
 const struct store_driver store_driver_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
@@ -271,4 +284,5 @@ const struct store_driver store_driver_sqlite = {
     .close = sqlite_close,
     .free = sqlite_free,
     .secret = sqlite_secret,
+    .restored = sqlite_restored,
 };

@@ -4,6 +4,7 @@
  * Threads   one writer (rounds: one transaction for many ops), two readers, one checkpointer; each with its own connection. */
 #ifndef CORE_STORE_SQLITE_H
 #define CORE_STORE_SQLITE_H
+#include "marks.h"
 #include "read.h"
 #include "write.h"
 #include "core/base/map.h"
@@ -82,6 +83,10 @@ static inline struct sqlite_store *sqlite_of(struct store_base *base)
 {
   return (struct sqlite_store *)((char *)base - offsetof(struct sqlite_store, base));
 }
+/* sqlite.c. The lock that keeps others away, whoever they are: its descriptor; -1: why says it. */
+int sqlite_lock(const char *path, struct buf *reterr_why);
+void sqlite_file_make(const char *path);          /* for us alone; one that is there stays as it is */
+char *sqlite_path_resolve(const char *path);      /* behind symbolic links; free() it */
 void sqlite_recount(struct sqlite_store *store); /* what is counted in memory, after a roll-back */
 
 /* --- sqlite_round.c, sqlite_reader.c: the threads ---------------------------------------------------------------------------- */
@@ -124,6 +129,7 @@ void store_full_probe(struct sqlite_store *store); /* until there is room again 
 #define TAIL_ENTRIES 16384
 parley_status tails_open(struct sqlite_store *store); /* reads again what lies beyond the marks */
 void tails_close(struct sqlite_store *store);
+void tails_settle(struct db *db); /* without a running store: what lies beyond the timeline's mark goes to its table */
 /* [any] See struct store_ways. */
 size_t tail_of_customer(struct store_base *store, id64 customer, struct arena *arena, struct timeline_entry **ret);
 void tail_add(struct round *round, const struct timeline_entry *entry);

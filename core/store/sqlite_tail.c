@@ -296,6 +296,29 @@ parley_status tails_open(struct sqlite_store *store)
   return db->status;
 }
 
+void tails_settle(struct db *db)
+{
+  struct timeline_tail *tail = xcalloc(1, sizeof(*tail));
+  struct stmt *put;
+
+  tail->active = set_new();
+  timeline_replay(db, tail);
+  sqlite_exec(db, "BEGIN IMMEDIATE");
+  put = db_sql(db, "INSERT OR IGNORE INTO timeline_recent(customer, at, seq, kind) VALUES(?, ?, ?, ?)");
+  for (size_t i = 0; i < tail->active->n; i++) {
+    bind_id(put, 1, tail->active->entries[i].customer);
+    bind_int(put, 2, tail->active->entries[i].at);
+    bind_id(put, 3, tail->active->entries[i].seq);
+    bind_int(put, 4, tail->active->entries[i].kind);
+    db_run(put);
+  }
+  mark_put(db, "timeline", newest_id(db));
+  sqlite_exec(db, "COMMIT");
+  free(tail->active->entries);
+  free(tail->active);
+  free(tail);
+}
+
 void tails_close(struct sqlite_store *store)
 {
   if (store->timeline == NULL)

@@ -247,3 +247,8 @@ const uint8_t *store_secret(const struct store *store)
 {
   return store->driver->secret(store->impl);
 }
+
+const struct store_restored *store_restored(const struct store *store)
+{
+  return store->driver->restored(store->impl);
+}

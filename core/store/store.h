@@ -32,6 +32,7 @@ struct store_config {
   void (*committed)(uint64_t last_seq, void *arg); /* on the loop after each commit that added events; NULL allowed */
   void *arg;
   const char *url; /* "postgres": a libpq connection URI or string; with several hosts the one that may be written is taken */
+  bool restored; /* what is opened may be older than what has happened since: mark it as restored, see store_restored() */
 };
 /* Blocking: called at start only. Opens or creates, migrates, recovers (also starts a new session: deliveries that an earlier
  * one left SENDING come back through STORE_ORPHANS). FAILED with a clear line for: a second daemon on the same file, a schema
@@ -45,7 +46,7 @@ enum store_kind {
   /* writes */
   STORE_ACCEPT = 1, STORE_CLAIM, STORE_SETTLE, STORE_RECEIPT, STORE_ORPHANS, STORE_SWEEP, STORE_CANCEL, STORE_RESOLVE,
   STORE_INBOUND, STORE_CUSTOMER_PUT, STORE_CONSENT, STORE_SUPPRESS, STORE_TOUCHPOINT, STORE_CONVERSATION_PUT, STORE_NOTE,
-  STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_CLOCK_BACK, STORE_BACKUP,
+  STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_CLOCK_BACK, STORE_RESTORED, STORE_RESUME, STORE_BACKUP,
   /* reads: never wait behind a flush */
   STORE_MESSAGE, STORE_MESSAGES, STORE_CUSTOMER, STORE_TIMELINE, STORE_EVENTS, STORE_CONVERSATIONS, STORE_SUPPRESSIONS,
   STORE_DOCS, STORE_MEDIA, STORE_FACTS, STORE_FEED_DUE, STORE_STATS,
@@ -173,6 +174,13 @@ struct store_orphans { struct store_op op; struct policy *policy; size_t limit; 
  * slice of STORE_CLAIM_MAX in order of due; n: how many it had. Submit it again as it is while n is STORE_CLAIM_MAX. */
 struct store_clock_back { struct store_op op; parley_text channel; enum lane lane; int64_t now_ms, by_ms, after_due_ms;
                           id64 after_message; uint32_t after_step; size_t n; };
+/* After a restore, before anything else is done about deliveries: what was not final may have gone out since the backup was made.
+ * One slice of at most STORE_CLAIM_MAX deliveries behind after_message and after_step, up to the newest message that the backup
+ * has; submit it again as it is until `over`. n: how many it marked, n_held: of them are for an operator to decide. */
+struct store_restored_op { struct store_op op; struct policy *policy; id64 after_message; uint32_t after_step; size_t n, n_held;
+                           bool over; };
+/* An operator's word: sending may go on. */
+struct store_resume { struct store_op op; };
 /* Expiry and lapsed `within`: up to limit rows whose wake time is past. */
 struct store_sweep { struct store_op op; struct policy *policy; int64_t now_ms; size_t limit; size_t n; int64_t next_ms;
                      size_t n_claims; struct claim *claims; };
@@ -270,7 +278,7 @@ struct feed_pending { uint64_t seq; id64 customer; uint32_t attempts; int64_t du
 struct store_feed_move { struct store_op op; id64 subscription; uint64_t cursor; /* 0: stays */
                          size_t n_put, n_drop; struct feed_pending *put; uint64_t *drop; };
 
-/* Online copy of the whole store to a file that must not exist yet. */
+/* Online copy of the whole store to a file that must not exist yet. DENIED: this driver's is made from outside (pg_dump). */
 struct store_backup { struct store_op op; const char *path; uint64_t bytes; };
 
 /* --- Reads --------------------------------------------------------------------------------------------------------------------- */
@@ -369,6 +377,10 @@ void store_gauges(const struct store *store, struct store_gauges *ret);
 /* False: the last word from the database is half a lease old. What was claimed may soon be another's: nothing more is handed over
  * until it is back. Always true of a store that is in this process. */
 bool store_may_send(const struct store *store);
+/* A backup was restored, at at_ms (0: none was), or somebody said so, and nobody has said yet that sending may go on (STORE_RESUME).
+ * As it was when the store was opened. upto: the newest id that was in it then. */
+struct store_restored { int64_t at_ms; id64 upto; };
+const struct store_restored *store_restored(const struct store *store);
 /* The secret that signs cursors, links and tickets of this store: 32 bytes, made with it. */
 const uint8_t *store_secret(const struct store *store);
 #endif

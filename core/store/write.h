@@ -45,7 +45,8 @@ id64 newest_id(struct db *db);
 typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
     write_inbound, write_customer_put, write_consent, write_suppress, write_touchpoint, write_conversation_put, write_note,
-    write_doc_put, write_media_add, write_feed_move, write_clock_back;
+    write_doc_put, write_media_add, write_feed_move, write_clock_back, write_restored,
+    write_resume;
 /* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
 
@@ -123,6 +124,17 @@ struct begin { /* a step of a plan that starts */
 };
 /* Inserts the delivery. True: SENDING, attempt 1, a seat taken; *ret_id its dlv_ id. */
 bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id);
+
+/* --- write_settle.c --- */
+
+struct attempt_ended { /* one attempt that is over */
+  id64 message;
+  uint32_t step, number, outcome;
+  uint64_t token;
+  int64_t started_ms, ended_ms;
+  parley_text code, detail, provider_id;
+};
+void attempt_put(struct round *round, const struct attempt_ended *ended);
 
 /* --- write_receipt.c --- */
 

@@ -8,16 +8,8 @@
 /* --- attempts
  * ---------------------------------------------------------------------------------------------------------------- */
 
-struct ended { /* one attempt that is over */
-  id64 message;
-  uint32_t step, number, outcome;
-  uint64_t token;
-  int64_t started_ms, ended_ms;
-  parley_text code, detail, provider_id;
-};
-
 /* A late success takes the place of the "unknown" that stood for the same token. */
-static void attempt_put(struct round *round, const struct ended *ended)
+void attempt_put(struct round *round, const struct attempt_ended *ended)
 {
   struct stmt *put =
       db_sql(round->db, "INSERT INTO attempt(message, step, token, id, number, started, ended, outcome, code, detail,"
@@ -106,7 +98,7 @@ static void settle_note(struct store_settle *settle, struct life *life, size_t a
 
 static void settle_attempt(struct round *round, const struct store_settle *settle, uint32_t number)
 {
-  struct ended ended = {.message = settle->message,
+  struct attempt_ended ended = {.message = settle->message,
                         .step = settle->step,
                         .number = number,
                         .outcome = settle->outcome,
@@ -191,7 +183,7 @@ static void orphan_end(struct round *round, size_t i, void *arg)
   const struct store_orphans *orphans = all->op;
   const struct orphan *orphan = &all->found[i];
   struct happened happened = {.what = HAPPEN_ORPHAN, .retry_at_ms = round->now_ms};
-  struct ended ended = {.message = orphan->message,
+  struct attempt_ended ended = {.message = orphan->message,
                         .step = orphan->step,
                         .number = orphan->number,
                         .outcome = PARLEY_OUTCOME_UNKNOWN,

@@ -22,7 +22,7 @@ struct fixture {
   uv_loop_t loop;
   struct env_fake fake;
   char dir[64], path[96], url[512];
-  bool postgres;
+  bool postgres, restored; /* restored: how it is opened */
   struct store *store;
   uint64_t committed;
   int n_committed;
@@ -38,7 +38,14 @@ static inline void fixture_committed(uint64_t last_seq, void *arg)
 
 static inline parley_status fixture_try_open(struct fixture *f, struct store **ret, struct buf *why)
 {
-  struct store_config config = {f->postgres ? "postgres" : "sqlite", f->path, 1, INT64_C(7) * 86400000, fixture_committed, f, f->url};
+  struct store_config config = {.driver = f->postgres ? "postgres" : "sqlite",
+                                .path = f->path,
+                                .node = 1,
+                                .idempotency_keep_ms = INT64_C(7) * 86400000,
+                                .committed = fixture_committed,
+                                .arg = f,
+                                .url = f->url,
+                                .restored = f->restored};
 
   return store_open(&config, &f->loop, &f->fake.env, NULL, ret, why);
 }
