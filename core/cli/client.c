@@ -192,7 +192,7 @@ int cli_call(struct cli *cli, const char *method, const char *path, const json_t
   if (text != NULL)
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)CLI_TIMEOUT_MS);
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, cli->patient ? 0L : (long)CLI_TIMEOUT_MS);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_all);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &receiving);
   code = client_result(curl, curl_easy_perform(curl), &receiving.bytes, cli->base_url, ret_json);

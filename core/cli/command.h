@@ -18,6 +18,7 @@ struct cli { /* one run */
   const struct command *command;
   const char *config_path, *url, *key_file;
   bool json;
+  bool patient; /* the answer may take as long as it does */
   char *base_url, *key;
   size_t n_words;
   const char *words[CLI_WORDS_MAX]; /* behind the command's name */
@@ -47,6 +48,13 @@ int cli_stream(struct cli *cli, const char *path, void (*event)(parley_text data
 /* Base URL and key out of -c, --url, PARLEY_KEY and --key-file. */
 int cli_connect(struct cli *cli);
 void cli_escape(struct buf *to, const char *text); /* percent-encodes a path segment or query value */
+
+/* outside.c: programs of others, as children. */
+#define CLI_ARGUMENTS_MAX 16
+/* Whether `program` is there and of at least this major version ("pg_dump (PostgreSQL) 15.4"); else says what to do. */
+bool cli_program_fits(const char *program, int major);
+/* Runs it with more environment (NAME=VALUE, ends with NULL), its standard output into fd, or with -1 to ours. True: it ended well. */
+bool cli_program_run(const char *const *argv, char *const *environment, int fd);
 
 /* print.c */
 int cli_print_json(const json_t *json); /* the API's own shape */
@@ -97,6 +105,9 @@ int cli_key_revoke(struct cli *cli);
 int cli_config_check(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_store_backup(struct cli *cli);
+int cli_store_restore(struct cli *cli);
+int cli_store_copy(struct cli *cli);
+int cli_store_resume(struct cli *cli);
 int cli_plugin_new(struct cli *cli);
 int cli_plugin_test(struct cli *cli);
 int cli_plugin_info(struct cli *cli);

@@ -22,6 +22,22 @@ static const struct cli_option send_options[] = {
     {"send-at", "TIME", "not before this time (RFC 3339)"},
     {NULL, NULL, NULL},
 };
+static const struct cli_option resolve_options[] = {
+    {"topic", "NAME", "of all held ones: those of this topic"},
+    {"channel", "NAME", "of all held ones: those of this channel"},
+    {"reason", "WORD", "of all held ones: those held for this reason, such as restored, unknown_outcome or poison"},
+    {NULL, NULL, NULL},
+};
+static const struct cli_option restore_options[] = {
+    {"force", "WORDS", "replace-the-store: also when there is one that is not empty (SQLite; it is kept under another name)"},
+    {NULL, NULL, NULL},
+};
+static const struct cli_option copy_options[] = {
+    {"from", "STORE", "config (that of -c), sqlite:PATH, or env:NAME, a variable that holds a PostgreSQL URL"},
+    {"to", "STORE", "likewise; it must be empty, or hold the beginning of this copy"},
+    {"rehearse", NULL, "all but the last step: shows how long it takes, and the daemon goes on with the old store"},
+    {NULL, NULL, NULL},
+};
 static const struct cli_option limit_options[] = {{"limit", "N", "how many (1-200)"}, {NULL, NULL, NULL}};
 static const struct cli_option tail_options[] = {
     {"types", "LIST", "message.received,conversation.*: these only"},
@@ -58,7 +74,8 @@ const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
     {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
     {"cancel", "MESSAGE|key:KEY", "cancel what is not yet sent", 1, 1, false, cli_cancel, NULL},
-    {"resolve", "MESSAGE AS", "decide a held or unknown message: resend, discard or sent", 2, 2, false, cli_resolve, NULL},
+    {"resolve", "MESSAGE|held AS", "decide a held or unknown message, or all held ones: resend, discard or sent", 2, 2, false,
+     cli_resolve, resolve_options},
     {"explain", "", "the decision for a message that is not sent (options as send)", 0, 0, false, cli_explain,
      send_options},
     {"tail", "", "follow the event log", 0, 0, false, cli_tail, tail_options},
@@ -89,7 +106,13 @@ const struct command cli_commands[] = {
     {"config check", "[FILE]", "say what is wrong with a configuration and its channels' options", 0, 1, true, cli_config_check, NULL},
     {"plugin new", "NAME", "a plugin to start from, in a folder of its own", 1, 1, true, cli_plugin_new, plugin_new_options},
     {"doctor", "", "check configuration, store, disk, clock, plugins and channels", 0, 0, true, cli_doctor, NULL},
-    {"store backup", "FILE", "an online copy of the store, made by the daemon", 1, 1, false, cli_store_backup, NULL},
+    {"store backup", "FILE", "an online copy of the store: made by the daemon, with PostgreSQL by pg_dump (needs -c)", 1, 1, true,
+     cli_store_backup, NULL},
+    {"store restore", "FILE", "put a backup in the place of the store (needs -c; no daemon runs); its daemon starts paused", 1, 1, true,
+     cli_store_restore, restore_options},
+    {"store resume", "", "after a restore: send and push again", 0, 0, false, cli_store_resume, NULL},
+    {"store copy", "", "carry the store over to the other driver (no daemon runs); called again it goes on where it was", 0, 0, true,
+     cli_store_copy, copy_options},
     {"plugin info", "FILE.so", "what a plugin says of itself: options, capabilities, extensions", 1, 1, true, cli_plugin_info, NULL},
     {"plugin test", "FILE.so", "run the conformance kit on a plugin", 1, 1, true, cli_plugin_test, plugin_test_options},
     {"completion", "SHELL", "completion for bash, zsh or fish", 1, 1, true, cli_completion, NULL},

@@ -137,7 +137,7 @@ static void doctor_channel(struct cli *cli, struct doctor *doctor, const json_t 
   const char *name = cli_text(row, "name"), *state = cli_text(row, "state");
   bool down = strcmp(state, "up") != 0 && strcmp(state, "degraded") != 0;
 
-  if (json_is_true(json_object_get(row, "paused")))
+  if (strcmp(cli_text(row, "paused_by"), "operator") == 0)
     said(doctor, "warn", name, "is paused: parley channel resume %s", name);
   if (down)
     said(doctor, "fail", name, "is %s: %s %s", state, cli_text(row, "cause"), cli_text(row, "remedy"));
@@ -171,7 +171,10 @@ static void doctor_daemon(struct cli *cli, struct doctor *doctor)
     json_decref(answer);
     return;
   }
-  said(doctor, "ok", "daemon", "ready");
+  if (cli_text(answer, "paused")[0] != '\0')
+    said(doctor, "warn", "daemon", "is paused: %s", cli_text(answer, "paused"));
+  else
+    said(doctor, "ok", "daemon", "ready");
   json_decref(answer);
   if (cli_call(cli, "GET", "/v1/channels", NULL, NULL, &answer) != CLI_OK)
     said(doctor, "fail", "channels", "cannot be listed with this key");

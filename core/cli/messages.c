@@ -1,5 +1,6 @@
 /* parley send, status, cancel, explain, tail. */
 #include "command.h"
+#include "core/base/alloc.h"
 #include "core/base/text.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,8 @@ static void status_print(const json_t *message)
     printf("  possible duplicate: nobody can know whether an earlier attempt went out\n");
   if (strcmp(reason, "poison") == 0)
     printf("  poison: its plugin's process died each time it was handed over\n");
+  if (strcmp(reason, "restored") == 0)
+    printf("  restored: it was due when the backup was made, and may have gone out since\n");
   if (strcmp(cli_text(message, "status"), "held") == 0)
     printf("  you decide: parley resolve %s resend, discard or sent\n", cli_text(message, "id"));
 }
@@ -179,22 +182,99 @@ int cli_cancel(struct cli *cli)
   return code;
 }
 
-int cli_resolve(struct cli *cli)
+static int resolve_one(struct cli *cli, const char *id, json_t **ret_answer)
 {
   struct buf path = BUF_INIT(2048);
-  json_t *body = json_pack("{s:s}", "as", cli->words[1]), *answer = NULL;
+  json_t *body = json_pack("{s:s}", "as", cli->words[1]);
   int code;
 
   buf_str(&path, "/v1/messages/");
-  cli_escape(&path, cli->words[0]);
+  cli_escape(&path, id);
   buf_str(&path, "/resolve");
-  code = cli_call(cli, "POST", path.at, body, NULL, &answer);
+  code = cli_call(cli, "POST", path.at, body, NULL, ret_answer);
   buf_done(&path);
+  json_decref(body);
+  return code;
+}
+
+static int held_page(struct cli *cli, const char *cursor, json_t **ret_answer)
+{
+  static const char *const filters[] = {"topic", "channel"};
+  struct buf path = BUF_INIT(4096);
+  int code;
+
+  buf_str(&path, "/v1/messages?status=held&limit=200");
+  for (size_t i = 0; i < COUNT_OF(filters); i++) {
+    if (cli_given(cli, filters[i]) == NULL)
+      continue;
+    buf_printf(&path, "&%s=", filters[i]);
+    cli_escape(&path, cli_given(cli, filters[i]));
+  }
+  if (cursor[0] != '\0') {
+    buf_str(&path, "&cursor=");
+    cli_escape(&path, cursor);
+  }
+  code = cli_call(cli, "GET", path.at, NULL, NULL, ret_answer);
+  buf_done(&path);
+  return code;
+}
+
+struct resolved { unsigned long long done, failed; };
+
+static void page_resolve(struct cli *cli, const json_t *page, struct resolved *resolved)
+{
+  const char *reason = cli_given(cli, "reason");
+  json_t *row, *answer;
+  size_t i;
+
+  json_array_foreach(json_object_get(page, "items"), i, row)
+  {
+    if (reason != NULL && strcmp(cli_text(row, "reason"), reason) != 0)
+      continue;
+    answer = NULL;
+    if (resolve_one(cli, cli_text(row, "id"), &answer) == CLI_OK)
+      resolved->done++;
+    else
+      resolved->failed++;
+    json_decref(answer);
+  }
+}
+
+/* Page by page, newest first: what is resolved is no longer in the list, and the cursor goes on behind it. */
+static int resolve_held(struct cli *cli)
+{
+  struct resolved resolved = {0};
+  char cursor[512] = "";
+  int code;
+
+  do {
+    json_t *page = NULL;
+
+    code = held_page(cli, cursor, &page);
+    if (code == CLI_OK)
+      page_resolve(cli, page, &resolved);
+    snprintf(cursor, sizeof cursor, "%s", cli_text(page, "next"));
+    json_decref(page);
+  } while (code == CLI_OK && cursor[0] != '\0');
+  if (cli->json)
+    printf("{\"resolved\": %llu, \"failed\": %llu}\n", resolved.done, resolved.failed);
+  else
+    printf("%llu resolved%s\n", resolved.done, resolved.failed > 0 ? ", others not" : "");
+  return code == CLI_OK && resolved.failed > 0 ? CLI_PARTLY : code;
+}
+
+int cli_resolve(struct cli *cli)
+{
+  json_t *answer = NULL;
+  int code;
+
+  if (strcmp(cli->words[0], "held") == 0)
+    return resolve_held(cli);
+  code = resolve_one(cli, cli->words[0], &answer);
   if (code == CLI_OK && cli->json)
     cli_print_json(answer);
   else if (code == CLI_OK)
     printf("%s  %s\n", cli_text(answer, "id"), cli_text(answer, "status"));
-  json_decref(body);
   json_decref(answer);
   return code;
 }

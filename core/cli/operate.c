@@ -1,4 +1,4 @@
-/* parley channel ..., sink ..., subscription ..., key ..., store ... */
+/* parley channel ..., sink ..., subscription ..., key ... */
 #include "command.h"
 #include "core/base/text.h"
 #include <limits.h>
@@ -235,21 +235,4 @@ int cli_key_revoke(struct cli *cli)
   json_t *answer = NULL;
 
   return told(cli, call_path(cli, "DELETE", "/v1/keys/", cli->words[0], "", NULL, &answer), answer, NULL, 0);
-}
-
-int cli_store_backup(struct cli *cli)
-{
-  static const char *const paths[] = {"path", "bytes"};
-  char folder[PATH_MAX], full[PATH_MAX * 2];
-  json_t *body, *answer = NULL;
-  int code;
-
-  if (cli->words[0][0] == '/' || realpath(".", folder) == NULL)
-    snprintf(full, sizeof full, "%s", cli->words[0]);
-  else
-    snprintf(full, sizeof full, "%s/%s", folder, cli->words[0]); /* the daemon stands elsewhere */
-  body = json_pack("{s:s}", "path", full);
-  code = call_path(cli, "POST", "/v1/store/backup", NULL, "", body, &answer);
-  json_decref(body);
-  return told(cli, code, answer, paths, 2);
 }
