@@ -191,10 +191,10 @@ static parley_status old_keep(struct restoring *restoring)
   if (!is_there(restoring->path, ""))
     return PARLEY_OK;
   buf_time(&when, restoring->ask->env->now_ms(restoring->ask->env));
-  fine = snprintf(kept, STORE_PATH_MAX, "%s.replaced-%.19s", restoring->path, when.at) < STORE_PATH_MAX - 8;
+  fine = snprintf(kept, STORE_PATH_MAX, "%s.replaced-%.23s", restoring->path, when.at) < STORE_PATH_MAX - 8;
   buf_done(&when);
-  if (!fine || (link(restoring->path, kept) != 0 && rename(restoring->path, kept) != 0))
-    return fail(restoring, kept, strerror(errno));
+  if (!fine || (link(restoring->path, kept) != 0 && (errno == EEXIST || rename(restoring->path, kept) != 0)))
+    return fail(restoring, kept, strerror(errno)); /* rename: not every file system knows links */
   if (name_make(from, restoring->path, "-wal") && name_make(to, kept, "-wal") && access(from, F_OK) == 0 && rename(from, to) != 0)
     return fail(restoring, to, strerror(errno)); /* it could not be read: it belongs to the old one alone */
   if (name_make(from, restoring->path, "-shm"))

@@ -6,53 +6,20 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
-from parley_postgres import Cluster
-from parley_store import SERVER, database_url, psql
-from parley_test import (BIN_DIR, KEY, SECRET, Daemon, Recorder, Reply, expect, expect_true, post_inbound, run, test, wait_until)
+from parley_database import URL, Database, command
+from parley_test import BIN_DIR, KEY, SECRET, Daemon, Recorder, Reply, expect, expect_true, post_inbound, run, test, wait_until
 
-URL = "PARLEY_TEST_COPY_URL"
 ENV = dict(os.environ, PARLEY_KEY=KEY, HOOK_SECRET=SECRET, FEED_SECRET=SECRET)
 CUSTOMERS = 7
 BULK = 30000
-_servers = []
 
 
-def server():
-    """The one that is given, or one of this program's own."""
-    if SERVER:
-        return SERVER
-    if not _servers:
-        _servers.append(Cluster(fsync=False).__enter__())
-    return _servers[0].conninfo(database=None)
-
-
-class Database:
-    """An empty one, whose URL the environment of daemon and command line names; dropped at the end."""
-
-    def __init__(self, name):
-        self.name = f"parley_copy_{os.getpid()}_{name}"
-
-    def __enter__(self):
-        psql(database_url(server(), "postgres"), f"CREATE DATABASE {self.name}")
-        self.url = database_url(server(), self.name)
-        return self
-
-    def __exit__(self, *_):
-        psql(database_url(server(), "postgres"), f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-
-    def sql(self, statement):
-        return psql(self.url, statement)
-
-    def config(self):
-        return {"driver": "postgres", "url": {"env": URL}}
-
-
-def copy(from_, to, database, *words, **more):
-    return subprocess.run([os.path.join(BIN_DIR, "parley"), "store", "copy", "--from", from_, "--to", to, *words],
-                          capture_output=True, text=True, env=dict(ENV, **{URL: database.url}), timeout=120, **more)
+def copy(from_, to, database, *words):
+    return command("store", "copy", "--from", from_, "--to", to, *words, database=database)
 
 
 def copied(from_, to, database, *words):
@@ -190,7 +157,7 @@ def a_daemon_carries_on_where_the_other_store_stopped(folder):
             arrived = counts_of(shop, known)
             daemon.kill()  # what SQLite writes behind stands in no table now
             rehearsed = copied(source, f"env:{URL}", database, "--rehearse")
-            daemon.config["store"] = database.config()
+            daemon.config["store"] = database.config
             daemon.start(ready=False)
             expect(daemon.wait_exit(), 69)
             expect_true("only a part of a copy is here" in daemon.log(), daemon.log_end())
@@ -228,7 +195,6 @@ def bulk(folder):
     with Daemon(folder, config=lambda config: config.update(store={"driver": "sqlite", "path": "parley.db"})) as daemon:
         daemon.wait_status(daemon.send("first"), "sent")
         daemon.stop()
-    import sqlite3
     with sqlite3.connect(path) as db:
         db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
                    " INSERT INTO event(seq, type, at, customer, identity, conversation, message, data)"
@@ -290,7 +256,7 @@ def a_target_that_holds_a_store_and_words_that_name_none_are_refused(folder):
         expect_true(other.returncode == 1 and "another program" in other.stderr, other.stderr)
         database.sql("DROP TABLE somebody")
         with Daemon(folder, env={URL: database.url}, store_path="other.db",
-                    config=lambda config: config.update(store=database.config())) as daemon:
+                    config=lambda config: config.update(store=database.config)) as daemon:
             busy = copy(f"sqlite:{path}", f"env:{URL}", database)
             expect_true(busy.returncode == 1 and "in use by a parleyd" in busy.stderr, busy.stderr)
             daemon.wait_status(daemon.send("here"), "sent")
@@ -306,8 +272,4 @@ def a_target_that_holds_a_store_and_words_that_name_none_are_refused(folder):
             expect_true(wrong.returncode in (1, 2) and says in wrong.stderr and "secret" not in wrong.stderr, wrong.stderr)
 
 
-try:
-    run()
-finally:
-    for cluster in _servers:
-        cluster.__exit__(None, None, None)
+run()
