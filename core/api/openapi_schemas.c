@@ -136,10 +136,11 @@ const struct openapi_schema openapi_schemas[] = {
      "'topic':" TEXT_OR_NULL ","
      "'channel':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'created_at':" TIME_OR_NULL ",'at':" TIME_OR_NULL ","
      "'provider_id':" TEXT ",'in_reply_to':" TEXT ",'content':{'type':['object','null']},'payload':{},'target':{},"
-     "'fields':{},"
+     "'fields':{},'body_expired':{'const':true,'description':'What it said, and its decision, are kept no longer'},"
      "'plan':" LIST_OF("PlanStep") ",'decision':{'anyOf':[" REF("Explanation") ",{'type':'null'}]},"
      "'deliveries':" LIST_OF("Delivery")
-     ",'attempts':" LIST_OF("Attempt") "}}"},
+     ",'attempts':" LIST_OF("Attempt") ",'attempts_expired':{'const':true,'description':'There were attempts; they are kept no"
+     " longer'}}}"},
     {"MessageList", PAGE_OF("Message")},
     {"Cancelled",
      "{'type':'object','required':['id','status','cancelled','too_late'],'properties':{'id':" ID("msg") ","

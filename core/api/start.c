@@ -35,6 +35,7 @@ static void load_over(struct load *load, parley_status status)
   if (status == PARLEY_OK && !api->closing) {
     api->started = true;
     api_subscriptions_configure(api);
+    feed_subscribed(api->shared.feed);
   }
   api->open--;
   if (api->closing)

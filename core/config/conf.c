@@ -30,63 +30,6 @@ static void read_version(struct conf_reader *r, const struct yaml_node *node, co
     conf_error(r, node, "%s is no version this program reads; it reads 1", conf_shown(r, node));
 }
 
-#define STORE_URL_BYTES_MAX 4096
-
-static bool store_says(const struct conf_reader *r, const char *field)
-{
-  return yaml_find(yaml_find(r->file->root, "store"), field) != NULL;
-}
-
-static bool store_is_postgres(const struct conf_reader *r)
-{
-  const struct yaml_node *driver = yaml_find(yaml_find(r->file->root, "store"), "driver");
-
-  return driver != NULL && parley_text_is(driver->text, "postgres");
-}
-
-static void read_driver(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
-{
-  int driver = 0;
-
-  conf_read_choice(r, node, field, &driver);
-  if (driver == 0)
-    return;
-  *(enum conf_driver *)to = (enum conf_driver)driver;
-  if (driver == CONF_POSTGRES && !store_says(r, "url"))
-    conf_error(r, node, "postgres needs 'url'; write `url: { env: PARLEY_DATABASE_URL }`");
-}
-
-static void read_store_path(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
-{
-  if (store_is_postgres(r))
-    conf_error(r, node, "is for the driver sqlite; postgres has a url");
-  else
-    conf_read_path(r, node, field, to);
-}
-
-/* It may hold a password: a secret like any other. */
-static void read_store_url(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
-{
-  if (!store_is_postgres(r))
-    conf_error(r, node, "is for the driver postgres; sqlite has a path");
-  else
-    conf_read_secret(r, node, field, to);
-}
-
-static void read_store(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
-{
-  static const char *const drivers[] = {"sqlite", "postgres", NULL};
-  static const struct conf_field fields[] = {
-      {.name = "driver", .read = read_driver, .offset = offsetof(struct conf_store, driver), .words = drivers,
-       .first = CONF_SQLITE},
-      {.name = "path", .read = read_store_path, .offset = offsetof(struct conf_store, path)},
-      {.name = "url", .read = read_store_url, .offset = offsetof(struct conf_store, url), .max = STORE_URL_BYTES_MAX},
-      {.name = NULL}};
-
-  (void)field;
-  conf_read_mapping(r, node, fields, to);
-}
-
 static bool is_path(parley_text text)
 {
   return text.len > 0 && text.len < 4096 && !text_has_control(text);
@@ -188,7 +131,7 @@ static void conf_fill(struct conf_reader *r)
   static const struct conf_field fields[] = {
       {.name = "version", .read = read_version, .required = true, .example = "version: 1"},
       {.name = "server", .read = conf_read_server, .offset = offsetof(struct conf, server)},
-      {.name = "store", .read = read_store, .offset = offsetof(struct conf, store)},
+      {.name = "store", .read = conf_read_store, .offset = offsetof(struct conf, store)},
       {.name = "plugins", .read = read_plugins},
       {.name = "defaults", .read = read_defaults},
       {.name = "channels", .read = conf_read_channels},
@@ -220,7 +163,8 @@ static struct conf *conf_new(struct yaml_file *file)
   *conf->private = (struct conf_private){.refs = 1, .arena = arena, .file = file};
   conf->file = file;
   conf_server_default(&conf->server);
-  conf->store = (struct conf_store){.driver = CONF_SQLITE, .path = parley_text_of(yaml_path(file, arena, PARLEY_LIT("parley.db")))};
+  conf_store_default(&conf->store);
+  conf->store.path = parley_text_of(yaml_path(file, arena, PARLEY_LIT("parley.db")));
   conf->n_plugin_dirs = COUNT_OF(dirs);
   conf->plugin_dirs = dirs;
   conf->plugin_memory_bytes = PLUGIN_MEMORY_DEFAULT;

@@ -46,10 +46,17 @@ struct conf_server {
   uint32_t drain_ms;               /* 10s */
   struct conf_limits limits;
 };
+struct conf_keep { /* for how long; 0: forever */
+  int64_t bodies_ms;   /* what messages say, and the decision about them: 365d */
+  int64_t raw_ms;      /* what providers sent in, as it came: 30d */
+  int64_t events_ms;   /* the log: 365d */
+  int64_t attempts_ms; /* 90d */
+};
 struct conf_store {
   enum conf_driver driver;
   parley_text path; /* sqlite: absolute or from the working directory: "relative to the file" is already applied */
   parley_text url;  /* postgres: a libpq connection URI or key=value string; secret */
+  struct conf_keep keep;
 };
 struct conf_rate {
   uint32_t count, span_ms; /* 50/s: 50 in 1000; count 0: no limit */

@@ -72,10 +72,12 @@ bool conf_is_url(parley_text text, enum conf_url kind);
 
 /* The sections of the file, each in its own .c. */
 conf_read_fn conf_read_server;   /* conf_server.c */
+conf_read_fn conf_read_store;    /* conf_store.c */
 conf_read_fn conf_read_channels; /* conf_delivery.c */
 conf_read_fn conf_read_topics;
 conf_read_fn conf_read_plans; /* after channels */
 conf_read_fn conf_read_subscriptions; /* conf_feed.c */
 void conf_server_default(struct conf_server *server);
+void conf_store_default(struct conf_store *store);
 void conf_server_finish(struct conf_reader *r); /* what depends on several fields */
 #endif

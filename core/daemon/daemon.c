@@ -97,6 +97,13 @@ static int daemon_make_net(struct daemon *daemon, struct buf *why)
   return EX_OK;
 }
 
+static struct store_keep daemon_keep(const struct conf *conf)
+{
+  const struct conf_keep *keep = &conf->store.keep;
+
+  return (struct store_keep){keep->bodies_ms, keep->raw_ms, keep->events_ms, keep->attempts_ms};
+}
+
 static int daemon_make_store(struct daemon *daemon, struct buf *why)
 {
   struct store_config config = {.driver = daemon->conf->store.driver == CONF_POSTGRES ? "postgres" : "sqlite",
@@ -106,7 +113,8 @@ static int daemon_make_store(struct daemon *daemon, struct buf *why)
                                 .committed = daemon_on_committed,
                                 .arg = daemon,
                                 .restored = daemon->restored,
-                                .url = daemon->conf->store.url.at};
+                                .url = daemon->conf->store.url.at,
+                                .keep = daemon_keep(daemon->conf)};
 
   return store_open(&config, daemon->loop, daemon->env, &daemon->log, &daemon->store, why) == PARLEY_OK
              ? EX_OK
@@ -282,6 +290,27 @@ struct reload {
   void *arg;
 };
 
+struct keeping {
+  struct store_retain retain;
+  struct store_keep keep;
+};
+
+static void keep_done(struct store_op *op)
+{
+  arena_free(&op->arena);
+  free(container_of(op, struct keeping, retain.op));
+}
+
+/* Waits like any write where the store cannot be reached just now. */
+static void keep_use(struct daemon *daemon, const struct conf *next)
+{
+  struct keeping *keeping = xcalloc(1, sizeof *keeping);
+
+  keeping->keep = daemon_keep(next);
+  keeping->retain = (struct store_retain){.op = {.kind = STORE_RETAIN, .done = keep_done}, .keep = &keeping->keep};
+  store_submit(daemon->store, &keeping->retain.op);
+}
+
 static parley_status reload_use(struct daemon *daemon, struct conf *next, struct channel_set *set, struct buf *why)
 {
   parley_status st = PARLEY_OK;
@@ -294,6 +323,7 @@ static parley_status reload_use(struct daemon *daemon, struct conf *next, struct
   }
   channel_set_use(daemon, set, next);
   api_configure(daemon->api, next, daemon->set.policy);
+  keep_use(daemon, next);
   daemon->log.level = next->log.level;
   daemon->log.json = next->log.json;
   conf_unref(&daemon->conf);

@@ -1,6 +1,7 @@
 /* One message as JSON. Its content is never parsed: what the sender wrote is found in the stored body and copied. */
 #include "core/base/arena.h"
 #include "core/base/text.h"
+#include "core/inbound/report.h"
 #include "envelope.h"
 #include "member.h"
 #include "slice.h"
@@ -40,6 +41,7 @@ static void content(struct buf *buf, const struct message_row *row, size_t text_
     buf_slice_cut_members(buf, found, text_bytes_max, "channels");
   else
     buf_text(buf, found);
+  MEMBER_TRUE_IF(buf, "body_expired", row->body_expired);
   if (row->inbound && row->kind != PARLEY_KIND_CONTENT)
     said(buf, body);
 }
@@ -48,7 +50,10 @@ static void content(struct buf *buf, const struct message_row *row, size_t text_
 
 static void inbound_head(struct buf *buf, const struct message_row *row)
 {
-  parley_text kind = row->kind != PARLEY_KIND_CONTENT ? slice_word(row->body, "kind") : TEXT_EMPTY;
+  const char *name = report_kind_name(row->kind);
+  parley_text kind = row->body_expired && name != NULL ? parley_text_of(name)
+                     : row->kind != PARLEY_KIND_CONTENT ? slice_word(row->body, "kind")
+                                                        : TEXT_EMPTY;
 
   BUF_LIT(buf, ",\"direction\":\"in\",\"status\":\"received\",\"kind\":");
   buf_json_text(buf, kind.len > 0 ? kind : PARLEY_LIT("content"));
@@ -178,6 +183,7 @@ static void message_rest(struct buf *buf, const struct message_row *row)
     attempt(buf, &row->attempts[i]);
   }
   buf_char(buf, ']');
+  MEMBER_TRUE_IF(buf, "attempts_expired", row->attempts_expired);
 }
 
 void buf_message(struct buf *buf, const struct message_row *row, bool whole)

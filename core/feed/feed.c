@@ -357,6 +357,7 @@ void feed_tick(struct feed *feed)
     next = at->next;
     sub_go(LIST_ITEM(at, struct feed_sub, link));
   }
+  feed_hold_go(feed);
   if (feed->again_ms != 0)
     feed_wake_at(feed, feed->again_ms);
   feed_close_go(feed);

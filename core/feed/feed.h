@@ -42,6 +42,8 @@ void feed_hold(struct feed *feed, bool held);
 /* Adds or replaces by id; copied. A new one starts at the log's end, a known one where it was. */
 void feed_subscribe(struct feed *feed, const struct subscription *subscription);
 void feed_unsubscribe(struct feed *feed, id64 subscription);
+/* Those that were there before are all told: what none of them has to get yet need not be kept for us. */
+void feed_subscribed(struct feed *feed);
 /* The store has committed events up to here. */
 void feed_committed(struct feed *feed, uint64_t last_seq);
 /* Pushes these events, or all dead ones (n = 0), of a subscription again. */

@@ -135,6 +135,8 @@ struct feed {
   bool learned, learning, reading_live, closing, closed_sse, finished;
   bool held; /* nothing is pushed */
   int64_t again_ms; /* of a live or learning read that was refused; 0: none */
+  bool holds, hold_due, holding; /* hold.c: all subscriptions are known; the store must be told; it is being told */
+  int64_t hold_again_ms;         /* it refused */
   bool types_changed;
   struct arena *types_arena;
   size_t n_types;
@@ -168,6 +170,9 @@ void sub_go(struct feed_sub *sub); /* starts all that can start now */
 void sub_over(struct feed_sub *sub); /* frees a removed one when nothing is under way any more */
 void sub_free(struct feed_sub *sub);
 void sub_disable(struct feed_sub *sub, const char *why);
+
+/* --- hold.c ----------------------------------------------------------------------------------- */
+void feed_hold_go(struct feed *feed); /* after a subscription came or went: hold_due */
 
 /* --- reading.c -------------------------------------------------------------------------------- */
 bool sub_take(struct feed_sub *sub, const struct event_row *row, struct feed_event **event); /* as follower_kind.take */

@@ -95,10 +95,24 @@ static void sub_read_over(struct sub_read *read)
   feed_close_go(feed);
 }
 
+/* One that was taken away for so long holds nothing back meanwhile. */
+static void page_tell_missed(const struct feed_sub *sub, const struct store_events *events)
+{
+  char id[ID_TEXT_MAX];
+
+  if (events->gone <= events->after)
+    return;
+  id_format("sub", sub->id, id);
+  log_line(sub->feed->shared.log, PARLEY_WARN, "event=subscription_missed subscription=%s why=\"events after its cursor are kept no"
+                                               " longer\"", id);
+}
+
 static void page_take(struct feed_sub *sub, const struct sub_read *read)
 {
   const struct store_events *events = &read->events;
   bool room = true;
+
+  page_tell_missed(sub, events);
 
   for (size_t i = 0; i < events->n && room; i++) {
     struct feed_event *event = NULL;

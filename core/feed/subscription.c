@@ -159,9 +159,11 @@ void feed_subscribe(struct feed *feed, const struct subscription *subscription)
     if (sub == NULL)
       sub = sub_new(feed, subscription->id);
     map_put(&feed->by_id, subscription->id, sub);
+    feed->hold_due = true;
   }
   sub_set(sub, subscription);
   sub_go(sub);
+  feed_hold_go(feed);
 }
 
 void feed_unsubscribe(struct feed *feed, id64 subscription)
@@ -176,6 +178,8 @@ void feed_unsubscribe(struct feed *feed, id64 subscription)
   push_cancel_all(sub);
   sub_save(sub, true);
   sub_over(sub);
+  feed->hold_due = true;
+  feed_hold_go(feed);
 }
 
 void sub_disable(struct feed_sub *sub, const char *why)

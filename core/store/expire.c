@@ -1,15 +1,16 @@
 /* expire.c - rows that nobody needs any more go in small slices within ordinary rounds: answers and their index, keys,
- * what came in once, provider ids, parked receipts. Messages, events and timelines stay. */
+ * what came in once, provider ids, parked receipts; and what retain.c says. */
 #include "write.h"
 
 #define EXPIRE_EVERY_MS 1000
+#define EXPIRE_BEHIND_MS 20         /* between two turns while there is more to go */
+#define EXPIRE_TURN_NS UINT64_C(2000000) /* of one turn, which then ends with its slice */
 #define EXPIRE_SLICE_ROWS 256
 #define DAY_MS INT64_C(86400000)
 #define KEYS_KEEP_MS (31 * DAY_MS) /* business keys stand for 30 days, inbound ids and provider ids as long */
 #define PARK_KEEP_MS DAY_MS
 
-/* The smallest id that is not older than at_ms. */
-static id64 id_at(int64_t at_ms)
+id64 id_at(int64_t at_ms)
 {
   return at_ms <= ID_EPOCH_MS ? 0 : (id64)(at_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS);
 }
@@ -40,28 +41,58 @@ static void expire_walk(const struct walk *walk, int64_t limit)
   *walk->cursor = to == INT64_MAX ? INT64_MIN : to;
 }
 
+static void expire_keys(struct round *round)
+{
+  struct db *db = round->db;
+  int64_t *at = round->store->expire_at, before_ms = round->now_ms - KEYS_KEEP_MS;
+  struct walk keys = {db_sql(db, "SELECT h FROM business_key WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                      db_sql(db, "DELETE FROM business_key WHERE h>=? AND h<=? AND at<?"), &at[0]};
+  struct walk seen = {db_sql(db, "SELECT h FROM seen WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                      db_sql(db, "DELETE FROM seen WHERE h>=? AND h<=? AND at<?"), &at[1]};
+  struct walk refs = {db_sql(db, "SELECT h FROM provider_ref WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                      db_sql(db, "DELETE FROM provider_ref WHERE h>=? AND h<=? AND message<?"), &at[2]};
+
+  expire_walk(&keys, before_ms);
+  expire_walk(&seen, before_ms);
+  expire_walk(&refs, (int64_t)id_at(before_ms));
+}
+
+static bool expire_answers(struct round *round)
+{
+  struct stmt *drop =
+      db_sql(round->db, "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE id<? ORDER BY id LIMIT ?)");
+
+  expire_by_id(drop, round->now_ms - round->store->config.idempotency_keep_ms - DAY_MS);
+  return db_changes(round->db) == EXPIRE_SLICE_ROWS;
+}
+
+/* What comes in as fast as it can must be able to go as fast, a small part of the time. */
+static bool expire_slices(struct round *round)
+{
+  uint64_t begun_ns = uv_hrtime();
+  bool more;
+
+  do {
+    more = expire_answers(round);
+    more |= retain_slice(round);
+  } while (more && round->db->status == PARLEY_OK && uv_hrtime() - begun_ns < EXPIRE_TURN_NS);
+  return more;
+}
+
 void expire_step(struct round *round)
 {
   struct store_base *store = round->store;
-  struct db *db = round->db;
-  int64_t mono_ms = store->env->mono_ms(store->env), now_ms = round->now_ms;
-  struct walk keys = {db_sql(db, "SELECT h FROM business_key WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
-                      db_sql(db, "DELETE FROM business_key WHERE h>=? AND h<=? AND at<?"), &store->expire_at[0]};
-  struct walk seen = {db_sql(db, "SELECT h FROM seen WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
-                      db_sql(db, "DELETE FROM seen WHERE h>=? AND h<=? AND at<?"), &store->expire_at[1]};
-  struct walk refs = {db_sql(db, "SELECT h FROM provider_ref WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
-                      db_sql(db, "DELETE FROM provider_ref WHERE h>=? AND h<=? AND message<?"), &store->expire_at[2]};
+  int64_t mono_ms = store->env->mono_ms(store->env);
 
+  if (mono_ms >= store->retention.due_ms)
+    store->retention.due_ms = mono_ms + (expire_slices(round) ? EXPIRE_BEHIND_MS : EXPIRE_EVERY_MS);
   if (mono_ms < store->expire_ms)
     return;
   store->expire_ms = mono_ms + EXPIRE_EVERY_MS;
-  expire_by_id(db_sql(db, "DELETE FROM answer WHERE id IN (SELECT id FROM answer WHERE id<? ORDER BY id LIMIT ?)"),
-               now_ms - store->config.idempotency_keep_ms - DAY_MS);
-  expire_by_id(db_sql(db, "DELETE FROM park WHERE id IN (SELECT id FROM park WHERE id<? ORDER BY id LIMIT ?)"),
-               now_ms - PARK_KEEP_MS);
-  store->n_parked -= (uint64_t)db_changes(db);
-  expire_walk(&keys, now_ms - KEYS_KEEP_MS);
-  expire_walk(&seen, now_ms - KEYS_KEEP_MS);
-  expire_walk(&refs, (int64_t)id_at(now_ms - KEYS_KEEP_MS));
+  expire_by_id(db_sql(round->db, "DELETE FROM park WHERE id IN (SELECT id FROM park WHERE id<? ORDER BY id LIMIT ?)"),
+               round->now_ms - PARK_KEEP_MS);
+  store->n_parked -= (uint64_t)db_changes(round->db);
+  expire_keys(round);
+  retain_late(round, mono_ms);
   store->ways->idem_expire(round);
 }

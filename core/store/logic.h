@@ -8,11 +8,12 @@
 #include "driver.h"
 #include "core/base/digest.h"
 
-#define STORE_SCHEMA_VERSION 2 /* what a version means is the same for every driver */
+#define STORE_SCHEMA_VERSION 3 /* what a version means is the same for every driver */
 #define BODY_INLINE_MAX 16384 /* bytes; a longer body stands in table `body` */
 
 /* message.flags */
-enum { MESSAGE_TEST = 1, MESSAGE_BODY_APART = 2, MESSAGE_AUTOMATIC = 4, MESSAGE_ECHO = 8, MESSAGE_RAW_APART = 16 };
+enum { MESSAGE_TEST = 1, MESSAGE_BODY_APART = 2, MESSAGE_AUTOMATIC = 4, MESSAGE_ECHO = 8, MESSAGE_RAW_APART = 16,
+       MESSAGE_BODY_EXPIRED = 32 /* body and decision are kept no longer */ };
 /* customer.flags: what need not be looked for */
 enum { CUSTOMER_HAS_CONSENT = 1, CUSTOMER_HAS_EXTERNAL = 2, CUSTOMER_HAS_ALIAS = 4 };
 enum { DIR_OUT = 0, DIR_IN = 1 };
@@ -42,6 +43,9 @@ struct store_ways { /* what each driver does in its own way */
   bool (*idem_replayed)(struct round *round, struct store_op *op, uint64_t *ret_h);
   void (*idem_keep)(struct round *round, const struct store_op *op, uint64_t h);
   void (*idem_expire)(struct round *round); /* one small piece of what is past its time */
+  /* All events up to here stand in the tables that are written behind: nobody will read them again for those. NULL: they always do. */
+  uint64_t (*written_upto)(struct round *round);
+  bool update_keeps_room; /* a row that gets shorter leaves its room unused: it is taken out and put back */
   /* PostgreSQL: fibers of one round take turns on what both might change; NULL: ops run one after the other. Whoever has read
    * something before it was locked reads it again. */
   void (*lock)(struct db *db, uint64_t key);
@@ -53,6 +57,14 @@ struct store_ways { /* what each driver does in its own way */
   void (*sizes)(struct reader *reader, struct store_stats *ask); /* file_bytes, wal_bytes, schema */
 };
 
+struct retention { /* retain.c; the writer's own */
+  struct store_keep keep;
+  int64_t due_ms, late_ms; /* mono: when to look next; at what was passed over */
+  bool holders_known;
+  size_t n_holders;
+  id64 *holders;
+  uint64_t raw_at, attempt_at, late_body_at, late_event_at; /* where each walk stands */
+};
 struct store_base {
   const struct store_ways *ways;
   struct store *front;
@@ -67,6 +79,7 @@ struct store_base {
   struct store_restored restored; /* as it was opened */
   uint64_t n_suppressions, n_parked; /* 0: nobody is looked up */
   int64_t expire_ms, expire_at[3];   /* mono: when to look for what is past its time; where in each table */
+  struct retention retention;
 };
 
 /* --- facts.c: whose it is and what is known of them; used by accept and, writing nothing, by explain ------------------------- */

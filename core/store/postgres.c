@@ -351,6 +351,7 @@ static struct pg_store *store_new(const struct store_config *config, uv_loop_t *
   struct pg_store *store = xcalloc(1, sizeof(*store));
 
   store->base = (struct store_base){.ways = &postgres_ways, .front = front, .env = env, .log = log, .config = *config};
+  store->base.retention.keep = config->keep;
   store->base.gauges.accepting = true;
   store->loop = loop;
   store->url = xstrdup(config->url != NULL ? config->url : "");
@@ -407,6 +408,7 @@ static void pg_free(void *impl)
   pg_children_free(&store->idle_children);
   fiber_pool_done(&store->fibers);
   map_done(&store->locks.map);
+  retain_done(&store->base);
   if (store->tick != NULL)
     uv_close((uv_handle_t *)store->tick, on_tick_closed);
   free(store->url);

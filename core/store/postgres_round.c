@@ -196,8 +196,10 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
   counters_write(&round);
   session_write(&round, store);
   st = round_commit(store, &round, &in_doubt);
-  if (st == PARLEY_OK)
+  if (st == PARLEY_OK) {
     store->committed_ms = store->base.gauges.alive_ms = store->base.env->mono_ms(store->base.env);
+    retain_committed(&round);
+  }
   round_told(store, &round, begun, n_ops);
   if (in_doubt)
     pg_doubt_keep(store, ops, &round);

@@ -90,12 +90,16 @@ static const char schema_1[] =
 
 static const char schema_2[] = "ALTER TABLE delivery ADD COLUMN deaths bigint DEFAULT 0;";
 
+static const char schema_3[] = "CREATE TABLE expired(name text PRIMARY KEY, upto bigint);"
+                               "CREATE TABLE late(message bigint PRIMARY KEY);";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
 } migrations[] = {
     {1, 1, schema_1},
     {2, 1, schema_2},
+    {3, 1, schema_3},
 };
 
 /* --- plain blocking calls ------------------------------------------------------------------------------------------------------- */

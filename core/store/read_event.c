@@ -36,7 +36,7 @@ static void events_page(struct db *db, struct store_events *ask, size_t limit)
 {
   struct stmt *list = db_sql(db, "SELECT " EVENT_COLUMNS " FROM event WHERE seq>?1 AND seq<=?2 ORDER BY seq LIMIT ?3");
 
-  bind_id(list, 1, ask->after);
+  bind_id(list, 1, ask->after > ask->gone ? ask->after : ask->gone); /* a few before it may wait for a push */
   bind_id(list, 2, ask->upto != 0 ? ask->upto : INT64_MAX);
   bind_int(list, 3, READ_SCAN_MAX);
   while (ask->n < limit && db_step(list)) {
@@ -153,21 +153,31 @@ static void events_context(struct reader *reader, struct store_events *ask)
   read_end(reader);
 }
 
+/* Where the log begins and ends. */
+static void events_ends(struct db *db, struct store_events *ask)
+{
+  struct stmt *gone = db_sql(db, "SELECT upto FROM expired WHERE name='event'"),
+              *oldest = db_sql(db, "SELECT min(seq) FROM event WHERE seq>?"), *newest = db_sql(db, "SELECT max(seq) FROM event");
+
+  ask->gone = db_step(gone) ? col_id(gone, 0) : 0;
+  db_reset(gone);
+  bind_id(oldest, 1, ask->gone);
+  ask->oldest = ask->gone != 0 ? ask->gone : db_step(oldest) ? col_id(oldest, 0) : 0;
+  db_reset(oldest);
+  ask->newest = db_step(newest) ? col_id(newest, 0) : 0;
+  db_reset(newest);
+}
+
 parley_status read_events(struct reader *reader, struct store_op *op)
 {
   struct store_events *ask = container_of(op, struct store_events, op);
-  struct stmt *oldest = db_sql(reader->db, "SELECT min(seq) FROM event"),
-               *newest = db_sql(reader->db, "SELECT max(seq) FROM event");
   size_t limit = read_limit(ask->n_only > 0 ? ask->n_only : ask->limit);
 
   ask->n = 0;
   ask->scanned_to = ask->after;
   ask->rows = arena_alloc(op->arena, limit * sizeof *ask->rows);
   read_begin(reader);
-  ask->oldest = db_step(oldest) ? col_id(oldest, 0) : 0;
-  db_reset(oldest);
-  ask->newest = db_step(newest) ? col_id(newest, 0) : 0;
-  db_reset(newest);
+  events_ends(reader->db, ask);
   if (ask->n_only > 0)
     events_only(reader->db, ask, limit);
   else

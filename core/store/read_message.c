@@ -42,6 +42,7 @@ static int message_fill(struct stmt *get, struct arena *arena, struct message_ro
   row->in_reply_to = col_text(get, 18, arena);
   row->reason = col_text(get, 19, arena);
   row->test = (*ret_flags & MESSAGE_TEST) != 0;
+  row->body_expired = (*ret_flags & MESSAGE_BODY_EXPIRED) != 0;
   row->flags =
       ((*ret_flags & MESSAGE_AUTOMATIC) ? PARLEY_AUTOMATIC : 0u) | ((*ret_flags & MESSAGE_ECHO) ? PARLEY_ECHO : 0u);
   return (int)col_int(get, 11);
@@ -171,6 +172,18 @@ static void attempt_add(struct message_row *row, size_t room, const struct attem
 
 #define ATTEMPTS_SHOWN_MAX 200 /* of one message; the newest */
 
+static bool attempts_were(struct db *db, const struct deliveries *all, id64 message)
+{
+  struct stmt *upto = db_sql(db, "SELECT upto FROM expired WHERE name='attempt'");
+  bool were = false;
+
+  for (size_t i = 0; i < all->n; i++)
+    were |= all->facts[i].attempt > (all->facts[i].state == DELIVERY_SENDING);
+  were = were && db_step(upto) && message <= col_id(upto, 0);
+  db_reset(upto);
+  return were;
+}
+
 /* Those that ended, and for a delivery that is being sent the one that is open. */
 static void attempts_get(struct db *db, const struct deliveries *all, struct arena *arena, struct message_row *row)
 {
@@ -193,6 +206,7 @@ static void attempts_get(struct db *db, const struct deliveries *all, struct are
                                                  .detail = col_text(get, 8, arena),
                                                  .provider_id = col_text(get, 9, arena)});
   db_reset(get);
+  row->attempts_expired = row->n_attempts == 0 && attempts_were(db, all, row->id);
   for (size_t i = 0; i < all->n; i++) {
     if (all->facts[i].state == DELIVERY_SENDING)
       attempt_add(row, room, &(struct attempt_row){.step = all->facts[i].step, .number = all->facts[i].attempt,

@@ -103,6 +103,7 @@ static write_fn *write_of(enum store_kind kind)
       [STORE_CLOCK_BACK] = write_clock_back,
       [STORE_RESTORED] = write_restored,
       [STORE_RESUME] = write_resume,
+      [STORE_RETAIN] = write_retain,
   };
 
   return (size_t)kind < COUNT_OF(writes) ? writes[kind] : NULL;

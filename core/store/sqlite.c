@@ -132,6 +132,7 @@ static void sqlite_free(void *impl)
   uv_mutex_destroy(&store->checkpoint_lock);
   uv_cond_destroy(&store->checkpoint_wake);
   reserve_close(store);
+  retain_done(&store->base);
   if (store->lock_fd >= 0)
     close(store->lock_fd);
   free(store->path);
@@ -158,6 +159,8 @@ const struct store_ways sqlite_ways = {.next_seq = next_seq,
                                               .idem_replayed = idem_replayed,
                                               .idem_keep = idem_keep,
                                               .idem_expire = idem_expire,
+                                              .written_upto = tails_written_upto,
+                                              .update_keeps_room = true,
                                               .backup = sqlite_backup,
                                               .media_piece = sqlite_media_piece,
                                               .sizes = sqlite_sizes};
@@ -172,6 +175,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
   store->base.env = env;
   store->base.log = log;
   store->base.config = *config;
+  store->base.retention.keep = config->keep;
   store->path = sqlite_path_resolve(config->path);
   store->lock_fd = store->reserve_fd = -1;
   sqlite_init();

@@ -134,6 +134,7 @@ void tails_settle(struct db *db); /* without a running store: what lies beyond t
 size_t tail_of_customer(struct store_base *store, id64 customer, struct arena *arena, struct timeline_entry **ret);
 void tail_add(struct round *round, const struct timeline_entry *entry);
 void mark_put(struct db *db, const char *name, uint64_t upto); /* in the transaction that wrote the last of it */
+uint64_t tails_written_upto(struct round *round); /* see struct store_ways */
 bool tails_pending(const struct sqlite_store *store);
 bool tails_flushing(const struct sqlite_store *store); /* a batch is on its way to its table */
 void tails_seal(struct sqlite_store *store, size_t from_entries); /* outside of a round */

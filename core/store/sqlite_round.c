@@ -52,6 +52,7 @@ static parley_status round_commit(struct round *round)
   code = sqlite_error(round->db);
   if (st == PARLEY_OK) {
     tails_committed(round);
+    retain_committed(round);
     return st;
   }
   round_rolled_back(round, st);

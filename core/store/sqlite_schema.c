@@ -97,12 +97,18 @@ static const char schema_1[] =
 /* deaths: how often the plugin's process died with it in hand. A binary of version 1 leaves it as it is. */
 static const char schema_2[] = "ALTER TABLE delivery ADD COLUMN deaths DEFAULT 0;";
 
+/* expired: of each kind that is kept for a time, the newest that was looked at; "event" is where the log begins. late: messages that
+ * were passed over then, since they may still be sent. A binary before version 3 lets nothing go. */
+static const char schema_3[] = "CREATE TABLE expired(name TEXT PRIMARY KEY, upto) WITHOUT ROWID;"
+                               "CREATE TABLE late(message INTEGER PRIMARY KEY);";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
 } migrations[] = {
     {1, 1, schema_1},
     {2, 1, schema_2},
+    {3, 1, schema_3},
 };
 
 static parley_status schema_fail(const struct db *db, struct buf *reterr_why, const char *doing)

@@ -135,6 +135,15 @@ void mark_put(struct db *db, const char *name, uint64_t upto)
   db_run(put);
 }
 
+uint64_t tails_written_upto(struct round *round)
+{
+  struct stmt *get = db_sql(round->db, "SELECT upto FROM mark WHERE name='timeline'");
+  uint64_t upto = db_step(get) ? col_id(get, 0) : 0;
+
+  db_reset(get);
+  return upto;
+}
+
 static void timeline_write(struct db *db, struct timeline_tail *tail, size_t rows)
 {
   struct stmt *put = db_sql(db, "INSERT OR IGNORE INTO timeline_recent(customer, at, seq, kind) VALUES(?, ?, ?, ?)");

@@ -24,6 +24,9 @@
 #define STORE_READ_QUEUE_MAX 4096
 #define STORE_CLAIM_MAX 1024  /* rows of one claim, sweep or orphans op */
 
+/* For how long; 0: forever. What is not final stays whatever its age: the body of a message that may still be sent, an event that
+ * a receiver has not had. */
+struct store_keep { int64_t bodies_ms, raw_ms, events_ms, attempts_ms; };
 struct store;
 struct store_config {
   const char *driver, *path; /* "sqlite": the file */
@@ -33,6 +36,7 @@ struct store_config {
   void *arg;
   const char *url; /* "postgres": a libpq connection URI or string; with several hosts the one that may be written is taken */
   bool restored; /* what is opened may be older than what has happened since: mark it as restored, see store_restored() */
+  struct store_keep keep;
 };
 /* Blocking: called at start only. Opens or creates, migrates, recovers (also starts a new session: deliveries that an earlier
  * one left SENDING come back through STORE_ORPHANS). FAILED with a clear line for: a second daemon on the same file, a schema
@@ -46,7 +50,8 @@ enum store_kind {
   /* writes */
   STORE_ACCEPT = 1, STORE_CLAIM, STORE_SETTLE, STORE_RECEIPT, STORE_ORPHANS, STORE_SWEEP, STORE_CANCEL, STORE_RESOLVE,
   STORE_INBOUND, STORE_CUSTOMER_PUT, STORE_CONSENT, STORE_SUPPRESS, STORE_TOUCHPOINT, STORE_CONVERSATION_PUT, STORE_NOTE,
-  STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_CLOCK_BACK, STORE_RESTORED, STORE_RESUME, STORE_BACKUP,
+  STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_CLOCK_BACK, STORE_RESTORED, STORE_RESUME, STORE_RETAIN,
+  STORE_BACKUP,
   /* reads: never wait behind a flush */
   STORE_MESSAGE, STORE_MESSAGES, STORE_CUSTOMER, STORE_TIMELINE, STORE_EVENTS, STORE_CONVERSATIONS, STORE_SUPPRESSIONS,
   STORE_DOCS, STORE_MEDIA, STORE_FACTS, STORE_FEED_DUE, STORE_STATS,
@@ -278,6 +283,10 @@ struct feed_pending { uint64_t seq; id64 customer; uint32_t attempts; int64_t du
 struct store_feed_move { struct store_op op; id64 subscription; uint64_t cursor; /* 0: stays */
                          size_t n_put, n_drop; struct feed_pending *put; uint64_t *drop; };
 
+/* What is kept, from now on. keep: NULL leaves the times as they are. holders: NULL leaves them; else the subscriptions whose cursor
+ * and pending events hold the log's events back. Until they are known no event goes. */
+struct store_retain { struct store_op op; const struct store_keep *keep; size_t n_holders; const id64 *holders; };
+
 /* Online copy of the whole store to a file that must not exist yet. DENIED: this driver's is made from outside (pg_dump). */
 struct store_backup { struct store_op op; const char *path; uint64_t bytes; };
 
@@ -295,6 +304,7 @@ struct message_row {
   enum message_state state;
   parley_text reason, topic, channel, channel_kind, key, campaign, provider_id, in_reply_to;
   parley_bytes body, decision; /* JSON as stored */
+  bool body_expired, attempts_expired; /* they were there, and are kept no longer; of a whole message, see STORE_MESSAGE */
   parley_text degraded;        /* JSON array */
   size_t n_deliveries, n_attempts;
   struct delivery_row *deliveries;
@@ -343,7 +353,8 @@ struct store_events {
   struct store_op op;
   uint64_t after, upto /* 0: to the end */; size_t limit; size_t n_types; const parley_text *types; bool with_context;
   size_t n_only; const uint64_t *only; /* or: just these seqs */
-  size_t n; struct event_row *rows; uint64_t scanned_to /* the cursor to go on from */, oldest, newest;
+  size_t n; struct event_row *rows; uint64_t scanned_to /* the cursor to go on from */, newest,
+      oldest /* a cursor before it has missed something */, gone /* the newest that is no more, 0: none; pages begin behind it */;
 };
 struct store_conversations { struct store_op op; id64 id, customer, before; parley_text state, assignee; size_t limit;
                              size_t n; struct conversation_row *rows; bool more; };
@@ -369,7 +380,9 @@ struct store_stats {
 };
 /* Counters kept in memory, readable at any time on the loop. */
 #define STORE_LEASE_MS 30000 /* after so long without a commit a node's work may be taken over: it stops sending at half of it */
+enum { KEEP_BODIES, KEEP_RAW, KEEP_EVENTS, KEEP_ATTEMPTS, STORE_KEEP_KINDS };
 struct store_gauges { uint64_t rounds, ops, longest_round_us, waiting, failed_rounds, round_trips;
+                      uint64_t expired[STORE_KEEP_KINDS]; /* rows that were not kept any longer, since the start */
                       bool accepting; const char *why_not;
                       int64_t alive_ms; /* mono: the newest proof that our lease goes on; 0: it does as long as we live */
                       bool broken; /* a flush failed: nothing is believed until the store is opened anew */ };

@@ -7,7 +7,7 @@
 
 /* --- round.c: one transaction for many ops ------------------------------------------------------------------------------------ */
 
-struct counters { int64_t accepted, by_state[MESSAGE_STATES], inbound, duplicates, other_body; };
+struct counters { int64_t accepted, by_state[MESSAGE_STATES], inbound, duplicates, other_body, expired[STORE_KEEP_KINDS]; };
 struct round {
   struct store_base *store;
   struct db *db;
@@ -46,7 +46,7 @@ typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
     write_inbound, write_customer_put, write_consent, write_suppress, write_touchpoint, write_conversation_put, write_note,
     write_doc_put, write_media_add, write_feed_move, write_clock_back, write_restored,
-    write_resume;
+    write_resume, write_retain;
 /* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
 
@@ -169,8 +169,13 @@ void conversation_heard(struct round *round, id64 id, id64 identity, parley_text
 
 void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer);
 
-/* --- expire.c ----------------------------------------------------------------------------------------------------------------- */
+/* --- expire.c, retain.c -------------------------------------------------------------------------------------------------------- */
 
-void expire_step(struct round *round); /* at most once a second: a slice of each table */
+void expire_step(struct round *round); /* a slice of each table: now and then, and more often while it is behind */
+id64 id_at(int64_t at_ms);             /* the smallest id that is not older */
+bool retain_slice(struct round *round); /* true: there is more that is past its time */
+void retain_late(struct round *round, int64_t mono_ms);
+void retain_committed(struct round *round); /* what it has let go is gone */
+void retain_done(struct store_base *store);
 
 #endif
