@@ -108,6 +108,7 @@ int cli_store_backup(struct cli *cli);
 int cli_store_restore(struct cli *cli);
 int cli_store_copy(struct cli *cli);
 int cli_store_resume(struct cli *cli);
+int cli_store_check(struct cli *cli);
 int cli_plugin_new(struct cli *cli);
 int cli_plugin_test(struct cli *cli);
 int cli_plugin_info(struct cli *cli);

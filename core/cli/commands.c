@@ -113,6 +113,8 @@ const struct command cli_commands[] = {
     {"store resume", "", "after a restore: send and push again", 0, 0, false, cli_store_resume, NULL},
     {"store copy", "", "carry the store over to the other driver (no daemon runs); called again it goes on where it was", 0, 0, true,
      cli_store_copy, copy_options},
+    {"store check", "[FILE]", "whether what stands in the store, or in a backup's file, fits together; writes nothing", 0, 1, true,
+     cli_store_check, NULL},
     {"plugin info", "FILE.so", "what a plugin says of itself: options, capabilities, extensions", 1, 1, true, cli_plugin_info, NULL},
     {"plugin test", "FILE.so", "run the conformance kit on a plugin", 1, 1, true, cli_plugin_test, plugin_test_options},
     {"completion", "SHELL", "completion for bash, zsh or fish", 1, 1, true, cli_completion, NULL},

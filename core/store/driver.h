@@ -2,8 +2,10 @@
  * Private to core/store. A driver never calls done(op) itself: it hands finished ops back with store_finish(). */
 #ifndef CORE_STORE_DRIVER_H
 #define CORE_STORE_DRIVER_H
+#include "db.h"
 #include "store.h"
 
+typedef void store_look_fn(struct db *db, bool sqlite, void *arg);
 struct store_driver {
   const char *name;
   bool leased; /* work is ours for a time only, see store_may_send() */
@@ -16,8 +18,14 @@ struct store_driver {
   void (*free)(void *impl);  /* [loop] after store_closed(); joins threads, gives everything back */
   const uint8_t *(*secret)(const void *impl);
   const struct store_restored *(*restored)(const void *impl); /* as it was opened */
+  /* Blocking, of a store that may be open elsewhere: look(db) within one snapshot that writes nothing. FAILED: it cannot be read, or
+   * its schema (*ret_schema) is not ours. */
+  parley_status (*look)(const struct store_config *config, const struct env *env, store_look_fn *look, void *arg, int64_t *ret_schema,
+                        struct buf *reterr_why);
 };
 extern const struct store_driver store_driver_sqlite, store_driver_postgres; /* const: their functions */
+
+const struct store_driver *store_driver_find(const char *name); /* NULL: none */
 
 /* [any] Ops that are done, status set; the list is emptied. */
 void store_finish(struct store *front, struct list *ops);

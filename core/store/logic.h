@@ -21,6 +21,12 @@ enum { TIMELINE_MESSAGE = 1, TIMELINE_EVENT = 2 }; /* timeline.kind; seq is a me
 
 /* By its place. A driver behind a socket may ask it ahead, by this very text. */
 extern const char identity_get_sql[]; /* const: SQL */
+/* What to do where its schema is not ours. */
+static inline const char *schema_remedy(int64_t schema)
+{
+  return schema < STORE_SCHEMA_VERSION ? "start this version's parleyd on it first" : "use the parley of its own parleyd";
+}
+
 struct round;
 struct timeline_entry { int64_t at_ms; uint64_t seq; id64 customer; uint32_t kind; };
 

@@ -509,6 +509,59 @@ static const struct store_restored *pg_restored(const void *impl)
   return &((const struct pg_store *)impl)->base.restored;
 }
 
+/* --- a look from outside ------------------------------------------------------------------------------------------------------- */
+
+/* Its version, or why it is not to be looked at. */
+static parley_status look_schema(PGconn *conn, int64_t *ret_schema, struct buf *reterr_why)
+{
+  PGresult *result = PQexec(conn, "SET statement_timeout=0; SET idle_in_transaction_session_timeout=0;"
+                                  " SELECT version FROM parley_schema");
+
+  *ret_schema = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0;
+  PQclear(result);
+  if (*ret_schema == STORE_SCHEMA_VERSION)
+    return PARLEY_OK;
+  if (*ret_schema == 0)
+    buf_str(reterr_why, "store: the database holds no store of Parley's");
+  else
+    buf_printf(reterr_why, "store: the database has schema %lld, this program reads %d: %s", (long long)*ret_schema,
+               STORE_SCHEMA_VERSION, schema_remedy(*ret_schema));
+  return PARLEY_FAILED;
+}
+
+static parley_status look_at(struct pg_store *store, store_look_fn *look, void *arg, struct buf *reterr_why)
+{
+  struct pg_db *db = &store->conductor;
+  parley_status st;
+
+  pg_db_use(db, &store->writer, NULL);
+  pg_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true);
+  look(&db->base, false, arg);
+  st = db->base.status;
+  if (st != PARLEY_OK)
+    buf_printf(reterr_why, "store: %s", db->base.why);
+  pg_db_leave(db);
+  return st == PARLEY_OK ? PARLEY_OK : PARLEY_FAILED;
+}
+
+static parley_status pg_look(const struct store_config *config, const struct env *env, store_look_fn *look, void *arg,
+                             int64_t *ret_schema, struct buf *reterr_why)
+{
+  struct pg_store *store = store_new(config, NULL, env, NULL, NULL);
+  PGconn *conn = connect_to(store->url, reterr_why);
+  parley_status st = PARLEY_FAILED;
+
+  if (conn != NULL && tune(conn, reterr_why) && look_schema(conn, ret_schema, reterr_why) == PARLEY_OK) {
+    pg_link_open(&store->writer, store, conn);
+    conn = NULL;
+    st = look_at(store, look, arg, reterr_why);
+  }
+  if (conn != NULL)
+    PQfinish(conn);
+  pg_free(store);
+  return st;
+}
+
 const struct store_driver store_driver_postgres = {
     .name = "postgres",
     .leased = true,
@@ -520,4 +573,5 @@ const struct store_driver store_driver_postgres = {
     .free = pg_free,
     .secret = pg_secret,
     .restored = pg_restored,
+    .look = pg_look,
 };

@@ -289,4 +289,5 @@ const struct store_driver store_driver_sqlite = {
     .free = sqlite_free,
     .secret = sqlite_secret,
     .restored = sqlite_restored,
+    .look = sqlite_look,
 };

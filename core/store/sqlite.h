@@ -103,6 +103,11 @@ read_fn sqlite_backup;
 parley_status sqlite_media_piece(struct reader *reader, struct store_media *ask);
 void sqlite_sizes(struct reader *reader, struct store_stats *ask);
 
+/* --- sqlite_look.c ------------------------------------------------------------------------------------------------------------- */
+
+parley_status sqlite_look(const struct store_config *config, const struct env *env, store_look_fn *look, void *arg,
+                          int64_t *ret_schema, struct buf *reterr_why);
+
 /* --- sqlite_wal.c: fewer and larger writes to the WAL -------------------------------------------------------------------------- */
 
 struct wal_vfs;

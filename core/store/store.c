@@ -100,10 +100,19 @@ static void on_turn_end(uv_prepare_t *handle)
   writes_hand_over(container_of(handle, struct store, turn_end));
 }
 
+const struct store_driver *store_driver_find(const char *name)
+{
+  static const struct store_driver *const drivers[] = {&store_driver_sqlite, &store_driver_postgres};
+
+  for (size_t i = 0; i < COUNT_OF(drivers); i++)
+    if (parley_text_is(parley_text_of(name), drivers[i]->name))
+      return drivers[i];
+  return NULL;
+}
+
 parley_status store_open(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
                          struct store **ret, struct buf *reterr_why)
 {
-  static const struct store_driver *const drivers[] = {&store_driver_sqlite, &store_driver_postgres};
   struct store *store = xcalloc(1, sizeof(*store));
   parley_status st = PARLEY_INVALID;
 
@@ -112,9 +121,7 @@ parley_status store_open(const struct store_config *config, uv_loop_t *loop, con
   store->gauges.accepting = true;
   list_init(&store->finished);
   list_init(&store->gathered);
-  for (size_t i = 0; i < COUNT_OF(drivers); i++)
-    if (parley_text_is(parley_text_of(config->driver), drivers[i]->name))
-      store->driver = drivers[i];
+  store->driver = store_driver_find(config->driver);
   if (store->driver == NULL) {
     buf_printf(reterr_why, "store: there is no driver '%s'", config->driver);
     free(store);

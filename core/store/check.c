@@ -1,0 +1,273 @@
+/* check.c - see check.h. Each check is one SELECT of what should not be: an id and two numbers a row. */
+#include "check.h"
+#include "logic.h"
+#include "core/base/text.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RESTORE "restore the newest backup that passes this check, or keep a copy and ask Parley's makers"
+#define FIGURES "the rows are right, the figures in /metrics are off by the difference: nothing is lost; tell Parley's makers"
+#define REBUILD_TIMELINE                                                                                                         \
+  "the message or event itself is there. SQLite: stop the daemon, DELETE FROM mark WHERE name='timeline'; its start makes them " \
+  "anew. PostgreSQL: INSERT INTO timeline SELECT customer, at, id, 1 FROM message ON CONFLICT DO NOTHING"
+
+enum { BOTH, SQLITE, POSTGRES };
+struct check {
+  int driver;
+  const char *table, *prefix; /* prefix: of the id that is shown; NULL: a plain number; "": none; "s": a column of counter */
+  const char *what;           /* #1 and #2: the numbers */
+  const char *remedy, *sql;
+};
+
+/* What message_fold() says, of all messages at once. */
+#define FOLDED                                                                                                                  \
+  "(SELECT CASE max(CASE d.state WHEN 5 THEN 7 WHEN 4 THEN 6 WHEN 3 THEN 5 WHEN 2 THEN CASE d.held WHEN 0 THEN 3 ELSE 4 END"    \
+  " WHEN 1 THEN 3 WHEN 0 THEN 2 WHEN 10 THEN 2 ELSE 1 END) WHEN 7 THEN 4 WHEN 6 THEN 3 WHEN 5 THEN 2 WHEN 4 THEN 9 WHEN 3 THEN" \
+  " 1 WHEN 2 THEN 0 ELSE CASE max(CASE WHEN d.state IN (6, 8, 9) THEN d.step*16+d.state ELSE -1 END)%16 WHEN 6 THEN 5 WHEN 8"   \
+  " THEN 6 WHEN 9 THEN 7 ELSE CASE WHEN max(m.end_state)>=0 THEN max(m.end_state) ELSE 5 END END END AS state FROM message m"   \
+  " LEFT JOIN delivery d ON d.message=m.id WHERE m.dir=0 GROUP BY m.id)"
+#define COUNTED                                                                                                              \
+  "(SELECT 0 AS state, s0 AS n FROM counter UNION ALL SELECT 1, s1 FROM counter UNION ALL SELECT 2, s2 FROM counter UNION"   \
+  " ALL SELECT 3, s3 FROM counter UNION ALL SELECT 4, s4 FROM counter UNION ALL SELECT 5, s5 FROM counter UNION ALL SELECT " \
+  "6, s6 FROM counter UNION ALL SELECT 7, s7 FROM counter UNION ALL SELECT 8, s8 FROM counter UNION ALL SELECT 9, s9 FROM"   \
+  " counter)"
+#define SEQ_BITS "22" /* ID_NODE_BITS + ID_COUNTER_BITS: PostgreSQL's counter is in slots of that many */
+#define IS_OPEN(message) "EXISTS (SELECT 1 FROM delivery d WHERE d.message=" message " AND (d.state<3 OR d.state=10))"
+#define ON_TIMELINE                                                                                                 \
+  "(e.type LIKE 'touchpoint.%' OR e.type LIKE 'consent.%' OR e.type IN ('conversation.note', 'customer.merged',"    \
+  " 'customer.unmerged'))"
+#define BEHIND(name) "coalesce((SELECT upto FROM mark WHERE name='" name "'), 0)"
+#define IN_TIMELINE(table, row, seq) \
+  "EXISTS (SELECT 1 FROM " table " t WHERE t.customer=" row ".customer AND t.at=" row ".at AND t.seq=" row "." seq ")"
+
+static const struct check checks[] = {
+    {BOTH, "counter", "", "it counts #1 accepted messages, there are #2", FIGURES,
+     "SELECT 0, a, n FROM (SELECT c.accepted AS a, (SELECT count(*) FROM message WHERE dir=0) AS n FROM counter c WHERE c.id=1) AS b"
+     " WHERE a<>n LIMIT ?1"},
+    {BOTH, "counter", "", "it counts #1 inbound messages, there are #2", FIGURES,
+     "SELECT 0, a, n FROM (SELECT c.inbound AS a, (SELECT count(*) FROM message WHERE dir=1) AS n FROM counter c WHERE c.id=1) AS b"
+     " WHERE a<>n LIMIT ?1"},
+    {BOTH, "counter", "", "its states add up to #2, accepted were #1", FIGURES,
+     "SELECT 0, accepted, s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 FROM counter WHERE accepted<>s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 LIMIT ?1"},
+    {BOTH, "counter", "s", "it counts #1 messages in this state, there are #2", FIGURES,
+     "SELECT c.state, c.n, coalesce(f.n, 0) FROM " COUNTED " AS c LEFT JOIN (SELECT state, count(*) AS n FROM " FOLDED " AS m GROUP BY"
+     " state) AS f ON f.state=c.state WHERE c.n<>coalesce(f.n, 0) LIMIT ?1"},
+    {BOTH, "delivery", "msg", "step #1 of a message that is not there", RESTORE,
+     "SELECT d.message, d.step, 0 FROM delivery d LEFT JOIN message m ON m.id=d.message AND m.dir=0 WHERE m.id IS NULL LIMIT ?1"},
+    {BOTH, "message", "msg", "it was to be sent and has no delivery", RESTORE,
+     "SELECT m.id, 0, 0 FROM message m WHERE m.dir=0 AND m.end_state<0 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE"
+     " d.message=m.id) LIMIT ?1"},
+    {BOTH, "attempt", "msg", "attempt #2 of its step #1, which is not there", RESTORE,
+     "SELECT a.message, a.step, a.number FROM attempt a LEFT JOIN delivery d ON d.message=a.message AND d.step=a.step WHERE d.message"
+     " IS NULL LIMIT ?1"},
+    {BOTH, "body", "msg", "the body of a message that is not there", RESTORE,
+     "SELECT b.message, 0, 0 FROM body b LEFT JOIN message m ON m.id=b.message WHERE m.id IS NULL LIMIT ?1"},
+    {BOTH, "message", "msg", "its body should stand in table body and does not", RESTORE,
+     "SELECT m.id, 0, 0 FROM message m LEFT JOIN body b ON b.message=m.id WHERE (m.flags & 2)<>0 AND b.message IS NULL LIMIT ?1"},
+    {BOTH, "message", "msg", "its body was let go although it is not final: it would be sent empty", "cancel it: parley cancel MESSAGE",
+     "SELECT m.id, 0, 0 FROM message m WHERE (m.flags & 32)<>0 AND " IS_OPEN("m.id") " LIMIT ?1"},
+    {BOTH, "raw", "msg", "the envelope of a message that is not there", RESTORE,
+     "SELECT r.message, 0, 0 FROM raw r LEFT JOIN message m ON m.id=r.message WHERE m.id IS NULL LIMIT ?1"},
+    {BOTH, "message", "msg", "its customer is not there", RESTORE,
+     "SELECT m.id, 0, 0 FROM message m LEFT JOIN customer c ON c.id=m.customer WHERE m.customer<>0 AND c.id IS NULL LIMIT ?1"},
+    {BOTH, "delivery", "msg", "its step #1 is being sent by session #2, which has not begun yet",
+     "is this an older copy beside a newer one? Stop both daemons and keep the newer", NULL},
+    {BOTH, "customer", "cus", "its open conversation is not there, closed, or somebody else's",
+     "UPDATE customer SET conversation=0 for this one; what the customer writes next opens another",
+     "SELECT c.id, 0, 0 FROM customer c LEFT JOIN conversation v ON v.id=c.conversation WHERE c.conversation<>0 AND (v.id IS NULL OR"
+     " v.state='closed' OR v.customer<>c.id) LIMIT ?1"},
+    {BOTH, "conversation", "cnv", "it is open, and its customer does not know it",
+     "close it: PATCH /v1/conversations/ID {\"state\":\"closed\"}",
+     "SELECT v.id, 0, 0 FROM conversation v LEFT JOIN customer c ON c.id=v.customer WHERE v.state<>'closed' AND (c.id IS NULL OR"
+     " c.conversation<>v.id) LIMIT ?1"},
+    {BOTH, "customer", "cus", "it is merged into one that is not there", RESTORE,
+     "SELECT c.id, 0, 0 FROM customer c LEFT JOIN customer h ON h.id=c.merged_into WHERE c.merged_into<>0 AND h.id IS NULL LIMIT ?1"},
+    {BOTH, "identity", "idn", "its owner is not there", RESTORE,
+     "SELECT i.id, 0, 0 FROM identity i LEFT JOIN customer c ON c.id=i.customer WHERE i.customer<>0 AND c.id IS NULL LIMIT ?1"},
+    {BOTH, "customer_identity", "cus", "an identity that is not there, or not theirs", "DELETE this row (customer, h=#1)",
+     "SELECT o.customer, o.h, 0 FROM customer_identity o LEFT JOIN identity i ON i.h=o.h WHERE i.h IS NULL OR i.customer<>o.customer"
+     " LIMIT ?1"},
+    {BOTH, "identity", "idn", "its owner's list lacks it", "INSERT INTO customer_identity SELECT customer, h FROM identity for this id",
+     "SELECT i.id, 0, 0 FROM identity i LEFT JOIN customer_identity o ON o.customer=i.customer AND o.h=i.h WHERE i.customer<>0 AND o.h"
+     " IS NULL LIMIT ?1"},
+    {SQLITE, "timeline", "msg", "this message is on no timeline", REBUILD_TIMELINE,
+     "SELECT m.id, 0, 0 FROM message m WHERE m.customer<>0 AND m.id<=" BEHIND("timeline") " AND NOT " IN_TIMELINE("timeline", "m", "id")
+     " AND NOT " IN_TIMELINE("timeline_recent", "m", "id") " LIMIT ?1"},
+    {SQLITE, "timeline", "evt", "this event is on no timeline", REBUILD_TIMELINE,
+     "SELECT e.seq, 0, 0 FROM event e WHERE e.customer<>0 AND " ON_TIMELINE " AND e.seq<=" BEHIND("timeline") " AND NOT "
+     IN_TIMELINE("timeline", "e", "seq") " AND NOT " IN_TIMELINE("timeline_recent", "e", "seq") " LIMIT ?1"},
+    {POSTGRES, "timeline", "msg", "this message is on no timeline", REBUILD_TIMELINE,
+     "SELECT m.id, 0, 0 FROM message m WHERE m.customer<>0 AND NOT " IN_TIMELINE("timeline", "m", "id") " LIMIT ?1"},
+    {POSTGRES, "timeline", "evt", "this event is on no timeline", REBUILD_TIMELINE,
+     "SELECT e.seq, 0, 0 FROM event e WHERE e.customer<>0 AND " ON_TIMELINE " AND NOT " IN_TIMELINE("timeline", "e", "seq")
+     " LIMIT ?1"},
+    {BOTH, "timeline", "cus", "an entry (kind #1, seq #2) of nothing", "DELETE this entry from timeline (and timeline_recent)",
+     "SELECT t.customer, t.kind, t.seq FROM timeline t LEFT JOIN message m ON m.id=t.seq AND t.kind=1 LEFT JOIN event e ON e.seq=t.seq"
+     " AND t.kind=2 WHERE m.id IS NULL AND e.seq IS NULL LIMIT ?1"},
+    {SQLITE, "event", "evt", "the newest event is above the last id that was given, #1", RESTORE,
+     "SELECT e.seq, c.last_id, 0 FROM (SELECT max(seq) AS seq FROM event) AS e, counter c WHERE e.seq>c.last_id LIMIT ?1"},
+    {SQLITE, "message", "msg", "the newest message is above the last id that was given, #1", RESTORE,
+     "SELECT m.id, c.last_id, 0 FROM (SELECT max(id) AS id FROM message) AS m, counter c WHERE m.id>c.last_id LIMIT ?1"},
+    {POSTGRES, "event", "evt", "the newest event is above the log's counter, #1: readers will miss what comes next", RESTORE,
+     "SELECT e.seq, s.last, 0 FROM (SELECT max(seq) AS seq FROM event) AS e, seq s WHERE (e.seq >> " SEQ_BITS ")>s.last LIMIT ?1"},
+    {BOTH, "event", "evt", "it is about a message that is not there", RESTORE,
+     "SELECT e.seq, 0, 0 FROM event e LEFT JOIN message m ON m.id=e.message WHERE e.message<>0 AND m.id IS NULL LIMIT ?1"},
+    {BOTH, "feed_pending", "evt", "it waits for another push and is not there", "it cannot be pushed: DELETE this row of feed_pending",
+     "SELECT p.seq, 0, 0 FROM feed_pending p LEFT JOIN event e ON e.seq=p.seq WHERE e.seq IS NULL AND p.seq>coalesce((SELECT upto"
+     " FROM expired WHERE name='event'), 0) LIMIT ?1"},
+    {SQLITE, "feed_cursor", "sub", "its cursor is beyond the log's end", RESTORE,
+     "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, counter c WHERE f.cursor>c.last_id LIMIT ?1"},
+    {POSTGRES, "feed_cursor", "sub", "its cursor is beyond the log's end", RESTORE,
+     "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, seq s WHERE (f.cursor >> " SEQ_BITS ")>s.last LIMIT ?1"},
+    {BOTH, "provider_ref", "msg", "a provider's id for a message that is not there", "DELETE this row (h=#1)",
+     "SELECT r.message, r.h, 0 FROM provider_ref r LEFT JOIN message m ON m.id=r.message WHERE m.id IS NULL LIMIT ?1"},
+    {BOTH, "business_key", "msg", "a key for a message that is not there: the same order would not be sent again",
+     "DELETE this row (h=#1)",
+     "SELECT k.message, k.h, 0 FROM business_key k LEFT JOIN message m ON m.id=k.message WHERE m.id IS NULL LIMIT ?1"},
+};
+
+/* --- one check ------------------------------------------------------------------------------------------------------------------ */
+
+struct checking {
+  struct db *db;
+  bool sqlite;
+  int64_t now_ms;
+  store_finding_fn *found;
+  void *arg;
+  struct store_checked *totals;
+};
+
+static void words_fill(struct buf *to, const char *words, int64_t first, int64_t second)
+{
+  for (const char *at = words; *at != '\0'; at++) {
+    if (at[0] == '#' && (at[1] == '1' || at[1] == '2'))
+      buf_int(to, *++at == '1' ? first : second);
+    else
+      buf_char(to, *at);
+  }
+}
+
+static void id_fill(const char *prefix, id64 id, struct store_finding *finding)
+{
+  if (prefix == NULL)
+    snprintf(finding->id, sizeof(finding->id), "%" PRIu64, (uint64_t)id);
+  else if (prefix[0] == '\0')
+    snprintf(finding->id, sizeof(finding->id), "-");
+  else if (strcmp(prefix, "s") == 0)
+    snprintf(finding->id, sizeof(finding->id), "s%" PRIu64 " (%s)", (uint64_t)id, message_state_name((enum message_state)id));
+  else
+    id_format(prefix, id, finding->id);
+}
+
+static void tell(const struct checking *all, const struct check *check, struct stmt *row, bool more)
+{
+  struct buf what = BUF_INIT(0), remedy = BUF_INIT(0);
+  struct store_finding finding = {.table = check->table, .more = more};
+
+  words_fill(&what, check->what, col_int(row, 1), col_int(row, 2));
+  words_fill(&remedy, check->remedy, col_int(row, 1), col_int(row, 2));
+  id_fill(check->prefix, col_id(row, 0), &finding);
+  finding.what = what.at;
+  finding.remedy = remedy.at;
+  all->totals->n_findings++;
+  all->found(&finding, all->arg);
+  buf_done(&what);
+  buf_done(&remedy);
+}
+
+static void check_run(const struct checking *all, const struct check *check, parley_text sql)
+{
+  struct stmt *list = db_prepare(all->db, sql);
+  int n = 0;
+
+  all->totals->n_checks++;
+  bind_int(list, 1, CHECK_FINDINGS_MAX + 1);
+  while (n < CHECK_FINDINGS_MAX && db_step(list)) {
+    n++;
+    tell(all, check, list, n == CHECK_FINDINGS_MAX);
+  }
+  db_drop(list);
+}
+
+/* --- what is not one literal ----------------------------------------------------------------------------------------------------- */
+
+/* In SQLite the session is a row of meta, in PostgreSQL they have a table. */
+static parley_text session_sql(const struct checking *all)
+{
+  if (all->sqlite)
+    return PARLEY_LIT("SELECT message, step, session FROM delivery WHERE state=1 AND session>(SELECT value FROM meta WHERE"
+                      " name='session') LIMIT ?1");
+  return PARLEY_LIT("SELECT message, step, session FROM delivery WHERE state=1 AND session>coalesce((SELECT max(id) FROM session), 0)"
+                    " LIMIT ?1");
+}
+
+/* Every answer that must still be found, in the table of one of the days or in the recent one. */
+static void check_idem(const struct checking *all)
+{
+  static const struct check check = {SQLITE, "idem_recent", NULL, "answer #1 is in no index: the same request would be done again",
+                                     "stop the daemon, DELETE FROM mark WHERE name='idem'; its start makes the index anew", NULL};
+  struct stmt *days =
+      db_prepare(all->db, PARLEY_LIT("SELECT name FROM sqlite_schema WHERE type='table' AND name GLOB 'idem_[0-9r]*'"));
+  struct buf sql = BUF_INIT(0);
+
+  buf_printf(&sql, "SELECT a.id, a.id, 0 FROM answer a WHERE a.at>%" PRId64 " AND a.id<=" BEHIND("idem"),
+             all->now_ms - INT64_C(7) * 86400000);
+  while (db_step(days))
+    buf_printf(&sql, " AND NOT EXISTS (SELECT 1 FROM %.*s i WHERE i.h=a.h AND i.answer=a.id)", TEXT_ARG(col_peek(days, 0)));
+  db_drop(days);
+  buf_str(&sql, " LIMIT ?1");
+  check_run(all, &check, buf_as_text(&sql));
+  buf_done(&sql);
+}
+
+/* The file itself: pages, and indexes against their tables. */
+static void check_pages(const struct checking *all)
+{
+  struct stmt *list = db_prepare(all->db, PARLEY_LIT("PRAGMA integrity_check(20)"));
+  struct store_finding finding = {.table = "file", .id = "-", .remedy = RESTORE};
+
+  all->totals->n_checks++;
+  while (db_step(list)) {
+    struct buf what = BUF_INIT(0);
+
+    if (parley_text_is(col_peek(list, 0), "ok"))
+      continue;
+    buf_text(&what, col_peek(list, 0));
+    finding.what = what.at;
+    all->totals->n_findings++;
+    all->found(&finding, all->arg);
+    buf_done(&what);
+  }
+  db_drop(list);
+}
+
+static void check_all(struct db *db, bool sqlite, void *arg)
+{
+  struct checking *all = arg;
+
+  all->db = db;
+  all->sqlite = sqlite;
+  if (sqlite)
+    check_pages(all);
+  all->totals->messages = (uint64_t)db_int_of(db, "SELECT count(*) FROM message");
+  all->totals->events = (uint64_t)db_int_of(db, "SELECT count(*) FROM event");
+  for (size_t i = 0; i < COUNT_OF(checks) && db->status == PARLEY_OK; i++)
+    if (checks[i].driver == BOTH || (checks[i].driver == SQLITE) == sqlite)
+      check_run(all, &checks[i], checks[i].sql != NULL ? parley_text_of(checks[i].sql) : session_sql(all));
+  if (sqlite)
+    check_idem(all);
+}
+
+parley_status store_check(const struct store_config *config, const struct env *env, store_finding_fn *found, void *arg,
+                          struct store_checked *ret, struct buf *reterr_why)
+{
+  const struct store_driver *driver = store_driver_find(config->driver);
+  struct checking all = {.now_ms = env->now_ms(env), .found = found, .arg = arg, .totals = ret};
+
+  *ret = (struct store_checked){0};
+  if (driver != NULL)
+    return driver->look(config, env, check_all, &all, &ret->schema, reterr_why);
+  buf_printf(reterr_why, "store: there is no driver '%s'", config->driver);
+  return PARLEY_INVALID;
+}
