@@ -53,6 +53,32 @@ static void seconds(struct buf *buf, const char *name, const char *type, const c
   buf_printf(buf, "parley_%s %.6f\n", name, (double)us / 1e6);
 }
 
+static void write_retention(struct buf *buf, const struct store_stats *stats, const struct store_gauges *gauges)
+{
+  static const char *const kinds[STORE_KEEP_KINDS] = {
+      [KEEP_BODIES] = "bodies", [KEEP_RAW] = "raw", [KEEP_EVENTS] = "events", [KEEP_ATTEMPTS] = "attempts"};
+
+  family(buf, "store_expired_total", "counter", "What store.keep has let go, since the start");
+  for (int i = 0; i < STORE_KEEP_KINDS; i++)
+    buf_printf(buf, "parley_store_expired_total{kind=\"%s\"} %llu\n", kinds[i], (unsigned long long)gauges->expired[i]);
+  family(buf, "store_oldest_timestamp_seconds", "gauge", "From when the oldest is that is kept, without what cannot go yet");
+  for (int i = 0; i < STORE_KEEP_KINDS; i++)
+    if (stats->oldest_ms[i] != 0)
+      buf_printf(buf, "parley_store_oldest_timestamp_seconds{kind=\"%s\"} %.3f\n", kinds[i], (double)stats->oldest_ms[i] / 1000);
+}
+
+static void write_space(struct buf *buf, const struct store_stats *stats)
+{
+  family(buf, "store_table_bytes", "gauge", "Room that a table takes with its indexes, about, up to a minute old");
+  for (size_t i = 0; i < stats->n_tables; i++)
+    buf_printf(buf, "parley_store_table_bytes{table=\"%.*s\"} %llu\n", TEXT_ARG(stats->tables[i].name),
+               (unsigned long long)stats->tables[i].bytes);
+  family(buf, "store_table_rows", "gauge", "Rows of a table, about, up to a minute old");
+  for (size_t i = 0; i < stats->n_tables; i++)
+    buf_printf(buf, "parley_store_table_rows{table=\"%.*s\"} %llu\n", TEXT_ARG(stats->tables[i].name),
+               (unsigned long long)stats->tables[i].rows);
+}
+
 static void write_store(struct buf *buf, struct api_request *req, const struct store_stats *stats)
 {
   struct store_gauges gauges;
@@ -75,6 +101,8 @@ static void write_store(struct buf *buf, struct api_request *req, const struct s
   seconds(buf, "queue_age_seconds", "gauge", "How long the oldest due delivery has been waiting",
           (uint64_t)age_ms * 1000);
   single(buf, "store_bytes", "gauge", "Size of the store's file", stats->file_bytes);
+  single(buf, "store_free_bytes", "gauge", "Room in the store's file for what comes: it does not grow before that is used",
+         stats->free_bytes);
   single(buf, "store_wal_bytes", "gauge", "Size of the write-ahead log", stats->wal_bytes);
   single(buf, "store_commits_total", "counter", "Commits", gauges.rounds);
   single(buf, "store_ops_total", "counter", "Writes in those commits", gauges.ops);
@@ -86,6 +114,8 @@ static void write_store(struct buf *buf, struct api_request *req, const struct s
   single(buf, "store_accepting", "gauge", "1: messages are accepted", gauges.accepting);
   single(buf, "restored_paused", "gauge", "1: a backup was restored; nothing is sent or pushed until parley store resume",
          deliver_held(req->shared->deliver)->held);
+  write_retention(buf, stats, &gauges);
+  write_space(buf, stats);
 }
 
 typedef void channel_metric(struct buf *buf, struct api_request *req, struct channel *channel, const char *name);

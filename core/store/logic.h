@@ -33,7 +33,17 @@ struct timeline_entry { int64_t at_ms; uint64_t seq; id64 customer; uint32_t kin
 /* --- the base of every driver's store --------------------------------------------------------------------------------------- */
 
 struct store_base;
-struct reader { struct store_base *store; struct db *db; };
+#define SPACE_TABLES_MAX 64
+struct space { /* read_space.c: what each reader has found out, for a while */
+  bool known;
+  int64_t at_ms; /* mono */
+  uint64_t free_bytes;
+  int64_t oldest_ms[STORE_KEEP_KINDS];
+  size_t n;
+  struct { char name[32]; uint64_t bytes, rows; } tables[SPACE_TABLES_MAX];
+};
+void space_add(struct space *space, parley_text table, uint64_t bytes, uint64_t rows); /* to what is known of it */
+struct reader { struct store_base *store; struct db *db; struct space space; };
 /* Runs one read op. A function takes the timeline's tails first where it needs them, then read_begin(), its SELECTs, read_end().
  * Status: OK, NOT_FOUND, INVALID; a broken connection overrides it. op->arena is made already. */
 typedef parley_status read_fn(struct reader *reader, struct store_op *op);
@@ -61,6 +71,7 @@ struct store_ways { /* what each driver does in its own way */
   /* The piece that was asked for, of a row that is there. */
   parley_status (*media_piece)(struct reader *reader, struct store_media *ask);
   void (*sizes)(struct reader *reader, struct store_stats *ask); /* file_bytes, wal_bytes, schema */
+  void (*space)(struct reader *reader, struct space *space);     /* tables, free_bytes: in a few ms, whatever their size */
 };
 
 struct retention { /* retain.c; the writer's own */

@@ -343,7 +343,8 @@ static const struct store_ways postgres_ways = {.next_seq = pg_next_seq,
                                                 .op_is_snapshot = true,
                                                 .backup = pg_backup,
                                                 .media_piece = pg_media_piece,
-                                                .sizes = pg_sizes};
+                                                .sizes = pg_sizes,
+                                                .space = pg_space};
 
 static struct pg_store *store_new(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
                                   struct store *front)
@@ -363,7 +364,7 @@ static struct pg_store *store_new(const struct store_config *config, uv_loop_t *
   list_init(&store->doubted);
   pg_db_init(&store->conductor);
   for (size_t i = 0; i < PG_READERS; i++) {
-    store->readers[i].reader = (struct reader){&store->base, &store->readers[i].db.base};
+    store->readers[i].reader = (struct reader){.store = &store->base, .db = &store->readers[i].db.base};
     pg_db_init(&store->readers[i].db);
   }
   return store;
@@ -548,7 +549,7 @@ static parley_status pg_look(const struct store_config *config, const struct env
                              int64_t *ret_schema, struct buf *reterr_why)
 {
   struct pg_store *store = store_new(config, NULL, env, NULL, NULL);
-  PGconn *conn = connect_to(store->url, reterr_why);
+  PGconn *conn = pg_connect(store->url, reterr_why);
   parley_status st = PARLEY_FAILED;
 
   if (conn != NULL && tune(conn, reterr_why) && look_schema(conn, ret_schema, reterr_why) == PARLEY_OK) {

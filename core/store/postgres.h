@@ -193,6 +193,7 @@ void pg_idem_expire(struct round *round);
 void pg_timeline_add(struct round *round, const struct timeline_entry *entry);
 parley_status pg_media_piece(struct reader *reader, struct store_media *ask);
 void pg_sizes(struct reader *reader, struct store_stats *ask);
+void pg_space(struct reader *reader, struct space *space);
 read_fn pg_backup;
 
 /* --- postgres.c: opening, connecting again, closing ---------------------------------------------------------------------------- */

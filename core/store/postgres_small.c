@@ -36,6 +36,18 @@ void pg_sizes(struct reader *reader, struct store_stats *ask)
   ask->wal_bytes = 0; /* the server's own affair */
 }
 
+/* Rows: what the last ANALYZE has found, or the statistics since. */
+void pg_space(struct reader *reader, struct space *space)
+{
+  struct stmt *list = db_sql(reader->db, "SELECT relname::text, pg_total_relation_size(oid), greatest(reltuples::bigint,"
+                                         " coalesce(pg_stat_get_live_tuples(oid), 0), 0) FROM pg_class WHERE relkind='r' AND"
+                                         " relnamespace=current_schema()::regnamespace");
+
+  while (db_step(list))
+    space_add(space, col_peek(list, 0), (uint64_t)col_int(list, 1), (uint64_t)col_int(list, 2));
+  db_reset(list);
+}
+
 /* A copy is made by the server's own tools: see docs/operations.md. */
 parley_status pg_backup(struct reader *reader, struct store_op *op)
 {

@@ -16,6 +16,8 @@ void read_begin(struct reader *reader); /* one snapshot from here on */
 void read_end(struct reader *reader);
 size_t read_limit(size_t asked); /* 1 to READ_LIMIT_MAX */
 
+void space_get(struct reader *reader, struct store_stats *ask); /* read_space.c */
+
 /* --- read_message.c ---------------------------------------------------------------------------------------- */
 
 enum message_detail { MESSAGE_NARROW /* no body, no decision */, MESSAGE_SHOWN, MESSAGE_WHOLE /* and every attempt */ };

@@ -163,7 +163,8 @@ const struct store_ways sqlite_ways = {.next_seq = next_seq,
                                               .update_keeps_room = true,
                                               .backup = sqlite_backup,
                                               .media_piece = sqlite_media_piece,
-                                              .sizes = sqlite_sizes};
+                                              .sizes = sqlite_sizes,
+                                              .space = sqlite_space};
 
 static struct sqlite_store *store_new(const struct store_config *config, const struct env *env, const struct log *log,
                                       struct store *front)
@@ -195,7 +196,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
 static void threads_start(struct sqlite_store *store)
 {
   for (size_t i = 0; i < SQLITE_READERS; i++) {
-    store->reader[i] = (struct reader){&store->base, &store->readers[i].base};
+    store->reader[i] = (struct reader){.store = &store->base, .db = &store->readers[i].base};
     uv_thread_create(&store->reader_threads[i], sqlite_reader_main, &store->reader[i]);
   }
   uv_thread_create(&store->checkpoint_thread, sqlite_checkpoint_main, store);

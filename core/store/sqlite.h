@@ -103,6 +103,10 @@ read_fn sqlite_backup;
 parley_status sqlite_media_piece(struct reader *reader, struct store_media *ask);
 void sqlite_sizes(struct reader *reader, struct store_stats *ask);
 
+/* --- sqlite_space.c ------------------------------------------------------------------------------------------------------------ */
+
+void sqlite_space(struct reader *reader, struct space *space);
+
 /* --- sqlite_look.c ------------------------------------------------------------------------------------------------------------- */
 
 parley_status sqlite_look(const struct store_config *config, const struct env *env, store_look_fn *look, void *arg,

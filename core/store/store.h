@@ -26,6 +26,7 @@
 
 /* For how long; 0: forever. What is not final stays whatever its age: the body of a message that may still be sent, an event that
  * a receiver has not had. */
+enum { KEEP_BODIES, KEEP_RAW, KEEP_EVENTS, KEEP_ATTEMPTS, STORE_KEEP_KINDS };
 struct store_keep { int64_t bodies_ms, raw_ms, events_ms, attempts_ms; };
 struct store;
 struct store_config {
@@ -370,6 +371,7 @@ struct store_facts { struct store_op op; struct submission *submission; decide_f
  * that are not. */
 struct store_feed_due { struct store_op op; id64 subscription; int64_t now_ms; bool dead, all; uint64_t after; size_t limit; size_t n;
                         struct feed_pending *rows; int64_t next_due_ms; uint64_t cursor; uint64_t n_pending, n_dead; };
+struct store_table { parley_text name; uint64_t bytes /* with its indexes */, rows; };
 struct store_stats {
   struct store_op op;
   uint64_t accepted, by_state[MESSAGE_STATES], inbound, duplicates_marked, parked_receipts, inbound_other_body;
@@ -377,10 +379,13 @@ struct store_stats {
   int64_t oldest_due_ms;
   uint64_t file_bytes, wal_bytes, newest_seq;
   int64_t schema;
+  /* About, and up to a minute old: */
+  size_t n_tables; struct store_table *tables;
+  uint64_t free_bytes; /* within file_bytes: room for what comes */
+  int64_t oldest_ms[STORE_KEEP_KINDS]; /* of what is kept for a time; 0: there is none */
 };
 /* Counters kept in memory, readable at any time on the loop. */
 #define STORE_LEASE_MS 30000 /* after so long without a commit a node's work may be taken over: it stops sending at half of it */
-enum { KEEP_BODIES, KEEP_RAW, KEEP_EVENTS, KEEP_ATTEMPTS, STORE_KEEP_KINDS };
 struct store_gauges { uint64_t rounds, ops, longest_round_us, waiting, failed_rounds, round_trips;
                       uint64_t expired[STORE_KEEP_KINDS]; /* rows that were not kept any longer, since the start */
                       bool accepting; const char *why_not;

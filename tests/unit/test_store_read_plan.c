@@ -25,7 +25,7 @@ static void look_open(void)
   ck_assert_msg(sqlite_db_open(&look.readers[0], rows.f.path, NULL, flags, &why) == PARLEY_OK, "%s", why.at);
   sqlite_db_tune(&look.readers[0].base, READER_CACHE_KIB);
   ck_assert_int_eq(tails_open(&look), PARLEY_OK);
-  reader = (struct reader){&look.base, &look.readers[0].base};
+  reader = (struct reader){.store = &look.base, .db = &look.readers[0].base};
   buf_done(&why);
 }
 
