@@ -14,7 +14,7 @@ struct push_head { /* of one POST; the pairs point into it */
   parley_pair pairs[PUSH_HEADERS];
 };
 
-static void push_sign(const struct sub_conf *conf, uint64_t event, int64_t now_ms, parley_bytes body,
+static void push_sign(struct sub_conf *conf, uint64_t event, int64_t now_ms, parley_bytes body,
                       struct push_head *ret)
 {
   id_format("evt", event, ret->id);
@@ -26,7 +26,7 @@ static void push_sign(const struct sub_conf *conf, uint64_t event, int64_t now_m
   ret->pairs[3] = (parley_pair){PARLEY_LIT(STANDARD_WEBHOOKS_SIGNATURE), parley_text_of(ret->signature)};
 }
 
-static uint64_t push_post(struct feed *feed, const struct sub_conf *conf, uint64_t event, parley_bytes body,
+static uint64_t push_post(struct feed *feed, struct sub_conf *conf, uint64_t event, parley_bytes body,
                           http_client_done *done, void *arg)
 {
   struct push_head head;

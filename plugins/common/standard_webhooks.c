@@ -71,52 +71,69 @@ bool standard_webhooks_keys_read(parley_text secrets, struct standard_webhooks_k
   good = good && keys.count > 0;
   if (good)
     *ret = keys;
-  standard_webhooks_keys_done(&keys);
+  OPENSSL_cleanse(&keys, sizeof keys);
   return good;
 }
 
 void standard_webhooks_keys_done(struct standard_webhooks_keys *keys)
 {
+  for (size_t i = 0; i < keys->count; i++)
+    EVP_MAC_CTX_free(keys->keys[i].mac);
   OPENSSL_cleanse(keys, sizeof *keys);
 }
 
-static bool mac_make(EVP_MAC_CTX *mac, const struct standard_webhooks_key *key, parley_text id, parley_text timestamp,
-                     parley_bytes body, uint8_t to[MAC_BYTES])
+/* Finding the algorithm and working the key in costs more than a message of a kilobyte: both are done once a key. */
+static EVP_MAC_CTX *mac_new(const struct standard_webhooks_key *key)
 {
   char digest[] = "SHA256";
   const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                                OSSL_PARAM_construct_end()};
+  EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+  EVP_MAC_CTX *mac = hmac != NULL ? EVP_MAC_CTX_new(hmac) : NULL;
+
+  EVP_MAC_free(hmac);
+  if (mac != NULL && EVP_MAC_init(mac, key->bytes, key->len, params) == 1)
+    return mac;
+  EVP_MAC_CTX_free(mac);
+  return NULL;
+}
+
+static bool mac_begin(struct standard_webhooks_key *key)
+{
+  if (key->mac != NULL)
+    return EVP_MAC_init(key->mac, NULL, 0, NULL) == 1; /* with the key it has */
+  key->mac = mac_new(key);
+  return key->mac != NULL;
+}
+
+static bool mac_make(struct standard_webhooks_key *key, parley_text id, parley_text timestamp, parley_bytes body,
+                     uint8_t to[MAC_BYTES])
+{
   size_t len = 0;
 
-  return EVP_MAC_init(mac, key->bytes, key->len, params) == 1 &&
-         EVP_MAC_update(mac, (const unsigned char *)id.at, id.len) == 1 &&
-         EVP_MAC_update(mac, (const unsigned char *)".", 1) == 1 &&
-         EVP_MAC_update(mac, (const unsigned char *)timestamp.at, timestamp.len) == 1 &&
-         EVP_MAC_update(mac, (const unsigned char *)".", 1) == 1 &&
-         (body.len == 0 || EVP_MAC_update(mac, (const unsigned char *)body.at, body.len) == 1) &&
-         EVP_MAC_final(mac, to, &len, MAC_BYTES) == 1 && len == MAC_BYTES;
+  return mac_begin(key) && EVP_MAC_update(key->mac, (const unsigned char *)id.at, id.len) == 1 &&
+         EVP_MAC_update(key->mac, (const unsigned char *)".", 1) == 1 &&
+         EVP_MAC_update(key->mac, (const unsigned char *)timestamp.at, timestamp.len) == 1 &&
+         EVP_MAC_update(key->mac, (const unsigned char *)".", 1) == 1 &&
+         (body.len == 0 || EVP_MAC_update(key->mac, (const unsigned char *)body.at, body.len) == 1) &&
+         EVP_MAC_final(key->mac, to, &len, MAC_BYTES) == 1 && len == MAC_BYTES;
 }
 
 /* The base64 of the MAC by each key, in their order. */
-static bool macs_make(const struct standard_webhooks_keys *keys, parley_text id, parley_text timestamp,
-                      parley_bytes body, char to[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1])
+static bool macs_make(struct standard_webhooks_keys *keys, parley_text id, parley_text timestamp, parley_bytes body,
+                      char to[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1])
 {
-  EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-  EVP_MAC_CTX *mac = hmac != NULL ? EVP_MAC_CTX_new(hmac) : NULL;
   uint8_t bytes[MAC_BYTES];
-  bool good = mac != NULL;
 
-  for (size_t i = 0; good && i < keys->count; i++) {
-    good = mac_make(mac, &keys->keys[i], id, timestamp, body, bytes);
-    if (good)
-      EVP_EncodeBlock((unsigned char *)to[i], bytes, MAC_BYTES);
+  for (size_t i = 0; i < keys->count; i++) {
+    if (!mac_make(&keys->keys[i], id, timestamp, body, bytes))
+      return false;
+    EVP_EncodeBlock((unsigned char *)to[i], bytes, MAC_BYTES);
   }
-  EVP_MAC_CTX_free(mac);
-  EVP_MAC_free(hmac);
-  return good;
+  return true;
 }
 
-size_t standard_webhooks_sign(const struct standard_webhooks_keys *keys, parley_text id, int64_t timestamp_s,
+size_t standard_webhooks_sign(struct standard_webhooks_keys *keys, parley_text id, int64_t timestamp_s,
                               parley_bytes body, char to[STANDARD_WEBHOOKS_HEADER_ROOM])
 {
   char macs[STANDARD_WEBHOOKS_KEYS_MAX][MAC_TEXT + 1], timestamp[TIMESTAMP_ROOM];
@@ -198,7 +215,7 @@ static enum standard_webhooks_verdict signatures_check(parley_text header, size_
   return entries == 0 ? STANDARD_WEBHOOKS_MISSING : good ? STANDARD_WEBHOOKS_GOOD : STANDARD_WEBHOOKS_MISMATCH;
 }
 
-enum standard_webhooks_verdict standard_webhooks_verify(const struct standard_webhooks_keys *keys,
+enum standard_webhooks_verdict standard_webhooks_verify(struct standard_webhooks_keys *keys,
                                                         const parley_pair *headers, uint32_t n_headers,
                                                         parley_bytes body, int64_t now_ms, int64_t tolerance_ms)
 {

@@ -1,6 +1,6 @@
 /* standard_webhooks.h - signing and verifying by Standard Webhooks 1.0: HMAC-SHA256 over "<id>.<timestamp>.<body>", carried as
  * `webhook-id`, `webhook-timestamp` (whole seconds) and `webhook-signature: v1,<base64>` (several, parted by spaces).
- * Owns nothing, keeps nothing, allocates nothing that outlives a call. Thread: any. Times: ms since 1970 unless named _s. */
+ * Owns what its keys hold. Thread: any, one at a time for the same keys. Times: ms since 1970 unless named _s. */
 #ifndef PLUGINS_COMMON_STANDARD_WEBHOOKS_H
 #define PLUGINS_COMMON_STANDARD_WEBHOOKS_H
 #include <parley/plugin.h>
@@ -20,10 +20,16 @@
 #define STANDARD_WEBHOOKS_TIMESTAMP "webhook-timestamp"
 #define STANDARD_WEBHOOKS_SIGNATURE "webhook-signature"
 
-/* The secrets of one endpoint, decoded. Holds key bytes: clear it with standard_webhooks_keys_done. */
+/* The secrets of one endpoint, decoded. Holds key bytes, and from its first use on OpenSSL's state for each: whoever has read
+ * it ends it with standard_webhooks_keys_done(). */
+struct standard_webhooks_key {
+  size_t len;
+  uint8_t bytes[STANDARD_WEBHOOKS_KEY_BYTES_MAX];
+  struct evp_mac_ctx_st *mac; /* keyed, used again and again; NULL: not used yet */
+};
 struct standard_webhooks_keys {
   size_t count;
-  struct standard_webhooks_key { size_t len; uint8_t bytes[STANDARD_WEBHOOKS_KEY_BYTES_MAX]; } keys[STANDARD_WEBHOOKS_KEYS_MAX];
+  struct standard_webhooks_key keys[STANDARD_WEBHOOKS_KEYS_MAX];
 };
 /* secrets: one "whsec_<base64 of 24-64 bytes>" or, during a rotation, several parted by spaces, newest first. false (wrong
  * prefix, base64 or length, none, too many) leaves *ret. */
@@ -31,7 +37,7 @@ bool standard_webhooks_keys_read(parley_text secrets, struct standard_webhooks_k
 void standard_webhooks_keys_done(struct standard_webhooks_keys *keys);
 
 /* Writes the value of webhook-signature, one entry a key and a NUL behind; returns its length, 0 when HMAC itself failed. */
-size_t standard_webhooks_sign(const struct standard_webhooks_keys *keys, parley_text id, int64_t timestamp_s, parley_bytes body,
+size_t standard_webhooks_sign(struct standard_webhooks_keys *keys, parley_text id, int64_t timestamp_s, parley_bytes body,
                               char to[STANDARD_WEBHOOKS_HEADER_ROOM]);
 
 enum standard_webhooks_verdict {
@@ -43,7 +49,7 @@ enum standard_webhooks_verdict {
 };
 /* headers: names in lower case, as they came. The time a mismatch takes says nothing about how near it was. Entries of other
  * versions (v1a) are passed over. */
-enum standard_webhooks_verdict standard_webhooks_verify(const struct standard_webhooks_keys *keys, const parley_pair *headers,
+enum standard_webhooks_verdict standard_webhooks_verify(struct standard_webhooks_keys *keys, const parley_pair *headers,
                                                         uint32_t n_headers, parley_bytes body, int64_t now_ms,
                                                         int64_t tolerance_ms);
 /* A stable code: "missing", "malformed", "stale", "mismatch", and "good". */

@@ -54,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < other.count; i++)
       require(other.keys[i].len >= STANDARD_WEBHOOKS_KEY_BYTES_MIN &&
               other.keys[i].len <= STANDARD_WEBHOOKS_KEY_BYTES_MAX);
+    standard_webhooks_keys_done(&other);
   }
   seconds = seconds_of(fields[1]);
   parley_pair headers[] = {{PARLEY_LIT("webhook-id"), fields[0]}, {PARLEY_LIT("webhook-timestamp"), fields[1]},
@@ -65,5 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   headers[2].value = signed_by_us; /* now nothing but the id and the time can be wrong */
   verdict = standard_webhooks_verify(&keys, headers, 3, fields[3], seconds * 1000, 0);
   require(verdict != STANDARD_WEBHOOKS_MISMATCH && verdict != STANDARD_WEBHOOKS_STALE);
+  standard_webhooks_keys_done(&keys);
   return 0;
 }

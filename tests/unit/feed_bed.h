@@ -74,6 +74,7 @@ static inline void got_read(struct bed *bed, const struct http_request *request,
   ck_assert(standard_webhooks_keys_read(PARLEY_LIT(SECRET_ONE), &keys));
   got->verified = standard_webhooks_verify(&keys, request->headers, request->n_headers, request->body,
                                            bed->f.fake.now_ms, 300000) == STANDARD_WEBHOOKS_GOOD;
+  standard_webhooks_keys_done(&keys);
   json_decref(json);
   arena_free(&arena);
 }

@@ -92,6 +92,7 @@ START_TEST(a_message_is_posted_signed_under_its_own_id)
   ck_assert(standard_webhooks_keys_read(PARLEY_LIT(SECRET), &keys));
   ck_assert_int_eq(standard_webhooks_verify(&keys, http->headers, http->n_headers, http->body, h->now_ms, 0),
                    STANDARD_WEBHOOKS_GOOD);
+  standard_webhooks_keys_done(&keys);
   plugin_host_http_code(h, 0, 200);
   ck_assert_uint_eq(plugin_host_result(h, 7), PARLEY_OUTCOME_ACCEPTED);
   ck_assert(parley_text_is(plugin_host_outcome(h, 7)->ids[0], MSG));
@@ -112,6 +113,7 @@ START_TEST(while_rotating_both_secrets_sign)
   ck_assert_int_eq(
       standard_webhooks_verify(&keys, h->https[0].headers, h->https[0].n_headers, h->https[0].body, h->now_ms, 0),
       STANDARD_WEBHOOKS_GOOD);
+  standard_webhooks_keys_done(&keys);
   plugin_host_done(&h);
 }
 END_TEST
@@ -298,6 +300,7 @@ static const struct plugin_host_answer *post_signed_by(struct plugin_host *h, co
 
   ck_assert(standard_webhooks_keys_read(parley_text_of(secret), &keys));
   len = standard_webhooks_sign(&keys, PARLEY_LIT("e1"), h->now_ms / 1000, body, signature);
+  standard_webhooks_keys_done(&keys);
   snprintf(seconds, sizeof seconds, "%lld", (long long)(h->now_ms / 1000));
   const parley_pair headers[] = {{PARLEY_LIT("webhook-id"), PARLEY_LIT("e1")},
                                  {PARLEY_LIT("webhook-timestamp"), parley_text_of(seconds)},
@@ -572,6 +575,7 @@ START_TEST(without_a_good_signature_the_answer_is_401_and_nothing_is_stored)
 
   ck_assert(standard_webhooks_keys_read(parley_text_of(unsigned_calls[_i].secret), &keys));
   standard_webhooks_sign(&keys, PARLEY_LIT("e1"), PLUGIN_HOST_NOW_MS / 1000, PARLEY_LIT(HELLO), signature);
+  standard_webhooks_keys_done(&keys);
   n = header_add(headers, 0, "webhook-id", unsigned_calls[_i].id, "e1");
   n = header_add(headers, n, "webhook-timestamp", unsigned_calls[_i].timestamp, "1700000000");
   n = header_add(headers, n, "webhook-signature", unsigned_calls[_i].signature, signature);

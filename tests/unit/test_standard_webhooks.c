@@ -54,6 +54,8 @@ START_TEST(a_secret_is_whsec_and_base64_of_24_to_64_bytes)
 
   ck_assert_int_eq(good, secrets[_i].count > 0);
   ck_assert_uint_eq(keys.count, good ? secrets[_i].count : 77);
+  if (good)
+    standard_webhooks_keys_done(&keys);
 }
 END_TEST
 
@@ -65,6 +67,22 @@ START_TEST(signing_gives_the_published_signature)
   ck_assert_uint_eq(standard_webhooks_sign(&keys, PARLEY_LIT(ID), AT_MS / 1000, PARLEY_LIT(BODY), header),
                     strlen(SIGNED));
   ck_assert_str_eq(header, SIGNED);
+  standard_webhooks_keys_done(&keys);
+}
+END_TEST
+
+START_TEST(what_was_signed_before_leaves_no_trace)
+{
+  struct standard_webhooks_keys keys = keys_of(SECRET);
+  char header[STANDARD_WEBHOOKS_HEADER_ROOM];
+
+  for (int64_t i = 0; i < 5; i++) {
+    standard_webhooks_sign(&keys, PARLEY_LIT("another"), AT_MS / 1000 + i, PARLEY_LIT("another body"), header);
+    ck_assert_str_ne(header, SIGNED);
+    standard_webhooks_sign(&keys, PARLEY_LIT(ID), AT_MS / 1000, PARLEY_LIT(BODY), header);
+    ck_assert_str_eq(header, SIGNED);
+  }
+  standard_webhooks_keys_done(&keys);
 }
 END_TEST
 
@@ -77,6 +95,7 @@ START_TEST(during_a_rotation_both_secrets_sign)
   ck_assert_uint_eq(len, 2 * strlen(SIGNED) + 1);
   ck_assert_str_eq(header + strlen(SIGNED) + 1, SIGNED);
   ck_assert_int_eq(header[strlen(SIGNED)], ' ');
+  standard_webhooks_keys_done(&keys);
 }
 END_TEST
 
@@ -147,6 +166,7 @@ START_TEST(the_verdict_says_what_is_wrong)
   ck_assert_str_eq(standard_webhooks_code(standard_webhooks_verify(&keys, headers, n, PARLEY_LIT(BODY),
                                                                    AT_MS + verdicts[_i].later_ms, TOLERANCE_MS)),
                    standard_webhooks_code(verdicts[_i].want));
+  standard_webhooks_keys_done(&keys);
 }
 END_TEST
 
@@ -157,8 +177,11 @@ static enum standard_webhooks_verdict verify(const char *key, const char *name, 
                                  {PARLEY_LIT("webhook-timestamp"), PARLEY_LIT(AT)},
                                  {PARLEY_LIT("webhook-signature"), PARLEY_LIT(SIGNED)},
                                  {parley_text_of(name), value}};
+  enum standard_webhooks_verdict verdict =
+      standard_webhooks_verify(&keys, headers, COUNT_OF(headers), parley_text_of(body), AT_MS, TOLERANCE_MS);
 
-  return standard_webhooks_verify(&keys, headers, COUNT_OF(headers), parley_text_of(body), AT_MS, TOLERANCE_MS);
+  standard_webhooks_keys_done(&keys);
+  return verdict;
 }
 
 START_TEST(a_header_given_twice_is_malformed)
@@ -194,6 +217,7 @@ START_TEST(a_header_of_a_mebibyte_is_malformed_not_read)
   ck_assert_int_eq(standard_webhooks_verify(&keys, headers, 3, PARLEY_LIT(BODY), AT_MS, TOLERANCE_MS),
                    STANDARD_WEBHOOKS_MALFORMED);
   buf_done(&long_one);
+  standard_webhooks_keys_done(&keys);
 }
 END_TEST
 
@@ -206,6 +230,7 @@ int main(void)
 
   tcase_add_loop_test(tcase, a_secret_is_whsec_and_base64_of_24_to_64_bytes, 0, COUNT_OF(secrets));
   tcase_add_test(tcase, signing_gives_the_published_signature);
+  tcase_add_test(tcase, what_was_signed_before_leaves_no_trace);
   tcase_add_test(tcase, during_a_rotation_both_secrets_sign);
   tcase_add_loop_test(tcase, the_verdict_says_what_is_wrong, 0, COUNT_OF(verdicts));
   tcase_add_test(tcase, a_header_given_twice_is_malformed);
