@@ -300,22 +300,46 @@ static size_t escape_write(char *to, unsigned char c)
   return 6;
 }
 
+/* Eight bytes at once; which of them needs the escape, if any does, is looked for byte by byte. */
+static bool eight_plain(const char *at)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+  uint64_t word, found;
+
+  memcpy(&word, at, sizeof word);
+  found = (word - ones * 0x20) & ~word;                                               /* below a blank */
+  found |= ((word ^ ones * '"') - ones) & ~(word ^ ones * '"');
+  found |= ((word ^ ones * '\\') - ones) & ~(word ^ ones * '\\');
+  found |= ((word ^ ones * 0x7f) - ones) & ~(word ^ ones * 0x7f);
+  return (found & tops) == 0;
+}
+
+/* Where the next byte that needs an escape is, from `at` on. */
+static size_t plain_end(parley_text text, size_t at)
+{
+  while (text.len - at >= sizeof(uint64_t) && eight_plain(text.at + at))
+    at += sizeof(uint64_t);
+  for (; at < text.len; at++) {
+    unsigned char c = (unsigned char)text.at[at];
+
+    if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+      break;
+  }
+  return at;
+}
+
 void json_write_chars(struct json_writer *writer, parley_text text)
 {
-  size_t plain = 0; /* where the run that needs no escape began */
   char escape[6];
 
-  for (size_t i = 0; i < text.len; i++) {
-    unsigned char c = (unsigned char)text.at[i];
+  for (size_t at = 0; at < text.len; at++) {
+    size_t end = plain_end(text, at);
 
-    if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
-      continue;
-    json_write_raw(writer, (parley_text){text.at + plain, i - plain});
-    json_write_raw(writer, (parley_text){escape, escape_write(escape, c)});
-    plain = i + 1;
+    json_write_raw(writer, (parley_text){text.at + at, end - at});
+    at = end;
+    if (at < text.len)
+      json_write_raw(writer, (parley_text){escape, escape_write(escape, (unsigned char)text.at[at])});
   }
-  if (plain < text.len)
-    json_write_raw(writer, (parley_text){text.at + plain, text.len - plain});
 }
 
 void json_write_text(struct json_writer *writer, parley_text text)

@@ -1,5 +1,6 @@
 // sources: tests/support/plugin_host.c
 #include "core/base/alloc.h"
+#include "core/base/buf.h"
 #include "core/base/text.h"
 #include "plugins/common/standard_webhooks.h"
 #include "tests/support/plugin_host.h"
@@ -189,6 +190,34 @@ START_TEST(every_kind_of_part_is_carried)
   plugin_host_submit(h, 1, &msg);
   ck_assert_msg(text_find_text(h->https[0].body, parley_text_of(want)) != SIZE_MAX, "%.*s", TEXT_ARG(h->https[0].body));
   json_decref(posted(h, 0));
+  plugin_host_done(&h);
+}
+END_TEST
+
+/* Each byte that needs an escape and each that doesn't, at every distance from the one before. */
+START_TEST(whatever_the_text_holds_its_json_says_the_same)
+{
+  struct plugin_host *h = webhook_started();
+  struct plugin_host_message room;
+  struct buf text = BUF_INIT(0);
+  const json_t *content;
+  json_t *root;
+
+  for (int i = 0; i < _i; i++)
+    buf_char(&text, 'x');
+  for (int c = 1; c < 0x80; c++) {
+    buf_char(&text, (char)c);
+    for (int i = 0; i < c % 11; i++)
+      buf_str(&text, "\xc3\xa9");
+  }
+  plugin_host_submit(h, 1, plugin_host_text(&room, MSG, "external", "shop-77", text.at));
+  for (size_t i = 0; i < h->https[0].body.len; i++)
+    ck_assert(h->https[0].body.at[i] < 0 || (h->https[0].body.at[i] >= ' ' && h->https[0].body.at[i] != 0x7f));
+  root = posted(h, 0);
+  content = json_object_get(json_object_get(root, "data"), "content");
+  ck_assert_str_eq(json_string_value(json_object_get(content, "text")), text.at);
+  json_decref(root);
+  buf_done(&text);
   plugin_host_done(&h);
 }
 END_TEST
@@ -631,6 +660,7 @@ static TCase *case_out(void)
   tcase_add_test(tcase, while_rotating_both_secrets_sign);
   tcase_add_test(tcase, the_body_has_message_to_content_and_customer);
   tcase_add_test(tcase, every_kind_of_part_is_carried);
+  tcase_add_loop_test(tcase, whatever_the_text_holds_its_json_says_the_same, 0, 8);
   tcase_add_test(tcase, a_message_to_no_address_names_the_customer_alone);
   tcase_add_test(tcase, media_without_bytes_or_url_is_rejected_without_a_request);
   tcase_add_loop_test(tcase, an_http_result_means_one_outcome, 0, COUNT_OF(outcomes));
