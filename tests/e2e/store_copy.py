@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: postgres
 # timeout: 300
+# stores: sqlite (it makes databases of both kinds by itself)
 """A store carried over from SQLite to PostgreSQL in the middle of its history, and back: the daemon goes on as if nothing had been."""
 
 import json

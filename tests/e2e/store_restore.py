@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # label: postgres
 # timeout: 300
+# stores: sqlite (it makes databases of both kinds by itself)
 """A backup, a life that goes on after it, and the backup in the store's place: nothing goes out that may have gone out already, until
 an operator has said what becomes of it. Both drivers, one story."""
 
