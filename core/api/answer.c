@@ -178,6 +178,9 @@ bool api_went(struct api_request *req, struct store_op *op)
   arena_free(&op->arena);
   if (op->status == PARLEY_BUSY)
     api_problem(req, 503, "store_busy", "try again", "the store has too much to do; nothing was stored");
+  else if (op->status == PARLEY_CLOSED)
+    api_problem(req, 503, "store_in_doubt", "try again with the same Idempotency-Key",
+                "the store was lost while it committed, and this process ends: whether this was stored is not known here");
   else
     api_problem(req, 503, "store_unavailable", "try again", "the store cannot write now; nothing was stored");
   return false;

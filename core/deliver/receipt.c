@@ -37,7 +37,9 @@ static void deliver_on_receipt(struct store_op *op)
     receipt_park(call);
     return;
   }
-  if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY)
+  if (op->status == PARLEY_CLOSED)
+    result.status = PARLEY_RETRY;
+  if (op->status == PARLEY_BUSY || result.status == PARLEY_RETRY)
     result.retry_ms = DELIVER_RESTORE_MS;
   if (call->receipt.next != NULL)
     deliver_take(call->deliver, call->receipt.next);

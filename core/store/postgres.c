@@ -1,5 +1,5 @@
-/* postgres.c - opening the store, connecting again, the lease, closing. Connections are made in libuv's pool: libpq resolves names
- * and shakes hands by blocking calls; from then on they are the loop's. */
+/* postgres.c - opening the store, connecting again, the lease, closing. Connections are made in libuv's pool (postgres_connect.c);
+ * from then on they are the loop's. */
 #include "postgres.h"
 #include "core/base/text.h"
 #include <stdio.h>
@@ -10,155 +10,10 @@
 #define HEARTBEAT_MS 5000      /* so long without a commit, and an empty round proves that we live */
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_MAX_MS 5000
-#define CONNECT_TIMEOUT "5"    /* s, of each host */
-#define TCP_TIMEOUT "10000"    /* ms without an acknowledged byte: the connection is given up */
-#define STATEMENT_TIMEOUT_MS 20000
-#define IDLE_TIMEOUT_MS 30000  /* of an open transaction: a daemon that froze in one holds the counter's row */
+#define SILENT_TICKS (PG_ANSWER_MAX_MS / TICK_MS)
+#define FULL_LOOK_MS 1000      /* so often a round shows whether the server has room again */
 
-/* --- one connection ------------------------------------------------------------------------------------------------------------- */
-
-struct option { const char *name, *value; };
-/* What the URL does not say. 34.1.2 Parameter Key Words. */
-static const struct option defaults[] = {{"application_name", "parleyd"}, {"client_encoding", "UTF8"},
-                                         {"connect_timeout", CONNECT_TIMEOUT}, {"target_session_attrs", "read-write"},
-                                         {"tcp_user_timeout", TCP_TIMEOUT}, {"keepalives_idle", "5"},
-                                         {"keepalives_interval", "2"}, {"keepalives_count", "3"}};
-
-static bool is_given(const PQconninfoOption *options, const char *name)
-{
-  for (; options->keyword != NULL; options++)
-    if (strcmp(options->keyword, name) == 0)
-      return options->val != NULL;
-  return false;
-}
-
-static void no_notice(void *arg, const char *message)
-{
-  (void)arg;
-  (void)message; /* notices are for a person at a terminal */
-}
-
-PGconn *pg_connect(const char *url, struct buf *reterr_why)
-{
-  const char *names[COUNT_OF(defaults) + 2] = {"dbname"}, *values[COUNT_OF(defaults) + 2] = {url};
-  char *error = NULL;
-  PQconninfoOption *options = PQconninfoParse(url, &error);
-  size_t n = 1;
-  PGconn *conn;
-
-  if (options == NULL) { /* libpq's words quote the URL, with the password: ours don't */
-    buf_str(reterr_why, "store.url is no PostgreSQL connection URI (postgresql://user@host/database) or key=value string");
-    PQfreemem(error);
-    return NULL;
-  }
-  for (size_t i = 0; i < COUNT_OF(defaults); i++)
-    if (!is_given(options, defaults[i].name)) {
-      names[n] = defaults[i].name;
-      values[n++] = defaults[i].value;
-    }
-  PQconninfoFree(options);
-  conn = PQconnectdbParams(names, values, 1);
-  PQsetNoticeProcessor(conn, no_notice, NULL);
-  if (PQstatus(conn) == CONNECTION_OK)
-    return conn;
-  buf_printf(reterr_why, "store: %.*s", (int)strcspn(PQerrorMessage(conn), "\n"), PQerrorMessage(conn));
-  PQfinish(conn);
-  return NULL;
-}
-
-static bool command(PGconn *conn, const char *sql, struct buf *reterr_why)
-{
-  PGresult *result = PQexec(conn, sql);
-  ExecStatusType status = PQresultStatus(result);
-
-  PQclear(result);
-  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
-    return true;
-  buf_printf(reterr_why, "store: %.*s", (int)strcspn(PQerrorMessage(conn), "\n"), PQerrorMessage(conn));
-  return false;
-}
-
-/* A commit that is not flushed is none of ours: `off` is turned on, stricter words stay. Each of our statements finds its rows by an
- * index, a few at a time; a plan that was made while a table was small, and is kept, must not walk it when it has grown. */
-static bool tune(PGconn *conn, struct buf *reterr_why)
-{
-  char sql[512];
-
-  snprintf(sql, sizeof(sql), "SET statement_timeout=%d; SET idle_in_transaction_session_timeout=%d; SET lock_timeout=%d;"
-                             " SET plan_cache_mode=force_generic_plan; SET jit=off; SET enable_seqscan=off;"
-                             " SET enable_hashjoin=off; SET enable_mergejoin=off;"
-                             " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off'",
-           STATEMENT_TIMEOUT_MS, IDLE_TIMEOUT_MS, STATEMENT_TIMEOUT_MS);
-  return command(conn, sql, reterr_why);
-}
-
-/* --- connecting in the pool ---------------------------------------------------------------------------------------------------- */
-
-struct pg_connecting {
-  uv_work_t work;
-  struct pg_store *store;
-  char *url;
-  bool wanted[1 + PG_READERS]; /* the writer, the readers */
-  PGconn *conns[1 + PG_READERS];
-  int64_t round; /* of our session, as the database has it */
-  struct buf why;
-  parley_status status;
-};
-
-static parley_status connecting_writer(struct pg_connecting *connecting, PGconn *conn)
-{
-  parley_status st = pg_schema_open(conn, connecting->store, &connecting->why);
-
-  if (st == PARLEY_OK)
-    st = pg_session_begin(conn, connecting->store, &connecting->why);
-  if (st == PARLEY_OK)
-    st = pg_marks_open(conn, connecting->store, &connecting->why);
-  if (st == PARLEY_OK)
-    connecting->round = pg_session_round(conn, connecting->store);
-  return st;
-}
-
-static void connecting_run(struct pg_connecting *connecting)
-{
-  connecting->status = PARLEY_OK;
-  for (size_t i = 0; i < COUNT_OF(connecting->conns) && connecting->status == PARLEY_OK; i++) {
-    if (!connecting->wanted[i])
-      continue;
-    connecting->conns[i] = pg_connect(connecting->url, &connecting->why);
-    if (connecting->conns[i] == NULL || !tune(connecting->conns[i], &connecting->why))
-      connecting->status = PARLEY_RETRY;
-    else if (i == 0)
-      connecting->status = connecting_writer(connecting, connecting->conns[i]);
-  }
-}
-
-static void connecting_work(uv_work_t *work)
-{
-  connecting_run(container_of(work, struct pg_connecting, work));
-}
-
-static struct pg_connecting *connecting_new(struct pg_store *store)
-{
-  struct pg_connecting *connecting = xcalloc(1, sizeof(*connecting));
-
-  connecting->store = store;
-  connecting->url = xstrdup(store->url);
-  connecting->why = (struct buf)BUF_INIT(1024);
-  connecting->wanted[0] = store->writer.conn == NULL || store->writer.lost;
-  for (size_t i = 0; i < PG_READERS; i++)
-    connecting->wanted[1 + i] = store->readers[i].link.conn == NULL || store->readers[i].link.lost;
-  return connecting;
-}
-
-static void connecting_free(struct pg_connecting *connecting)
-{
-  for (size_t i = 0; i < COUNT_OF(connecting->conns); i++)
-    if (connecting->conns[i] != NULL)
-      PQfinish(connecting->conns[i]);
-  buf_done(&connecting->why);
-  free(connecting->url);
-  free(connecting);
-}
+/* --- connections of the pool become the loop's ---------------------------------------------------------------------------------- */
 
 static void on_link_lost(struct pg_link *link);
 
@@ -185,18 +40,18 @@ static void connecting_adopt(struct pg_connecting *connecting)
 
 /* --- lost and back ------------------------------------------------------------------------------------------------------------- */
 
-static void accepting_set(struct pg_store *store, bool accepting)
+void pg_accepting(struct pg_store *store, const char *why_not)
 {
   struct store_gauges *gauges = &store->base.gauges;
 
-  if (gauges->accepting == accepting)
+  if (gauges->why_not == why_not)
     return;
-  gauges->accepting = accepting;
-  gauges->why_not = accepting ? NULL : "the database is not to be reached";
+  gauges->accepting = why_not == NULL;
+  gauges->why_not = why_not;
   store_round_ended(store->base.front, gauges, 0);
 }
 
-static void refuse_takers(struct pg_store *store)
+void pg_refuse_takers(struct pg_store *store)
 {
   struct list refused;
 
@@ -226,8 +81,8 @@ static void on_link_lost(struct pg_link *link)
   store->backoff_ms = BACKOFF_FIRST_MS;
   if (link != &store->writer)
     return;
-  accepting_set(store, false);
-  refuse_takers(store);
+  pg_accepting(store, "the database is not to be reached");
+  pg_refuse_takers(store);
 }
 
 void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round)
@@ -239,71 +94,97 @@ void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round
     list_push(&store->doubted, item);
   store->doubt = *round;
   *round = (struct round){0};
+  store->doubted_round = store->round;
   store->in_doubt = true;
 }
 
-/* The database says whether our newest round is in it. */
-static void doubt_end(struct pg_store *store, bool committed)
+/* st: OK, it was committed; RETRY, it was not; CLOSED, nobody will know here. */
+static void doubt_end(struct pg_store *store, parley_status st)
 {
   struct round *doubt = &store->doubt;
 
   if (!store->in_doubt)
     return;
   store->in_doubt = false;
-  if (!committed) {
+  if (st != PARLEY_OK) {
     round_give_seats_back(doubt);
     store->base.gauges.failed_rounds++;
     doubt->last_seq = 0;
   }
   for (struct list *at = store->doubted.next; at != &store->doubted; at = at->next)
-    op_ended(LIST_ITEM(at, struct store_op, link), committed ? PARLEY_OK : PARLEY_RETRY);
+    op_ended(LIST_ITEM(at, struct store_op, link), st);
   store_round_ended(store->base.front, &store->base.gauges, doubt->last_seq);
   store_finish(store->base.front, &store->doubted);
   round_done(doubt);
   *doubt = (struct round){0};
 }
 
-static void writer_back(struct pg_store *store, int64_t round)
+/* The database says whether our newest round is in it. */
+static void writer_back(struct pg_store *store, const struct pg_connecting *connecting)
 {
-  log_line(store->base.log, PARLEY_INFO, "event=store_back in_doubt=%d", store->in_doubt);
-  doubt_end(store, round == (int64_t)store->round);
-  store->committed_ms = store->base.env->mono_ms(store->base.env);
-  store->base.gauges.alive_ms = store->committed_ms;
-  accepting_set(store, true);
+  log_line(store->base.log, PARLEY_INFO, "event=store_back in_doubt=%d round=%llu", store->in_doubt,
+           (unsigned long long)connecting->session.number);
+  store->host = connecting->host;
+  doubt_end(store, connecting->session.number == store->doubted_round ? PARLEY_OK : PARLEY_RETRY);
+  store->committed_ms = store->base.gauges.alive_ms = connecting->begun_ms;
+  store->full = false;
+  pg_accepting(store, NULL);
   store_round_ended(store->base.front, &store->base.gauges, 0);
+}
+
+static void connecting_failed(struct pg_store *store, const struct pg_connecting *connecting)
+{
+  bool taken = connecting->status == PARLEY_CLOSED;
+
+  log_line(store->base.log, taken || connecting->status == PARLEY_REJECTED ? PARLEY_ERROR : PARLEY_WARN,
+           "event=store_connect_failed why=\"%s\"", connecting->why.at);
+  if (connecting->status == PARLEY_REJECTED)
+    pg_accepting(store, "the database that answers lacks what was confirmed: see the log");
+  else if (store->writer.lost)
+    pg_accepting(store, "the database is not to be reached");
+  if (taken)
+    store_broke(store->base.front);
 }
 
 static void connecting_done(uv_work_t *work, int status)
 {
   struct pg_connecting *connecting = container_of(work, struct pg_connecting, work);
   struct pg_store *store = connecting->store;
-  bool writer = connecting->status == PARLEY_OK && connecting->conns[0] != NULL;
+  bool usable = connecting->status == PARLEY_OK || connecting->status == PARLEY_RETRY;
 
   (void)status;
   store->connecting = NULL;
   if (store->closing) {
-    connecting_free(connecting);
+    pg_connecting_free(connecting);
     pg_closing_step(store);
     return;
   }
+  if (connecting->wanted[0])
+    store->session = connecting->session;
   if (connecting->status != PARLEY_OK)
-    log_line(store->base.log, PARLEY_WARN, "event=store_connect_failed why=\"%s\"", connecting->why.at);
-  else
+    connecting_failed(store, connecting);
+  if (usable && connecting->conns[0] != NULL) {
     connecting_adopt(connecting);
-  if (writer)
-    writer_back(store, connecting->round);
-  connecting_free(connecting);
-  pg_round_try(store);
+    writer_back(store, connecting);
+    pg_round_beat(store);
+  } else if (usable)
+    connecting_adopt(connecting);
+  pg_connecting_free(connecting);
   pg_read_try(store);
+}
+
+static void connecting_work(uv_work_t *work)
+{
+  pg_connecting_run(container_of(work, struct pg_connecting, work));
 }
 
 static bool something_lost(const struct pg_store *store)
 {
-  bool lost = store->writer.conn == NULL || store->writer.lost;
+  bool lost = store->writer.conn == NULL || (store->writer.lost && !store->in_round);
 
   for (size_t i = 0; i < PG_READERS; i++)
     lost |= store->readers[i].link.conn == NULL || (store->readers[i].link.lost && !store->readers[i].busy);
-  return lost && !store->in_round;
+  return lost;
 }
 
 static void reconnect(struct pg_store *store, int64_t mono_ms)
@@ -312,21 +193,40 @@ static void reconnect(struct pg_store *store, int64_t mono_ms)
     return;
   store->backoff_ms = store->backoff_ms * 2 < BACKOFF_MAX_MS ? store->backoff_ms * 2 : BACKOFF_MAX_MS;
   store->retry_ms = mono_ms + store->backoff_ms;
-  store->connecting = connecting_new(store);
+  store->connecting = pg_connecting_new(store);
   uv_queue_work(store->loop, &store->connecting->work, connecting_work, connecting_done);
 }
 
 /* --- the lease ----------------------------------------------------------------------------------------------------------------- */
+
+/* Counted in ticks: a daemon that was frozen itself counts one. */
+static void silence_count(struct pg_link *link)
+{
+  if (link->conn == NULL || link->lost)
+    return;
+  link->silent = pg_link_idle(link) ? 0 : link->silent + 1;
+  if (link->silent > SILENT_TICKS)
+    pg_link_give_up(link, "the database has not answered for 10 s");
+}
+
+static bool beat_is_due(const struct pg_store *store, int64_t mono_ms)
+{
+  return mono_ms - store->committed_ms >= HEARTBEAT_MS || (store->full && mono_ms - store->full_look_ms >= FULL_LOOK_MS);
+}
 
 static void on_tick(uv_timer_t *timer)
 {
   struct pg_store *store = timer->data;
   int64_t mono_ms = store->base.env->mono_ms(store->base.env);
 
+  silence_count(&store->writer);
+  if (store->in_doubt && !store->writer.lost)
+    pg_link_give_up(&store->writer, "the database ended the connection instead of answering a commit");
+  for (size_t i = 0; i < PG_READERS; i++)
+    silence_count(&store->readers[i].link);
   reconnect(store, mono_ms);
-  if (store->in_round || store->closing || mono_ms - store->committed_ms < HEARTBEAT_MS)
-    return;
-  pg_round_beat(store);
+  if (!store->in_round && !store->closing && beat_is_due(store, mono_ms))
+    pg_round_beat(store);
 }
 
 /* --- opening and closing ------------------------------------------------------------------------------------------------------- */
@@ -429,17 +329,20 @@ static parley_status pg_open(const struct store_config *config, uv_loop_t *loop,
                              struct store *front, void **ret, struct buf *reterr_why)
 {
   struct pg_store *store = store_new(config, loop, env, log, front);
-  struct pg_connecting *connecting = connecting_new(store);
+  struct pg_connecting *connecting = pg_connecting_new(store);
   parley_status st;
 
-  connecting_run(connecting);
+  pg_connecting_run(connecting);
   st = connecting->status;
   if (st == PARLEY_OK) {
+    store->session = connecting->session;
+    store->base.session = store->session.id;
+    store->host = connecting->host;
     connecting_adopt(connecting);
     st = counts_read(store, reterr_why);
   } else
     buf_text(reterr_why, buf_as_text(&connecting->why));
-  connecting_free(connecting);
+  pg_connecting_free(connecting);
   if (st != PARLEY_OK) {
     pg_free(store);
     return PARLEY_FAILED;
@@ -461,8 +364,8 @@ static void pg_written(void *impl)
 {
   struct pg_store *store = impl;
 
-  if (store->writer.lost || store->writer.conn == NULL)
-    refuse_takers(store);
+  if (store->writer.lost || store->writer.conn == NULL || store->full)
+    pg_refuse_takers(store);
   pg_round_try(store);
 }
 
@@ -482,8 +385,8 @@ void pg_closing_step(struct pg_store *store)
     if (store->readers[i].busy)
       return;
   if (store->writer.lost)
-    refuse_takers(store);
-  doubt_end(store, false);
+    pg_refuse_takers(store);
+  doubt_end(store, PARLEY_CLOSED);
   if (!list_empty(&store->waiting) || !list_empty(&store->reading))
     return;
   store->closed_told = true;
@@ -552,8 +455,9 @@ static parley_status pg_look(const struct store_config *config, const struct env
   PGconn *conn = pg_connect(store->url, reterr_why);
   parley_status st = PARLEY_FAILED;
 
-  if (conn != NULL && tune(conn, reterr_why) && look_schema(conn, ret_schema, reterr_why) == PARLEY_OK) {
+  if (conn != NULL && pg_tune(conn, reterr_why) && look_schema(conn, ret_schema, reterr_why) == PARLEY_OK) {
     pg_link_open(&store->writer, store, conn);
+    store->writer.patient = true;
     conn = NULL;
     st = look_at(store, look, arg, reterr_why);
   }

@@ -56,7 +56,9 @@ struct pg_link {
   parley_status status; /* sticky, as in struct db, until pg_link_clear() */
   char why[PG_WHY_BYTES];
   char sqlstate[6];
-  bool unflushed, unsendable, lost;
+  bool unflushed, unsendable, lost, patient; /* patient: blocking, an answer may take as long as it takes */
+  enum { COMMIT_OPEN, COMMIT_IS_IN, COMMIT_IS_OUT } commit; /* what the server said to the newest COMMIT; OPEN: nothing */
+  uint32_t silent;     /* ticks of the store since the server was heard, while it owes an answer */
   uint64_t n_trips;    /* times that something was sent to be answered */
   void (*on_lost)(struct pg_link *link); /* once, when the connection is gone: status is set, whoever waited has been resumed */
 };
@@ -69,9 +71,11 @@ void pg_link_flush(struct pg_link *link); /* sends what waits; after everybody h
 void pg_link_sync(struct pg_link *link);  /* ends what an error has stopped (34.5.1.3), behind all that was sent */
 void pg_link_clear(struct pg_link *link); /* forgets the error */
 void pg_link_fail(struct pg_link *link, parley_status status, const char *why);
+void pg_link_give_up(struct pg_link *link, const char *why); /* it is lost from here on; not from inside of a fiber on it */
 /* What is bound is taken over at once. */
 void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db);
 void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db); /* no rows, not prepared */
+void pg_link_commit(struct pg_link *link, struct pg_db *db); /* COMMIT, as such a command; link->commit tells of it */
 void pg_link_ready(struct pg_link *link, struct pg_db *db); /* goes on in this turn, if it waits */
 void pg_link_run(struct pg_link *link); /* from outside of an answer: goes on with those who are ready, and sends */
 bool pg_link_idle(const struct pg_link *link); /* everything has been answered */
@@ -138,13 +142,51 @@ void pg_locks_take(struct pg_db *db, const uint64_t *keys, size_t n); /* all or 
 void pg_lock_add(struct pg_db *db, uint64_t key);                     /* one more */
 void pg_locks_drop(struct pg_db *db);                                 /* all that db holds */
 
+/* --- postgres_connect.c: connections, made by blocking calls: at start, and in libuv's pool ------------------------------------ */
+
+#define PG_ANSWER_MAX_MS 10000 /* so long without a word, and a server is given up */
+#define PG_TURN_SHIFT 40
+#define PG_NOW_MS "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+struct pg_session { /* see postgres_session.c */
+  int64_t id;         /* 0: not begun */
+  uint64_t turn;      /* of this coming to a server */
+  uint64_t confirmed; /* the newest `round` of our row that we know to be committed */
+  uint64_t number;    /* of the round that the row tells of */
+  int pid;            /* of the server's process that has our lock */
+};
+struct pg_connecting {
+  uv_work_t work;
+  struct pg_store *store; /* in the pool: only what never changes */
+  char *url;
+  bool wanted[1 + PG_READERS]; /* the writer, the readers */
+  PGconn *conns[1 + PG_READERS];
+  struct pg_session session;
+  size_t host;      /* which one of the URL's */
+  int64_t begun_ms; /* mono */
+  /* RETRY: not all of them, those that are there are good. REJECTED: all servers lack what was confirmed. CLOSED: another daemon
+   * has taken our place. FAILED: anything else that was wrong. */
+  parley_status status;
+  struct buf why;
+};
+struct pg_connecting *pg_connecting_new(struct pg_store *store);
+void pg_connecting_run(struct pg_connecting *connecting); /* blocking */
+void pg_connecting_free(struct pg_connecting *connecting); /* with the connections that nobody took over */
+
+/* One blocking call. timeout_ms 0: as long as it takes. After a timeout the connection is of no use any more. */
+PGresult *pg_await(PGconn *conn, int64_t timeout_ms); /* of what was sent: the last result, or the first error; NULL: timeout */
+bool pg_do(PGconn *conn, const char *sql, int64_t timeout_ms);
+int64_t pg_ask(PGconn *conn, const char *sql, int64_t otherwise); /* pg_number(), within PG_ANSWER_MAX_MS */
+PGconn *pg_connect(const char *url, struct buf *reterr_why); /* to any of its servers; NULL: why says it, without the URL */
+bool pg_tune(PGconn *conn, struct buf *reterr_why);          /* as this store wants every connection of its own */
+
 /* --- postgres_schema.c --------------------------------------------------------------------------------------------------------- */
 
 /* Advisory locks. The first key: "Parl"; the second: the schema, each daemon's node, and what all daemons share: whoever must be
  * alone with the store (copy, restore) takes that one for itself. */
 #define PG_LOCK_SCHEMA 1346458988
 enum { PG_LOCK_MIGRATE = 0, PG_LOCK_NODE = 1 /* + node */, PG_LOCK_IN_USE = 2000 };
-/* Blocking calls, on a connection that is not in pipeline mode. */
+/* Blocking calls, on a connection that is not in pipeline mode, as long as it takes. */
 parley_status pg_say(PGconn *conn, struct buf *reterr_why); /* what the connection says, in one line; FAILED */
 bool pg_run(PGconn *conn, const char *sql);
 long long pg_number(PGconn *conn, const char *sql, long long otherwise); /* the first column of the first row */
@@ -159,10 +201,12 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
 #define PG_RESTORING_TABLE "parley_restoring" /* there while a restore is under way, or was broken off */
 /* Blocking: FAILED if a daemon may not open it, see marks.h. */
 parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct buf *reterr_why);
-/* Blocking: takes the daemon's lock on its node; begins a session, or finds that ours goes on. */
-#define PG_NOW_MS "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-parley_status pg_session_begin(PGconn *conn, struct pg_store *store, struct buf *reterr_why);
-int64_t pg_session_round(PGconn *conn, const struct pg_store *store); /* the newest that was committed; -1: no session of ours */
+
+/* --- postgres_session.c -------------------------------------------------------------------------------------------------------- */
+
+/* Blocking: takes the daemon's lock on its node; begins a session, or goes on with ours. REJECTED: this server lacks what was
+ * confirmed. CLOSED: another daemon has worked as this node meanwhile. FAILED: the lock is another's, or nobody answers. */
+parley_status pg_session_take(PGconn *conn, uint32_t node, struct pg_session *session, struct buf *reterr_why);
 
 /* --- postgres_round.c ---------------------------------------------------------------------------------------------------------- */
 
@@ -198,9 +242,9 @@ read_fn pg_backup;
 
 /* --- postgres.c: opening, connecting again, closing ---------------------------------------------------------------------------- */
 
-PGconn *pg_connect(const char *url, struct buf *reterr_why); /* blocking; NULL: why says it, without the URL */
-
 void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round); /* takes both over */
+void pg_accepting(struct pg_store *store, const char *why_not); /* NULL: it does. why_not: a literal */
+void pg_refuse_takers(struct pg_store *store); /* of what waits: what would take something in */
 void pg_closing_step(struct pg_store *store); /* after a round, a read, a connection: whether all is done */
 
 /* --- the store ----------------------------------------------------------------------------------------------------------------- */
@@ -226,7 +270,7 @@ struct pg_store {
   uint64_t seq_next, seq_end; /* of this round's slot; equal: none is left */
   bool seq_asked;
   struct list seq_waits; /* struct pg_waiter */
-  uint64_t round; /* number of the newest one begun */
+  uint64_t round; /* number of the newest one begun; it goes on over all connections */
   uint64_t trips_told; /* of writer.n_trips */
 
   struct pg_reader readers[PG_READERS];
@@ -235,10 +279,15 @@ struct pg_store {
   char *url;
   uv_timer_t *tick; /* heartbeats, and the next try to connect */
   struct pg_connecting *connecting; /* in the pool; NULL: none */
+  struct pg_session session;
+  size_t host; /* of the URL's: the writer's */
   int64_t retry_ms, backoff_ms; /* mono: when to try next */
-  int64_t committed_ms; /* mono: the newest commit: our lease counts from here */
+  int64_t committed_ms; /* mono: when the newest round that was committed wrote that we live: our lease counts from here */
   struct list doubted; /* ops of a round of which nobody knows whether it was committed */
   struct round doubt;  /* its seats and newest event */
+  uint64_t doubted_round;
+  bool full;            /* the server has no room: what comes in is refused, until a round is committed */
+  int64_t full_look_ms, full_told_ms; /* mono: when a round was tried last; when the log was told */
   bool in_doubt, closing, closed_told;
 };
 static inline struct pg_store *pg_of(struct store_base *base)

@@ -320,7 +320,6 @@ void pg_db_use(struct pg_db *db, struct pg_link *link, struct fiber *fiber)
 {
   db->on = link;
   db->fiber = fiber;
-  db->n_open = 0; /* of a connection before: nobody answers it */
   db->base.status = link->status;
   snprintf(db->base.why, sizeof(db->base.why), "%s", link->why);
   list_push(&link->dbs, &db->link);

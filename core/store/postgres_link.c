@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define BATCH_ROWS_MAX 1024
 #define BATCH_BYTES_MAX ((size_t)4 << 20) /* of one parameter */
@@ -19,7 +20,7 @@
 
 /* --- what was sent ---------------------------------------------------------------------------------------------------------- */
 
-enum sent_what { SENT_PREPARE, SENT_WRITE, SENT_ASK, SENT_SYNC };
+enum sent_what { SENT_PREPARE, SENT_WRITE, SENT_ASK, SENT_COMMIT, SENT_SYNC };
 struct pg_sent {
   struct list link;
   enum sent_what what;
@@ -112,17 +113,30 @@ static void link_lost(struct pg_link *link)
   if (link->lost)
     return;
   link->lost = true;
-  pg_link_fail(link, PARLEY_RETRY, PQstatus(link->conn) == CONNECTION_BAD ? "the connection to the database was lost"
-                                                                           : "the database speaks no protocol of ours");
+  pg_link_fail(link, PARLEY_RETRY, "the connection to the database was lost");
   if (link->poll != NULL)
     uv_poll_stop(link->poll);
-  while ((item = list_pop(&link->sent)) != NULL)
-    sent_free(LIST_ITEM(item, struct pg_sent, link));
+  while ((item = list_pop(&link->sent)) != NULL) {
+    struct pg_sent *sent = LIST_ITEM(item, struct pg_sent, link);
+
+    if (sent->db != NULL)
+      sent->db->n_open--; /* nobody will tell of it; its db goes on to another connection */
+    sent_free(sent);
+  }
   for (struct list *at = link->dbs.next; at != &link->dbs; at = at->next)
     pg_link_ready(link, LIST_ITEM(at, struct pg_db, link));
   ready_run(link);
   if (link->on_lost != NULL)
     link->on_lost(link);
+}
+
+void pg_link_give_up(struct pg_link *link, const char *why)
+{
+  if (link->lost)
+    return;
+  pg_link_fail(link, PARLEY_RETRY, why);
+  shutdown(PQsocket(link->conn), SHUT_RDWR); /* the server need not find out by itself */
+  link_lost(link);
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------------------------- */
@@ -342,13 +356,24 @@ void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db)
   }
 }
 
-void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db)
+static void command_send(struct pg_link *link, const char *sql, enum sent_what what, struct pg_db *db)
 {
   batches_send(link, NULL);
   if (!link->lost && sent_or_fails(link, PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1))) {
-    sent_add(link, SENT_WRITE, NULL)->db = db;
+    sent_add(link, what, NULL)->db = db;
     db->n_open++;
   }
+}
+
+void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db)
+{
+  command_send(link, sql, SENT_WRITE, db);
+}
+
+void pg_link_commit(struct pg_link *link, struct pg_db *db)
+{
+  link->commit = COMMIT_OPEN;
+  command_send(link, "COMMIT", SENT_COMMIT, db);
 }
 
 /* --- questions ------------------------------------------------------------------------------------------------------------------- */
@@ -496,8 +521,29 @@ static void sent_done(struct pg_link *link, struct pg_sent *sent)
   sent_free(sent);
 }
 
+/* What ends the whole server's process says nothing of the commit that it was about. */
+static void commit_take(struct pg_link *link, const PGresult *result)
+{
+  const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+  switch ((int)PQresultStatus(result)) {
+  case PGRES_COMMAND_OK:
+    link->commit = strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "COMMIT") == 0 ? COMMIT_IS_IN : COMMIT_IS_OUT;
+    break;
+  case PGRES_PIPELINE_ABORTED:
+    link->commit = COMMIT_IS_OUT;
+    break;
+  case PGRES_FATAL_ERROR:
+    if (severity != NULL && strcmp(severity, "ERROR") == 0)
+      link->commit = COMMIT_IS_OUT;
+    break;
+  }
+}
+
 static void result_take(struct pg_link *link, struct pg_sent *sent, PGresult *result)
 {
+  if (sent->what == SENT_COMMIT)
+    commit_take(link, result);
   switch (PQresultStatus(result)) {
   case PGRES_TUPLES_OK:
     if (sent->what == SENT_ASK) {
@@ -564,9 +610,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
   struct pg_link *link = poll->data;
 
-  (void)events;
   if (link == NULL || link->conn == NULL || link->lost)
     return;
+  if (events & UV_READABLE)
+    link->silent = 0;
   if (status < 0) {
     link_lost(link);
     return;
@@ -670,11 +717,15 @@ bool pg_link_idle(const struct pg_link *link)
 void pg_link_wait(struct pg_link *link)
 {
   struct pollfd fd = {.fd = PQsocket(link->conn), .events = POLLIN};
+  int n;
 
   pg_link_flush(link);
   if (PQflush(link->conn) == 1)
     fd.events |= POLLOUT;
-  if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+  n = poll(&fd, 1, link->patient ? -1 : PG_ANSWER_MAX_MS);
+  if (n == 0)
+    pg_link_give_up(link, "the database has not answered for 10 s");
+  else if (n < 0 && errno != EINTR)
     link_lost(link);
   else
     link_answers(link);

@@ -6,8 +6,10 @@
 #include "postgres.h"
 #include "core/base/text.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define OPS_AT_ONCE_MAX 128  /* fibers of one round */
+#define FULL_TELL_MS 10000
 
 struct going { struct round *round; struct store_op *op; };
 
@@ -112,12 +114,18 @@ static void op_go(struct round *round, struct store_op *op)
 
 /* --- the transaction ----------------------------------------------------------------------------------------------------------- */
 
+/* See postgres_session.c. */
+static uint64_t round_stamp(const struct pg_store *store)
+{
+  return store->session.turn << PG_TURN_SHIFT | store->round;
+}
+
 static void session_write(struct round *round, struct pg_store *store)
 {
   struct stmt *put = db_sql(round->db, "UPDATE session SET round=?2, alive=" PG_NOW_MS " WHERE id=?1");
 
   bind_int(put, 1, store->base.session);
-  bind_id(put, 2, store->round);
+  bind_id(put, 2, round_stamp(store));
   db_run(put);
 }
 
@@ -129,32 +137,53 @@ static void ops_finish(struct pg_store *store, struct list *ops, parley_status s
     store_finish(store->base.front, ops);
 }
 
+/* PostgreSQL 15, appendix A, class 53: no disk, no memory. */
+static bool has_no_room(const struct pg_link *link)
+{
+  return strncmp(link->sqlstate, "53", 2) == 0;
+}
+
+/* It may be so for hours: a line of the log now and then. */
+static void full_begin(struct pg_store *store, const struct round *round)
+{
+  int64_t mono_ms = store->base.env->mono_ms(store->base.env);
+
+  if (store->full_told_ms == 0 || mono_ms - store->full_told_ms >= FULL_TELL_MS) {
+    store->full_told_ms = mono_ms;
+    log_line(store->base.log, PARLEY_ERROR, "event=store_full why=\"%s\"", round->db->why);
+  }
+  store->full_look_ms = mono_ms;
+  store->full = true;
+  pg_accepting(store, "the database has no room: its disk or memory is full");
+}
+
 static void round_failed(struct pg_store *store, struct round *round)
 {
-  log_line(store->base.log, PARLEY_ERROR, "event=store_round_failed again=%d why=\"%s\"",
-           round->db->status == PARLEY_RETRY, round->db->why);
+  if (has_no_room(&store->writer))
+    full_begin(store, round);
+  else
+    log_line(store->base.log, PARLEY_ERROR, "event=store_round_failed again=%d why=\"%s\"",
+             round->db->status == PARLEY_RETRY, round->db->why);
   round_give_seats_back(round);
   store->base.gauges.failed_rounds++;
   round->last_seq = 0;
 }
 
-/* OK, or what becomes of every op. The connection stands ready for the next round, or is lost. */
-static parley_status round_commit(struct pg_store *store, struct round *round, bool *ret_in_doubt)
+static void round_is_in(struct pg_store *store, int64_t alive_ms)
+{
+  store->session.confirmed = round_stamp(store);
+  store->committed_ms = store->base.gauges.alive_ms = alive_ms;
+  if (store->full) {
+    store->full = false;
+    pg_accepting(store, NULL);
+  }
+}
+
+/* After an error before COMMIT, or of it: the connection is made fit for the next round, or is lost. */
+static parley_status round_is_out(struct pg_store *store, struct round *round, parley_status st)
 {
   struct pg_db *db = &store->conductor;
-  parley_status st = db->base.status;
 
-  *ret_in_doubt = false;
-  if (st == PARLEY_OK) {
-    pg_command(db, "COMMIT", false);
-    pg_link_sync(db->on);
-    while (db->n_open > 0 && !db->on->lost)
-      pg_db_wait(db);
-    st = db->base.status;
-    *ret_in_doubt = db->on->lost && st != PARLEY_OK;
-  }
-  if (st == PARLEY_OK || *ret_in_doubt)
-    return st;
   round_failed(store, round);
   if (db->on->lost)
     return st;
@@ -164,7 +193,33 @@ static parley_status round_commit(struct pg_store *store, struct round *round, b
   return st;
 }
 
-static void round_told(struct pg_store *store, const struct round *round, uint64_t begun, size_t n_ops)
+/* OK, or what becomes of every op; *ret_in_doubt: nobody knows. What the connection meets after the commit's answer is the next
+ * round's affair. */
+static parley_status round_commit(struct pg_store *store, struct round *round, int64_t alive_ms, bool *ret_in_doubt)
+{
+  struct pg_db *db = &store->conductor;
+
+  *ret_in_doubt = false;
+  if (db->base.status != PARLEY_OK)
+    return round_is_out(store, round, db->base.status);
+  pg_link_commit(db->on, db);
+  pg_link_sync(db->on);
+  while (db->n_open > 0 && !db->on->lost)
+    pg_db_wait(db);
+  switch (db->on->commit) {
+  case COMMIT_IS_IN:
+    round_is_in(store, alive_ms);
+    return PARLEY_OK;
+  case COMMIT_IS_OUT:
+    return round_is_out(store, round, db->base.status != PARLEY_OK ? db->base.status : PARLEY_RETRY);
+  case COMMIT_OPEN:
+    break;
+  }
+  *ret_in_doubt = true;
+  return PARLEY_RETRY;
+}
+
+static void round_told(struct pg_store *store, uint64_t last_seq, uint64_t begun, size_t n_ops)
 {
   struct store_gauges *gauges = &store->base.gauges;
   uint64_t us = (uv_hrtime() - begun) / 1000;
@@ -174,7 +229,7 @@ static void round_told(struct pg_store *store, const struct round *round, uint64
   gauges->round_trips = store->writer.n_trips;
   if (us > gauges->longest_round_us)
     gauges->longest_round_us = us;
-  store_round_ended(store->base.front, gauges, round->last_seq);
+  store_round_ended(store->base.front, gauges, last_seq);
 }
 
 static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
@@ -182,6 +237,7 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
   struct round round = {.store = &store->base, .db = &store->conductor.base, .now_ms = store->base.env->now_ms(store->base.env)};
   uint64_t begun = uv_hrtime();
   struct list going;
+  int64_t alive_ms;
   parley_status st;
   bool in_doubt;
 
@@ -194,13 +250,12 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
   pg_db_join(&store->conductor, 0);
   expire_step(&round);
   counters_write(&round);
+  alive_ms = store->base.env->mono_ms(store->base.env);
   session_write(&round, store);
-  st = round_commit(store, &round, &in_doubt);
-  if (st == PARLEY_OK) {
-    store->committed_ms = store->base.gauges.alive_ms = store->base.env->mono_ms(store->base.env);
+  st = round_commit(store, &round, alive_ms, &in_doubt);
+  if (st == PARLEY_OK)
     retain_committed(&round);
-  }
-  round_told(store, &round, begun, n_ops);
+  round_told(store, in_doubt ? 0 : round.last_seq, begun, n_ops);
   if (in_doubt)
     pg_doubt_keep(store, ops, &round);
   else
@@ -216,12 +271,14 @@ static void round_main(struct fiber *self, void *arg)
 
   list_init(&ops);
   do {
+    if (store->full)
+      pg_refuse_takers(store);
     for (n = 0; n < STORE_ROUND_MAX && !list_empty(&store->waiting); n++)
       list_push(&ops, list_pop(&store->waiting));
     pg_db_use(&store->conductor, &store->writer, self);
     round_run(store, &ops, n);
     pg_db_leave(&store->conductor);
-  } while (!store->writer.lost && !list_empty(&store->waiting));
+  } while (!store->writer.lost && !store->in_doubt && !list_empty(&store->waiting));
   store->in_round = false;
   pg_closing_step(store);
 }
@@ -234,7 +291,7 @@ void pg_round_try(struct pg_store *store)
 
 void pg_round_beat(struct pg_store *store)
 {
-  if (store->in_round || store->writer.conn == NULL || store->writer.lost)
+  if (store->in_round || store->in_doubt || store->writer.conn == NULL || store->writer.lost)
     return;
   store->in_round = true;
   fiber_start(&store->fibers, round_main, store);

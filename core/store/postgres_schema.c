@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static const char schema_1[] =
     "CREATE TABLE counter(id bigint PRIMARY KEY, last_id bigint, accepted bigint, s0 bigint, s1 bigint, s2 bigint, s3 bigint,"
     " s4 bigint, s5 bigint, s6 bigint, s7 bigint, s8 bigint, s9 bigint, inbound bigint, duplicates bigint, other_body bigint)"
@@ -107,9 +106,11 @@ static const struct migration {
 parley_status pg_say(PGconn *conn, struct buf *reterr_why)
 {
   const char *text = PQerrorMessage(conn);
-  size_t len = strcspn(text, "\n");
 
-  buf_printf(reterr_why, "store: %.*s", (int)len, text);
+  if (text[0] == '\0')
+    buf_printf(reterr_why, "store: the database has not answered for %d s", PG_ANSWER_MAX_MS / 1000);
+  else
+    buf_printf(reterr_why, "store: %.*s", (int)strcspn(text, "\n"), text);
   return PARLEY_FAILED;
 }
 
@@ -148,7 +149,8 @@ bool pg_meta_put(PGconn *conn, const char *name, const void *bytes, size_t len)
 static bool meta_get(PGconn *conn, const char *name, void *to, size_t len)
 {
   const char *values[] = {name};
-  PGresult *result = PQexecParams(conn, "SELECT value FROM meta WHERE name=$1", 1, NULL, values, NULL, NULL, 1);
+  int sent = PQsendQueryParams(conn, "SELECT value FROM meta WHERE name=$1", 1, NULL, values, NULL, NULL, 1);
+  PGresult *result = sent == 1 ? pg_await(conn, PG_ANSWER_MAX_MS) : NULL;
   bool fine = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && (size_t)PQgetlength(result, 0, 0) == len;
 
   if (fine)
@@ -187,10 +189,9 @@ static bool step(PGconn *conn, const struct migration *migration, const struct e
 
   snprintf(stamp, sizeof(stamp), "UPDATE parley_schema SET version=%d, readable_from=%d", migration->version,
            migration->readable_from);
-  if (pg_run(conn, "BEGIN") && pg_run(conn, migration->sql) && (migration->version > 1 || seed(conn, env)) && pg_run(conn, stamp) &&
-      pg_run(conn, "COMMIT"))
-    return true;
-  return false;
+  /* an index over many rows takes as long as it takes */
+  return pg_run(conn, "BEGIN") && pg_run(conn, "SET LOCAL statement_timeout=0") && pg_run(conn, migration->sql) &&
+         (migration->version > 1 || seed(conn, env)) && pg_run(conn, stamp) && pg_run(conn, "COMMIT");
 }
 
 static bool ours_begin(PGconn *conn)
@@ -202,18 +203,19 @@ static bool ours_begin(PGconn *conn)
 
 static parley_status migrate(PGconn *conn, const struct env *env, struct buf *reterr_why)
 {
-  bool there = pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('parley_schema')", 0) == 1;
-  long long version;
+  long long there = pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('parley_schema')", -1), version;
 
-  if (!there && pg_number(conn, "SELECT count(*) FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND"
+  if (there == 0 && pg_number(conn, "SELECT count(*) FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND"
                              " relkind='r'", 0) > 0) {
     buf_str(reterr_why, "store: the database holds tables of another program: give Parley a database or a schema of its own");
     return PARLEY_FAILED;
   }
-  if (!there && !ours_begin(conn))
+  if (there < 0 || (there == 0 && !ours_begin(conn)))
     return pg_say(conn, reterr_why);
-  version = pg_number(conn, "SELECT version FROM parley_schema", 0);
-  if (version > STORE_SCHEMA_VERSION && pg_number(conn, "SELECT readable_from FROM parley_schema", 0) > STORE_SCHEMA_VERSION) {
+  version = pg_number(conn, "SELECT version FROM parley_schema", -1);
+  if (version < 0)
+    return pg_say(conn, reterr_why);
+  if (version > STORE_SCHEMA_VERSION && pg_number(conn, "SELECT readable_from FROM parley_schema", INT64_MAX) > STORE_SCHEMA_VERSION) {
     buf_printf(reterr_why, "store: the database was written by a newer Parley (schema %lld; this one knows %d): run that or a"
                            " newer one", version, STORE_SCHEMA_VERSION);
     return PARLEY_FAILED;
@@ -246,9 +248,9 @@ static parley_status meta_read(PGconn *conn, struct pg_store *store, struct buf 
 
 parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct buf *reterr_why)
 {
-  bool half_restored = pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('" PG_RESTORING_TABLE "')", 0) == 1;
-  long long copying = pg_number(conn, "SELECT count(*) FROM meta WHERE name='" MARK_COPYING "'", -1);
-  long long moved = pg_number(conn, "SELECT count(*) FROM meta WHERE name='" MARK_MOVED "'", -1);
+  bool half_restored = pg_ask(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('" PG_RESTORING_TABLE "')", 0) == 1;
+  int64_t copying = pg_ask(conn, "SELECT count(*) FROM meta WHERE name='" MARK_COPYING "'", -1);
+  int64_t moved = pg_ask(conn, "SELECT count(*) FROM meta WHERE name='" MARK_MOVED "'", -1);
 
   if (copying < 0 || moved < 0)
     return pg_say(conn, reterr_why);
@@ -267,6 +269,8 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
                PQparameterStatus(conn, "server_encoding"));
     return PARLEY_FAILED;
   }
+  if (store->base.session != 0) /* it was opened before: nothing is made in a database that should have it all */
+    return meta_read(conn, store, reterr_why);
   snprintf(lock, sizeof(lock), "SELECT pg_advisory_lock(%d, %d)", PG_LOCK_SCHEMA, PG_LOCK_MIGRATE);
   if (!pg_run(conn, lock))
     return pg_say(conn, reterr_why);
@@ -292,37 +296,4 @@ parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why)
   default:
     return pg_say(conn, reterr_why);
   }
-}
-
-parley_status pg_session_begin(PGconn *conn, struct pg_store *store, struct buf *reterr_why)
-{
-  char sql[256];
-
-  snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock_shared(%d, %d)::int", PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
-  if (pg_number(conn, sql, -1) == 0) {
-    buf_str(reterr_why, "store: the database is being copied or restored: start again when that has ended");
-    return PARLEY_FAILED;
-  }
-  snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %u)::int", PG_LOCK_SCHEMA, PG_LOCK_NODE + store->base.config.node);
-  if (pg_number(conn, sql, -1) != 1) {
-    if (PQstatus(conn) == CONNECTION_OK)
-      buf_printf(reterr_why, "store: the database is used by another parleyd (node %u)", store->base.config.node);
-    else
-      pg_say(conn, reterr_why);
-    return PARLEY_FAILED;
-  }
-  if (store->base.session != 0) /* it is ours still: a connection was lost, not the daemon */
-    return PARLEY_OK;
-  snprintf(sql, sizeof(sql), "INSERT INTO session SELECT coalesce(max(id), 0) + 1, %u, " PG_NOW_MS ", " PG_NOW_MS ", 0 FROM session"
-                             " RETURNING id", store->base.config.node);
-  store->base.session = pg_number(conn, sql, 0);
-  return store->base.session != 0 ? PARLEY_OK : pg_say(conn, reterr_why);
-}
-
-int64_t pg_session_round(PGconn *conn, const struct pg_store *store)
-{
-  char sql[96];
-
-  snprintf(sql, sizeof(sql), "SELECT round FROM session WHERE id=%lld", (long long)store->base.session);
-  return pg_number(conn, sql, -1);
 }
