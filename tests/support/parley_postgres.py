@@ -205,6 +205,7 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+        wait_until(lambda: not any(map(is_there, children)), f"all of {self.name} is gone", STOP_S)
 
     def freeze(self):
         """SIGSTOP to all of its processes: connections stay open and silent."""
@@ -327,6 +328,15 @@ def children_of(pid):
             return [int(word) for word in file.read().split()]
     except FileNotFoundError:
         return []
+
+
+def is_there(pid):
+    """A zombie holds nothing any more."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def end_in_order():
