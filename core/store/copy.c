@@ -79,7 +79,7 @@ static void position_move(struct copying *copying, parley_bytes row, const struc
 
   copy_sum_add(position->sum, row, &copying->scratch);
   position->rows++;
-  position->begun = true;
+  position->begun = !copying->table->whole;
   for (size_t i = 0; i < copying->table->n_key; i++)
     copy_field_int(&fields[copying->table->key[i]], &position->key[i]);
 }
@@ -108,7 +108,7 @@ static bool on_row(parley_bytes row, const struct copy_field *fields, void *arg)
   copying->piece_bytes += row.len;
   if (copying->position.rows % TELL_ROWS == 0)
     tell(copying, COPY_COPYING);
-  if (copying->piece_bytes >= PIECE_BYTES || copying->piece_rows >= PIECE_ROWS)
+  if (!copying->table->whole && (copying->piece_bytes >= PIECE_BYTES || copying->piece_rows >= PIECE_ROWS))
     copying->status = piece_close(copying);
   return copying->status == PARLEY_OK;
 }

@@ -15,7 +15,8 @@ struct copy_table {
   char name[COPY_NAME_BYTES_MAX];
   size_t n, n_key;
   struct copy_column columns[COPY_COLUMNS_MAX];
-  size_t key[COPY_KEY_MAX]; /* columns of the primary key, all bigint: the order of the rows */
+  size_t key[COPY_KEY_MAX]; /* columns of the primary key: the order of the rows, texts by their bytes */
+  bool whole; /* its key is no number: few rows, which go over in one piece */
 };
 struct copy_plan { size_t n; struct copy_table tables[COPY_TABLES_MAX]; };
 
@@ -32,7 +33,7 @@ struct copy_position { /* how far one table has got; kept in table parley_copy o
 struct copy_meta { char name[COPY_NAME_BYTES_MAX]; size_t len; char value[COPY_META_BYTES_MAX]; };
 struct copy_facts { /* what is beside the tables */
   char state[2 * SHA256_BYTES + 1]; /* hex: another one once a daemon has had the source open in between */
-  int64_t session, newest_seq;
+  int64_t session, newest /* of all ids and event numbers */;
   bool moved; /* copied before: its daemon is the other store's */
   size_t n_meta;
   struct copy_meta meta[COPY_META_MAX]; /* secret, hash_key and whatever else goes along */

@@ -73,10 +73,10 @@ static parley_status source_check(struct pg_end *end, struct buf *why)
 
 static parley_status open_checked(struct pg_end *end, bool target, struct buf *why)
 {
-  parley_status st = run(end, "SET statement_timeout=0; SET lock_timeout=20000; SET idle_in_transaction_session_timeout=0", why);
+  parley_status st = pg_lock_alone(end->conn, why);
 
   if (st == PARLEY_OK)
-    st = pg_lock_alone(end->conn, why);
+    st = run(end, "SET statement_timeout=0; SET lock_timeout=20000; SET idle_in_transaction_session_timeout=0", why);
   if (st == PARLEY_OK && !target)
     st = source_check(end, why);
   if (st == PARLEY_OK)
@@ -139,8 +139,9 @@ static bool column_add(struct copy_plan *plan, PGresult *rows, int at)
   if (table->n == COPY_COLUMNS_MAX || (type != PG_INT8 && type != PG_TEXT && type != PG_BYTEA))
     return false;
   if (key >= 0) {
-    if (key >= COPY_KEY_MAX || type != PG_INT8)
+    if (key >= COPY_KEY_MAX)
       return false;
+    table->whole |= type != PG_INT8;
     table->key[key] = table->n;
     table->n_key++;
   }
@@ -183,7 +184,8 @@ static void add_columns(struct buf *sql, const struct copy_table *table)
 static void add_key(struct buf *sql, const struct copy_table *table)
 {
   for (size_t i = 0; i < table->n_key; i++)
-    buf_printf(sql, "%s\"%s\"", i > 0 ? ", " : "", table->columns[table->key[i]].name);
+    buf_printf(sql, "%s\"%s\"%s", i > 0 ? ", " : "", table->columns[table->key[i]].name,
+               table->columns[table->key[i]].type == PG_TEXT ? " COLLATE \"C\"" : "");
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------------------------------- */
@@ -300,6 +302,11 @@ static parley_status meta_take(struct pg_end *end, struct copy_facts *facts, str
   return PARLEY_OK;
 }
 
+/* All events of the counter's slot are below the next slot (postgres_round.c). */
+static const char newest_sql[] = "SELECT greatest(((SELECT last FROM seq WHERE id=1) + 1) << 22, (SELECT last_id FROM counter"
+                                 " WHERE id=1), (SELECT max(id) FROM message), (SELECT max(id) FROM answer))";
+_Static_assert(ID_NODE_BITS + ID_COUNTER_BITS == 22, "newest_sql");
+
 static parley_status end_facts(struct copy_end *base, struct copy_facts *ret, struct buf *why)
 {
   struct pg_end *end = own(base);
@@ -314,7 +321,7 @@ static parley_status end_facts(struct copy_end *base, struct copy_facts *ret, st
     st = meta_take(end, ret, why);
   copy_state_write(ret, buf_as_text(&all));
   ret->session = pg_number(end->conn, "SELECT max(id) FROM session", 0);
-  ret->newest_seq = pg_number(end->conn, "SELECT greatest((SELECT last FROM seq WHERE id=1), (SELECT last_id FROM counter))", 0);
+  ret->newest = pg_number(end->conn, newest_sql, 0);
   buf_done(&all);
   return st;
 }
@@ -495,10 +502,10 @@ static bool beside_put(struct pg_end *end, const struct copy_facts *facts)
 
   for (size_t i = 0; i < facts->n_meta && fine; i++)
     fine = pg_meta_put(end->conn, facts->meta[i].name, facts->meta[i].value, facts->meta[i].len);
-  snprintf(sql, sizeof(sql), "UPDATE seq SET last=greatest(last, %lld) WHERE id=1;"
+  snprintf(sql, sizeof(sql), "UPDATE seq SET last=greatest(last, %lld >> 22) WHERE id=1;"
                              " INSERT INTO session(id, node, started, alive, round) VALUES(%lld, 0, " PG_NOW_MS ", " PG_NOW_MS ", 0)"
                              " ON CONFLICT DO NOTHING",
-           (long long)facts->newest_seq, (long long)facts->session);
+           (long long)facts->newest, (long long)facts->session);
   return fine && pg_run(end->conn, sql);
 }
 

@@ -352,7 +352,7 @@ static parley_status end_facts(struct copy_end *base, struct copy_facts *ret, st
   db_drop(get);
   copy_state_write(ret, buf_as_text(&all));
   ret->session = db_int_of(db, "SELECT value FROM meta WHERE name='session'");
-  ret->newest_seq = (int64_t)newest_id(db);
+  ret->newest = (int64_t)newest_id(db);
   buf_done(&all);
   return db->status == PARLEY_OK ? PARLEY_OK : fail(end, why);
 }
@@ -545,10 +545,10 @@ static parley_status end_finish(struct copy_end *base, const struct copy_facts *
     meta_put(end, facts->meta[i].name, (parley_bytes){facts->meta[i].value, facts->meta[i].len});
   bind_int(session, 1, facts->session);
   db_run(session);
-  bind_int(counter, 1, facts->newest_seq);
+  bind_int(counter, 1, facts->newest);
   db_run(counter);
-  mark_put(db, "timeline", (uint64_t)facts->newest_seq);
-  mark_put(db, "idem", (uint64_t)facts->newest_seq);
+  mark_put(db, "timeline", (uint64_t)facts->newest);
+  mark_put(db, "idem", (uint64_t)facts->newest);
   sqlite_exec(db, "DROP TABLE " COPY_PROGRESS_TABLE "; DELETE FROM meta WHERE name='" MARK_COPYING "'; COMMIT");
   return run(end, "PRAGMA wal_checkpoint(TRUNCATE)", why);
 }

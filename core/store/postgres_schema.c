@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PG_LOCK_ALONE_MS "10000"
+
 static const char schema_1[] =
     "CREATE TABLE counter(id bigint PRIMARY KEY, last_id bigint, accepted bigint, s0 bigint, s1 bigint, s2 bigint, s3 bigint,"
     " s4 bigint, s5 bigint, s6 bigint, s7 bigint, s8 bigint, s9 bigint, inbound bigint, duplicates bigint, other_body bigint)"
@@ -282,12 +284,28 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
   return st == PARLEY_OK ? meta_read(conn, store, reterr_why) : st;
 }
 
-parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why)
+/* Daemons share it. Who has it alone may be a copy that was killed, whose connection the server has not missed yet: it is waited
+ * for. */
+static long long lock_alone_try(PGconn *conn)
 {
-  char sql[96];
+  char sql[256];
+  long long got;
 
   snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %d)::int", PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
-  switch (pg_number(conn, sql, -1)) {
+  got = pg_number(conn, sql, -1);
+  snprintf(sql, sizeof(sql), "SELECT count(*) FROM pg_locks WHERE locktype='advisory' AND classid=%d AND objid=%d AND mode='ShareLock'"
+                             " AND database=(SELECT oid FROM pg_database WHERE datname=current_database())",
+           PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
+  if (got != 0 || pg_number(conn, sql, 1) != 0)
+    return got;
+  snprintf(sql, sizeof(sql), "SET lock_timeout=" PG_LOCK_ALONE_MS "; SELECT count(*) FROM pg_advisory_lock(%d, %d)", PG_LOCK_SCHEMA,
+           PG_LOCK_IN_USE);
+  return pg_number(conn, sql, 0);
+}
+
+parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why)
+{
+  switch (lock_alone_try(conn)) {
   case 1:
     return PARLEY_OK;
   case 0:

@@ -147,6 +147,8 @@ def resumes(stand, known, first):
     expect(stand.arrived(known["later"]), 0, "not before its time")
     daemon.restart()
     expect_true("paused" not in daemon.get("/readyz").json, "a word once given stands")
+    checked = stand.command("store", "check")
+    expect(checked.returncode, 0, checked.stdout + checked.stderr)
     daemon.wait_status(daemon.send("at last", to=to(8), channels=["hook"]), "sent")
 
 
