@@ -320,10 +320,8 @@ static void on_restored(struct turn *turn)
   if (row->state > DELIVERY_UNKNOWN || (waits && row->due_ms > turn->message->now_ms))
     return;
   row->token++;
-  if (waits && time_is_over(turn->message)) {
-    turn_expire(turn, "expired");
+  if ((waits || !turn_wants_more(turn)) && turn_ends(turn))
     return;
-  }
   turn_set(turn, DELIVERY_UNKNOWN);
   row->held = true;
   turn->out.reason = "restored";

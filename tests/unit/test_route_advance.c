@@ -249,6 +249,82 @@ START_TEST(an_orphan_is_unknown_with_its_token_raised_whatever_the_policy)
 }
 END_TEST
 
+/* --- A backup was restored ---------------------------------------------------------------------------------------- */
+
+static const struct restored_row {
+  const char *name;
+  enum delivery_state was;
+  bool held, maybe_twice, cancelled; /* as it was */
+  int64_t due_ms, now_ms;
+  bool ignored;
+  enum delivery_state state;
+  bool held_now;
+  uint64_t token;
+  enum message_state message;
+  const char *reason;
+} restored_rows[] = {
+    {"due", DELIVERY_QUEUED, false, false, false, NOW, NOW, false, DELIVERY_UNKNOWN, true, 8, MESSAGE_HELD, "restored"},
+    {"due, a resend", DELIVERY_QUEUED, false, true, false, NOW - 1, NOW, false, DELIVERY_UNKNOWN, true, 8, MESSAGE_HELD, "restored"},
+    {"not due", DELIVERY_QUEUED, false, false, false, NOW + 1, NOW, false, DELIVERY_QUEUED, false, 7, MESSAGE_QUEUED, NULL},
+    {"not due, marked before", DELIVERY_QUEUED, false, true, false, NOW + 1, NOW, true, DELIVERY_QUEUED, false, 7, MESSAGE_QUEUED, NULL},
+    {"too late", DELIVERY_QUEUED, false, false, false, NOW, EXPIRES, false, DELIVERY_EXPIRED, false, 8, MESSAGE_EXPIRED, "expired"},
+    {"on its way", DELIVERY_SENDING, false, false, false, 0, NOW, false, DELIVERY_UNKNOWN, true, 8, MESSAGE_HELD, "restored"},
+    {"on its way, too late", DELIVERY_SENDING, false, false, false, 0, EXPIRES, false, DELIVERY_UNKNOWN, true, 8, MESSAGE_HELD, "restored"},
+    {"on its way, cancelled", DELIVERY_SENDING, false, false, true, 0, NOW, false, DELIVERY_CANCELLED, false, 8, MESSAGE_CANCELLED, NULL},
+    {"asked about", DELIVERY_UNKNOWN, false, true, false, 0, NOW, false, DELIVERY_UNKNOWN, true, 8, MESSAGE_HELD, "restored"},
+    {"an operator's already", DELIVERY_UNKNOWN, true, true, false, 0, NOW, true, DELIVERY_UNKNOWN, true, 7, MESSAGE_HELD, NULL},
+    {"sent", DELIVERY_SENT, false, false, false, 0, NOW, true, DELIVERY_SENT, false, 7, MESSAGE_SENT, NULL},
+    {"failed", DELIVERY_FAILED, false, false, false, 0, NOW, true, DELIVERY_FAILED, false, 7, MESSAGE_FAILED, NULL},
+};
+
+/* Whatever the policy says about what is unknown. */
+START_TEST(what_a_backup_had_not_ended_is_an_operators_but_for_what_was_not_due)
+{
+  static const enum on_unknown policies[] = {UNKNOWN_DEFAULT, UNKNOWN_RESEND, UNKNOWN_QUERY, UNKNOWN_HOLD};
+  const struct restored_row *want = &restored_rows[_i];
+  const struct delivery_facts *row;
+  struct fixture f;
+  struct advanced got;
+
+  for (size_t i = 0; i < COUNT_OF(policies); i++) {
+    fixture_init(&f, 1, 1, want->was);
+    f.steps[0] = (struct step_facts){.until = UNTIL_SENT, .go = true, .on_unknown = policies[i], .can_query = true};
+    f.rows[0].held = want->held;
+    f.rows[0].maybe_twice = want->maybe_twice;
+    f.rows[0].due_ms = want->due_ms;
+    f.rows[0].facts = want->was == DELIVERY_SENT ? FACT_SENT : 0;
+    f.message.cancelled = want->cancelled;
+    f.message.now_ms = want->now_ms;
+    got = happen(&f, HAPPEN_RESTORED, 0);
+    row = now_of(&f, &got, 0);
+    ck_assert_msg(got.ignored == want->ignored, "%s: ignored", want->name);
+    ck_assert_msg(row->state == want->state && row->held == want->held_now, "%s: state", want->name);
+    ck_assert_msg(row->token == want->token, "%s: token", want->name);
+    ck_assert_msg(got.ignored || row->maybe_twice, "%s: marked", want->name);
+    ck_assert_msg(got.after == want->message, "%s: message", want->name);
+    check_reason(got.reason, want->reason);
+  }
+}
+END_TEST
+
+START_TEST(what_is_sent_with_a_step_left_is_marked_and_goes_on)
+{
+  struct fixture f;
+  struct advanced got;
+
+  fixture_init(&f, 2, 1, DELIVERY_SENT);
+  f.rows[0].facts = FACT_SENT;
+  f.steps[0].until = UNTIL_DELIVERED;
+  f.steps[0].within_ms = 1000;
+  got = happen(&f, HAPPEN_RESTORED, 0);
+  ck_assert(!got.ignored && now_of(&f, &got, 0)->maybe_twice);
+  ck_assert_int_eq((int)now_of(&f, &got, 0)->state, DELIVERY_SENT);
+  ck_assert_int_eq(got.begin_step, -1);
+  f.rows[0].maybe_twice = true;
+  ck_assert(happen(&f, HAPPEN_RESTORED, 0).ignored);
+}
+END_TEST
+
 /* --- Deaths of the plugin's process ------------------------------------------------------------------------------- */
 
 static const struct death_row {
@@ -939,6 +1015,8 @@ int main(void)
 
   tcase_add_loop_test(tcase, each_outcome_of_an_open_attempt_leads_where_the_contract_says, 0, COUNT_OF(outcome_rows));
   tcase_add_loop_test(tcase, an_orphan_is_unknown_with_its_token_raised_whatever_the_policy, 0, 3);
+  tcase_add_loop_test(tcase, what_a_backup_had_not_ended_is_an_operators_but_for_what_was_not_due, 0, COUNT_OF(restored_rows));
+  tcase_add_test(tcase, what_is_sent_with_a_step_left_is_marked_and_goes_on);
   tcase_add_loop_test(tcase, what_dies_with_its_plugin_is_unknown_by_policy_and_the_third_time_poison, 0,
                       COUNT_OF(death_rows));
   tcase_add_test(tcase, only_a_death_of_the_present_attempt_counts);
