@@ -19,7 +19,8 @@ START_TEST(a_row_is_a_tuple_of_binary_copy_and_reads_back)
   copy_row_text(&row, PARLEY_LIT("h\xc3\xa9"));
   copy_row_bytes(&row, (parley_bytes)BYTES("\0\xff"));
   ck_assert_uint_eq(row.len, 2 + 4 + 8 + 4 + 4 + 3 + 4 + 2);
-  ck_assert(memcmp(row.at, "\0\4\0\0\0\10\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\0\0\0\3h\xc3\xa9\0\0\0\2\0\xff", row.len) == 0);
+  ck_assert(memcmp(row.at,
+                   "\0\4\0\0\0\10\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\0\0\0\3h\xc3\xa9\0\0\0\2\0\xff", row.len) == 0);
   rest = buf_as_text(&row);
   ck_assert_int_eq(copy_row_next(&rest, 4, fields, &whole), COPY_ROW);
   ck_assert(whole.at == row.at && whole.len == row.len && rest.len == 0);
