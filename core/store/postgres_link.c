@@ -7,11 +7,13 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define BATCH_ROWS_MAX 1024
 #define BATCH_BYTES_MAX ((size_t)4 << 20) /* of one parameter */
@@ -106,6 +108,15 @@ static void ready_run(struct pg_link *link)
     fiber_resume(LIST_ITEM(item, struct pg_db, ready)->fiber);
 }
 
+/* libpq closes its socket as soon as it finds the connection broken, and another one may get its number: the loop watches a number of
+ * our own. */
+struct watched { uv_poll_t poll; int fd; };
+
+static int fd_of(uv_poll_t *poll)
+{
+  return container_of(poll, struct watched, poll)->fd;
+}
+
 static void link_lost(struct pg_link *link)
 {
   struct list *item;
@@ -114,8 +125,10 @@ static void link_lost(struct pg_link *link)
     return;
   link->lost = true;
   pg_link_fail(link, PARLEY_RETRY, "the connection to the database was lost");
-  if (link->poll != NULL)
+  if (link->poll != NULL) {
     uv_poll_stop(link->poll);
+    shutdown(fd_of(link->poll), SHUT_RDWR); /* the server need not find out by itself */
+  }
   while ((item = list_pop(&link->sent)) != NULL) {
     struct pg_sent *sent = LIST_ITEM(item, struct pg_sent, link);
 
@@ -135,7 +148,6 @@ void pg_link_give_up(struct pg_link *link, const char *why)
   if (link->lost)
     return;
   pg_link_fail(link, PARLEY_RETRY, why);
-  shutdown(PQsocket(link->conn), SHUT_RDWR); /* the server need not find out by itself */
   link_lost(link);
 }
 
@@ -632,9 +644,7 @@ static void link_want(struct pg_link *link)
   int left = PQflush(link->conn), events = UV_READABLE | (left == 1 ? UV_WRITABLE : 0);
 
   if (left < 0) {
-    if (link->poll != NULL)
-      uv_poll_start(link->poll, UV_READABLE, on_poll); /* the loop finds it lost: not within the call of one who sends */
-    link->events = UV_READABLE;
+    link_lost(link);
     return;
   }
   if (link->poll == NULL || events == link->events)
@@ -659,8 +669,17 @@ void pg_link_open(struct pg_link *link, struct pg_store *store, PGconn *conn)
 
 void pg_link_watch(struct pg_link *link, uv_loop_t *loop)
 {
-  link->poll = xcalloc(1, sizeof(*link->poll));
-  uv_poll_init(loop, link->poll, PQsocket(link->conn));
+  struct watched *watched = xcalloc(1, sizeof(*watched));
+
+  watched->fd = fcntl(PQsocket(link->conn), F_DUPFD_CLOEXEC, 0);
+  link->poll = &watched->poll;
+  if (watched->fd < 0) { /* no descriptor is left: as good as no connection */
+    link->poll = NULL;
+    free(watched);
+    link->unsendable = true;
+    return;
+  }
+  uv_poll_init(loop, link->poll, watched->fd);
   uv_unref((uv_handle_t *)link->poll); /* open ops keep the loop alive, an idle connection does not */
   link->poll->data = link;
   link->events = UV_READABLE;
@@ -669,7 +688,10 @@ void pg_link_watch(struct pg_link *link, uv_loop_t *loop)
 
 static void on_poll_closed(uv_handle_t *handle)
 {
-  free(handle);
+  struct watched *watched = container_of((uv_poll_t *)handle, struct watched, poll);
+
+  close(watched->fd);
+  free(watched);
 }
 
 void pg_known_free(struct pg_known *known)
