@@ -113,17 +113,24 @@ static parley_status session_new(PGconn *conn, uint32_t node, struct pg_session 
   return PARLEY_OK;
 }
 
+/* Whether our session is the node's newest. */
+static parley_status session_stands(PGconn *conn, uint32_t node, const struct pg_session *session, struct buf *reterr_why)
+{
+  char sql[96];
+
+  snprintf(sql, sizeof(sql), "SELECT count(*) FROM session WHERE node=%u AND id>%lld", node, (long long)session->id);
+  if (session->id == 0 || pg_ask(conn, sql, 0) == 0)
+    return PARLEY_OK;
+  buf_printf(reterr_why, "store: another parleyd has worked as node %u meanwhile", node);
+  return PARLEY_CLOSED;
+}
+
 /* Ours as before: a connection was lost, not the daemon. */
-static parley_status session_again(PGconn *conn, uint32_t node, struct pg_session *session, struct buf *reterr_why)
+static parley_status session_again(PGconn *conn, struct pg_session *session, struct buf *reterr_why)
 {
   char sql[384];
   int64_t round;
 
-  snprintf(sql, sizeof(sql), "SELECT count(*) FROM session WHERE node=%u AND id>%lld", node, (long long)session->id);
-  if (pg_ask(conn, sql, 0) > 0) {
-    buf_printf(reterr_why, "store: another parleyd has worked as node %u meanwhile", node);
-    return PARLEY_CLOSED;
-  }
   snprintf(sql, sizeof(sql), "UPDATE session SET alive=" PG_NOW_MS ", round=(round & %lld) | %lld WHERE id=%lld AND round>=%lld"
                              " RETURNING round", (long long)NUMBER_MASK, (long long)(session->turn << PG_TURN_SHIFT),
            (long long)session->id, (long long)session->confirmed);
@@ -141,16 +148,20 @@ static parley_status session_again(PGconn *conn, uint32_t node, struct pg_sessio
   return PARLEY_REJECTED;
 }
 
+/* Who was replaced learns it without the lock, which the other one holds; and with the lock once more, when nobody can come between. */
 parley_status pg_session_take(PGconn *conn, uint32_t node, struct pg_session *session, struct buf *reterr_why)
 {
   int64_t pid = pg_ask(conn, "SELECT pg_backend_pid()", 0);
-  parley_status st = in_use(conn, reterr_why);
+  parley_status st = session_stands(conn, node, session, reterr_why);
 
+  if (st == PARLEY_OK)
+    st = in_use(conn, reterr_why);
   if (st == PARLEY_OK)
     st = lock_take(conn, node, session, reterr_why);
   if (st == PARLEY_OK)
-    session->pid = (int)pid;
+    st = session_stands(conn, node, session, reterr_why);
   if (st != PARLEY_OK)
     return st;
-  return session->id == 0 ? session_new(conn, node, session, reterr_why) : session_again(conn, node, session, reterr_why);
+  session->pid = (int)pid;
+  return session->id == 0 ? session_new(conn, node, session, reterr_why) : session_again(conn, session, reterr_why);
 }
