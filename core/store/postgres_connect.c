@@ -13,6 +13,7 @@
 #define IDLE_TIMEOUT_MS 30000     /* of an open transaction: a daemon that froze in one holds the counter's row */
 #define CHECK_CLIENT_MS 2000      /* so often a server that works for us looks whether we are there; PostgreSQL 14 */
 #define DEFAULT_PORT "5432"
+#define POOL_LOOKS 4
 #define ANY_HOST SIZE_MAX
 
 /* --- one blocking call ---------------------------------------------------------------------------------------------------------- */
@@ -241,6 +242,19 @@ static PGconn *connect_and_tune(const struct pg_connecting *connecting, const PQ
   return NULL;
 }
 
+/* --- a pool between us and the server --------------------------------------------------------------------------------------------- */
+
+static const char pooled[] =
+    "store: behind this address is a pool that gives each transaction another session (pgbouncer: pool_mode = transaction or"
+    " statement): set pool_mode = session for this database and user, or name the server itself in store.url";
+
+/* pgbouncer says so itself in statement mode, without the remedy. */
+static void pooled_add(struct buf *why)
+{
+  if (why->at != NULL && strstr(why->at, "statement pooling mode") != NULL)
+    buf_printf(why, "; %s", pooled);
+}
+
 /* --- the writer: one server of several -------------------------------------------------------------------------------------------- */
 
 /* How often a standby was promoted in its history; -1: it cannot be asked, or takes no writes. */
@@ -290,6 +304,7 @@ static parley_status writer_try(struct pg_connecting *connecting, const PQconnin
   if (st == PARLEY_OK)
     st = pg_marks_open(conn, connecting->store, &connecting->why);
   if (st != PARLEY_OK) {
+    pooled_add(&connecting->why);
     PQfinish(conn);
     return st;
   }
@@ -317,9 +332,15 @@ static parley_status writer_connect(struct pg_connecting *connecting, const PQco
 
 /* --- readers -------------------------------------------------------------------------------------------------------------------- */
 
-static const char pooled[] =
-    "store: behind this address is a pool that gives each transaction another session (pgbouncer: pool_mode = transaction or"
-    " statement): set pool_mode = session for this database and user, or name the server itself in store.url";
+/* A session that is ours has the same process behind it all the time. A pool may take turns with few: one look is not enough. */
+static bool writer_is_ours(const struct pg_connecting *connecting)
+{
+  bool ours = true;
+
+  for (int i = 0; i < POOL_LOOKS && ours && connecting->conns[0] != NULL; i++)
+    ours = pg_ask(connecting->conns[0], "SELECT pg_backend_pid()", 0) == connecting->session.pid;
+  return ours;
+}
 
 /* The writer's server, and a session of its own there: it sees the writer's lock, and is not the one who holds it. */
 static parley_status reader_is_beside(PGconn *conn, const struct pg_connecting *connecting, struct buf *reterr_why)
@@ -335,7 +356,8 @@ static parley_status reader_is_beside(PGconn *conn, const struct pg_connecting *
     return PARLEY_OK;
   if (sees < 0)
     return pg_say(conn, reterr_why);
-  buf_str(reterr_why, sees == 2 ? pooled : "store: a second connection came to another server than the first");
+  buf_str(reterr_why, sees == 2 || !writer_is_ours(connecting) ? pooled
+                                                               : "store: a second connection came to another server than the first");
   return PARLEY_FAILED;
 }
 
@@ -351,15 +373,6 @@ static parley_status reader_connect(struct pg_connecting *connecting, const PQco
   return st;
 }
 
-/* A session that is ours has the same process behind it all the time. */
-static parley_status writer_is_ours(struct pg_connecting *connecting)
-{
-  if (connecting->conns[0] == NULL || pg_ask(connecting->conns[0], "SELECT pg_backend_pid()", 0) == connecting->session.pid)
-    return PARLEY_OK;
-  buf_str(&connecting->why, pooled);
-  return PARLEY_FAILED;
-}
-
 /* --- all that are wanted ---------------------------------------------------------------------------------------------------------- */
 
 static parley_status run_with(struct pg_connecting *connecting, const PQconninfoOption *options)
@@ -369,7 +382,11 @@ static parley_status run_with(struct pg_connecting *connecting, const PQconninfo
   for (size_t i = 1; i < COUNT_OF(connecting->conns) && st == PARLEY_OK; i++)
     if (connecting->wanted[i])
       st = reader_connect(connecting, options, &connecting->conns[i]);
-  return st == PARLEY_OK ? writer_is_ours(connecting) : st;
+  if (st == PARLEY_OK && !writer_is_ours(connecting)) {
+    buf_str(&connecting->why, pooled);
+    st = PARLEY_FAILED;
+  }
+  return st;
 }
 
 void pg_connecting_run(struct pg_connecting *connecting)
@@ -378,6 +395,11 @@ void pg_connecting_run(struct pg_connecting *connecting)
 
   connecting->status = options != NULL ? run_with(connecting, options) : PARLEY_FAILED;
   PQconninfoFree(options);
+}
+
+static bool is_gone(const struct pg_link *link)
+{
+  return link->conn == NULL || link->lost;
 }
 
 struct pg_connecting *pg_connecting_new(struct pg_store *store)
@@ -391,9 +413,9 @@ struct pg_connecting *pg_connecting_new(struct pg_store *store)
   connecting->session = store->session;
   connecting->session.turn++;
   connecting->host = store->host;
-  connecting->wanted[0] = store->writer.conn == NULL || store->writer.lost;
-  for (size_t i = 0; i < PG_READERS; i++)
-    connecting->wanted[1 + i] = connecting->wanted[0] || store->readers[i].link.conn == NULL || store->readers[i].link.lost;
+  connecting->wanted[0] = is_gone(&store->writer);
+  for (size_t i = 0; i < PG_READERS; i++) /* with the writer all move to where it stands */
+    connecting->wanted[1 + i] = connecting->wanted[0] || is_gone(&store->readers[i].link);
   return connecting;
 }
 

@@ -143,7 +143,8 @@ static parley_status session_again(PGconn *conn, struct pg_session *session, str
   if (PQstatus(conn) != CONNECTION_OK || PQtransactionStatus(conn) != PQTRANS_IDLE || PQerrorMessage(conn)[0] != '\0')
     return pg_say(conn, reterr_why);
   buf_printf(reterr_why, "store: the server at %s port %s lacks what was confirmed: it is an old primary, or a standby that was"
-                         " promoted and was not synchronous; it is not used. To go on with what it has, start parleyd anew",
+                         " promoted and was not synchronous; it is not used. To go on with what it has, stop parleyd and start it"
+                         " once with --restored",
              PQhost(conn), PQport(conn));
   return PARLEY_REJECTED;
 }
