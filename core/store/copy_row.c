@@ -150,7 +150,7 @@ bool copy_head_take(parley_bytes *rest)
 {
   const char *at;
 
-  return take(rest, sizeof(head), &at) && memcmp(at, head, sizeof(head)) == 0;
+  return rest->len >= sizeof(head) && memcmp(rest->at, head, sizeof(head)) == 0 && take(rest, sizeof(head), &at);
 }
 
 void copy_head_write(struct buf *to)
