@@ -96,7 +96,9 @@ def views(daemon, known):
 
 def same(after, before):
     for path, value in before.items():
-        expect(json.dumps(after[path], sort_keys=True), json.dumps(value, sort_keys=True), path)
+        got, want = json.dumps(after[path], sort_keys=True), json.dumps(value, sort_keys=True)
+        at = len(os.path.commonprefix([got, want]))
+        expect(got[max(0, at - 100):at + 100], want[max(0, at - 100):at + 100], f"{path} at {at}")
 
 
 def first_page(daemon):
