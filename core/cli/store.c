@@ -320,11 +320,16 @@ static void copy_told(struct cli *cli, const struct store_copy *copy)
   json_t *answer = json_pack("{s:I,s:I,s:I,s:b}", "tables", (json_int_t)copy->tables, "rows", (json_int_t)copy->rows, "resumed_from",
                              (json_int_t)copy->went_on_from, "rehearsal", copy->rehearse);
 
+  json_object_set_new(answer, "done_before", json_boolean(copy->done_before));
   if (cli->json)
     cli_print_json(answer);
+  else if (copy->done_before)
+    printf("done before: this source was copied here\n");
   else
     printf("%llu tables, %llu rows, the same on both sides\n", (unsigned long long)copy->tables, (unsigned long long)copy->rows);
   json_decref(answer);
+  if (copy->done_before)
+    return;
   if (copy->rehearse)
     fprintf(stderr, "A rehearsal: the old store goes on; no daemon can open the new one until a copy without --rehearse has ended.\n");
   else

@@ -38,7 +38,7 @@ void copy_state_write(struct copy_facts *facts, parley_text numbers)
 
 bool copy_meta_stays(const char *name)
 {
-  static const char *const own[] = {"session", "readable_from", "copying", "moved"};
+  static const char *const own[] = {"session", "readable_from", "copying", "copied", "moved"};
 
   for (size_t i = 0; i < COUNT_OF(own); i++)
     if (strcmp(own[i], name) == 0)
@@ -223,8 +223,10 @@ static parley_status run(struct copying *copying, struct copy_plan *plan, struct
     st = copying->from->kind->facts(copying->from, facts, copying->why);
   if (st == PARLEY_OK)
     st = copying->to->kind->begin(copying->to, plan, facts, copying->why);
-  if (st == PARLEY_OK)
-    st = tables_each(copying, plan, table_copy);
+  copying->copy->done_before = st == PARLEY_OK && facts->done;
+  if (st != PARLEY_OK || facts->done)
+    return st;
+  st = tables_each(copying, plan, table_copy);
   if (st == PARLEY_OK)
     st = tables_each(copying, plan, table_compare);
   copying->copy->tables = plan->n;

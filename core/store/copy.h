@@ -19,6 +19,7 @@ struct store_copy {
   void (*progress)(enum copy_doing doing, const char *table, uint64_t rows, void *arg); /* now and then; NULL allowed */
   void *arg;
   uint64_t rows, tables, went_on_from; /* out: all rows; tables; rows that an earlier call had brought over */
+  bool done_before; /* out: an earlier call had ended it; nothing was done */
 };
 /* INVALID: both places are of one kind. FAILED: why says what a person can do. */
 parley_status store_copy(struct store_copy *copy, struct buf *reterr_why);

@@ -35,6 +35,7 @@ struct copy_facts { /* what is beside the tables */
   char state[2 * SHA256_BYTES + 1]; /* hex: another one once a daemon has had the source open in between */
   int64_t session, newest /* of all ids and event numbers */;
   bool moved; /* copied before: its daemon is the other store's */
+  bool done;  /* of the target, by begin(): that copy is this one */
   size_t n_meta;
   struct copy_meta meta[COPY_META_MAX]; /* secret, hash_key and whatever else goes along */
 };
@@ -71,8 +72,8 @@ struct copy_end_kind {
   parley_status (*moved)(struct copy_end *end, struct buf *reterr_why); /* no daemon opens it any more */
 
   /* As the target. begin: of this state of the source; what is here of it stays, what is here of another one goes. REJECTED: it
-   * holds a store, or is empty while the source has moved already. */
-  parley_status (*begin)(struct copy_end *end, const struct copy_plan *plan, const struct copy_facts *facts, struct buf *reterr_why);
+   * holds a store, or nothing of a source that has moved already. */
+  parley_status (*begin)(struct copy_end *end, const struct copy_plan *plan, struct copy_facts *facts, struct buf *reterr_why);
   parley_status (*position)(struct copy_end *end, const struct copy_table *table, struct copy_position *ret, struct buf *reterr_why);
   /* A piece: open, rows, and with close position and rows are committed together. */
   parley_status (*piece_open)(struct copy_end *end, const struct copy_table *table, struct buf *reterr_why);

@@ -368,13 +368,17 @@ static bool tables_clear(struct pg_end *end, const struct copy_plan *plan)
   return fine && pg_run(end->conn, "DROP TABLE " COPY_PROGRESS_TABLE);
 }
 
-static parley_status end_begin(struct copy_end *base, const struct copy_plan *plan, const struct copy_facts *facts, struct buf *why)
+static parley_status end_begin(struct copy_end *base, const struct copy_plan *plan, struct copy_facts *facts, struct buf *why)
 {
   struct pg_end *end = own(base);
   char state[sizeof(facts->state)];
-  bool there = pg_meta_text(end->conn, MARK_COPYING, state, sizeof(state));
   parley_status st = PARLEY_OK;
+  bool there;
 
+  facts->done = facts->moved && pg_meta_text(end->conn, MARK_COPIED, state, sizeof(state)) && strcmp(state, facts->state) == 0;
+  if (facts->done)
+    return PARLEY_OK;
+  there = pg_meta_text(end->conn, MARK_COPYING, state, sizeof(state));
   if (there && strcmp(state, facts->state) == 0)
     return PARLEY_OK;
   if (facts->moved)
@@ -498,7 +502,7 @@ static parley_status end_piece_close(struct copy_end *base, const struct copy_po
 static bool beside_put(struct pg_end *end, const struct copy_facts *facts)
 {
   char sql[512];
-  bool fine = true;
+  bool fine = pg_meta_put(end->conn, MARK_COPIED, facts->state, strlen(facts->state));
 
   for (size_t i = 0; i < facts->n_meta && fine; i++)
     fine = pg_meta_put(end->conn, facts->meta[i].name, facts->meta[i].value, facts->meta[i].len);

@@ -406,24 +406,26 @@ static void tables_clear(struct sqlite_end *end, const struct copy_plan *plan)
   sqlite_exec(&end->db.base, "DROP TABLE " COPY_PROGRESS_TABLE);
 }
 
-static bool state_is(struct sqlite_end *end, const char *state, bool *ret_there)
+static bool state_is(struct sqlite_end *end, const char *mark, const char *state, bool *ret_there)
 {
-  struct stmt *get = db_sql(&end->db.base, "SELECT value FROM meta WHERE name='" MARK_COPYING "'");
+  struct stmt *get = db_sql(&end->db.base, "SELECT value FROM meta WHERE name=?");
   bool same;
 
+  bind_str(get, 1, mark);
   *ret_there = db_step(get);
   same = *ret_there && parley_text_is(col_peek(get, 0), state);
   db_reset(get);
   return same;
 }
 
-static parley_status end_begin(struct copy_end *base, const struct copy_plan *plan, const struct copy_facts *facts, struct buf *why)
+static parley_status end_begin(struct copy_end *base, const struct copy_plan *plan, struct copy_facts *facts, struct buf *why)
 {
   struct sqlite_end *end = own(base);
   bool there;
   parley_status st = PARLEY_OK;
 
-  if (state_is(end, facts->state, &there))
+  facts->done = facts->moved && state_is(end, MARK_COPIED, facts->state, &there);
+  if (facts->done || state_is(end, MARK_COPYING, facts->state, &there))
     return PARLEY_OK;
   if (facts->moved)
     return copy_refuse_moved(why);
@@ -543,6 +545,7 @@ static parley_status end_finish(struct copy_end *base, const struct copy_facts *
   sqlite_exec(db, "PRAGMA synchronous=FULL; BEGIN IMMEDIATE; INSERT OR REPLACE INTO idem_recent SELECT h, id FROM answer ORDER BY h");
   for (size_t i = 0; i < facts->n_meta; i++)
     meta_put(end, facts->meta[i].name, (parley_bytes){facts->meta[i].value, facts->meta[i].len});
+  meta_put(end, MARK_COPIED, parley_text_of(facts->state));
   bind_int(session, 1, facts->session);
   db_run(session);
   bind_int(counter, 1, facts->newest);

@@ -1,5 +1,6 @@
 /* marks.h - rows of table `meta` that say whether a daemon may open the store, and how. Private to core/store.
  *   copying   a copy has begun and not ended here: no daemon opens it. Value: the state of its source, see copy_end.h
+ *   copied    a copy that was ended made it. Value: as of copying
  *   moved     it was copied, and goes on there: no daemon opens it, unless somebody says that it is to be taken up again as a
  *             restored one. Value: when, for people
  *   restored  "UPTO AT_MS": what was in it then may have gone on elsewhere: see struct store_restored */
@@ -8,6 +9,7 @@
 #include "logic.h"
 
 #define MARK_COPYING "copying"
+#define MARK_COPIED "copied"
 #define MARK_MOVED "moved"
 #define MARK_RESTORED "restored"
 #define MARK_BYTES_MAX 128
