@@ -214,6 +214,9 @@ def bulk(folder):
                    " SELECT newest + i, 'touchpoint.visit', i * 1000, 5, 0, 0, 0, '{\"number\":' || i || '}'"
                    " FROM n, (SELECT max(seq) AS newest FROM event)", (BULK,))
         db.execute("INSERT INTO timeline(customer, at, seq, kind) SELECT customer, at, seq, 2 FROM event WHERE customer=5")
+        for status in (201, 202):  # the key was used again when the first answer was past its time, and stood still
+            db.execute("INSERT INTO answer(id, h, api_key, route, key, body_hash, status, body, at)"
+                       " SELECT max(seq) + ?, -42, 1, 'POST /v1/messages', 'again', x'00', ?, '{}', 1 FROM event", (status, status))
     db.close()
     return path
 
@@ -239,6 +242,7 @@ def a_copy_that_is_killed_goes_on_where_it_was(folder):
         done = json.loads(out)
         expect_true(done["resumed_from"] > 0 or done["done_before"], done)
         expect(int(database.sql("SELECT count(*) FROM event WHERE customer=5")), BULK)
+        expect(database.sql("SELECT status FROM answer WHERE h=-42"), "202", "the newest answer of a key")
         expect(int(database.sql("SELECT count(*) FROM timeline WHERE customer=5")), BULK)
 
 

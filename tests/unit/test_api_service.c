@@ -462,6 +462,22 @@ START_TEST(a_plugin_with_a_metric_that_cannot_be_shown_is_not_loaded)
 }
 END_TEST
 
+START_TEST(a_restored_store_says_that_it_waits_and_what_for)
+{
+  ask(&f, "POST", "/v1/store/resume", "");
+  ck_assert_code(&f, 200);
+  ck_assert(json_is_false(said(&f, "resumed")));
+  deliver_hold(f.deliver); /* its marking never begins: the fixture has started already */
+  ask(&f, "GET", "/readyz", "");
+  ck_assert_code(&f, 200);
+  ck_assert(strstr(said_text(&f, "paused"), "being marked") != NULL);
+  ask(&f, "GET", "/v1/channels/mail", "");
+  ck_assert_str_eq(said_text(&f, "paused_by"), "restore");
+  ask(&f, "POST", "/v1/store/resume", "");
+  ck_assert_problem(&f, 409, "still_marking");
+}
+END_TEST
+
 START_TEST(a_backup_is_a_new_file)
 {
   keepf(0, "{\"path\":\"%s/copy.db\"}", f.dir);
@@ -505,6 +521,7 @@ int main(void)
       metrics_are_there_for_this_machine_and_add_up,
       metrics_are_well_formed,
       what_a_plugin_counts_is_a_metric_of_its_channel,
+      a_restored_store_says_that_it_waits_and_what_for,
       a_backup_is_a_new_file,
       callbacks_go_to_their_channel_or_nowhere,
   };
