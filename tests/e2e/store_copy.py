@@ -228,7 +228,7 @@ def a_copy_that_is_killed_goes_on_where_it_was(folder):
         kills, pause_s = 0, 0.02
         while True:
             child = subprocess.Popen([os.path.join(BIN_DIR, "parley"), "store", "copy", "--json", "--from", f"sqlite:{path}", "--to",
-                                      f"env:{URL}"], stdout=subprocess.PIPE, text=True, env=dict(ENV, **{URL: database.url}))
+                                      f"env:{URL}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(ENV, **{URL: database.url}))
             try:
                 out = child.communicate(timeout=pause_s)[0]
                 break
