@@ -23,6 +23,7 @@
 #define STORE_QUEUE_MAX 16384  /* write ops waiting; beyond: BUSY */
 #define STORE_READ_QUEUE_MAX 4096
 #define STORE_CLAIM_MAX 1024  /* rows of one claim, sweep or orphans op */
+#define STORE_RESTORED_MAX 256 /* of one restored op: it runs while messages are accepted */
 
 /* For how long; 0: forever. What is not final stays whatever its age: the body of a message that may still be sent, an event that
  * a receiver has not had. */
@@ -181,8 +182,8 @@ struct store_orphans { struct store_op op; struct policy *policy; size_t limit; 
 struct store_clock_back { struct store_op op; parley_text channel; enum lane lane; int64_t now_ms, by_ms, after_due_ms;
                           id64 after_message; uint32_t after_step; size_t n; };
 /* After a restore, before anything else is done about deliveries: what was not final may have gone out since the backup was made.
- * One slice of at most STORE_CLAIM_MAX deliveries behind after_message and after_step, up to the newest message that the backup
- * has; submit it again as it is until `over`. n: how many it marked, n_held: of them are for an operator to decide. */
+ * One slice, of at most STORE_RESTORED_MAX that are not final, behind after_message and after_step and up to the newest message
+ * that the backup has; submit it again as it is until `over`. n: how many it marked; of them n_held are for an operator to decide. */
 struct store_restored_op { struct store_op op; struct policy *policy; id64 after_message; uint32_t after_step; size_t n, n_held;
                            bool over; };
 /* An operator's word: sending may go on. */

@@ -3,30 +3,38 @@
 #include "marks.h"
 #include "write.h"
 
+#define SCAN_ROWS 4096 /* that one slice reads: most are final */
+
 struct old { id64 message; uint32_t step, state, attempt; uint64_t token; int64_t started_ms; };
-
-/* By the primary key, whatever state they are in: no index has all that is not final, and so a round reads a bounded piece. */
-static size_t slice_read(struct round *round, const struct store_restored_op *op, struct old *rows)
-{
-  struct stmt *get = db_sql(round->db, "SELECT message, step, state, attempt, token, attempt_started FROM delivery"
-                                       " WHERE (message, step) > (?, ?) AND message<=? ORDER BY message, step LIMIT ?");
-  size_t n = 0;
-
-  bind_id(get, 1, op->after_message);
-  bind_int(get, 2, op->after_step);
-  bind_id(get, 3, round->store->restored.upto);
-  bind_int(get, 4, STORE_CLAIM_MAX);
-  while (n < STORE_CLAIM_MAX && db_step(get))
-    rows[n++] = (struct old){col_id(get, 0), (uint32_t)col_int(get, 1), (uint32_t)col_int(get, 2), (uint32_t)col_int(get, 3),
-                             col_id(get, 4), col_int(get, 5)};
-  db_reset(get);
-  return n;
-}
 
 /* Nothing can become of it any more. One that is sent may have steps of its plan left. */
 static bool is_over(uint32_t state)
 {
   return state >= DELIVERY_READ;
+}
+
+/* By the primary key, whatever state they are in: no index has all that is not final, and so a round reads a bounded piece. Those
+ * that are not; moves on. */
+static size_t slice_read(struct round *round, struct store_restored_op *op, struct old *rows)
+{
+  struct stmt *get = db_sql(round->db, "SELECT message, step, state, attempt, token, attempt_started FROM delivery"
+                                       " WHERE (message, step) > (?, ?) AND message<=? ORDER BY message, step LIMIT ?");
+  size_t n = 0, n_read = 0;
+
+  bind_id(get, 1, op->after_message);
+  bind_int(get, 2, op->after_step);
+  bind_id(get, 3, round->store->restored.upto);
+  bind_int(get, 4, SCAN_ROWS);
+  for (; n < STORE_RESTORED_MAX && db_step(get); n_read++) {
+    rows[n] = (struct old){col_id(get, 0), (uint32_t)col_int(get, 1), (uint32_t)col_int(get, 2), (uint32_t)col_int(get, 3),
+                           col_id(get, 4), col_int(get, 5)};
+    op->after_message = rows[n].message;
+    op->after_step = rows[n].step;
+    n += !is_over(rows[n].state);
+  }
+  db_reset(get);
+  op->over = n < STORE_RESTORED_MAX && n_read < SCAN_ROWS;
+  return n;
 }
 
 struct marking { struct store_restored_op *op; const struct old *rows; bool *marked, *held; };
@@ -55,8 +63,7 @@ static void mark_one(struct round *round, size_t i, void *arg)
   struct life loaded, *life = &loaded;
   int at;
 
-  if (is_over(old->state) ||
-      !life_load(round, old->message, marking->op->policy, round->now_ms, marking->op->op.arena, life))
+  if (!life_load(round, old->message, marking->op->policy, round->now_ms, marking->op->op.arena, life))
     return;
   at = life_row_of(life, old->step);
   if (at < 0)
@@ -73,21 +80,16 @@ static void mark_one(struct round *round, size_t i, void *arg)
 parley_status write_restored(struct round *round, struct store_op *op)
 {
   struct store_restored_op *restored = container_of(op, struct store_restored_op, op);
-  struct old *rows = arena_alloc(op->arena, STORE_CLAIM_MAX * sizeof(*rows));
-  struct marking marking = {restored, rows, arena_alloc(op->arena, STORE_CLAIM_MAX), arena_alloc(op->arena, STORE_CLAIM_MAX)};
+  struct old *rows = arena_alloc(op->arena, (STORE_RESTORED_MAX + 1) * sizeof(*rows));
+  struct marking marking = {restored, rows, arena_alloc(op->arena, STORE_RESTORED_MAX), arena_alloc(op->arena, STORE_RESTORED_MAX)};
   size_t n = slice_read(round, restored, rows);
 
   restored->n = restored->n_held = 0;
-  restored->over = n < STORE_CLAIM_MAX;
   round_each(round, n, mark_one, &marking);
   for (size_t i = 0; i < n; i++) {
     restored->n += marking.marked[i];
     restored->n_held += marking.held[i];
   }
-  if (n == 0)
-    return PARLEY_OK;
-  restored->after_message = rows[n - 1].message;
-  restored->after_step = rows[n - 1].step;
   return PARLEY_OK;
 }
 
