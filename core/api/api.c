@@ -70,6 +70,7 @@ static void api_on_closed(uv_handle_t *handle) /* the only place that frees an a
   if (--api->handles > 0)
     return;
   auth_free(&api->auth);
+  digester_free(&api->digester);
   conf_unref(&api->conf);
   policy_unref(&api->policy);
   map_done(&api->running);
@@ -278,12 +279,13 @@ static bool api_idempotency(struct api_request *req)
     api_problem(req, 422, "bad_idempotency_key", "", "one Idempotency-Key of 1 to 255 printable ASCII characters");
     return false;
   }
-  buf_printf(&route, "POST %.*s", TEXT_ARG(req->http->path));
+  buf_str(&route, "POST ");
+  buf_text(&route, req->http->path);
   req->idem.api_key = req->key.id;
   req->idem.route = arena_text(req->arena, buf_as_text(&route));
   req->idem.key = arena_text(req->arena, key);
   buf_done(&route);
-  sha256(req->http->body, req->idem.body_sha256);
+  digester_sha256(req->api->digester, req->http->body, req->idem.body_sha256);
   req->has_idem = true;
   flight = idem_hash(req);
   if (map_get(&req->api->running, flight) != NULL) {
@@ -377,6 +379,7 @@ struct api *api_new(const struct api_shared *shared)
   api_handles_open(api);
   api->auth = auth_new(shared->env);
   shared->env->random(shared->env, &api->hash_key, sizeof api->hash_key);
+  api->digester = digester_new();
   id_source_init(&api->ids, shared->env, 0, 0);
   return api;
 }

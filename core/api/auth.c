@@ -11,6 +11,7 @@ struct wrong {
 };
 struct auth {
   const struct env *env;
+  struct digester *digester;
   struct hash_key hash_key;
   struct auth_key **keys;
   size_t n_keys;
@@ -23,6 +24,7 @@ struct auth *auth_new(const struct env *env)
   struct auth *auth = xcalloc(1, sizeof *auth);
 
   auth->env = env;
+  auth->digester = digester_new();
   env->random(env, &auth->hash_key, sizeof auth->hash_key);
   return auth;
 }
@@ -67,6 +69,7 @@ void auth_free(struct auth **auth)
     auth_drop(gone, 0);
   auth_forget_wrong(gone);
   map_done(&gone->by_digest);
+  digester_free(&gone->digester);
   free(gone->keys);
   free(gone);
 }
@@ -130,7 +133,7 @@ const struct auth_key *auth_check(struct auth *auth, parley_text authorization)
 
   if (!text_is_nocase(scheme, "Bearer") || secret.len == 0 || secret.len > AUTH_KEY_BYTES_MAX)
     return NULL;
-  sha256(secret, digest);
+  digester_sha256(auth->digester, secret, digest);
   key = map_get(&auth->by_digest, auth_slot(digest));
   if (key == NULL || !text_eq_secret((parley_text){(const char *)digest, SHA256_BYTES},
                                      (parley_text){(const char *)key->sha256, SHA256_BYTES}))

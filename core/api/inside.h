@@ -25,6 +25,7 @@ struct api {
   struct http_server *server;
   struct id_source ids; /* of requests */
   struct hash_key hash_key;
+  struct digester *digester;
   struct map running; /* of (key, route, Idempotency-Key): those not yet answered */
   uint64_t requests, refused;
   uint32_t open;         /* requests not yet answered, and loads under way */

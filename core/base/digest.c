@@ -1,5 +1,7 @@
 #include "digest.h"
+#include "alloc.h"
 #include "text.h"
+#include <endian.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdlib.h>
@@ -14,6 +16,40 @@ void sha256(parley_bytes data, uint8_t to[SHA256_BYTES])
     abort(); /* OpenSSL without SHA-256: nothing sensible can follow */
 }
 
+struct digester {
+  EVP_MD *md;
+  EVP_MD_CTX *ctx;
+};
+
+struct digester *digester_new(void)
+{
+  struct digester *digester = xcalloc(1, sizeof(*digester));
+
+  digester->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+  digester->ctx = EVP_MD_CTX_new();
+  if (digester->md == NULL || digester->ctx == NULL)
+    abort();
+  return digester;
+}
+
+void digester_free(struct digester **digester)
+{
+  if (*digester == NULL)
+    return;
+  EVP_MD_CTX_free((*digester)->ctx);
+  EVP_MD_free((*digester)->md);
+  free(*digester);
+  *digester = NULL;
+}
+
+void digester_sha256(struct digester *digester, parley_bytes data, uint8_t to[SHA256_BYTES])
+{
+  if (EVP_DigestInit_ex2(digester->ctx, digester->md, NULL) != 1 ||
+      EVP_DigestUpdate(digester->ctx, data.len > 0 ? data.at : "", data.len) != 1 ||
+      EVP_DigestFinal_ex(digester->ctx, to, NULL) != 1)
+    abort();
+}
+
 void hmac_sha256(parley_bytes key, parley_bytes data, uint8_t to[SHA256_BYTES])
 {
   if (key.len > INT32_MAX || HMAC(EVP_sha256(), key.len > 0 ? key.at : "", (int)key.len,
@@ -26,7 +62,7 @@ static uint64_t rotate_left(uint64_t value, int bits)
   return value << bits | value >> (64 - bits);
 }
 
-static uint64_t little_read(const char *at, size_t len) /* len <= 8 */
+static uint64_t little_read(const char *at, size_t len) /* len < 8 */
 {
   uint64_t value = 0;
 
@@ -58,7 +94,8 @@ uint64_t hash64(const struct hash_key *key, parley_bytes data)
   uint64_t word;
 
   for (size_t i = 0; i < whole; i += 8) {
-    word = little_read(data.at + i, 8);
+    memcpy(&word, data.at + i, sizeof(word));
+    word = le64toh(word);
     v[3] ^= word;
     sip_rounds(v, 2);
     v[0] ^= word;

@@ -5,6 +5,11 @@
 
 #define SHA256_BYTES 32
 void sha256(parley_bytes data, uint8_t to[SHA256_BYTES]);
+/* The same for who takes one digest after the other: what OpenSSL looks up and makes for each is kept. Thread: its owner's. */
+struct digester;
+struct digester *digester_new(void);
+void digester_free(struct digester **digester);
+void digester_sha256(struct digester *digester, parley_bytes data, uint8_t to[SHA256_BYTES]);
 void hmac_sha256(parley_bytes key, parley_bytes data, uint8_t to[SHA256_BYTES]);
 /* Keyed 64-bit hash (SipHash-2-4) for tables whose keys come from outside. */
 struct hash_key { uint64_t a, b; };

@@ -24,6 +24,24 @@ START_TEST(sha256_gives_the_published_digests)
 }
 END_TEST
 
+START_TEST(a_digester_gives_the_same_one_after_the_other)
+{
+  struct digester *digester = digester_new();
+  uint8_t want[SHA256_BYTES], got[SHA256_BYTES];
+  char bytes[300];
+
+  memset(bytes, 'a', sizeof(bytes));
+  for (size_t len = 0; len < sizeof(bytes); len += 13) {
+    sha256((parley_bytes){len > 0 ? bytes : NULL, len}, want);
+    digester_sha256(digester, (parley_bytes){len > 0 ? bytes : NULL, len}, got);
+    ck_assert_mem_eq(got, want, sizeof(want));
+  }
+  digester_free(&digester);
+  ck_assert_ptr_null(digester);
+  digester_free(&digester);
+}
+END_TEST
+
 /* RFC 4231: the key and the data are runs of one byte where `key_byte` and `data_byte` are set. */
 static const struct {
   int key_byte;
@@ -149,6 +167,7 @@ int main(void)
   int failed;
 
   tcase_add_test(tcase, sha256_gives_the_published_digests);
+  tcase_add_test(tcase, a_digester_gives_the_same_one_after_the_other);
   tcase_add_loop_test(tcase, hmac_gives_the_digests_of_rfc_4231, 0, COUNT_OF(hmacs));
   tcase_add_loop_test(tcase, siphash_gives_its_reference_vector, 0, COUNT_OF(sips));
   tcase_add_loop_test(tcase, codes_are_written_and_read_as_rfc_4648_says, 0, COUNT_OF(codes));
