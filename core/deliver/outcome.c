@@ -52,26 +52,23 @@ static void line_learn(struct line *line, parley_text destination, const parley_
   }
 }
 
+static bool outcome_went(uint32_t result)
+{
+  return result == PARLEY_OUTCOME_ACCEPTED || result == PARLEY_OUTCOME_DELIVERED;
+}
+
 static void line_count(struct line *line, const struct outbound *out, uint32_t result)
 {
   int64_t took = deliver_now(line->deliver) - out->claim.accepted_ms;
   size_t at = 0;
 
   line->counters.by_outcome[result <= PARLEY_OUTCOME_UNKNOWN ? result : 0]++;
-  if (result != PARLEY_OUTCOME_ACCEPTED && result != PARLEY_OUTCOME_DELIVERED)
+  if (!outcome_went(result))
     return;
   while (at < DELIVER_BUCKETS && took > (int64_t)deliver_bucket_ms[at])
     at++;
   line->counters.latency[at]++;
   line->counters.latency_sum_ms += took > 0 ? (uint64_t)took : 0;
-}
-
-/* The message may count as sent by an earlier step while this one waits for its next try. */
-static bool settle_may_wait(const struct store_settle *settle)
-{
-  bool went = settle->outcome == PARLEY_OUTCOME_ACCEPTED || settle->outcome == PARLEY_OUTCOME_DELIVERED;
-
-  return settle->taken_back || !went || settle->after == MESSAGE_QUEUED;
 }
 
 void line_due_at(struct line *line, enum lane lane, int64_t due_ms)
@@ -115,7 +112,7 @@ static void deliver_on_settled(struct store_op *op)
   outbound_tell_poison(out);
   if (settle->next != NULL)
     deliver_take(deliver, settle->next);
-  if (settle_may_wait(settle) && settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX)
+  if (settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX) /* although it may count as sent by an earlier step */
     line_due_at(line, lane, settle->retry_at_ms);
   arena_free(&op->arena);
   outbound_free(out);
@@ -158,8 +155,9 @@ void outbound_settle(struct outbound *out, const parley_outcome *outcome)
   settle->died = died && !out->shared;
   settle->code = arena_text(out->arena, outcome->code);
   settle->detail = arena_text(out->arena, outcome->detail);
-  settle->retry_at_ms =
-      settle->ended_ms + retry_pause_ms(out->claim.attempt, outcome->retry_ms, out->deliver->shared.env);
+  if (!outcome_went(settle->outcome)) /* chance comes from the kernel: not for each success */
+    settle->retry_at_ms =
+        settle->ended_ms + retry_pause_ms(out->claim.attempt, outcome->retry_ms, out->deliver->shared.env);
   for (uint32_t i = 0; i < outcome->n_ids; i++)
     ids[i] = arena_text(out->arena, outcome->ids[i]);
   settle->provider_ids = ids;
