@@ -24,8 +24,6 @@ static void easy_options(struct http_client *client, CURL *easy)
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
   curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L); /* names are pinned and renewed here */
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, CLIENT_READ_BYTES);
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
   if (client->ca_file != NULL)
     curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
 }
@@ -42,10 +40,13 @@ static struct transfer *transfer_take(struct http_client *client)
   transfer = xcalloc(1, sizeof(*transfer));
   transfer->client = client;
   transfer->easy = curl_easy_init();
-  if (transfer->easy == NULL)
+  transfer->parsed = curl_url();
+  if (transfer->easy == NULL || transfer->parsed == NULL)
     abort(); /* memory is gone */
   list_init(&transfer->node);
-  transfer->text = BUF_INIT(CLIENT_HEAD_MAX + URL_BYTES_MAX);
+  transfer->asked = BUF_INIT(URL_BYTES_MAX);
+  transfer->plain = BUF_INIT(URL_BYTES_MAX + URL_HOST_MAX);
+  transfer->text = BUF_INIT(CLIENT_HEAD_MAX);
   easy_options(client, transfer->easy);
   client_easy_sockets(client, transfer);
   client_easy_reply(transfer);
@@ -55,6 +56,9 @@ static struct transfer *transfer_take(struct http_client *client)
 static void transfer_free(struct transfer *transfer)
 {
   curl_easy_cleanup(transfer->easy);
+  curl_url_cleanup(transfer->parsed);
+  buf_done(&transfer->asked);
+  buf_done(&transfer->plain);
   buf_done(&transfer->text);
   buf_done(&transfer->head);
   buf_done(&transfer->got);
@@ -66,13 +70,22 @@ static void transfer_free(struct transfer *transfer)
   free(transfer);
 }
 
+static void transfer_shrink(struct transfer *transfer)
+{
+  if (transfer->got.room > CLIENT_KEEP_BYTES)
+    buf_done(&transfer->got);
+  if (transfer->body_room <= CLIENT_KEEP_BYTES)
+    return;
+  free(transfer->body);
+  transfer->body = NULL;
+  transfer->body_room = 0;
+}
+
 static void transfer_give_back(struct transfer *transfer)
 {
   struct http_client *client = transfer->client;
 
-  free(transfer->body);
-  transfer->body = NULL;
-  buf_done(&transfer->got);
+  transfer_shrink(transfer);
   curl_slist_free_all(transfer->pins);
   transfer->pins = NULL;
   transfer->state = TRANSFER_IDLE;
@@ -80,7 +93,7 @@ static void transfer_give_back(struct transfer *transfer)
     transfer_free(transfer);
     return;
   }
-  list_push(&client->idle, &transfer->node);
+  list_insert_before(client->idle.next, &transfer->node); /* the next one to be used: its memory is at hand */
   client->n_idle++;
 }
 
@@ -139,6 +152,12 @@ void transfer_fail(struct transfer *transfer, parley_status status, const char *
 }
 
 /* --- Taking a request in ---------------------------------------------------------------------- */
+static bool name_byte_ok(char c)
+{
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         (c > ' ' && c < 0x7f && strchr("()<>@,;:\\\"/[]?={}", c) == NULL);
+}
+
 static bool header_ok(const parley_pair *header)
 {
   static const char *const ours[] = {"host", "content-length", "connection", "transfer-encoding", "expect",
@@ -147,8 +166,7 @@ static bool header_ok(const parley_pair *header)
   if (header->name.len == 0 || text_has_control(header->value))
     return false;
   for (size_t i = 0; i < header->name.len; i++)
-    if (header->name.at[i] <= ' ' || header->name.at[i] >= 0x7f ||
-        strchr("()<>@,;:\\\"/[]?={}", header->name.at[i]) != NULL)
+    if (!name_byte_ok(header->name.at[i]))
       return false;
   for (size_t i = 0; i < COUNT_OF(ours); i++)
     if (text_is_nocase(header->name, ours[i]))
@@ -157,17 +175,19 @@ static bool header_ok(const parley_pair *header)
 }
 
 /* One "Name: value" behind the other in transfer->text; the list that libcurl wants points into it. */
-static bool headers_copy(struct transfer *transfer, const struct http_call *call, size_t url_bytes)
+static bool headers_copy(struct transfer *transfer, const struct http_call *call)
 {
-  bool typed = false;
+  bool typed = false, named = false;
   char *at;
 
+  buf_clear(&transfer->text);
   for (uint32_t i = 0; i < call->n_headers; i++) {
     const parley_pair *header = &call->headers[i];
 
     if (!header_ok(header))
       return false;
     typed = typed || text_is_nocase(header->name, "content-type");
+    named = named || text_is_nocase(header->name, "user-agent");
     buf_text(&transfer->text, header->name);
     buf_str(&transfer->text, header->value.len > 0 ? ": " : ";"); /* libcurl's way to say: send it empty */
     buf_text(&transfer->text, header->value);
@@ -176,11 +196,15 @@ static bool headers_copy(struct transfer *transfer, const struct http_call *call
   buf_add(&transfer->text, "Expect:", 8); /* with the NUL: never sent */
   if (!typed)
     buf_add(&transfer->text, "Content-Type:", 14);
+  if (!named) { /* as a line: libcurl would write its own option anew for each request, then copy it */
+    buf_str(&transfer->text, "User-Agent: ");
+    buf_add(&transfer->text, transfer->client->user_agent, strlen(transfer->client->user_agent) + 1);
+  }
   if (transfer->text.overflow)
     return false;
-  transfer->n_lines = call->n_headers + 1 + !typed;
+  transfer->n_lines = call->n_headers + 1 + !typed + !named;
   transfer->lines = xrealloc(transfer->lines, transfer->n_lines * sizeof(*transfer->lines));
-  at = transfer->text.at + url_bytes;
+  at = transfer->text.at;
   for (uint32_t i = 0; i < transfer->n_lines; i++, at += strlen(at) + 1)
     transfer->lines[i] = (struct curl_slist){at, i + 1 < transfer->n_lines ? &transfer->lines[i + 1] : NULL};
   return true;
@@ -203,25 +227,68 @@ static bool method_copy(struct transfer *transfer, const struct http_call *call)
   return true;
 }
 
+/* In normal form: what was checked is what libcurl gets. CURLOPT_URL is what it speaks of, `parsed` what it goes to. */
+static bool url_hand_over(struct transfer *transfer)
+{
+  buf_clear(&transfer->plain);
+  url_write(&transfer->plain, &transfer->url);
+  if (transfer->plain.overflow || curl_url_set(transfer->parsed, CURLUPART_URL, transfer->plain.at,
+                                               CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) != CURLUE_OK)
+    return false;
+  curl_easy_setopt(transfer->easy, CURLOPT_URL, transfer->plain.at);
+  curl_easy_setopt(transfer->easy, CURLOPT_CURLU, transfer->parsed);
+  /* Over TLS the handshake says whether one connection carries many. In the clear only the first answer would: everyone would
+   * wait behind an endpoint that gives none. */
+  curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, url_tls(transfer->url.scheme) ? 1L : 0L);
+  return true;
+}
+
+/* NULL, or what is wrong with it. A transfer that is used again mostly goes where it went before: then all is ready. */
+static const char *url_take(struct transfer *transfer, parley_text url)
+{
+  struct buf *asked = &transfer->asked;
+  const char *why = NULL;
+
+  if (url.len > 0 && text_eq(url, buf_as_text(asked)))
+    return NULL;
+  buf_clear(asked);
+  buf_text(asked, url);
+  if (url_parse(asked->overflow ? url : buf_as_text(asked), &transfer->url, &why) == PARLEY_OK &&
+      transfer->url.scheme != URL_HTTP && transfer->url.scheme != URL_HTTPS)
+    why = "scheme_not_allowed";
+  if (why == NULL && !url_hand_over(transfer))
+    why = "url_invalid";
+  if (why != NULL)
+    buf_clear(asked);
+  return why;
+}
+
 /* NULL when all is well, else the word that says what is not; *ret_status gets INVALID or DENIED. */
 static const char *call_check(struct transfer *transfer, const struct http_call *call, parley_status *ret_status)
 {
-  const char *why = NULL;
+  const char *why = url_take(transfer, call->url);
 
   *ret_status = PARLEY_INVALID;
-  if (url_parse(call->url, &transfer->url, &why) != PARLEY_OK)
+  if (why != NULL)
     return why;
-  if (transfer->url.scheme != URL_HTTP && transfer->url.scheme != URL_HTTPS)
-    return "scheme_not_allowed";
   if (!method_copy(transfer, call))
     return "method_invalid";
-  buf_clear(&transfer->text);
-  url_write(&transfer->text, &transfer->url); /* in normal form: what was checked is what libcurl gets */
-  buf_char(&transfer->text, '\0');
-  if (call->n_headers > CLIENT_HEADERS_MAX || !headers_copy(transfer, call, transfer->text.len))
+  if (call->n_headers > CLIENT_HEADERS_MAX || !headers_copy(transfer, call))
     return "header_invalid";
   *ret_status = egress_url_check(transfer->client->egress, &transfer->url, &why);
   return *ret_status == PARLEY_OK ? NULL : why;
+}
+
+static void body_copy(struct transfer *transfer, parley_bytes body)
+{
+  if (body.len > transfer->body_room || transfer->body == NULL) {
+    free(transfer->body);
+    transfer->body_room = body.len > CLIENT_KEEP_BYTES / 2 ? body.len : CLIENT_KEEP_BYTES / 2;
+    transfer->body = xcalloc(1, transfer->body_room);
+  }
+  if (body.len > 0)
+    memcpy(transfer->body, body.at, body.len);
+  transfer->body_len = body.len;
 }
 
 static void call_copy(struct transfer *transfer, const struct http_call *call)
@@ -230,9 +297,9 @@ static void call_copy(struct transfer *transfer, const struct http_call *call)
 
   transfer->deadline_ms = client_now(transfer->client) + timeout_ms;
   transfer->response_max = call->response_max > 0 ? call->response_max : HTTP_CLIENT_RESPONSE_MAX;
-  transfer->got = BUF_INIT(transfer->response_max + 1);
-  transfer->body = xmemdup(call->body.at, call->body.len);
-  transfer->body_len = call->body.len;
+  buf_clear(&transfer->got);
+  transfer->got.max = transfer->response_max + 1;
+  body_copy(transfer, call->body);
   transfer->n_sends = 0;
   transfer->denied = transfer->too_large = transfer->replayed = false;
   transfer->error[0] = '\0';
@@ -260,6 +327,16 @@ static void method_set(struct transfer *transfer)
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || (get && transfer->body_len == 0) ? NULL : transfer->method);
 }
 
+static void read_size_set(struct transfer *transfer)
+{
+  long bytes = transfer->response_max <= CLIENT_RESPONSE_SMALL_MAX ? CLIENT_READ_SMALL_BYTES : CLIENT_READ_BYTES;
+
+  if (bytes == transfer->read_bytes)
+    return;
+  transfer->read_bytes = bytes;
+  curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, bytes);
+}
+
 void transfer_start(struct transfer *transfer)
 {
   struct http_client *client = transfer->client;
@@ -269,10 +346,7 @@ void transfer_start(struct transfer *transfer)
     transfer_fail(transfer, PARLEY_TIMEOUT, "timeout", "while its name was looked up");
     return;
   }
-  curl_easy_setopt(transfer->easy, CURLOPT_URL, transfer->text.at);
-  /* Over TLS the handshake says whether one connection carries many. In the clear only the first answer would: everyone would
-   * wait behind an endpoint that gives none. */
-  curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, url_tls(transfer->url.scheme) ? 1L : 0L);
+  read_size_set(transfer);
   curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->lines);
   curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)left_ms);
   method_set(transfer);

@@ -12,7 +12,10 @@
 #define CLIENT_PIN_MIN_MS 5000   /* how long a name's addresses are good for, whatever its TTL says */
 #define CLIENT_PIN_MAX_MS 300000
 #define CLIENT_PIN_USUAL_MS 60000 /* no TTL: from the hosts file */
-#define CLIENT_READ_BYTES 8192L   /* a buffer of this size is kept by each easy handle */
+#define CLIENT_READ_BYTES 8192L   /* libcurl takes a buffer of this size for each answer under way, */
+#define CLIENT_READ_SMALL_BYTES 1024L    /* or of this, */
+#define CLIENT_RESPONSE_SMALL_MAX 65536u /* where no more than this is wanted: the answers to messages are short */
+#define CLIENT_KEEP_BYTES 4096    /* of body and answer each: what an idle transfer keeps of their memory */
 #define CLIENT_METHOD_MAX 16
 #define CLIENT_HEADERS_MAX 100
 #define CLIENT_HEAD_MAX 65536 /* bytes of a request's own headers */
@@ -77,16 +80,20 @@ struct transfer {
   http_client_done *done;
   void *arg;
   int64_t deadline_ms;
-  struct url url;
+  struct buf asked; /* the URL of the last request, as it was asked for; empty: that was none. What is made of it stays: */
+  struct url url;   /* (path and query within `asked`) */
+  struct buf plain; /* its normal form */
+  CURLU *parsed;    /* and what libcurl makes of that */
+  long read_bytes;  /* libcurl's CURLOPT_BUFFERSIZE */
   uint64_t host_key;
   uint32_t pinned; /* the pin that was handed to libcurl with this transfer; 0: none */
   char method[CLIENT_METHOD_MAX + 1];
-  struct buf text; /* the URL, then each header line, NUL after each */
+  struct buf text; /* the header lines, NUL after each */
   struct curl_slist *lines;
   uint32_t n_lines;
   struct curl_slist *pins;
-  char *body;
-  size_t body_len;
+  char *body; /* never NULL once there was a request: libcurl would ask for it */
+  size_t body_len, body_room;
   uint64_t response_max;
   unsigned n_sends; /* how often libcurl was about to send the request */
   bool denied, too_large, replayed, repeatable;
@@ -94,6 +101,7 @@ struct transfer {
   /* the reply */
   struct buf head, got, reason;
   parley_pair *headers;
+  size_t headers_room;
   struct http_reply reply;
 };
 

@@ -61,8 +61,10 @@ static void headers_split(struct transfer *transfer)
 
   for (size_t i = 0; i < rest.len; i++)
     room += rest.at[i] == '\n';
-  free(transfer->headers);
-  transfer->headers = xcalloc(room, sizeof(*transfer->headers));
+  if (room > transfer->headers_room) {
+    transfer->headers = xrealloc(transfer->headers, room * sizeof(*transfer->headers));
+    transfer->headers_room = room;
+  }
   while (rest.len > 0) {
     parley_text line = text_trim(text_cut(&rest, '\n'));
     size_t colon = text_find(line, ':');

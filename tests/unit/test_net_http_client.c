@@ -1,3 +1,4 @@
+#include "core/base/alloc.h"
 #include "core/base/buf.h"
 #include "core/base/env.h"
 #include "core/base/text.h"
@@ -179,6 +180,75 @@ START_TEST(methods_follow_each_other_on_one_connection)
     ck_assert_msg(strcmp(bed.body.at ? bed.body.at : "", rows[i].body) == 0, "%zu: %s", i, bed.body.at);
   }
   ck_assert_uint_eq(http_client_counters(bed.client)->connections_opened, 1);
+  bed_close(&bed);
+}
+END_TEST
+
+/* One after the other all are carried by one transfer, which keeps what it can of the last: its URL, its memory. */
+START_TEST(a_request_knows_nothing_of_the_one_before)
+{
+  static const parley_pair ours = {PARLEY_LIT("User-Agent"), PARLEY_LIT("ours/1")};
+  static const struct {
+    const char *path, *want;
+    bool named;
+    size_t bytes;
+    uint64_t response_max;
+    parley_status status;
+  } rows[] = {{"/a?x=1", "POST /a?x=1\n", false, 10, 100, PARLEY_OK},
+              {"/a?x=1", "POST /a?x=1\n", true, 60000, 65536, PARLEY_OK},
+              {"/a?x=2", "POST /a?x=2\n", false, 200000, 0, PARLEY_OK},
+              {"/a?x=2", "POST /a?x=2\n", false, 60000, 59999, PARLEY_INVALID},
+              {"ftp://127.0.0.1/", NULL, false, 1, 0, PARLEY_INVALID},
+              {"/a?x=2", "POST /a?x=2\n", false, 5000, 65536, PARLEY_OK},
+              {"http://127.0.0.1:99999/", NULL, false, 1, 0, PARLEY_INVALID},
+              {"", NULL, false, 1, 0, PARLEY_INVALID},
+              {"/b", "POST /b\n", true, 1, 0, PARLEY_OK},
+              {"/a?x=1", "POST /a?x=1\n", false, 0, 0, PARLEY_OK}};
+  struct bed bed;
+
+  bed_open(&bed, true, (struct http_client_conf){.user_agent = "parley/test"});
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    char *body = xcalloc(1, rows[i].bytes + 1);
+    int n_before = bed.n_requests;
+
+    memset(body, 'a' + (int)i, rows[i].bytes);
+    ask(&bed,
+        (struct http_call){.method = PARLEY_LIT("POST"), .headers = &ours, .n_headers = rows[i].named,
+                           .body = {body, rows[i].bytes}, .response_max = rows[i].response_max},
+        rows[i].path);
+    ck_assert_msg(bed.status == rows[i].status, "%zu: %d", i, bed.status);
+    ck_assert_int_eq(bed.n_requests - n_before, rows[i].want != NULL);
+    if (rows[i].want != NULL) {
+      ck_assert_msg(strncmp(bed.seen.at, rows[i].want, strlen(rows[i].want)) == 0, "%zu: %s", i, bed.seen.at);
+      ck_assert_ptr_nonnull(strstr(bed.seen.at, rows[i].named ? "user-agent=ours/1\n" : "user-agent=parley/test\n"));
+      ck_assert((strstr(bed.seen.at, "parley/test") == NULL) == rows[i].named);
+    }
+    if (rows[i].status == PARLEY_OK)
+      ck_assert(bed.body.len == rows[i].bytes && memcmp(bed.body.at, body, bed.body.len) == 0);
+    free(body);
+  }
+  bed_close(&bed);
+}
+END_TEST
+
+START_TEST(a_url_that_was_asked_before_is_guarded_again)
+{
+  struct egress *none;
+  parley_text bad;
+  struct bed bed;
+
+  bed_open(&bed, true, (struct http_client_conf){0});
+  ck_assert_int_eq(egress_new(NULL, 0, NULL, 0, &none, &bad), PARLEY_OK);
+  ask(&bed, (struct http_call){0}, "/a");
+  ck_assert_int_eq(bed.status, PARLEY_OK);
+  http_client_egress_set(bed.client, none);
+  ask(&bed, (struct http_call){0}, "/a");
+  ck_assert_int_eq(bed.status, PARLEY_DENIED);
+  http_client_egress_set(bed.client, bed.egress);
+  ask(&bed, (struct http_call){0}, "/a");
+  ck_assert_int_eq(bed.status, PARLEY_OK);
+  ck_assert_int_eq(bed.n_requests, 2);
+  egress_free(&none);
   bed_close(&bed);
 }
 END_TEST
@@ -589,6 +659,8 @@ int main(void)
   tcase_set_timeout(tcase, 30);
   tcase_add_test(tcase, a_request_is_sent_as_given_and_its_answer_comes_back);
   tcase_add_test(tcase, methods_follow_each_other_on_one_connection);
+  tcase_add_test(tcase, a_request_knows_nothing_of_the_one_before);
+  tcase_add_test(tcase, a_url_that_was_asked_before_is_guarded_again);
   tcase_add_test(tcase, what_may_not_be_asked_is_refused_unsent);
   tcase_add_test(tcase, a_name_is_looked_up_once_and_guarded_by_its_address);
   tcase_add_test(tcase, a_name_that_means_a_private_address_is_refused_at_send_time);
