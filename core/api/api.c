@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define API_REQUEST_BYTES 1024 /* what most requests need beside their own struct */
 
 /* --- Routes ------------------------------------------------------------------------------------------------------- */
 
@@ -92,7 +93,7 @@ void api_maybe_closed(struct api *api)
 
 static struct api_request *api_request_new(struct api *api, struct http_request *http)
 {
-  struct arena *arena = arena_new();
+  struct arena *arena = arena_new_for(sizeof(struct api_request) + API_REQUEST_BYTES);
   struct api_request *req = arena_alloc(arena, sizeof *req);
 
   req->api = api;

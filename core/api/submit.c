@@ -3,12 +3,14 @@
 #include "core/base/text.h"
 #include <string.h>
 
+#define SUBMISSION_BYTES 512 /* what is read of most bodies beside the body itself */
+
 static const char *const message_fields[] = {"to",  "topic",    "content", "channels",   "plan",
                                              "key", "campaign", "send_at", "expires_in", NULL};
 
 static struct submission *submission_new(struct api_request *req, json_t *object, parley_bytes body)
 {
-  struct arena *arena = arena_new();
+  struct arena *arena = arena_new_for(sizeof(struct submission) + body.len + SUBMISSION_BYTES);
   struct submission *submission = arena_alloc(arena, sizeof *submission);
 
   submission->arena = arena;

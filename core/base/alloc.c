@@ -11,6 +11,11 @@ static void *alloc_checked(void *got, size_t bytes)
   return got;
 }
 
+void *xmalloc(size_t bytes)
+{
+  return alloc_checked(malloc(bytes ? bytes : 1), 1);
+}
+
 /* Small blocks by malloc(): glibc's calloc() passes by the thread's cache of freed blocks. */
 void *xcalloc(size_t count, size_t bytes)
 {

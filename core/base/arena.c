@@ -10,7 +10,7 @@
 struct chunk {
   struct chunk *next;
   size_t room, used;
-  _Alignas(max_align_t) char bytes[];
+  _Alignas(max_align_t) char bytes[]; /* cleared piece by piece: most of a chunk is never touched */
 };
 
 struct arena {
@@ -19,23 +19,38 @@ struct arena {
   struct chunk first; /* last: its bytes follow */
 };
 
+static size_t aligned(size_t bytes)
+{
+  return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
+
 static struct chunk *arena_grow(struct arena *arena, size_t room)
 {
-  struct chunk *chunk = xcalloc(1, sizeof(*chunk) + room);
+  struct chunk *chunk = xmalloc(sizeof(*chunk) + room);
 
+  chunk->next = NULL;
   chunk->room = room;
+  chunk->used = 0;
   arena->bytes += sizeof(*chunk) + room;
   return chunk;
 }
 
+struct arena *arena_new_for(size_t bytes)
+{
+  size_t room = aligned(bytes), all = sizeof(struct arena) + room;
+  struct arena *arena = xmalloc(all);
+
+  arena->bytes = all;
+  arena->chunks = &arena->first;
+  arena->first.next = NULL;
+  arena->first.room = room;
+  arena->first.used = 0;
+  return arena;
+}
+
 struct arena *arena_new(void)
 {
-  struct arena *arena = xcalloc(1, ARENA_FIRST);
-
-  arena->bytes = ARENA_FIRST;
-  arena->chunks = &arena->first;
-  arena->first.room = ARENA_FIRST - sizeof(*arena);
-  return arena;
+  return arena_new_for(ARENA_FIRST - sizeof(struct arena));
 }
 
 void arena_free(struct arena **arena)
@@ -51,7 +66,7 @@ void arena_free(struct arena **arena)
   *arena = NULL;
 }
 
-void *arena_alloc(struct arena *arena, size_t bytes)
+static void *arena_take(struct arena *arena, size_t bytes) /* not cleared */
 {
   struct chunk *chunk = arena->chunks;
   size_t need;
@@ -59,7 +74,7 @@ void *arena_alloc(struct arena *arena, size_t bytes)
 
   if (bytes > SIZE_MAX / 2)
     abort(); /* no limit was applied to it: our own bug */
-  need = (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+  need = aligned(bytes);
   if (need > chunk->room - chunk->used && need > ARENA_CHUNK_MAX / 2) { /* a chunk of its own, behind the one in use */
     struct chunk *own = arena_grow(arena, need);
 
@@ -80,22 +95,26 @@ void *arena_alloc(struct arena *arena, size_t bytes)
   return at;
 }
 
+void *arena_alloc(struct arena *arena, size_t bytes)
+{
+  return memset(arena_take(arena, bytes), 0, bytes);
+}
+
 parley_text arena_text(struct arena *arena, parley_text text)
 {
-  char *copy = arena_alloc(arena, text.len + 1);
+  char *copy = arena_take(arena, text.len + 1);
 
   if (text.len > 0)
     memcpy(copy, text.at, text.len);
+  copy[text.len] = '\0';
   return (parley_text){copy, text.len};
 }
 
 char *arena_str(struct arena *arena, const char *text)
 {
   size_t len = strlen(text);
-  char *copy = arena_alloc(arena, len + 1);
 
-  memcpy(copy, text, len);
-  return copy;
+  return memcpy(arena_take(arena, len + 1), text, len + 1);
 }
 
 size_t arena_bytes(const struct arena *arena)

@@ -5,6 +5,7 @@
 
 struct arena;
 struct arena *arena_new(void);
+struct arena *arena_new_for(size_t bytes); /* whose first `bytes` come with it, in one block */
 void arena_free(struct arena **arena);             /* NULL inside is fine */
 void *arena_alloc(struct arena *arena, size_t bytes); /* zeroed, aligned for any type; aborts when memory is gone */
 parley_text arena_text(struct arena *arena, parley_text text); /* a copy, NUL behind it */

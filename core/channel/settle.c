@@ -58,6 +58,7 @@ void channel_mask_cut(const struct channel *channel, parley_text text, size_t by
 /* --- Settlements ------------------------------------------------------------------------------------------------------- */
 
 #define SETTLE_IDS_MAX 256
+#define SETTLEMENT_BYTES 256 /* code, detail and one id: enough for most */
 #define SETTLE_TEXT_MAX 512
 
 struct settlement {
@@ -98,7 +99,7 @@ static struct settlement *settlement_new(uint64_t token, uint32_t result)
 {
   struct settlement *settlement = xcalloc(1, sizeof *settlement);
 
-  settlement->arena = arena_new();
+  settlement->arena = arena_new_for(SETTLEMENT_BYTES);
   settlement->token = token;
   settlement->deferred.run = settlement_run;
   settlement->outcome = (parley_outcome){.size = sizeof(parley_outcome), .result = result};

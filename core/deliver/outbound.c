@@ -11,6 +11,8 @@ _Static_assert((int)PARLEY_CLASS_CRITICAL == (int)LANE_CRITICAL + 1 && (int)PARL
                    (int)PARLEY_CLASS_MARKETING == (int)LANE_MARKETING + 1,
                "lanes stand in the order of the classes");
 
+#define OUTBOUND_BYTES 1536 /* of texts and parts: enough for most messages */
+
 static void claim_copy(struct arena *arena, const struct claim *from, struct claim *to)
 {
   parley_text *ids;
@@ -32,7 +34,7 @@ static void claim_copy(struct arena *arena, const struct claim *from, struct cla
 
 struct outbound *outbound_new(struct line *line, const struct claim *claim)
 {
-  struct arena *arena = arena_new();
+  struct arena *arena = arena_new_for(sizeof(struct outbound) + OUTBOUND_BYTES);
   struct outbound *out = arena_alloc(arena, sizeof *out);
 
   out->arena = arena;

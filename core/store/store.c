@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define ACCEPT_BYTES 2048 /* of the results of one message */
+
 struct store {
   const struct store_driver *driver;
   void *impl;
@@ -161,7 +163,8 @@ void store_submit(struct store *store, struct store_op *op)
   size_t limit = is_read(op->kind) ? STORE_READ_QUEUE_MAX : STORE_QUEUE_MAX;
 
   op->status = PARLEY_OK;
-  op->arena = arena_new(); /* here, so that the thread that frees it made it: allocators like that */
+  /* Here, so that the thread that frees it made it: allocators like that. */
+  op->arena = op->kind == STORE_ACCEPT ? arena_new_for(ACCEPT_BYTES) : arena_new();
   op->replay = REPLAY_NO;
   op->queued_ms = store->env->mono_ms(store->env);
   list_init(&op->link);

@@ -5,9 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Memory that was used before: what malloc gives is never clear by chance. */
+static void heap_soil(void)
+{
+  void *blocks[64];
+
+  for (size_t i = 0; i < COUNT_OF(blocks); i++)
+    blocks[i] = memset(xmalloc(100 << i % 12), 0xa5, 100 << i % 12);
+  for (size_t i = 0; i < COUNT_OF(blocks); i++)
+    free(blocks[i]);
+}
+
+static const size_t firsts[] = {0, 1, 100, 5000, 1000000};
+
 START_TEST(pieces_are_zeroed_aligned_and_apart)
 {
-  struct arena *arena = arena_new();
+  struct arena *arena = (heap_soil(), arena_new_for(firsts[_i]));
   unsigned char *pieces[400];
 
   for (size_t i = 0; i < COUNT_OF(pieces); i++) {
@@ -38,9 +51,23 @@ START_TEST(a_large_piece_leaves_the_current_chunk_in_use)
 }
 END_TEST
 
+START_TEST(what_was_asked_for_comes_in_one_block)
+{
+  struct arena *arena = arena_new_for(3000);
+  size_t before = arena_bytes(arena);
+
+  for (int i = 0; i < 3; i++)
+    arena_alloc(arena, 1000 - 1000 % _Alignof(max_align_t));
+  ck_assert_uint_eq(arena_bytes(arena), before);
+  arena_alloc(arena, 1000);
+  ck_assert_uint_gt(arena_bytes(arena), before);
+  arena_free(&arena);
+}
+END_TEST
+
 START_TEST(texts_are_copied_with_a_nul)
 {
-  struct arena *arena = arena_new();
+  struct arena *arena = (heap_soil(), arena_new());
   char source[] = "hello";
   parley_text text = arena_text(arena, (parley_text){source, 4}), none = arena_text(arena, (parley_text){NULL, 0});
   char *word = arena_str(arena, source);
@@ -60,7 +87,8 @@ int main(void)
   SRunner *runner;
   int failed;
 
-  tcase_add_test(tcase, pieces_are_zeroed_aligned_and_apart);
+  tcase_add_loop_test(tcase, pieces_are_zeroed_aligned_and_apart, 0, COUNT_OF(firsts));
+  tcase_add_test(tcase, what_was_asked_for_comes_in_one_block);
   tcase_add_test(tcase, a_large_piece_leaves_the_current_chunk_in_use);
   tcase_add_test(tcase, texts_are_copied_with_a_nul);
   suite_add_tcase(suite, tcase);
