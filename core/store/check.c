@@ -26,20 +26,15 @@ struct check {
   " WHEN 1 THEN 3 WHEN 0 THEN 2 WHEN 10 THEN 2 ELSE 1 END) WHEN 7 THEN 4 WHEN 6 THEN 3 WHEN 5 THEN 2 WHEN 4 THEN 9 WHEN 3 THEN" \
   " 1 WHEN 2 THEN 0 ELSE CASE max(CASE WHEN d.state IN (6, 8, 9) THEN d.step*16+d.state ELSE -1 END)%16 WHEN 6 THEN 5 WHEN 8"   \
   " THEN 6 WHEN 9 THEN 7 ELSE CASE WHEN max(m.end_state)>=0 THEN max(m.end_state) ELSE 5 END END END AS state FROM message m"   \
-  " LEFT JOIN delivery d ON d.message=m.id WHERE m.dir=0 GROUP BY m.id)"
-#define COUNTED                                                                                                              \
-  "(SELECT 0 AS state, s0 AS n FROM counter UNION ALL SELECT 1, s1 FROM counter UNION ALL SELECT 2, s2 FROM counter UNION"   \
-  " ALL SELECT 3, s3 FROM counter UNION ALL SELECT 4, s4 FROM counter UNION ALL SELECT 5, s5 FROM counter UNION ALL SELECT " \
-  "6, s6 FROM counter UNION ALL SELECT 7, s7 FROM counter UNION ALL SELECT 8, s8 FROM counter UNION ALL SELECT 9, s9 FROM"   \
-  " counter)"
+  " LEFT JOIN delivery d ON d.message=+m.id WHERE m.dir=0 GROUP BY m.id)"
 #define SEQ_BITS "22" /* ID_NODE_BITS + ID_COUNTER_BITS: PostgreSQL's counter is in slots of that many */
-#define IS_OPEN(message) "EXISTS (SELECT 1 FROM delivery d WHERE d.message=" message " AND (d.state<3 OR d.state=10))"
+#define IS_OPEN(message) "EXISTS (SELECT 1 FROM delivery d WHERE d.message=+" message " AND (d.state<3 OR d.state=10))"
 #define ON_TIMELINE                                                                                                 \
   "(e.type LIKE 'touchpoint.%' OR e.type LIKE 'consent.%' OR e.type IN ('conversation.note', 'customer.merged',"    \
   " 'customer.unmerged'))"
 #define BEHIND(name) "coalesce((SELECT upto FROM mark WHERE name='" name "'), 0)"
 #define IN_TIMELINE(table, row, seq) \
-  "EXISTS (SELECT 1 FROM " table " t WHERE t.customer=" row ".customer AND t.at=" row ".at AND t.seq=" row "." seq ")"
+  "EXISTS (SELECT 1 FROM " table " t WHERE t.customer=" row ".customer AND t.at=" row ".at AND t.seq=+" row "." seq ")"
 
 static const struct check checks[] = {
     {BOTH, "counter", "", "it counts #1 accepted messages, there are #2", FIGURES,
@@ -50,14 +45,11 @@ static const struct check checks[] = {
      " WHERE a<>n LIMIT ?1"},
     {BOTH, "counter", "", "its states add up to #2, accepted were #1", FIGURES,
      "SELECT 0, accepted, s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 FROM counter WHERE accepted<>s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 LIMIT ?1"},
-    {BOTH, "counter", "s", "it counts #1 messages in this state, there are #2", FIGURES,
-     "SELECT c.state, c.n, coalesce(f.n, 0) FROM " COUNTED " AS c LEFT JOIN (SELECT state, count(*) AS n FROM " FOLDED " AS m GROUP BY"
-     " state) AS f ON f.state=c.state WHERE c.n<>coalesce(f.n, 0) LIMIT ?1"},
     {BOTH, "delivery", "msg", "step #1 of a message that is not there", RESTORE,
      "SELECT d.message, d.step, 0 FROM delivery d LEFT JOIN message m ON m.id=d.message AND m.dir=0 WHERE m.id IS NULL LIMIT ?1"},
     {BOTH, "message", "msg", "it was to be sent and has no delivery", RESTORE,
      "SELECT m.id, 0, 0 FROM message m WHERE m.dir=0 AND m.end_state<0 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE"
-     " d.message=m.id) LIMIT ?1"},
+     " d.message=+m.id) LIMIT ?1"},
     {BOTH, "attempt", "msg", "attempt #2 of its step #1, which is not there", RESTORE,
      "SELECT a.message, a.step, a.number FROM attempt a LEFT JOIN delivery d ON d.message=a.message AND d.step=a.step WHERE d.message"
      " IS NULL LIMIT ?1"},
@@ -89,7 +81,7 @@ static const struct check checks[] = {
      "SELECT o.customer, o.h, 0 FROM customer_identity o LEFT JOIN identity i ON i.h=o.h WHERE i.h IS NULL OR i.customer<>o.customer"
      " LIMIT ?1"},
     {BOTH, "identity", "idn", "its owner's list lacks it", "INSERT INTO customer_identity SELECT customer, h FROM identity for this id",
-     "SELECT i.id, 0, 0 FROM identity i LEFT JOIN customer_identity o ON o.customer=i.customer AND o.h=i.h WHERE i.customer<>0 AND o.h"
+     "SELECT i.id, 0, 0 FROM identity i LEFT JOIN customer_identity o ON o.customer=i.customer AND o.h=+i.h WHERE i.customer<>0 AND o.h"
      " IS NULL LIMIT ?1"},
     {SQLITE, "timeline", "msg", "this message is on no timeline", REBUILD_TIMELINE,
      "SELECT m.id, 0, 0 FROM message m WHERE m.customer<>0 AND m.id<=" BEHIND("timeline") " AND NOT " IN_TIMELINE("timeline", "m", "id")
@@ -160,14 +152,14 @@ static void id_fill(const char *prefix, id64 id, struct store_finding *finding)
     id_format(prefix, id, finding->id);
 }
 
-static void tell(const struct checking *all, const struct check *check, struct stmt *row, bool more)
+static void tell(const struct checking *all, const struct check *check, id64 id, int64_t first, int64_t second, bool more)
 {
   struct buf what = BUF_INIT(0), remedy = BUF_INIT(0);
   struct store_finding finding = {.table = check->table, .more = more};
 
-  words_fill(&what, check->what, col_int(row, 1), col_int(row, 2));
-  words_fill(&remedy, check->remedy, col_int(row, 1), col_int(row, 2));
-  id_fill(check->prefix, col_id(row, 0), &finding);
+  words_fill(&what, check->what, first, second);
+  words_fill(&remedy, check->remedy, first, second);
+  id_fill(check->prefix, id, &finding);
   finding.what = what.at;
   finding.remedy = remedy.at;
   all->totals->n_findings++;
@@ -185,7 +177,7 @@ static void check_run(const struct checking *all, const struct check *check, par
   bind_int(list, 1, CHECK_FINDINGS_MAX + 1);
   while (n < CHECK_FINDINGS_MAX && db_step(list)) {
     n++;
-    tell(all, check, list, n == CHECK_FINDINGS_MAX);
+    tell(all, check, col_id(list, 0), col_int(list, 1), col_int(list, 2), n == CHECK_FINDINGS_MAX);
   }
   db_drop(list);
 }
@@ -200,6 +192,26 @@ static parley_text session_sql(const struct checking *all)
                       " name='session') LIMIT ?1");
   return PARLEY_LIT("SELECT message, step, session FROM delivery WHERE state=1 AND session>coalesce((SELECT max(id) FROM session), 0)"
                     " LIMIT ?1");
+}
+
+/* Messages of each state, as their deliveries say, against what is counted. */
+static void check_states(const struct checking *all)
+{
+  static const struct check check = {BOTH, "counter", "s", "it counts #1 messages in this state, there are #2", FIGURES, NULL};
+  struct stmt *fold = db_prepare(all->db, PARLEY_LIT("SELECT state, count(*) FROM " FOLDED " AS m GROUP BY state"));
+  struct stmt *counted = db_prepare(all->db, PARLEY_LIT("SELECT s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 FROM counter WHERE id=1"));
+  int64_t there[MESSAGE_STATES] = {0};
+
+  all->totals->n_checks++;
+  while (db_step(fold))
+    if (col_int(fold, 0) >= 0 && col_int(fold, 0) < MESSAGE_STATES)
+      there[col_int(fold, 0)] = col_int(fold, 1);
+  db_drop(fold);
+  if (db_step(counted))
+    for (int i = 0; i < MESSAGE_STATES; i++)
+      if (col_int(counted, i) != there[i])
+        tell(all, &check, (id64)i, col_int(counted, i), there[i], false);
+  db_drop(counted);
 }
 
 /* Every answer that must still be found, in the table of one of the days or in the recent one. */
@@ -255,6 +267,7 @@ static void check_all(struct db *db, bool sqlite, void *arg)
   for (size_t i = 0; i < COUNT_OF(checks) && db->status == PARLEY_OK; i++)
     if (checks[i].driver == BOTH || (checks[i].driver == SQLITE) == sqlite)
       check_run(all, &checks[i], checks[i].sql != NULL ? parley_text_of(checks[i].sql) : session_sql(all));
+  check_states(all);
   if (sqlite)
     check_idem(all);
 }

@@ -14,9 +14,9 @@
 #define LATE_EVERY_MS 60000
 
 /* Nothing of it will be sent any more: what came in; else no delivery is open, and no step can begin, since there is none left or the
- * message's time is over. ?1: now. */
+ * message's time is over. ?1: now. (The plus: else SQLite sees numbers compared with what has no type, and leaves the index out.) */
 #define MESSAGE_IS_FINAL                                                                                                          \
-  "(m.dir=1 OR ((m.n_go<2 OR (m.expires>0 AND m.expires<?1)) AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message=m.id AND" \
+  "(m.dir=1 OR ((m.n_go<2 OR (m.expires>0 AND m.expires<?1)) AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message=+m.id AND" \
   " (d.state<3 OR d.state=10))))"
 
 static id64 horizon_of(const struct round *round, int64_t keep_ms)

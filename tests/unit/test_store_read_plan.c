@@ -197,6 +197,30 @@ START_TEST(no_read_walks_a_table_that_grows)
 }
 END_TEST
 
+/* Of many old messages none is looked for in all deliveries. */
+START_TEST(nothing_that_goes_with_time_is_looked_for_by_a_walk)
+{
+  static const struct store_keep keep = {1, 1, 1, 1};
+  struct round round = {.store = &look.base, .db = &look.writer.base, .now_ms = INT64_MAX / 2};
+  id64 holder = 5;
+  sqlite3 *db = sqlite_handle(round.db);
+  int n = 0;
+
+  rows_exec(&rows, "INSERT INTO feed_cursor VALUES(5,%lld); INSERT INTO raw VALUES(1,'x'); INSERT INTO late VALUES(1)",
+            (long long)INT64_MAX);
+  look.base.retention = (struct retention){.keep = keep, .holders_known = true, .n_holders = 1, .holders = &holder};
+  mark_put(round.db, "timeline", INT64_MAX);
+  expire_step(&round);
+  ck_assert_msg(round.db->status == PARLEY_OK, "%s", round.db->why);
+  for (sqlite3_stmt *at = sqlite3_next_stmt(db, NULL); at != NULL; at = sqlite3_next_stmt(db, at), n++)
+    if (strncmp(sqlite3_sql(at), "INSERT", 6) != 0)
+      check_plan(sqlite3_sql(at));
+  ck_assert_int_gt(n, 20);
+  ck_assert_int_gt(round.delta.expired[KEEP_EVENTS], 0);
+  round_done(&round);
+}
+END_TEST
+
 START_TEST(a_walk_would_be_noticed)
 {
   ck_assert(!step_allowed("SELECT * FROM message WHERE topic=?", "SCAN message"));
@@ -215,6 +239,7 @@ int main(void)
   unsetenv("PARLEY_TEST_STORE");
   tcase_add_checked_fixture(tcase, setup, teardown);
   tcase_add_test(tcase, no_read_walks_a_table_that_grows);
+  tcase_add_test(tcase, nothing_that_goes_with_time_is_looked_for_by_a_walk);
   tcase_add_test(tcase, a_walk_would_be_noticed);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
