@@ -3,8 +3,8 @@
 #include "write.h"
 
 #define EXPIRE_EVERY_MS 1000
-#define EXPIRE_BEHIND_MS 20         /* between two turns while there is more to go */
 #define EXPIRE_TURN_NS UINT64_C(2000000) /* of one turn, which then ends with its slice */
+#define EXPIRE_IDLE_NS UINT64_C(10000000) /* of one in which nobody waits */
 #define EXPIRE_SLICE_ROWS 256
 #define DAY_MS INT64_C(86400000)
 #define KEYS_KEEP_MS (31 * DAY_MS) /* business keys stand for 30 days, inbound ids and provider ids as long */
@@ -67,25 +67,28 @@ static bool expire_answers(struct round *round)
 }
 
 /* What comes in as fast as it can must be able to go as fast, a small part of the time. */
-static bool expire_slices(struct round *round)
+static bool expire_slices(struct round *round, bool idle)
 {
-  uint64_t begun_ns = uv_hrtime();
+  uint64_t begun_ns = uv_hrtime(), turn_ns = idle ? EXPIRE_IDLE_NS : EXPIRE_TURN_NS;
   bool more;
 
   do {
     more = expire_answers(round);
     more |= retain_slice(round);
-  } while (more && round->db->status == PARLEY_OK && uv_hrtime() - begun_ns < EXPIRE_TURN_NS);
+  } while (more && round->db->status == PARLEY_OK && uv_hrtime() - begun_ns < turn_ns);
   return more;
 }
 
-void expire_step(struct round *round)
+void expire_step(struct round *round, bool idle)
 {
   struct store_base *store = round->store;
+  struct retention *retention = &store->retention;
   int64_t mono_ms = store->env->mono_ms(store->env);
 
-  if (mono_ms >= store->retention.due_ms)
-    store->retention.due_ms = mono_ms + (expire_slices(round) ? EXPIRE_BEHIND_MS : EXPIRE_EVERY_MS);
+  if (mono_ms >= retention->due_ms) {
+    retention->behind = expire_slices(round, idle) && round->db->status == PARLEY_OK;
+    retention->due_ms = mono_ms + (retention->behind ? EXPIRE_BEHIND_MS : EXPIRE_EVERY_MS);
+  }
   if (mono_ms < store->expire_ms)
     return;
   store->expire_ms = mono_ms + EXPIRE_EVERY_MS;

@@ -211,7 +211,9 @@ static void silence_count(struct pg_link *link)
 
 static bool beat_is_due(const struct pg_store *store, int64_t mono_ms)
 {
-  return mono_ms - store->committed_ms >= HEARTBEAT_MS || (store->full && mono_ms - store->full_look_ms >= FULL_LOOK_MS);
+  if (store->full)
+    return mono_ms - store->full_look_ms >= FULL_LOOK_MS || mono_ms - store->committed_ms >= HEARTBEAT_MS;
+  return store->base.retention.behind || mono_ms - store->committed_ms >= HEARTBEAT_MS;
 }
 
 static void on_tick(uv_timer_t *timer)

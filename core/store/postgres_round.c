@@ -248,7 +248,7 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_go(&round, LIST_ITEM(at, struct store_op, link));
   pg_db_join(&store->conductor, 0);
-  expire_step(&round);
+  expire_step(&round, n_ops == 0);
   counters_write(&round);
   alive_ms = store->base.env->mono_ms(store->base.env);
   session_write(&round, store);

@@ -106,7 +106,7 @@ static void round_run(struct sqlite_store *store, struct list *ops, size_t n_ops
     op_run(&round, LIST_ITEM(at, struct store_op, link));
   if (!store->full) {
     tails_write(&round, behind + round.n_tail + round.n_idem);
-    expire_step(&round);
+    expire_step(&round, n_ops == 0);
   }
   counters_write(&round);
   st = round_commit(&round);
@@ -140,18 +140,38 @@ static void idle_flush(struct sqlite_store *store)
   round_run(store, &none, 0, IDLE_ROWS);
 }
 
+/* So much is past its time that the rounds of those who write do not get through with it. */
+static void idle_expire(struct sqlite_store *store)
+{
+  struct list none;
+
+  list_init(&none);
+  round_run(store, &none, 0, 0);
+}
+
+/* How long nobody need come before something is done; 0: for ever. */
+static uint64_t idle_ms(const struct sqlite_store *store)
+{
+  if (store->full)
+    return FULL_WAIT_MS;
+  if (atomic_load(&store->broken))
+    return tails_pending(store) ? IDLE_FLUSH_MS : 0;
+  if (store->base.retention.behind)
+    return EXPIRE_BEHIND_MS;
+  return tails_flushing(store) ? IDLE_SLICE_MS : tails_pending(store) ? IDLE_FLUSH_MS : 0;
+}
+
 /* Waits for work. Returns how many ops were moved to `ops`; 0: time is up, or *closing. */
 static size_t take(struct sqlite_store *store, struct list *ops, bool *closing)
 {
-  uint64_t wait_ns = (store->full ? FULL_WAIT_MS : tails_flushing(store) ? IDLE_SLICE_MS : IDLE_FLUSH_MS) * NS_PER_MS;
-  bool timed = store->full || tails_pending(store);
+  uint64_t wait_ms = idle_ms(store);
   size_t n = 0;
 
   uv_mutex_lock(&store->write_lock);
   while (list_empty(&store->waiting) && !store->closing) {
-    if (!timed)
+    if (wait_ms == 0)
       uv_cond_wait(&store->write_wake, &store->write_lock);
-    else if (uv_cond_timedwait(&store->write_wake, &store->write_lock, wait_ns) != 0)
+    else if (uv_cond_timedwait(&store->write_wake, &store->write_lock, wait_ms * NS_PER_MS) != 0)
       break;
   }
   for (; n < STORE_ROUND_MAX && !list_empty(&store->waiting); n++)
@@ -191,6 +211,8 @@ void sqlite_writer_main(void *arg)
       round_run(store, &ops, n, 0);
     else if (closing)
       break;
+    else if (store->base.retention.behind && !store->full && !atomic_load(&store->broken))
+      idle_expire(store);
     else if (tails_pending(store) && !store->full && !atomic_load(&store->broken))
       idle_flush(store);
     housekeep(store);

@@ -171,7 +171,9 @@ void suppression_add(struct round *round, const struct identity *identity, const
 
 /* --- expire.c, retain.c -------------------------------------------------------------------------------------------------------- */
 
-void expire_step(struct round *round); /* a slice of each table: now and then, and more often while it is behind */
+#define EXPIRE_BEHIND_MS 20 /* between two turns while there is more to go */
+/* A slice of each table: now and then, and more often while it is behind. idle: the round has no ops. */
+void expire_step(struct round *round, bool idle);
 id64 id_at(int64_t at_ms);             /* the smallest id that is not older */
 bool retain_slice(struct round *round); /* true: there is more that is past its time */
 void retain_late(struct round *round, int64_t mono_ms);
