@@ -431,8 +431,10 @@ static void daemon_on_term(uv_signal_t *signal, int number)
 }
 
 #define DAEMON_WATCH_MS 250
+#define DAEMON_STORE_WAIT_MS 5000 /* beyond the drain, for a store that takes nothing to come back */
 
-/* After a failed flush the kernel may have dropped what it was given: nothing may be retried on this file. Whoever
+/* What nothing can be stored for ends like a machine that is switched off: that is always safe, waiting for ever is no end.
+ * After a failed flush the kernel may have dropped what it was given: nothing may be retried on this file. Whoever
  * supervises us starts us again, and the log tells what was committed. */
 static void daemon_on_watch(uv_timer_t *timer)
 {
@@ -442,6 +444,11 @@ static void daemon_on_watch(uv_timer_t *timer)
   if (daemon->store == NULL)
     return;
   store_gauges(daemon->store, &gauges);
+  if (daemon->stopping && !gauges.accepting && daemon->env->mono_ms(daemon->env) > daemon->stop_until_ms) {
+    log_line(&daemon->log, PARLEY_ERROR, "event=stopped_without_store why=\"%s\" what=\"outcomes that could not be stored are unknown at the"
+             " next start\"", gauges.why_not);
+    _exit(EX_TEMPFAIL);
+  }
   if (!gauges.broken)
     return;
   log_line(&daemon->log, PARLEY_ERROR, "event=store_broken what=\"the process ends and recovers at its next start\"");
@@ -542,6 +549,7 @@ void daemon_stop(struct daemon *daemon)
   if (daemon->stopping)
     return;
   daemon->stopping = true;
+  daemon->stop_until_ms = daemon->env->mono_ms(daemon->env) + daemon->conf->server.drain_ms + DAEMON_STORE_WAIT_MS;
   log_line(&daemon->log, PARLEY_INFO, "event=stopping drain_ms=%u", daemon->conf->server.drain_ms);
   if (daemon->server != NULL)
     http_server_drain(daemon->server, daemon_on_drained, daemon);

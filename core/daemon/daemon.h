@@ -45,6 +45,7 @@ struct daemon {
   uv_timer_t deadline, watch;
   uint16_t port;
   bool ready, stopping;
+  int64_t stop_until_ms; /* mono: how long it waits for a store that takes nothing; when stopping */
   bool restored; /* asked for: what the store holds may be older than what has happened since */
   struct list leaving; /* channels told to stop that have not gone yet */
   int exit_code;

@@ -16,6 +16,7 @@ from parley_test import (BIN_DIR, FULL, KEY, SECRET, Daemon, Ledger, Load, Recor
 
 CLIENTS = 64
 PACE_S = 0.25
+Load.PAUSE_S = PACE_S
 BACK_S = 30
 WARM = 200
 

@@ -15,6 +15,7 @@ from parley_store import DatabaseError
 from parley_test import (BUILD_DIR, FULL, Daemon, Failure, Ledger, Load, Recorder, expect, expect_true, judge, run, test,
                          wait_until)
 
+Load.PAUSE_S = 0.1
 ROUNDS = 20 if FULL else 3
 SIZE_MIB = 320
 REFUSE_S = 30

@@ -13,6 +13,7 @@ from parley_test import Daemon, Ledger, Load, Recorder, expect, expect_true, jud
 
 CLIENTS = 64
 PACE_S = 0.25
+Load.PAUSE_S = PACE_S
 BACK_S = 30
 WARM = 200
 STALE = "lacks what was confirmed"

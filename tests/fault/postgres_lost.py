@@ -5,6 +5,7 @@
 refused in words, nothing is lost, and all goes on by itself. The ledger outside the router adds up after each."""
 
 import contextlib
+import http.client
 import os
 import signal
 import threading
@@ -12,16 +13,16 @@ import time
 
 from parley_postgres import Cluster
 from parley_postgres_proxy import Proxy
-from parley_store import postgres_env
-from parley_test import (KEY, Client, Daemon, Ledger, Load, Recorder, arrivals, expect, expect_true, judge, run, test,
+from parley_test import (Client, Daemon, Ledger, Load, Recorder, arrivals, expect, expect_true, judge, run, test,
                          wait_until)
 
 CLIENTS = 64
 PACE_S = 0.25
+Load.PAUSE_S = PACE_S
 NOTICED_S = 20  # a server that is silent counts as lost after 10 s
 BACK_S = 30
 WARM = 200  # messages before it begins
-WRITER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1346458988 AND objid > 0"
+WRITER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1346458988 AND mode = 'ExclusiveLock'"
 
 
 def on_database(url, **more):
@@ -72,6 +73,7 @@ def under_load(folder, url, name):
                 wait_until(lambda: len(ledger.accepted) > WARM, "the load is on its way")
                 yield daemon, ledger
             print(f"# {name}: {judge(daemon, shop, ledger)}")
+            expect(daemon.stop(), 0, "the end")
 
 
 def lost_and_back(daemon, ledger, how, lose, back):
@@ -91,6 +93,28 @@ def a_server_that_is_stopped_or_killed(folder):
         lost_and_back(daemon, ledger, "stop fast", lambda: server.stop(signal.SIGINT), server.start)
         lost_and_back(daemon, ledger, "stop immediate", lambda: server.stop(signal.SIGQUIT), server.start)
         lost_and_back(daemon, ledger, "kill -9", server.kill9, server.start)
+
+
+@test
+def a_daemon_that_shall_end_does_so_while_its_database_is_away(folder):
+    def hurry(config):
+        on_database(url)["config"](config)
+        config["server"]["drain"] = "2s"
+
+    with Cluster(folder=folder) as server, Proxy(server.port) as wire, Recorder() as shop:
+        url = wire.conninfo(server, server.create_database())
+        daemon = Daemon(folder, channels={"hook": shop.channel()}, config=hurry, env={"LOST_DATABASE_URL": url})
+        for lose, back in ((lambda: server.stop(signal.SIGINT), server.start), (wire.cut, wire.heal)):
+            daemon.start()
+            known = daemon.send("before")
+            daemon.wait_status(known, "sent", "delivered")
+            lose()
+            thread, answers = post_in_a_thread(daemon, "key", "meanwhile")
+            expect_true(daemon.stop(timeout_s=NOTICED_S + 10) in (0, 75), "the end")
+            thread.join(timeout=BACK_S)
+            expect([answer for answer in answers if answer.status != 503], [], "what was under way")
+            daemon.drop_client()
+            back()
 
 
 @test
@@ -157,13 +181,14 @@ def a_server_that_hangs(folder):
         print(f"# one process of it: accepts {comes_back(daemon):.1f} s after it is back")
 
 
-def post_in_a_thread(daemon, ledger, key, text):
+def post_in_a_thread(daemon, key, text):
     """The answer, when it comes."""
     answers = []
 
     def post():
         with contextlib.closing(Client(daemon.port, timeout_s=60)) as client:
-            answers.append(client.post("/v1/messages", Daemon.message(text), idempotency_key=key))
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answers.append(client.post("/v1/messages", Daemon.message(text), idempotency_key=key))
 
     thread = threading.Thread(target=post, daemon=True)
     thread.start()
@@ -174,7 +199,7 @@ def a_round_in_doubt(daemon, wire, number, arrives):
     """One message whose COMMIT, or the answer to it, is lost on the way; returns the answer."""
     text, key = f"doubt ~doubt-{number}~", f"key-doubt-{number}"
     wire.swallow_commit(f"~doubt-{number}~", arrives)
-    thread, answers = post_in_a_thread(daemon, None, key, text)
+    thread, answers = post_in_a_thread(daemon, key, text)
     thread.join(timeout=BACK_S)
     expect_true(wire.swallowed(), "the commit was met")
     expect_true(answers, "an answer came")
