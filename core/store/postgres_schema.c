@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PG_LOCK_ALONE_MS "10000"
+#define PG_LOCK_ALONE_MS 10000
+#define PG_LOCK_SHARED_MS 2000
 
 static const char schema_1[] =
     "CREATE TABLE counter(id bigint PRIMARY KEY, last_id bigint, accepted bigint, s0 bigint, s1 bigint, s2 bigint, s3 bigint,"
@@ -284,22 +285,24 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
   return st == PARLEY_OK ? meta_read(conn, store, reterr_why) : st;
 }
 
-/* Daemons share it. Who has it alone may be a copy that was killed, whose connection the server has not missed yet: it is waited
- * for. */
+/* Daemons share it, another copy has it alone. Whoever has it may have been killed, and the server has not missed the connection
+ * yet: that is waited for, longer where it can be in the middle of a piece. */
 static long long lock_alone_try(PGconn *conn)
 {
   char sql[256];
   long long got;
+  bool shared;
 
   snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %d)::int", PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
   got = pg_number(conn, sql, -1);
+  if (got != 0)
+    return got;
   snprintf(sql, sizeof(sql), "SELECT count(*) FROM pg_locks WHERE locktype='advisory' AND classid=%d AND objid=%d AND mode='ShareLock'"
                              " AND database=(SELECT oid FROM pg_database WHERE datname=current_database())",
            PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
-  if (got != 0 || pg_number(conn, sql, 1) != 0)
-    return got;
-  snprintf(sql, sizeof(sql), "SET lock_timeout=" PG_LOCK_ALONE_MS "; SELECT count(*) FROM pg_advisory_lock(%d, %d)", PG_LOCK_SCHEMA,
-           PG_LOCK_IN_USE);
+  shared = pg_number(conn, sql, 1) != 0;
+  snprintf(sql, sizeof(sql), "SET lock_timeout=%d; SELECT count(*) FROM pg_advisory_lock(%d, %d)",
+           shared ? PG_LOCK_SHARED_MS : PG_LOCK_ALONE_MS, PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
   return pg_number(conn, sql, 0);
 }
 
