@@ -4,7 +4,7 @@
 
 parley_status mark_refuse_restoring(struct buf *reterr_why)
 {
-  buf_str(reterr_why, "store: a restore into this database was broken off: make it anew and run parley store restore again");
+  buf_str(reterr_why, "store: a restore into this database is under way or was broken off: run parley store restore again, to its end");
   return PARLEY_FAILED;
 }
 

@@ -208,6 +208,8 @@ static parley_status migrate(PGconn *conn, const struct env *env, struct buf *re
 {
   long long there = pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('parley_schema')", -1), version;
 
+  if (pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('" PG_RESTORING_TABLE "')", 0) == 1)
+    return mark_refuse_restoring(reterr_why);
   if (there == 0 && pg_number(conn, "SELECT count(*) FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND"
                              " relkind='r'", 0) > 0) {
     buf_str(reterr_why, "store: the database holds tables of another program: give Parley a database or a schema of its own");
@@ -251,14 +253,11 @@ static parley_status meta_read(PGconn *conn, struct pg_store *store, struct buf 
 
 parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct buf *reterr_why)
 {
-  bool half_restored = pg_ask(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('" PG_RESTORING_TABLE "')", 0) == 1;
   int64_t copying = pg_ask(conn, "SELECT count(*) FROM meta WHERE name='" MARK_COPYING "'", -1);
   int64_t moved = pg_ask(conn, "SELECT count(*) FROM meta WHERE name='" MARK_MOVED "'", -1);
 
   if (copying < 0 || moved < 0)
     return pg_say(conn, reterr_why);
-  if (half_restored)
-    return mark_refuse_restoring(reterr_why);
   return marks_judge(copying > 0, moved > 0, store->base.config.restored, reterr_why);
 }
 

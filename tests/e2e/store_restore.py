@@ -179,6 +179,20 @@ def a_restored_file_starts_paused_until_an_operator_says_so(folder):
         resumes(stand, known, accepts_and_sends_nothing(stand))
 
 
+def broken_off(stand, folder, backup):
+    """A tool that does half of it, or dies: no daemon makes an empty store of what is left."""
+    path = os.path.join(folder, "bin", "pg_restore")
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\n[ "$1" = --version ] && echo "pg_restore (PostgreSQL) 99" && exit 0\nexit 1\n')
+    os.chmod(path, 0o755)
+    failed = stand.command("store", "restore", backup, env={"PATH": os.path.dirname(path) + ":/usr/bin:/bin"})
+    expect_true(failed.returncode == 1 and "pg_restore failed" in failed.stderr, failed.stderr)
+    stand.daemon.start(ready=False)
+    expect(stand.daemon.wait_exit(), 69)
+    expect_true("was broken off: run parley store restore again" in stand.daemon.log(), stand.daemon.log_end())
+
+
 @test
 def a_restored_database_starts_paused_until_an_operator_says_so(folder):
     backup = os.path.join(folder, "backup.dump")
@@ -198,6 +212,7 @@ def a_restored_database_starts_paused_until_an_operator_says_so(folder):
         full = stand.command("store", "restore", backup)
         expect_true(full.returncode == 1 and "is not empty" in full.stderr, full.stderr)
         stand.move_to(after)
+        broken_off(stand, folder, backup)
         done = stand.command("store", "restore", backup)
         expect(done.returncode, 0, done.stderr)
         starts_paused(stand, known)
