@@ -445,8 +445,8 @@ static void daemon_on_watch(uv_timer_t *timer)
     return;
   store_gauges(daemon->store, &gauges);
   if (daemon->stopping && !gauges.accepting && daemon->env->mono_ms(daemon->env) > daemon->stop_until_ms) {
-    log_line(&daemon->log, PARLEY_ERROR, "event=stopped_without_store why=\"%s\" what=\"outcomes that could not be stored are unknown at the"
-             " next start\"", gauges.why_not);
+    log_line(&daemon->log, PARLEY_ERROR, "event=stopped_without_store why=\"%s\" what=\"outcomes that could not be stored are"
+                                         " unknown at the next start\"", gauges.why_not);
     _exit(EX_TEMPFAIL);
   }
   if (!gauges.broken)
