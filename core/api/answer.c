@@ -182,7 +182,7 @@ bool api_went(struct api_request *req, struct store_op *op)
     api_problem(req, 503, "store_in_doubt", "try again with the same Idempotency-Key",
                 "the store was lost while it committed, and this process ends: whether this was stored is not known here");
   else
-    api_problem(req, 503, "store_unavailable", "try again", "the store cannot write now; nothing was stored");
+    api_problem(req, 503, "store_unavailable", "try again", "the store cannot do this now; nothing was changed");
   return false;
 }
 

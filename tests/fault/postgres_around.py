@@ -18,7 +18,7 @@ CLIENTS = 64
 PACE_S = 0.25
 Load.PAUSE_S = PACE_S
 BACK_S = 30
-WARM = 200
+WARM = 100
 
 
 def on_database(url):
