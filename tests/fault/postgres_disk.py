@@ -94,7 +94,15 @@ def a_server_that_falls_over_a_full_disk_comes_back_with_everything(folder):
 
                     wait_until(fallen, "the server finds no room for its log", REFUSE_S)
                     refuses(daemon)
-                server.start()  # as its supervisor does, when it has ended by itself
+
+                def back():
+                    server.start(wait=False)  # as its supervisor does, when it has ended by itself: it may still be about to
+                    with contextlib.suppress(DatabaseError):
+                        server.psql("SELECT 1")
+                        return True
+                    return False
+
+                wait_until(back, "the server is back", BACK_S)
                 resumes(daemon, BACK_S)
             print(f"# {judge(daemon, shop, ledger)}")
 
