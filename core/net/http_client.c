@@ -327,14 +327,14 @@ static void method_set(struct transfer *transfer)
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || (get && transfer->body_len == 0) ? NULL : transfer->method);
 }
 
+/* Not over TLS, where it may become HTTP/2: with so small a buffer libcurl 7.88 fails requests that share a connection. */
 static void read_size_set(struct transfer *transfer)
 {
-  long bytes = transfer->response_max <= CLIENT_RESPONSE_SMALL_MAX ? CLIENT_READ_SMALL_BYTES : CLIENT_READ_BYTES;
+  bool small = transfer->response_max <= CLIENT_RESPONSE_SMALL_MAX && !url_tls(transfer->url.scheme);
+  long bytes = small ? CLIENT_READ_SMALL_BYTES : CLIENT_READ_BYTES;
 
-  if (bytes == transfer->read_bytes)
-    return;
-  transfer->read_bytes = bytes;
-  curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, bytes);
+  if (bytes != transfer->read_bytes && curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, bytes) == CURLE_OK)
+    transfer->read_bytes = bytes;
 }
 
 void transfer_start(struct transfer *transfer)

@@ -36,10 +36,11 @@ def peer_env(group):
 
 
 class Peer:
-    """A node script that answers each line of JSON with one, in order. Its first line says that it is ready."""
+    """A node script that answers each line of JSON with one, in order. Its first line says that it is ready. group: None when it
+    needs no packages."""
 
     def __init__(self, group, script, *words):
-        self.process = subprocess.Popen([need_tool("node"), os.path.join(TOP, script), *words], env=peer_env(group), text=True,
+        self.process = subprocess.Popen([need_tool("node"), os.path.join(TOP, script), *words], env=peer_env(group) if group else None, text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.ready = self.next()
 
