@@ -2,6 +2,7 @@
  * from then on they are the loop's. */
 #include "postgres.h"
 #include "core/base/text.h"
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,7 @@ static void connecting_done(uv_work_t *work, int status)
 static void connecting_work(uv_work_t *work)
 {
   pg_connecting_run(container_of(work, struct pg_connecting, work));
+  OPENSSL_thread_stop(); /* what a password's hash has left to this thread of the pool: generators of random numbers */
 }
 
 static bool something_lost(const struct pg_store *store)
