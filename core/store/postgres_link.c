@@ -27,6 +27,7 @@ struct pg_sent {
   struct list link;
   enum sent_what what;
   const struct pg_known *known; /* for its words; NULL: a plain command */
+  bool *prepared;               /* PREPARE: false again, when the server has not done it */
   struct pg_db *db;             /* WRITE of PG_OTHER and plain commands: who is told; or NULL */
   size_t n_asks;
   struct pg_stmt **asks; /* ASK: one, or those of one statement, in the order of their rows */
@@ -196,7 +197,7 @@ static void prepare(struct pg_link *link, struct pg_known *known, bool many)
     pg_text_many(&known->text, known->types, &sql);
   snprintf(name, sizeof(name), "%s%s", known->name, many ? "m" : "");
   if (sent_or_fails(link, PQsendPrepare(link->conn, name, many ? sql.at : known->text.one.at, known->text.n_params, oids)))
-    sent_add(link, SENT_PREPARE, known);
+    sent_add(link, SENT_PREPARE, known)->prepared = done;
   buf_done(&sql);
 }
 
@@ -556,6 +557,8 @@ static void result_take(struct pg_link *link, struct pg_sent *sent, PGresult *re
 {
   if (sent->what == SENT_COMMIT)
     commit_take(link, result);
+  if (sent->what == SENT_PREPARE && PQresultStatus(result) != PGRES_COMMAND_OK)
+    *sent->prepared = false; /* an earlier error passed over it */
   switch (PQresultStatus(result)) {
   case PGRES_TUPLES_OK:
     if (sent->what == SENT_ASK) {
