@@ -97,5 +97,6 @@ void expire_step(struct round *round, bool idle)
   store->n_parked -= (uint64_t)db_changes(round->db);
   expire_keys(round);
   retain_late(round, mono_ms);
-  store->ways->idem_expire(round);
+  if (store->ways->idem_expire != NULL)
+    store->ways->idem_expire(round);
 }

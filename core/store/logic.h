@@ -58,7 +58,7 @@ struct store_ways { /* what each driver does in its own way */
   /* True: op has the first one's answer. *ret_h: its place, for idem_keep(). */
   bool (*idem_replayed)(struct round *round, struct store_op *op, uint64_t *ret_h);
   void (*idem_keep)(struct round *round, const struct store_op *op, uint64_t h);
-  void (*idem_expire)(struct round *round); /* one small piece of what is past its time */
+  void (*idem_expire)(struct round *round); /* one small piece of an index that is past its time; NULL: there is none */
   /* All events up to here stand in the tables that are written behind: nobody will read them again for those. NULL: they always do. */
   uint64_t (*written_upto)(struct round *round);
   bool update_keeps_room; /* a row that gets shorter leaves its room unused: it is taken out and put back */

@@ -101,7 +101,7 @@ struct pg_db {
   struct list link; /* in link->dbs */
   struct pg_link *on;
   struct fiber *fiber; /* NULL: blocking, at start only */
-  struct pg_db *parent; /* of pg_each() */
+  struct pg_db *parent; /* of db_each() */
   int n_children;
   struct list ready; /* in on->ready */
   struct map statements;
@@ -230,10 +230,8 @@ void pg_read_try(struct pg_store *store);
 /* --- postgres_idem.c, postgres_small.c: the ways of struct store_ways ---------------------------------------------------------- */
 
 extern const char pg_answer_get_sql[]; /* const: SQL */
-uint64_t pg_idem_hash(const struct store_base *store, const struct store_op *op);
 bool pg_idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h);
 void pg_idem_keep(struct round *round, const struct store_op *op, uint64_t h);
-void pg_idem_expire(struct round *round);
 void pg_timeline_add(struct round *round, const struct timeline_entry *entry);
 parley_status pg_media_piece(struct reader *reader, struct store_media *ask);
 void pg_sizes(struct reader *reader, struct store_stats *ask);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EACH_AT_ONCE_MAX 128 /* fibers of one pg_each() */
+#define EACH_AT_ONCE_MAX 128 /* fibers of one db_each() */
 #define TEXT_REPLACEMENT 0xfffdu
 
 static struct pg_stmt *own(struct stmt *stmt)
@@ -403,13 +403,13 @@ static void kind_each(struct db *base, size_t n, void (*fn)(struct db *db, size_
   struct pg_db *db = pg_db_of(base);
 
   for (size_t i = 0; i < n; i++) {
-    struct one_of *one = xcalloc(1, sizeof(*one));
+    struct one_of *one;
 
     if (n == 1 || db->fiber == NULL) {
-      free(one);
       fn(base, i, arg);
       continue;
     }
+    one = xcalloc(1, sizeof(*one));
     *one = (struct one_of){fn, arg, i};
     pg_db_join(db, EACH_AT_ONCE_MAX - 1);
     pg_db_spawn(db, one_main, one);

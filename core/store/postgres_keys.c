@@ -139,7 +139,7 @@ bool pg_op_keys(const struct store_base *store, const struct store_op *op, uint6
     break;
   }
   if (op->idem != NULL)
-    key_add(&keys, pg_idem_hash(store, op));
+    key_add(&keys, idem_hash(store, op));
   *ret_n = keys.n;
   return side_by_side && !keys.overflow;
 }
@@ -155,7 +155,7 @@ static void ahead_recipient(struct pg_db *db, const struct store_base *store, co
 void pg_op_ahead(struct pg_db *db, const struct store_base *store, const struct store_op *op)
 {
   if (op->idem != NULL)
-    pg_db_ahead(db, pg_answer_get_sql, pg_idem_hash(store, op));
+    pg_db_ahead(db, pg_answer_get_sql, idem_hash(store, op));
   switch ((int)op->kind) {
   case STORE_ACCEPT:
     ahead_recipient(db, store, &container_of(op, struct store_accept, op)->items[0].submission->to);

@@ -11,7 +11,7 @@
 #define OPS_AT_ONCE_MAX 128  /* fibers of one round */
 #define FULL_TELL_MS 10000
 
-struct going { struct round *round; struct store_op *op; };
+struct going { struct round *round; struct store_op *op; size_t n_keys; uint64_t keys[PG_KEYS_MAX]; };
 
 /* --- what write functions use ------------------------------------------------------------------------------------------------ */
 
@@ -80,34 +80,30 @@ uint64_t pg_next_seq(struct round *round)
 
 static void op_main(struct db *db, void *arg)
 {
-  struct going going = *(struct going *)arg;
-  struct round part = {.store = going.round->store, .db = db, .now_ms = going.round->now_ms};
-  uint64_t keys[PG_KEYS_MAX];
-  size_t n;
+  struct going *going = arg;
+  struct round part = {.store = going->round->store, .db = db, .now_ms = going->round->now_ms};
 
-  free(arg);
-  pg_op_keys(going.round->store, going.op, keys, &n);
-  pg_locks_take(pg_db_of(db), keys, n);
-  pg_op_ahead(pg_db_of(db), going.round->store, going.op);
-  op_run(&part, going.op);
-  round_merge(going.round, &part);
+  pg_locks_take(pg_db_of(db), going->keys, going->n_keys);
+  pg_op_ahead(pg_db_of(db), going->round->store, going->op);
+  op_run(&part, going->op);
+  round_merge(going->round, &part);
+  free(going);
 }
 
 static void op_go(struct round *round, struct store_op *op)
 {
   struct pg_db *conductor = pg_db_of(round->db);
-  uint64_t keys[PG_KEYS_MAX];
-  struct going *going;
-  size_t n;
+  struct going *going = xcalloc(1, sizeof(*going));
 
-  if (!pg_op_keys(round->store, op, keys, &n)) {
+  if (!pg_op_keys(round->store, op, going->keys, &going->n_keys)) {
+    free(going);
     pg_db_join(conductor, 0);
     op_run(round, op);
     pg_locks_drop(conductor);
     return;
   }
-  going = xcalloc(1, sizeof(*going));
-  *going = (struct going){round, op};
+  going->round = round;
+  going->op = op;
   pg_db_join(conductor, OPS_AT_ONCE_MAX - 1);
   pg_db_spawn(conductor, op_main, going);
 }
@@ -236,7 +232,6 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
 {
   struct round round = {.store = &store->base, .db = &store->conductor.base, .now_ms = store->base.env->now_ms(store->base.env)};
   uint64_t begun = uv_hrtime();
-  struct list going;
   int64_t alive_ms;
   parley_status st;
   bool in_doubt;
@@ -244,7 +239,6 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
   store->seq_next = store->seq_end = 0;
   store->round++;
   pg_command(&store->conductor, "BEGIN", false);
-  list_init(&going);
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_go(&round, LIST_ITEM(at, struct store_op, link));
   pg_db_join(&store->conductor, 0);

@@ -12,7 +12,6 @@
 
 #define DAY_MS INT64_C(86400000)
 #define IDEM_DAYS_MAX 64
-#define IDEM_TWINS_MAX 16           /* different keys of one 64-bit hash that are looked through */
 #define IDEM_DROP_STEPS 256         /* an old day goes in so many pieces: no round waits for a whole table */
 #define IDEM_MERGE_FROM_ROWS 262144 /* of idem_recent: so many fit the page cache */
 #define FILL_ROWS 2048              /* read into the filter between two rounds */
@@ -38,19 +37,6 @@ struct idem_tail {
   uint32_t drop_step; /* of the oldest day, when it is past its time */
 };
 
-static uint64_t idem_hash(const struct store_base *store, const struct store_idem *idem, struct arena *arena)
-{
-  size_t len = sizeof(idem->api_key) + idem->route.len + 1 + idem->key.len;
-  char *bytes = arena_alloc(arena, len);
-  uint64_t h;
-
-  memcpy(bytes, &idem->api_key, sizeof(idem->api_key));
-  memcpy(bytes + sizeof(idem->api_key), idem->route.at, idem->route.len);
-  memcpy(bytes + len - idem->key.len, idem->key.at, idem->key.len);
-  h = hash64(&store->hash_key, (parley_bytes){bytes, len});
-  return h != 0 ? h : 1;
-}
-
 static id64 idem_lookup(struct db *db, struct idem_tail *tail, uint64_t h)
 {
   id64 answer = (id64)(uintptr_t)map_get(&tail->map, h);
@@ -68,34 +54,22 @@ static id64 idem_lookup(struct db *db, struct idem_tail *tail, uint64_t h)
   return answer;
 }
 
-/* Whether answer `id` is that of this very key; if so, what was answered. */
 static bool idem_is(struct round *round, id64 id, struct store_op *op)
 {
-  const struct store_idem *idem = op->idem;
-  struct stmt *get = db_sql(round->db, "SELECT api_key, route, key, body_hash, status, body FROM answer WHERE id=?");
-  parley_bytes hash;
+  struct stmt *get = db_sql(round->db, "SELECT " IDEM_ANSWER_COLUMNS " FROM answer WHERE id=?");
   bool same;
 
   bind_id(get, 1, id);
-  if (!db_step(get))
-    return false;
-  same = col_id(get, 0) == idem->api_key && text_eq(col_peek(get, 1), idem->route) && text_eq(col_peek(get, 2), idem->key);
-  if (same) {
-    hash = col_peek(get, 3);
-    op->replay = hash.len == SHA256_BYTES && memcmp(hash.at, idem->body_sha256, SHA256_BYTES) == 0 ? REPLAY_SAME
-                                                                                                    : REPLAY_OTHER_BODY;
-    op->answer_status = (uint32_t)col_int(get, 4);
-    op->answer = col_text(get, 5, op->arena);
-  }
+  same = db_step(get) && idem_answer_is(get, op);
   db_reset(get);
   return same;
 }
 
 bool idem_replayed(struct round *round, struct store_op *op, uint64_t *ret_h)
 {
-  uint64_t h = idem_hash(round->store, op->idem, op->arena);
+  uint64_t h = idem_hash(round->store, op);
 
-  for (int i = 0; i < IDEM_TWINS_MAX; i++, h = h == UINT64_MAX ? 1 : h + 1) {
+  for (int i = 0; i < IDEM_TWINS_MAX; i++, h = idem_next(h)) {
     id64 answer = idem_lookup(round->db, sqlite_of(round->store)->idem, h);
 
     if (answer == 0)
@@ -209,21 +183,8 @@ static void fill_step(struct db *db, struct idem_tail *tail)
 void idem_keep(struct round *round, const struct store_op *op, uint64_t h)
 {
   struct idem_tail *tail = sqlite_of(round->store)->idem;
-  const struct store_idem *idem = op->idem;
-  struct stmt *put = db_sql(round->db, "INSERT INTO answer(id, h, api_key, route, key, body_hash, status, body, at)"
-                                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  id64 id = id_next(&round->store->ids);
+  id64 id = idem_answer_put(round, op, h);
 
-  bind_id(put, 1, id);
-  bind_id(put, 2, h);
-  bind_id(put, 3, idem->api_key);
-  bind_text(put, 4, idem->route);
-  bind_text(put, 5, idem->key);
-  bind_blob(put, 6, (parley_bytes){(const char *)idem->body_sha256, SHA256_BYTES});
-  bind_int(put, 7, op->answer_status);
-  bind_text(put, 8, op->answer);
-  bind_int(put, 9, round->now_ms);
-  db_run(put);
   if (tail->n_active == tail->active_room) {
     tail->active_room = tail->active_room == 0 ? TAIL_ENTRIES / 16 : tail->active_room * 2;
     tail->active = xrealloc(tail->active, tail->active_room * sizeof(*tail->active));

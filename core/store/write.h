@@ -18,7 +18,7 @@ struct round {
   atomic_int **seats; /* places in lanes that the round took: given back when it fails */
   size_t n_tail, tail_room;
   struct timeline_entry *tail; /* sqlite: published after the commit */
-  size_t n_idem;               /* keys that were kept */
+  size_t n_idem;               /* sqlite: keys that its tail took */
   struct buf scratch;          /* of whoever runs; cleared before use */
 };
 bool round_take_seat(struct round *round, atomic_int *room); /* false: the lane is full */
@@ -168,6 +168,16 @@ void conversation_heard(struct round *round, id64 id, id64 identity, parley_text
 /* --- write_consent.c ------------------------------------------------------------------------------------------------------------- */
 
 void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer);
+
+/* --- idem.c: an idempotency key and its answer ------------------------------------------------------------------------------- */
+
+#define IDEM_TWINS_MAX 16 /* different keys of one 64-bit hash that are looked through */
+#define IDEM_ANSWER_COLUMNS "api_key, route, key, body_hash, status, body"
+uint64_t idem_hash(const struct store_base *store, const struct store_op *op); /* never 0 */
+uint64_t idem_next(uint64_t h);                                                /* the place of a twin */
+/* row: of IDEM_ANSWER_COLUMNS. True: it is this very key's, and op has what was answered. */
+bool idem_answer_is(struct stmt *row, struct store_op *op);
+id64 idem_answer_put(struct round *round, const struct store_op *op, uint64_t h);
 
 /* --- expire.c, retain.c -------------------------------------------------------------------------------------------------------- */
 
