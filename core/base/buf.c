@@ -67,7 +67,10 @@ void buf_str(struct buf *buf, const char *text)
 
 void buf_char(struct buf *buf, char byte)
 {
-  buf_add(buf, &byte, 1);
+  if (!buf_reserve(buf, 1))
+    return;
+  buf->at[buf->len++] = byte;
+  buf->at[buf->len] = '\0';
 }
 
 void buf_vprintf(struct buf *buf, const char *format, va_list args)

@@ -201,8 +201,11 @@ static bool outbound_hand_over(struct outbound *out)
 /* The first that has not expired. */
 static struct outbound *held_first(struct line *line, struct list *held)
 {
-  int64_t now = deliver_now(line->deliver);
+  int64_t now;
 
+  if (list_empty(held)) /* most are: it is asked some ten times a message, and the clock has its price */
+    return NULL;
+  now = deliver_now(line->deliver);
   while (!list_empty(held)) {
     struct outbound *out = LIST_ITEM(held->next, struct outbound, node);
 
