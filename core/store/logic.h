@@ -28,6 +28,7 @@ static inline const char *schema_remedy(int64_t schema)
 }
 
 struct round;
+struct fresh;
 struct timeline_entry { int64_t at_ms; uint64_t seq; id64 customer; uint32_t kind; };
 
 /* --- the base of every driver's store --------------------------------------------------------------------------------------- */
@@ -98,6 +99,7 @@ struct store_base {
   uint64_t n_suppressions, n_parked; /* 0: nobody is looked up */
   int64_t expire_ms, expire_at[3];   /* mono: when to look for what is past its time; where in each table */
   struct retention retention;
+  struct fresh *fresh; /* fresh.h; NULL: others write as well */
 };
 
 /* --- facts.c: whose it is and what is known of them; used by accept and, writing nothing, by explain ------------------------- */

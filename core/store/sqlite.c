@@ -1,5 +1,6 @@
 /* sqlite.c - opening and closing the store: the lock against a second daemon, connections, threads. */
 #include "sqlite.h"
+#include "fresh.h"
 #include "core/base/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +134,7 @@ static void sqlite_free(void *impl)
   uv_cond_destroy(&store->checkpoint_wake);
   reserve_close(store);
   retain_done(&store->base);
+  fresh_free(&store->base.fresh);
   if (store->lock_fd >= 0)
     close(store->lock_fd);
   free(store->path);
@@ -180,6 +182,7 @@ static struct sqlite_store *store_new(const struct store_config *config, const s
   store->path = sqlite_path_resolve(config->path);
   store->lock_fd = store->reserve_fd = -1;
   sqlite_init();
+  store->base.fresh = fresh_new();
   store->vfs = wal_vfs_new();
   store->base.gauges.accepting = true;
   list_init(&store->waiting);

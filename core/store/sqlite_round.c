@@ -1,6 +1,7 @@
 /* sqlite_round.c - the writer thread: what waits goes into one transaction, at most STORE_ROUND_MAX ops, in the order
  * submitted; one commit, one flush, then the answers. */
 #include "sqlite.h"
+#include "fresh.h"
 #include <string.h>
 
 #define IDLE_FLUSH_MS 5000    /* tails are written out after so long without a write */
@@ -28,6 +29,7 @@ static void round_rolled_back(struct round *round, parley_status status)
   if (!sqlite3_get_autocommit(sqlite_handle(round->db)))
     sqlite3_exec(sqlite_handle(round->db), "ROLLBACK", NULL, NULL, NULL);
   tails_undo(round);
+  fresh_clear(store->base.fresh);
   sqlite_recount(store);
   round_give_seats_back(round);
   store->base.gauges.failed_rounds++;

@@ -1,6 +1,7 @@
 /* write_accept.c - takes messages in: whose it is, what is known, decide(), rows, and the first claim, all in one
  * transaction, so that two racing senders neither make one customer twice nor use one key twice. */
 #include "write.h"
+#include "fresh.h"
 #include "core/base/text.h"
 
 #define BUSINESS_KEY_KEEP_MS (INT64_C(30) * 86400000)
@@ -104,6 +105,16 @@ static uint32_t steps_that_go(const struct decision *decision)
   return n;
 }
 
+static bool body_is_apart(const struct submission *submission)
+{
+  return submission->body.len > BODY_INLINE_MAX;
+}
+
+static uint32_t message_flags(const struct submission *submission)
+{
+  return (submission->test ? MESSAGE_TEST : 0u) | (body_is_apart(submission) ? MESSAGE_BODY_APART : 0u);
+}
+
 static void message_insert(struct round *round, const struct submission *submission, const struct accept_item *item)
 {
   struct stmt *put = db_sql(
@@ -112,7 +123,7 @@ static void message_insert(struct round *round, const struct submission *submiss
                  " in_reply_to, reason, decision, body)"
                  " VALUES(?,0,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'','','','',?,?,?)");
   const struct decision *decision = item->decision;
-  bool apart = submission->body.len > BODY_INLINE_MAX;
+  bool apart = body_is_apart(submission);
 
   buf_clear(&round->scratch);
   decision_write(&round->scratch, decision);
@@ -126,7 +137,7 @@ static void message_insert(struct round *round, const struct submission *submiss
   bind_int(put, 8, submission->now_ms);
   bind_int(put, 9, submission->expires_ms);
   bind_int(put, 10, submission->not_before_ms);
-  bind_int(put, 11, (submission->test ? MESSAGE_TEST : 0) | (apart ? MESSAGE_BODY_APART : 0));
+  bind_int(put, 11, message_flags(submission));
   bind_int(put, 12, submission->topic->class);
   bind_int(put, 13, (int64_t)decision->n_steps);
   bind_int(put, 14, steps_that_go(decision));
@@ -190,6 +201,46 @@ static int64_t first_wake_ms(const struct submission *submission, const struct d
   return message_wake_ms(&message);
 }
 
+/* What the outcome of the first attempt will ask for. With more steps it would ask for the decision, too. */
+static void item_keep_fresh(struct round *round, const struct submission *submission, const struct accept_item *item,
+                            const struct begin *begin, id64 delivery)
+{
+  const struct decided_step *decided = begin->decided;
+
+  if (round->store->fresh == NULL || steps_that_go(item->decision) != 1)
+    return;
+  fresh_put(round->store->fresh,
+            &(struct fresh_message){.id = item->message,
+                                    .customer = item->customer,
+                                    .identity = item->decision->identity,
+                                    .conversation = item->conversation,
+                                    .api_key = submission->api_key,
+                                    .created_ms = submission->now_ms,
+                                    .expires_ms = submission->expires_ms,
+                                    .flags = message_flags(submission),
+                                    .n_steps = (uint32_t)item->decision->n_steps,
+                                    .class = submission->topic->class,
+                                    .topic = submission->topic->name,
+                                    .key = submission->key,
+                                    .facts = {.step = begin->step,
+                                              .state = DELIVERY_SENDING,
+                                              .attempt = 1,
+                                              .token = 1,
+                                              .started_ms = begin->due_ms,
+                                              .due_ms = begin->due_ms},
+                                    .row = {.id = delivery,
+                                            .identity = decided->identity,
+                                            .channel = decided->channel,
+                                            .channel_kind = decided->channel_kind,
+                                            .address_kind = decided->address_kind,
+                                            .address = decided->address,
+                                            .provider_id = TEXT_EMPTY,
+                                            .provider_ids = TEXT_EMPTY,
+                                            .degraded = TEXT_EMPTY,
+                                            .reason = TEXT_EMPTY},
+                                    .step = {.until = decided->until, .within_ms = decided->within_ms, .go = true}});
+}
+
 static void item_begin(struct round *round, const struct submission *submission, struct accept_item *item,
                        const struct customer_brief *customer, struct arena *arena)
 {
@@ -214,6 +265,7 @@ static void item_begin(struct round *round, const struct submission *submission,
     return;
   item->state = MESSAGE_SENDING;
   item->claim = claim_of(submission, item, delivery, customer, arena);
+  item_keep_fresh(round, submission, item, &begin, delivery);
 }
 
 static void item_tell(struct round *round, const struct submission *submission, const struct accept_item *item)

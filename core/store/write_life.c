@@ -2,7 +2,7 @@
  * that happens to a message after it was accepted goes through life_advance(), so that counters, events and wake times
  * agree. */
 #include "core/base/text.h"
-#include "write.h"
+#include "fresh.h"
 #include <jansson.h>
 
 /* --- reading
@@ -129,14 +129,43 @@ static void steps_of_policy(struct life *life)
   }
 }
 
+static void life_of_fresh(const struct fresh_message *fresh, struct life *life)
+{
+  life->id = fresh->id;
+  life->customer = fresh->customer;
+  life->identity = fresh->identity;
+  life->conversation = fresh->conversation;
+  life->api_key = fresh->api_key;
+  life->created_ms = fresh->created_ms;
+  life->expires_ms = fresh->expires_ms;
+  life->flags = fresh->flags;
+  life->class = fresh->class;
+  life->n_go = 1;
+  life->end_state = -1;
+  life->topic = fresh->topic;
+  life->key = fresh->key;
+}
+
+static void row_of_fresh(const struct fresh_message *fresh, struct life *life)
+{
+  life->message.n_deliveries = 1;
+  life->facts[0] = fresh->facts;
+  life->rows[0] = fresh->row;
+  life->steps[fresh->facts.step] = fresh->step;
+}
+
 bool life_load(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
                struct life *ret)
 {
-  parley_bytes decision;
-  uint32_t n_steps;
+  parley_bytes decision = {"", 0};
+  struct fresh_message fresh;
+  bool is_fresh = round->store->fresh != NULL && fresh_take(round->store->fresh, message, arena, &fresh);
+  uint32_t n_steps = is_fresh ? fresh.n_steps : 0;
 
   *ret = (struct life){.policy = policy, .arena = arena};
-  if (!message_read(round, message, ret, &decision, &n_steps))
+  if (is_fresh)
+    life_of_fresh(&fresh, ret);
+  else if (!message_read(round, message, ret, &decision, &n_steps))
     return false;
   round_lock_customer(round, ret->customer); /* the message never changes; its deliveries are read behind the lock */
   ret->message = (struct message_facts){.now_ms = now_ms,
@@ -146,7 +175,10 @@ bool life_load(struct round *round, id64 message, const struct policy *policy, i
                                         .deliveries = ret->facts};
   for (size_t i = 0; i < PLAN_STEPS_MAX; i++)
     ret->steps[i].until = UNTIL_SENT;
-  rows_read(round, ret);
+  if (is_fresh)
+    row_of_fresh(&fresh, ret);
+  else
+    rows_read(round, ret);
   steps_of_decision(ret, decision);
   steps_of_policy(ret);
   return true;

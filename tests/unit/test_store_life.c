@@ -365,6 +365,29 @@ START_TEST(an_accepted_outcome_ends_the_message_as_sent)
 }
 END_TEST
 
+static const uint32_t firsts[] = {PARLEY_OUTCOME_ACCEPTED, PARLEY_OUTCOME_DELIVERED, PARLEY_OUTCOME_RETRY, PARLEY_OUTCOME_REJECTED,
+                                  PARLEY_OUTCOME_BAD_ADDRESS, PARLEY_OUTCOME_UNKNOWN};
+
+START_TEST(the_first_outcome_writes_the_same_whether_the_message_is_read_back_or_still_at_hand)
+{
+  struct accepted a = accept_with_key("a"), b = accept_with_key("b");
+
+  ck_assert_int_eq(accept_with_key("b").result, ACCEPT_DUPLICATE_KEY); /* has read it */
+  settle(&f, &rules, &a, firsts[_i]);
+  settle(&f, &rules, &b, firsts[_i]);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM delivery"), 2);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT DISTINCT step, customer, identity, conversation, channel,"
+                                   " channel_kind, lane, state, facts, due, wake, expires, attempt, token, session, held,"
+                                   " maybe_twice, cancelled, query, ordered, handed, started, attempt_started, outcome,"
+                                   " address_kind, address, until, within, parts, part_delivered, part_read, provider_id,"
+                                   " provider_ids, degraded, reason, deaths FROM delivery) AS alike"),
+                   1);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT count(*) AS n FROM event WHERE type='message.status' GROUP BY"
+                                   " at, customer, identity, conversation, data) AS told WHERE n<>2"),
+                   0);
+}
+END_TEST
+
 START_TEST(a_retry_waits_for_its_time_and_takes_the_next_token)
 {
   struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
@@ -925,6 +948,8 @@ int main(void)
   tcase_add_test(tcase, a_business_key_stands_for_its_first_message_until_that_is_cancelled);
   tcase_add_test(tcase, keys_and_parked_receipts_go_when_their_time_is_over);
   tcase_add_test(tcase, an_accepted_outcome_ends_the_message_as_sent);
+  tcase_add_loop_test(tcase, the_first_outcome_writes_the_same_whether_the_message_is_read_back_or_still_at_hand, 0,
+                      COUNT_OF(firsts));
   tcase_add_test(tcase, a_retry_waits_for_its_time_and_takes_the_next_token);
   tcase_add_test(tcase, a_delivery_that_was_taken_back_costs_no_attempt);
   tcase_add_test(tcase, a_late_success_still_ends_a_delivery_that_is_queued_again);
