@@ -91,6 +91,7 @@ struct life {
   parley_text code;                    /* of what happened: shown in the event; '' */
   uint32_t n_go;
   int end_state;                       /* enum message_state of one without deliveries, else -1 */
+  bool fresh;                          /* its only row stands in the file as accept has written it */
   struct decision *decision;           /* NULL: one sendable step only, not read */
   const struct policy *policy;         /* may be NULL: nothing can be begun then */
   struct arena *arena;
