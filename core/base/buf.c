@@ -45,6 +45,14 @@ void buf_clear(struct buf *buf)
     buf->at[0] = '\0';
 }
 
+void buf_expect(struct buf *buf, size_t len)
+{
+  size_t left = buf_limit(buf) - buf->len;
+
+  if (buf_reserve(buf, len < left ? len : left))
+    buf->at[buf->len] = '\0';
+}
+
 void buf_add(struct buf *buf, const void *bytes, size_t len)
 {
   if (!buf_reserve(buf, len))

@@ -16,6 +16,7 @@ struct buf {
 
 void buf_done(struct buf *buf);  /* frees the bytes; the buf is empty and usable */
 void buf_clear(struct buf *buf); /* keeps the room */
+void buf_expect(struct buf *buf, size_t len); /* room for so much more, at once rather than by doubling; within the ceiling */
 void buf_add(struct buf *buf, const void *bytes, size_t len);
 void buf_text(struct buf *buf, parley_text text);
 void buf_str(struct buf *buf, const char *text);

@@ -2,7 +2,6 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "instance.h"
-#include <stdlib.h>
 
 /* --- Masking ------------------------------------------------------------------------------------------------------------- */
 
@@ -71,6 +70,7 @@ struct settlement {
 static void settlement_run(struct channel *channel, struct deferred *deferred)
 {
   struct settlement *settlement = container_of(deferred, struct settlement, deferred);
+  struct arena *arena = settlement->arena; /* it lies in it as well */
 
   if (channel_token_drop(channel, settlement->token)) {
     channel->counters.settled++;
@@ -79,8 +79,7 @@ static void settlement_run(struct channel *channel, struct deferred *deferred)
     channel->counters.late++;
     channel_misbehaved(channel, "settled_twice_or_late");
   }
-  arena_free(&settlement->arena);
-  free(settlement);
+  arena_free(&arena);
 }
 
 static parley_text settlement_text(const struct channel *channel, struct settlement *settlement, parley_text text)
@@ -88,6 +87,8 @@ static parley_text settlement_text(const struct channel *channel, struct settlem
   struct buf masked = BUF_INIT(SETTLE_TEXT_MAX);
   parley_text kept;
 
+  if (text.len == 0)
+    return TEXT_EMPTY;
   channel_mask_cut(channel, text, SETTLE_TEXT_MAX, &masked);
   kept = arena_text(settlement->arena, buf_as_text(&masked));
   buf_done(&masked);
@@ -97,9 +98,10 @@ static parley_text settlement_text(const struct channel *channel, struct settlem
 
 static struct settlement *settlement_new(uint64_t token, uint32_t result)
 {
-  struct settlement *settlement = xcalloc(1, sizeof *settlement);
+  struct arena *arena = arena_new_for(sizeof(struct settlement) + SETTLEMENT_BYTES);
+  struct settlement *settlement = arena_alloc(arena, sizeof *settlement);
 
-  settlement->arena = arena_new_for(SETTLEMENT_BYTES);
+  settlement->arena = arena;
   settlement->token = token;
   settlement->deferred.run = settlement_run;
   settlement->outcome = (parley_outcome){.size = sizeof(parley_outcome), .result = result};

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#define HTTP_ANSWER_HEAD_USUAL 256 /* bytes: most heads have no more */
+
 struct http_req *http_req_of(const struct http_request *pub)
 {
   return container_of((struct http_request *)(uintptr_t)pub, struct http_req, pub);
@@ -307,6 +309,7 @@ void http_answer(struct http_request *request, const struct http_answer *answer)
   }
   http_req_settle_input(req, answer->close);
   out = http_req_out(req);
+  buf_expect(out, HTTP_ANSWER_HEAD_USUAL + answer->body.len);
   http_req_head_write(req, out, answer);
   if (!http_code_has_body(answer->code))
     buf_add(out, "\r\n", 2);

@@ -2,6 +2,8 @@
 #include "write.h"
 #include <stdlib.h>
 
+#define RENDER_USUAL 384 /* bytes of an answer to one message with a plan of one or two steps */
+
 /* --- pieces that write functions use ---------------------------------------------------------------------------------------- */
 
 static void seat_keep(struct round *round, atomic_int *room)
@@ -117,8 +119,10 @@ bool op_takes_in(enum store_kind kind)
 static void op_render(struct round *round, struct store_op *op, uint64_t h)
 {
   struct buf body = BUF_INIT(0);
-  uint32_t code = op->render(op, &body);
+  uint32_t code;
 
+  buf_expect(&body, RENDER_USUAL);
+  code = op->render(op, &body);
   op->answer_status = code;
   op->answer = arena_text(op->arena, buf_as_text(&body));
   buf_done(&body);

@@ -23,6 +23,31 @@ START_TEST(a_buffer_grows_and_stays_terminated)
 }
 END_TEST
 
+START_TEST(what_is_expected_fits_without_moving)
+{
+  struct buf buf = BUF_INIT(1000);
+  const char *at;
+
+  buf_expect(&buf, 900);
+  ck_assert_uint_eq(buf.len, 0);
+  ck_assert_str_eq(buf.at, "");
+  at = buf.at;
+  for (int i = 0; i < 900; i++)
+    buf_char(&buf, 'x');
+  ck_assert_ptr_eq(buf.at, at);
+  buf_expect(&buf, 5000); /* more than the ceiling leaves: that alone is no fault */
+  ck_assert(!buf.overflow);
+  ck_assert_uint_eq(strlen(buf.at), 900);
+  for (int i = 0; i < 101; i++)
+    buf_char(&buf, 'y');
+  ck_assert(buf.overflow);
+  ck_assert_uint_eq(buf.len, 1000);
+  buf_expect(&buf, 1);
+  ck_assert(buf.overflow);
+  buf_done(&buf);
+}
+END_TEST
+
 START_TEST(beyond_the_ceiling_nothing_is_added)
 {
   struct buf buf = BUF_INIT(5);
@@ -125,6 +150,7 @@ int main(void)
   int failed;
 
   tcase_add_test(tcase, a_buffer_grows_and_stays_terminated);
+  tcase_add_test(tcase, what_is_expected_fits_without_moving);
   tcase_add_test(tcase, beyond_the_ceiling_nothing_is_added);
   tcase_add_test(tcase, numbers_are_written_to_their_limits);
   tcase_add_test(tcase, stolen_bytes_are_never_null);
