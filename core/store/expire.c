@@ -3,8 +3,11 @@
 #include "write.h"
 
 #define EXPIRE_EVERY_MS 1000
+#define EXPIRE_BEHIND_MS 20 /* between two turns while there is more to go */
 #define EXPIRE_TURN_NS UINT64_C(2000000) /* of one turn, which then ends with its slice */
-#define EXPIRE_IDLE_NS UINT64_C(10000000) /* of one in which nobody waits */
+#define EXPIRE_SHARE 10 /* of the writer's time it takes one part in so many while ops come */
+#define EXPIRE_IDLE_NS UINT64_C(10000000) /* of one when nobody has come for IDLE_AFTER_MS */
+#define IDLE_AFTER_MS 250
 #define EXPIRE_SLICE_ROWS 256
 #define DAY_MS INT64_C(86400000)
 #define KEYS_KEEP_MS (31 * DAY_MS) /* business keys stand for 30 days, inbound ids and provider ids as long */
@@ -66,29 +69,35 @@ static bool expire_answers(struct round *round)
   return db_changes(round->db) == EXPIRE_SLICE_ROWS;
 }
 
-/* What comes in as fast as it can must be able to go as fast, a small part of the time. */
-static bool expire_slices(struct round *round, bool idle)
+/* What comes in as fast as it can must be able to go as fast, a small part of the time. Returns when to go on, ms from now. */
+static int64_t expire_slices(struct round *round, bool idle)
 {
-  uint64_t begun_ns = uv_hrtime(), turn_ns = idle ? EXPIRE_IDLE_NS : EXPIRE_TURN_NS;
+  uint64_t begun_ns = uv_hrtime(), turn_ns = idle ? EXPIRE_IDLE_NS : EXPIRE_TURN_NS, spent_ns;
+  int64_t pause_ms;
   bool more;
 
   do {
     more = expire_answers(round);
     more |= retain_slice(round);
-  } while (more && round->db->status == PARLEY_OK && uv_hrtime() - begun_ns < turn_ns);
-  return more;
+    spent_ns = uv_hrtime() - begun_ns;
+  } while (more && round->db->status == PARLEY_OK && spent_ns < turn_ns);
+  pause_ms = idle ? 0 : (int64_t)(spent_ns * (EXPIRE_SHARE - 1) / 1000000);
+  round->store->retention.behind = more;
+  if (!more || pause_ms > EXPIRE_EVERY_MS)
+    return EXPIRE_EVERY_MS;
+  return pause_ms > EXPIRE_BEHIND_MS ? pause_ms : EXPIRE_BEHIND_MS;
 }
 
-void expire_step(struct round *round, bool idle)
+void expire_step(struct round *round, size_t n_ops)
 {
   struct store_base *store = round->store;
   struct retention *retention = &store->retention;
   int64_t mono_ms = store->env->mono_ms(store->env);
 
-  if (mono_ms >= retention->due_ms) {
-    retention->behind = expire_slices(round, idle) && round->db->status == PARLEY_OK;
-    retention->due_ms = mono_ms + (retention->behind ? EXPIRE_BEHIND_MS : EXPIRE_EVERY_MS);
-  }
+  if (n_ops > 0)
+    retention->op_ms = mono_ms;
+  if (mono_ms >= retention->due_ms)
+    retention->due_ms = mono_ms + expire_slices(round, mono_ms - retention->op_ms >= IDLE_AFTER_MS);
   if (mono_ms < store->expire_ms)
     return;
   store->expire_ms = mono_ms + EXPIRE_EVERY_MS;
@@ -99,4 +108,11 @@ void expire_step(struct round *round, bool idle)
   retain_late(round, mono_ms);
   if (store->ways->idem_expire != NULL)
     store->ways->idem_expire(round);
+}
+
+uint64_t expire_wait_ms(const struct store_base *store)
+{
+  int64_t wait_ms = store->retention.due_ms - store->env->mono_ms(store->env);
+
+  return wait_ms < 1 ? 1 : wait_ms < EXPIRE_EVERY_MS ? (uint64_t)wait_ms : EXPIRE_EVERY_MS;
 }

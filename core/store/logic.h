@@ -77,7 +77,7 @@ struct store_ways { /* what each driver does in its own way */
 
 struct retention { /* retain.c; the writer's own */
   struct store_keep keep;
-  int64_t due_ms, late_ms; /* mono: when to look next; at what was passed over */
+  int64_t due_ms, late_ms, op_ms; /* mono: when to look next; at what was passed over; when an op came */
   bool behind; /* there is more to go: a round is wanted even without ops */
   bool holders_known;
   size_t n_holders;

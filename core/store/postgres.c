@@ -215,7 +215,9 @@ static bool beat_is_due(const struct pg_store *store, int64_t mono_ms)
 {
   if (store->full)
     return mono_ms - store->full_look_ms >= FULL_LOOK_MS || mono_ms - store->committed_ms >= HEARTBEAT_MS;
-  return store->base.retention.behind || mono_ms - store->committed_ms >= HEARTBEAT_MS;
+  if (store->base.retention.behind && mono_ms >= store->base.retention.due_ms)
+    return true;
+  return mono_ms - store->committed_ms >= HEARTBEAT_MS;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -231,6 +233,21 @@ static void on_tick(uv_timer_t *timer)
   reconnect(store, mono_ms);
   if (!store->in_round && !store->closing && beat_is_due(store, mono_ms))
     pg_round_beat(store);
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+  struct pg_store *store = timer->data;
+
+  if (!store->in_round && !store->closing && beat_is_due(store, store->base.env->mono_ms(store->base.env)))
+    pg_round_beat(store);
+}
+
+/* There is more to do than what ops bring along. A timer of its own: ticks count how long the server is silent. */
+void pg_beat_soon(struct pg_store *store)
+{
+  if (store->soon != NULL && !store->closing)
+    uv_timer_start(store->soon, on_soon, expire_wait_ms(&store->base), 0);
 }
 
 /* --- opening and closing ------------------------------------------------------------------------------------------------------- */
@@ -313,19 +330,29 @@ static void pg_free(void *impl)
   fiber_pool_done(&store->fibers);
   map_done(&store->locks.map);
   retain_done(&store->base);
-  if (store->tick != NULL)
+  if (store->tick != NULL) {
     uv_close((uv_handle_t *)store->tick, on_tick_closed);
+    uv_close((uv_handle_t *)store->soon, on_tick_closed);
+  }
   free(store->url);
   free(store);
 }
 
-static void tick_start(struct pg_store *store)
+static uv_timer_t *timer_new(struct pg_store *store)
 {
-  store->tick = xcalloc(1, sizeof(*store->tick));
-  uv_timer_init(store->loop, store->tick);
-  store->tick->data = store;
+  uv_timer_t *timer = xcalloc(1, sizeof(*timer));
+
+  uv_timer_init(store->loop, timer);
+  timer->data = store;
+  uv_unref((uv_handle_t *)timer);
+  return timer;
+}
+
+static void timers_start(struct pg_store *store)
+{
+  store->tick = timer_new(store);
+  store->soon = timer_new(store);
   uv_timer_start(store->tick, on_tick, TICK_MS, TICK_MS);
-  uv_unref((uv_handle_t *)store->tick);
 }
 
 static parley_status pg_open(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
@@ -351,7 +378,7 @@ static parley_status pg_open(const struct store_config *config, uv_loop_t *loop,
     return PARLEY_FAILED;
   }
   store->committed_ms = store->base.gauges.alive_ms = env->mono_ms(env);
-  tick_start(store);
+  timers_start(store);
   *ret = store;
   return PARLEY_OK;
 }

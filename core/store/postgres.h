@@ -243,6 +243,7 @@ read_fn pg_backup;
 void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round); /* takes both over */
 void pg_accepting(struct pg_store *store, const char *why_not); /* NULL: it does. why_not: a literal */
 void pg_refuse_takers(struct pg_store *store); /* of what waits: what would take something in */
+void pg_beat_soon(struct pg_store *store);
 void pg_closing_step(struct pg_store *store); /* after a round, a read, a connection: whether all is done */
 
 /* --- the store ----------------------------------------------------------------------------------------------------------------- */
@@ -276,6 +277,7 @@ struct pg_store {
 
   char *url;
   uv_timer_t *tick; /* heartbeats, and the next try to connect */
+  uv_timer_t *soon; /* a round without ops, see pg_beat_soon() */
   struct pg_connecting *connecting; /* in the pool; NULL: none */
   struct pg_session session;
   size_t host; /* of the URL's: the writer's */

@@ -242,7 +242,8 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_go(&round, LIST_ITEM(at, struct store_op, link));
   pg_db_join(&store->conductor, 0);
-  expire_step(&round, n_ops == 0);
+  if (!store->full)
+    expire_step(&round, n_ops);
   counters_write(&round);
   alive_ms = store->base.env->mono_ms(store->base.env);
   session_write(&round, store);
@@ -274,6 +275,8 @@ static void round_main(struct fiber *self, void *arg)
     pg_db_leave(&store->conductor);
   } while (!store->writer.lost && !store->in_doubt && !list_empty(&store->waiting));
   store->in_round = false;
+  if (store->base.retention.behind)
+    pg_beat_soon(store);
   pg_closing_step(store);
 }
 

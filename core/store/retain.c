@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SLICE_ROWS 64 /* of events, attempts, raw envelopes */
-#define STRIP_ROWS 16 /* messages that lose their body */
+#define STRIP_ROWS 32 /* messages that lose their body */
 #define LATE_ROWS 64   /* of what was passed over, once in LATE_EVERY_MS */
 #define LATE_EVERY_MS 60000
 

@@ -108,7 +108,7 @@ static void round_run(struct sqlite_store *store, struct list *ops, size_t n_ops
     op_run(&round, LIST_ITEM(at, struct store_op, link));
   if (!store->full) {
     tails_write(&round, behind + round.n_tail + round.n_idem);
-    expire_step(&round, n_ops == 0);
+    expire_step(&round, n_ops);
   }
   counters_write(&round);
   st = round_commit(&round);
@@ -159,7 +159,7 @@ static uint64_t idle_ms(const struct sqlite_store *store)
   if (atomic_load(&store->broken))
     return tails_pending(store) ? IDLE_FLUSH_MS : 0;
   if (store->base.retention.behind)
-    return EXPIRE_BEHIND_MS;
+    return expire_wait_ms(&store->base);
   return tails_flushing(store) ? IDLE_SLICE_MS : tails_pending(store) ? IDLE_FLUSH_MS : 0;
 }
 

@@ -182,9 +182,9 @@ id64 idem_answer_put(struct round *round, const struct store_op *op, uint64_t h)
 
 /* --- expire.c, retain.c -------------------------------------------------------------------------------------------------------- */
 
-#define EXPIRE_BEHIND_MS 20 /* between two turns while there is more to go */
-/* A slice of each table: now and then, and more often while it is behind. idle: the round has no ops. */
-void expire_step(struct round *round, bool idle);
+/* A slice of each table: now and then, and more often while it is behind. */
+void expire_step(struct round *round, size_t n_ops);
+uint64_t expire_wait_ms(const struct store_base *store); /* while behind: until its next turn, 1 at least */
 id64 id_at(int64_t at_ms);             /* the smallest id that is not older */
 bool retain_slice(struct round *round); /* true: there is more that is past its time */
 void retain_late(struct round *round, int64_t mono_ms);
