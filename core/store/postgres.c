@@ -449,6 +449,7 @@ static const struct store_restored *pg_restored(const void *impl)
 static parley_status look_schema(PGconn *conn, int64_t *ret_schema, struct buf *reterr_why)
 {
   PGresult *result = PQexec(conn, "SET statement_timeout=0; SET idle_in_transaction_session_timeout=0;"
+                                  " SET enable_nestloop=off; SET work_mem='64MB';" /* whole tables against each other */
                                   " SELECT version FROM parley_schema");
 
   *ret_schema = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0;
