@@ -165,6 +165,16 @@ def a_network_that_is_cut_and_sending_stops_within_half_a_lease(folder):
 
 
 @test
+def a_network_that_delivers_late(folder):
+    """What was on its way, a COMMIT too, reaches the server after the daemon has given the connection up."""
+    with Cluster(folder=folder) as server, Proxy(server.port) as wire:
+        url = wire.conninfo(server, server.create_database())
+        with under_load(folder, url, "late") as (daemon, ledger):
+            for _ in range(5 if FULL else 1):
+                lost_and_back(daemon, ledger, "late", wire.cut, wire.heal)
+
+
+@test
 def a_server_that_hangs(folder):
     with Cluster(folder=folder) as server, under_load(folder, server.conninfo(server.create_database()), "hang") as (daemon, ledger):
         lost_and_back(daemon, ledger, "all of it", server.freeze, server.thaw)

@@ -15,7 +15,7 @@ from parley_test import (BIN_DIR, FULL, KEY, SECRET, Daemon, Ledger, Load, Recor
                          wait_until)
 
 LEASE_S = 30
-START_S = 5 # of a daemon after kill -9
+START_S = 5  # of a daemon after kill -9
 WRITER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = 1346458988 AND objid > 0 AND mode = 'ExclusiveLock'"
 
 
@@ -74,7 +74,8 @@ def frozen(daemon, server, database, ledger):
     daemon.signal(signal.SIGSTOP)
     if FULL:
         threading.Event().wait(LEASE_S + 5)
-    server.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+    else:
+        server.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
     daemon.signal(signal.SIGCONT)
     accepted = len(ledger.accepted)
     wait_until(lambda: len(ledger.accepted) > accepted + 20, "it goes on", LEASE_S)
