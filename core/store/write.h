@@ -82,6 +82,13 @@ struct life_row { /* beside delivery_facts */
   int64_t wake_ms;
   bool query, changed; /* changed: differs from the file */
 };
+struct life_rest { /* of a delivery's row: what an outcome alone leaves as it is */
+  int64_t due_ms, wake_ms;
+  uint64_t token, part_delivered, part_read;
+  uint32_t attempt, deaths;
+  bool held, maybe_twice, cancelled, query;
+  parley_text provider_ids, degraded, reason;
+};
 struct life {
   id64 id, customer, identity, conversation, api_key;
   int64_t created_ms, expires_ms;
@@ -91,11 +98,11 @@ struct life {
   parley_text code;                    /* of what happened: shown in the event; '' */
   uint32_t n_go;
   int end_state;                       /* enum message_state of one without deliveries, else -1 */
-  bool fresh;                          /* its only row stands in the file as accept has written it */
   struct decision *decision;           /* NULL: one sendable step only, not read */
   const struct policy *policy;         /* may be NULL: nothing can be begun then */
   struct arena *arena;
   struct life_row rows[PLAN_STEPS_MAX];
+  struct life_rest stored[PLAN_STEPS_MAX]; /* of rows, as they stand in the store */
   struct delivery_facts facts[PLAN_STEPS_MAX];
   struct step_facts steps[PLAN_STEPS_MAX];
   struct message_facts message;

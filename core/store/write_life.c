@@ -113,6 +113,38 @@ static void steps_of_decision(struct life *life, parley_bytes json)
   }
 }
 
+static struct life_rest rest_of(const struct life *life, size_t at)
+{
+  const struct delivery_facts *facts = &life->facts[at];
+  const struct life_row *row = &life->rows[at];
+
+  return (struct life_rest){.due_ms = facts->due_ms,
+                            .wake_ms = row->wake_ms,
+                            .token = facts->token,
+                            .part_delivered = row->part_delivered,
+                            .part_read = row->part_read,
+                            .attempt = facts->attempt,
+                            .deaths = facts->deaths,
+                            .held = facts->held,
+                            .maybe_twice = facts->maybe_twice,
+                            .cancelled = life->message.cancelled,
+                            .query = row->query,
+                            .provider_ids = row->provider_ids,
+                            .degraded = row->degraded,
+                            .reason = row->reason};
+}
+
+static bool rest_is_stored(const struct life *life, size_t at)
+{
+  const struct life_rest now = rest_of(life, at), *was = &life->stored[at];
+
+  return now.due_ms == was->due_ms && now.wake_ms == was->wake_ms && now.token == was->token &&
+         now.part_delivered == was->part_delivered && now.part_read == was->part_read && now.attempt == was->attempt &&
+         now.deaths == was->deaths && now.held == was->held && now.maybe_twice == was->maybe_twice &&
+         now.cancelled == was->cancelled && now.query == was->query && text_eq(now.provider_ids, was->provider_ids) &&
+         text_eq(now.degraded, was->degraded) && text_eq(now.reason, was->reason);
+}
+
 static void steps_of_policy(struct life *life)
 {
   static const struct policy_topic any_topic = {.on_unknown = UNKNOWN_DEFAULT};
@@ -148,7 +180,6 @@ static void life_of_fresh(const struct fresh_message *fresh, struct life *life)
 
 static void row_of_fresh(const struct fresh_message *fresh, struct life *life)
 {
-  life->fresh = true;
   life->message.n_deliveries = 1;
   life->facts[0] = fresh->facts;
   life->rows[0] = fresh->row;
@@ -180,6 +211,8 @@ bool life_load(struct round *round, id64 message, const struct policy *policy, i
     row_of_fresh(&fresh, ret);
   else
     rows_read(round, ret);
+  for (size_t i = 0; i < ret->message.n_deliveries; i++)
+    ret->stored[i] = rest_of(ret, i);
   steps_of_decision(ret, decision);
   steps_of_policy(ret);
   return true;
@@ -278,12 +311,13 @@ static void row_claim(struct round *round, struct life *life, size_t at, int64_t
       db_sql(round->db, "UPDATE delivery SET state=1, attempt=?, token=?, session=?, attempt_started=?, query=0,"
                         " wake=0 WHERE message=? AND step=?");
   struct delivery_facts *facts = &life->facts[at];
+  struct life_rest *stored = &life->stored[at];
 
   facts->state = DELIVERY_SENDING;
-  facts->attempt++;
-  facts->token++;
-  life->rows[at].query = false;
-  life->rows[at].wake_ms = 0;
+  stored->attempt = ++facts->attempt;
+  stored->token = ++facts->token;
+  stored->query = life->rows[at].query = false;
+  stored->wake_ms = life->rows[at].wake_ms = 0;
   bind_int(put, 1, facts->attempt);
   bind_id(put, 2, facts->token);
   bind_int(put, 3, round->store->session);
@@ -419,19 +453,7 @@ static void life_begin(struct round *round, struct life *life, uint32_t step, st
  * ---------------------------------------------------------------------------------------------------------------------
  */
 
-/* Nothing but what row_write_outcome() writes differs from what accept has written. */
-static bool row_is_outcome(const struct life *life, size_t at)
-{
-  const struct delivery_facts *facts = &life->facts[at];
-  const struct life_row *row = &life->rows[at];
-
-  return life->fresh && facts->due_ms == facts->started_ms && facts->attempt == 1 && facts->token == 1 && !facts->held &&
-         !facts->maybe_twice && facts->deaths == 0 && !life->message.cancelled && row->wake_ms == 0 && !row->query &&
-         row->part_delivered == 0 && row->part_read == 0 && row->provider_ids.len == 0 && row->degraded.len == 0 &&
-         row->reason.len == 0;
-}
-
-/* What most messages need after their accept, and nothing more: each column named here or an index made of it costs. */
+/* What most outcomes change, and nothing more: each column named here or an index made of it costs. */
 static void row_write_outcome(struct round *round, const struct life *life, size_t at)
 {
   struct stmt *put = db_sql(round->db, "UPDATE delivery SET state=?, facts=?, handed=?, outcome=?, parts=?, provider_id=?"
@@ -527,12 +549,12 @@ void life_write(struct round *round, struct life *life)
     if (!life->rows[i].changed)
       continue;
     life->rows[i].changed = false;
-    if (row_is_outcome(life, i)) {
+    if (rest_is_stored(life, i)) {
       row_write_outcome(round, life, i);
       continue;
     }
     row_write(round, life, i);
-    life->fresh = false;
+    life->stored[i] = rest_of(life, i);
   }
 }
 
