@@ -133,6 +133,12 @@ static int name_place(const char *list, const char *name, size_t len)
   return -1;
 }
 
+/* The parameter whose u.pN begins here; 0: none does. */
+static int param_at(const char *at)
+{
+  return strncmp(at, "u.p", 3) == 0 ? number_at(at + 3) : 0;
+}
+
 /* The parameter that stands at a place of the VALUES list; 0: a constant does. */
 static int value_param(const char *values, int place)
 {
@@ -142,7 +148,7 @@ static int value_param(const char *values, int place)
     place -= *at == ',';
   while (*at == ' ')
     at++;
-  return strncmp(at, "u.p", 3) == 0 ? number_at(at + 3) : 0;
+  return param_at(at);
 }
 
 static bool key_add(struct pg_text *text, int param)
@@ -260,20 +266,42 @@ static const char *array_of(enum pg_type type)
   return "bytea[]";
 }
 
-static void unnest_put(const struct pg_text *text, const enum pg_type *types, bool numbered, struct buf *ret)
+static void unnest_put(const struct pg_text *text, const enum pg_type *types, struct buf *ret)
 {
   buf_str(ret, "unnest(");
   for (int i = 0; i < text->n_params; i++)
     buf_printf(ret, "%s$%d::%s", i > 0 ? "," : "", i + 1, array_of(types[i]));
-  buf_str(ret, numbered ? ") WITH ORDINALITY AS u(" : ") AS u(");
+  buf_str(ret, ") WITH ORDINALITY AS u(");
   for (int i = 0; i < text->n_params; i++)
     buf_printf(ret, "%sp%d", i > 0 ? "," : "", i + 1);
-  buf_str(ret, numbered ? ",row_n)" : ")");
+  buf_str(ret, ",row_n)");
+}
+
+static void numbers_put(const enum pg_type *types, struct buf *ret)
+{
+  buf_printf(ret, " FROM generate_series(1,cardinality($1::%s)) AS u(n)", array_of(types[0]));
 }
 
 static void templ_put(const struct pg_text *text, size_t from, size_t to, struct buf *ret)
 {
   buf_text(ret, (parley_text){text->templ.at + from, to - from});
+}
+
+/* Each u.pN as the n-th element of its array. */
+static void elements_put(const struct pg_text *text, const enum pg_type *types, size_t from, size_t to, struct buf *ret)
+{
+  size_t at = from;
+
+  for (size_t i = from; i < to; i++) {
+    int n = param_at(text->templ.at + i);
+
+    if (n == 0)
+      continue;
+    templ_put(text, at, i, ret);
+    buf_printf(ret, "($%d::%s)[u.n]", n, array_of(types[n - 1]));
+    at = i + strlen("u.p") + (n > 9 ? 2 : 1);
+  }
+  templ_put(text, at, to, ret);
 }
 
 void pg_text_many(const struct pg_text *text, const enum pg_type *types, struct buf *ret)
@@ -283,7 +311,7 @@ void pg_text_many(const struct pg_text *text, const enum pg_type *types, struct 
   switch (text->doing) {
   case PG_SELECT:
     buf_str(ret, "SELECT u.row_n, r.* FROM ");
-    unnest_put(text, types, true, ret);
+    unnest_put(text, types, ret);
     buf_str(ret, " CROSS JOIN LATERAL (");
     templ_put(text, 0, len, ret);
     buf_str(ret, ") AS r ORDER BY u.row_n");
@@ -292,16 +320,14 @@ void pg_text_many(const struct pg_text *text, const enum pg_type *types, struct 
   case PG_UPSERT:
     templ_put(text, 0, text->values_at - strlen("VALUES("), ret);
     buf_str(ret, "SELECT ");
-    templ_put(text, text->values_at, text->values_end, ret);
-    buf_str(ret, " FROM ");
-    unnest_put(text, types, false, ret);
+    elements_put(text, types, text->values_at, text->values_end, ret);
+    numbers_put(types, ret);
     templ_put(text, text->values_end + 1, len, ret);
     break;
   case PG_UPDATE:
-    templ_put(text, 0, text->where_at, ret);
-    buf_str(ret, " FROM ");
-    unnest_put(text, types, false, ret);
-    templ_put(text, text->where_at, len, ret);
+    elements_put(text, types, 0, text->where_at, ret);
+    numbers_put(types, ret);
+    elements_put(text, types, text->where_at, len, ret);
     break;
   case PG_OTHER:
     break;

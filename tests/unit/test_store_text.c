@@ -22,18 +22,19 @@ static const struct expected texts[] = {
      " (SELECT x FROM t WHERE x<u.p2 AND y=u.p1 LIMIT u.p3) AS r ORDER BY u.row_n", 0, {0}},
     {"SELECT 1 FROM t", "SELECT 1 FROM t", PG_OTHER, "", "", 0, {0}},
     {"INSERT INTO t(a, b, c) VALUES(?, 0, ?)", "INSERT INTO t(a, b, c) VALUES($1, 0, $2)", PG_INSERT, "t",
-     "INSERT INTO t(a, b, c) SELECT u.p1, 0, u.p2 FROM unnest($1::int8[],$2::int8[]) AS u(p1,p2)", 0, {0}},
+     "INSERT INTO t(a, b, c) SELECT ($1::int8[])[u.n], 0, ($2::int8[])[u.n] FROM generate_series(1,cardinality($1::int8[])) AS u(n)", 0, {0}},
     {"INSERT INTO t(a, b) VALUES(?, '?)') ON CONFLICT DO NOTHING", "INSERT INTO t(a, b) VALUES($1, '?)') ON CONFLICT DO NOTHING",
-     PG_INSERT, "t", "INSERT INTO t(a, b) SELECT u.p1, '?)' FROM unnest($1::int8[]) AS u(p1) ON CONFLICT DO NOTHING", 0, {0}},
+     PG_INSERT, "t", 
+     "INSERT INTO t(a, b) SELECT ($1::int8[])[u.n], '?)' FROM generate_series(1,cardinality($1::int8[])) AS u(n) ON CONFLICT DO NOTHING", 0, {0}},
     {"INSERT INTO t(a, b, c) VALUES(?, ?, ?) ON CONFLICT(b, a) DO UPDATE SET c=excluded.c",
      "INSERT INTO t(a, b, c) VALUES($1, $2, $3) ON CONFLICT(b, a) DO UPDATE SET c=excluded.c", PG_UPSERT, "t",
-     "INSERT INTO t(a, b, c) SELECT u.p1, u.p2, u.p3 FROM unnest($1::int8[],$2::int8[],$3::int8[]) AS u(p1,p2,p3)"
-     " ON CONFLICT(b, a) DO UPDATE SET c=excluded.c", 2, {2, 1}},
+     "INSERT INTO t(a, b, c) SELECT ($1::int8[])[u.n], ($2::int8[])[u.n], ($3::int8[])[u.n]"
+     " FROM generate_series(1,cardinality($1::int8[])) AS u(n) ON CONFLICT(b, a) DO UPDATE SET c=excluded.c", 2, {2, 1}},
     {"INSERT INTO t(a, b) VALUES(1, ?) ON CONFLICT(a) DO UPDATE SET b=excluded.b",
      "INSERT INTO t(a, b) VALUES(1, $1) ON CONFLICT(a) DO UPDATE SET b=excluded.b", PG_OTHER, "t", "", 0, {0}},
     {"UPDATE t SET a=?, b=b+1 WHERE id=? AND step=?", "UPDATE t SET a=$1, b=b+1 WHERE id=$2 AND step=$3", PG_UPDATE, "t",
-     "UPDATE t SET a=u.p1, b=b+1 FROM unnest($1::int8[],$2::int8[],$3::int8[]) AS u(p1,p2,p3) WHERE id=u.p2 AND step=u.p3", 2,
-     {2, 3}},
+     "UPDATE t SET a=($1::int8[])[u.n], b=b+1 FROM generate_series(1,cardinality($1::int8[])) AS u(n)"
+     " WHERE id=($2::int8[])[u.n] AND step=($3::int8[])[u.n]", 2, {2, 3}},
     {"UPDATE t SET a=?2 WHERE id=?1 AND a<?2", "UPDATE t SET a=$2 WHERE id=$1 AND a<$2", PG_OTHER, "t", "", 0, {0}},
     {"UPDATE t SET a=a+1", "UPDATE t SET a=a+1", PG_OTHER, "t", "", 0, {0}},
     {"UPDATE t SET a=? WHERE id=? RETURNING a", "UPDATE t SET a=$1 WHERE id=$2 RETURNING a", PG_OTHER, "t", "", 0, {0}},
@@ -72,7 +73,8 @@ START_TEST(arrays_have_the_types_of_their_parameters)
 
   pg_text_init(&text, PARLEY_LIT("INSERT INTO t(a, b, c) VALUES(?, ?, ?)"));
   pg_text_many(&text, types, &many);
-  ck_assert_ptr_nonnull(strstr(many.at, "unnest($1::text[],$2::bytea[],$3::int8[])"));
+  ck_assert_ptr_nonnull(strstr(many.at, "SELECT ($1::text[])[u.n], ($2::bytea[])[u.n], ($3::int8[])[u.n]"
+                                        " FROM generate_series(1,cardinality($1::text[])) AS u(n)"));
   buf_done(&many);
   pg_text_done(&text);
 }
