@@ -3,7 +3,7 @@
 
 void pg_timeline_add(struct round *round, const struct timeline_entry *entry)
 {
-  struct stmt *put = db_sql(round->db, "INSERT INTO timeline(customer, at, seq, kind) VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING");
+  struct stmt *put = db_sql(round->db, "INSERT INTO timeline(customer, at, seq, kind) VALUES(?, ?, ?, ?)");
 
   bind_id(put, 1, entry->customer);
   bind_int(put, 2, entry->at_ms);
