@@ -8,7 +8,7 @@
 #include "core/base/list.h"
 
 #define FIBER_STACK_BYTES ((size_t)512 << 10)
-#define FIBER_POOL_IDLE_MAX 64 /* stacks that are kept */
+#define FIBER_POOL_IDLE_MAX 160 /* stacks that are kept: those of a full round and of the readers; about 8 KiB each are in use */
 
 struct fiber;
 struct fiber_pool { struct list idle; size_t n_idle; };

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BATCH_ROWS_MAX 1024
+#define BATCH_ROWS_MAX 64 /* then it leaves at once: the server writes while we go on */
 #define BATCH_BYTES_MAX ((size_t)4 << 20) /* of one parameter */
 #define ARRAY_HEAD_BYTES 20 /* dimensions, has-null, element type, length, lower bound: int32 each (array_send) */
 #define ASK_MANY_MAX 512
@@ -348,8 +348,11 @@ static void batch_add(struct pg_link *link, struct pg_known *known, const struct
   }
   if (known->text.n_key > 0)
     map_put(&known->keys, key, known);
-  if (++known->n_rows >= BATCH_ROWS_MAX || bytes >= BATCH_BYTES_MAX)
-    batches_send(link, known->text.table);
+  if (++known->n_rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX)
+    return;
+  batches_send(link, known->text.table);
+  if (!link->lost && PQflush(link->conn) < 0)
+    link->unsendable = true;
 }
 
 void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db)
