@@ -98,7 +98,7 @@ static const struct abi_field message_fields[] = {
     PLAIN(ABI_TEXT, parley_message, traceparent), PLAIN(ABI_TEXT, parley_message, override_json),
     POINTED(ABI_ONE, parley_message, to, &abi_identity), POINTED(ABI_ONE, parley_message, customer, &abi_customer),
     COUNTED(ABI_MANY, parley_message, parts, n_parts, &abi_part), COUNTED(ABI_TEXTS, parley_message, thread, n_thread, NULL),
-    COUNTED(ABI_PAIRS, parley_message, fields, n_fields, NULL),
+    COUNTED(ABI_PAIRS, parley_message, fields, n_fields, NULL), PLAIN(ABI_TEXT, parley_message, token),
 };
 const struct abi_struct abi_message = SHAPE(parley_message, message_fields);
 
@@ -133,7 +133,7 @@ static const struct abi_field inbound_fields[] = {
     COUNTED(ABI_MANY, parley_inbound, to, n_to, &abi_identity), COUNTED(ABI_MANY, parley_inbound, parts, n_parts, &abi_part),
     COUNTED(ABI_TEXTS, parley_inbound, references, n_references, NULL),
     COUNTED(ABI_PAIRS, parley_inbound, fields, n_fields, NULL), POINTED(ABI_ONE, parley_inbound, raw, &abi_part),
-    POINTED(ABI_ONE, parley_inbound, segment, &abi_segment),
+    POINTED(ABI_ONE, parley_inbound, segment, &abi_segment), PLAIN(ABI_TEXT, parley_inbound, token),
 };
 const struct abi_struct abi_inbound = SHAPE(parley_inbound, inbound_fields);
 

@@ -3,6 +3,7 @@
 #include "core/customer/email.h"
 #include "core/message/fit.h"
 #include "core/message/media_link.h"
+#include "core/message/token.h"
 #include "line.h"
 
 /* A message's lane tells its class. */
@@ -100,6 +101,17 @@ static parley_text outbound_id(struct outbound *out, const char *prefix, id64 id
   return arena_text(out->arena, parley_text_of(text));
 }
 
+static parley_text outbound_token(struct outbound *out)
+{
+  struct buf token = BUF_INIT(0);
+  parley_text kept;
+
+  buf_id_token(&token, store_secret(out->deliver->shared.store), TOKEN_MESSAGE, out->claim.message);
+  kept = arena_text(out->arena, buf_as_text(&token));
+  buf_done(&token);
+  return kept;
+}
+
 /* Parts that went out in an earlier attempt carry their provider id, so that a resumed message sends the rest only. */
 static const parley_part *const *outbound_parts(struct outbound *out, const struct fitted *fitted)
 {
@@ -148,6 +160,6 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
       .n_parts = (uint32_t)fitted.n_parts, .accepted_ms = claim->accepted_ms, .expires_ms = claim->expires_ms,
       .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
       .topic = claim->topic, .subject = fitted.subject, .to = &out->to, .customer = &out->customer,
-      .parts = outbound_parts(out, &fitted)};
+      .parts = outbound_parts(out, &fitted), .token = outbound_token(out)};
   return PARLEY_OK;
 }

@@ -1,6 +1,7 @@
 /* Receipts of providers, on their way to the store. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include "core/message/token.h"
 #include "line.h"
 #include <stdlib.h>
 
@@ -73,7 +74,8 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
   op->at_ms = receipt->at_ms > 0 && receipt->at_ms < now ? receipt->at_ms : now;
   op->code = arena_text(call->arena, text_sub(receipt->code, 0, 255));
   op->detail = arena_text(call->arena, text_sub(receipt->detail, 0, 512));
-  if (!id_parse("msg", receipt->message_id, &op->message))
+  if (!id_parse("msg", receipt->message_id, &op->message) &&
+      !id_token_read(store_secret(deliver->shared.store), TOKEN_MESSAGE, receipt->message_id, &op->message))
     op->message = 0;
   deliver->ops++;
   store_submit(deliver->shared.store, &op->op);

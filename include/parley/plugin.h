@@ -1,4 +1,4 @@
-/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.0; C11 and C++17.
+/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.1; C11 and C++17.
  *
  * Terms       A plugin is one .so, a channel one configured instance of it. The host is whoever loaded the .so: parleyd,
  *             parley-plugin-host (a process of its own) or the test kit. A plugin cannot tell which.
@@ -34,7 +34,7 @@ extern "C" {
 #define PARLEY_ONE(type, ...) PARLEY_LIST(type, PARLEY_REF(type, __VA_ARGS__)) /* a list of one */
 #endif
 #define PARLEY_ABI_MAJOR 1 /* part of the entry symbol's name */
-#define PARLEY_ABI_MINOR 0 /* one more whenever a member, constant or function is appended */
+#define PARLEY_ABI_MINOR 1 /* one more whenever a member, constant or function is appended */
 #define PARLEY_BIT(n) (UINT32_C(1) << (n))
 #define PARLEY_HAS(type, object, member) ((object)->size >= offsetof(type, member) + sizeof((object)->member))
 
@@ -131,6 +131,9 @@ typedef struct parley_message { /* lives until its token has settled. resent: 1 
   parley_text reply_address, unsubscribe_url, traceparent, override_json; /* override: content.channels.<this one> */
   const parley_identity *to; const parley_customer *customer; const parley_part *const *parts;
   const parley_text *thread; const parley_pair *fields; /* thread: provider ids of this conversation here, oldest first */
+  /* 1.1. Names this message to the host when it comes back from outside (a reply address, a return path, a trace header): 29
+   * characters of a-z and 0-9, which nobody can make up. To be given back as parley_receipt.message_id or parley_inbound.token. */
+  parley_text token;
 } parley_message;
 /* What the core does next. The core, never the plugin, decides on retries, the next channel and suppression. */
 enum { PARLEY_OUTCOME_ACCEPTED = 1, /* the provider has it; receipts may follow */
@@ -153,7 +156,7 @@ typedef struct parley_receipt { /* early, late, twice, in any order: the core fo
   uint32_t size, kind, outcome, up_to; /* outcome: FAILED, what it means; up_to: 1 = all sent to `to` until at_ms as well */
   int64_t at_ms;
   parley_text provider_id, message_id, code, detail, link; /* one id is enough; provider_id may be that of one part */
-  const parley_identity *to; /* NULL: that of the message */
+  const parley_identity *to; /* NULL: that of the message. message_id: its id or (1.1) its token */
 } parley_receipt;
 
 /* --- In -------------------------------------------------------------------------------------------------------------- */
@@ -173,6 +176,8 @@ typedef struct parley_inbound {
   const parley_text *references; const parley_pair *fields; /* references: provider ids, oldest first */
   const parley_part *raw;        /* as it came (MEDIA: type, data or media), kept beside the message */
   const parley_segment *segment; /* one piece (index from 1) of a longer text: the host keeps it durably and joins them */
+  /* 1.1. A parley_message.token that came back: the message it answers. One that the host did not make is as if none were given. */
+  parley_text token;
 } parley_inbound;
 /* A touchpoint that no channel carries (a call ended, a cart left): one entry of the customer's timeline. */
 enum { PARLEY_STAGE_BEFORE = 1, PARLEY_STAGE_DURING, PARLEY_STAGE_AFTER }; /* of the purchase; 0: not said */

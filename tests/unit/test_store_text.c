@@ -22,10 +22,12 @@ static const struct expected texts[] = {
      " (SELECT x FROM t WHERE x<u.p2 AND y=u.p1 LIMIT u.p3) AS r ORDER BY u.row_n", 0, {0}},
     {"SELECT 1 FROM t", "SELECT 1 FROM t", PG_OTHER, "", "", 0, {0}},
     {"INSERT INTO t(a, b, c) VALUES(?, 0, ?)", "INSERT INTO t(a, b, c) VALUES($1, 0, $2)", PG_INSERT, "t",
-     "INSERT INTO t(a, b, c) SELECT ($1::int8[])[u.n], 0, ($2::int8[])[u.n] FROM generate_series(1,cardinality($1::int8[])) AS u(n)", 0, {0}},
+     "INSERT INTO t(a, b, c) SELECT ($1::int8[])[u.n], 0, ($2::int8[])[u.n]"
+     " FROM generate_series(1,cardinality($1::int8[])) AS u(n)", 0, {0}},
     {"INSERT INTO t(a, b) VALUES(?, '?)') ON CONFLICT DO NOTHING", "INSERT INTO t(a, b) VALUES($1, '?)') ON CONFLICT DO NOTHING",
-     PG_INSERT, "t", 
-     "INSERT INTO t(a, b) SELECT ($1::int8[])[u.n], '?)' FROM generate_series(1,cardinality($1::int8[])) AS u(n) ON CONFLICT DO NOTHING", 0, {0}},
+     PG_INSERT, "t",
+     "INSERT INTO t(a, b) SELECT ($1::int8[])[u.n], '?)' FROM generate_series(1,cardinality($1::int8[])) AS u(n)"
+     " ON CONFLICT DO NOTHING", 0, {0}},
     {"INSERT INTO t(a, b, c) VALUES(?, ?, ?) ON CONFLICT(b, a) DO UPDATE SET c=excluded.c",
      "INSERT INTO t(a, b, c) VALUES($1, $2, $3) ON CONFLICT(b, a) DO UPDATE SET c=excluded.c", PG_UPSERT, "t",
      "INSERT INTO t(a, b, c) SELECT ($1::int8[])[u.n], ($2::int8[])[u.n], ($3::int8[])[u.n]"
