@@ -21,8 +21,8 @@ static void on_link_lost(struct pg_link *link);
 static void link_adopt(struct pg_store *store, struct pg_link *link, PGconn **conn)
 {
   pg_link_close(link);
-  link->on_lost = on_link_lost;
   pg_link_open(link, store, *conn);
+  link->on_lost = on_link_lost;
   pg_link_watch(link, store->loop);
   *conn = NULL;
 }

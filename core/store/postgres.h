@@ -11,75 +11,12 @@
 #define CORE_STORE_POSTGRES_H
 #include "fiber.h"
 #include "marks.h"
-#include "postgres_text.h"
+#include "postgres_link.h"
 #include "read.h"
 #include "write.h"
-#include "core/base/map.h"
-#include <libpq-fe.h>
 
 #define PG_READERS 4
-#define PG_WHY_BYTES 200
 #define PG_SEQ_NODE 1023 /* event numbers are ids of this node: a daemon's is below */
-
-/* --- postgres_link.c: one connection ------------------------------------------------------------------------------------------ */
-
-struct pg_store;
-struct pg_db;
-struct pg_stmt;
-
-struct pg_known { /* a statement as this connection knows it */
-  struct pg_text text;
-  enum pg_type types[PG_PARAMS_MAX];
-  char name[16];
-  bool kept;       /* by a literal: prepared on the server and kept */
-  bool prepared, prepared_many;
-  /* rows that wait to be written by it, parameter by parameter as elements of an array */
-  struct list link; /* in link->batches while n_rows > 0 */
-  size_t n_rows;
-  struct buf arrays[PG_PARAMS_MAX];
-  struct map keys; /* of those rows: hash of the parameters that name a row */
-  struct list asking; /* statements that ask at once; while a flush gathers them */
-};
-
-struct pg_link {
-  struct pg_store *store;
-  PGconn *conn;      /* NULL: there is none */
-  uv_poll_t *poll;
-  int events;
-  struct list dbs;     /* struct pg_db: who works on it */
-  struct list ready;   /* struct pg_db: who got what it waited for */
-  struct map known;    /* by the address of the literal */
-  uint32_t n_known;
-  struct list batches; /* struct pg_known with rows, in the order of their first */
-  struct list asks;    /* struct pg_stmt: questions not sent yet */
-  struct list sent;    /* struct pg_sent: what the server has not answered yet */
-  parley_status status; /* sticky, as in struct db, until pg_link_clear() */
-  char why[PG_WHY_BYTES];
-  char sqlstate[6];
-  bool unflushed, unsendable, lost, patient; /* patient: blocking, an answer may take as long as it takes */
-  enum { COMMIT_OPEN, COMMIT_IS_IN, COMMIT_IS_OUT } commit; /* what the server said to the newest COMMIT; OPEN: nothing */
-  uint32_t silent;     /* ticks of the store since the server was heard, while it owes an answer */
-  uint64_t n_trips;    /* times that something was sent to be answered */
-  void (*on_lost)(struct pg_link *link); /* once, when the connection is gone: status is set, whoever waited has been resumed */
-};
-/* Takes over a connection that stands; pipeline mode, non-blocking. poll: NULL until pg_link_watch(). */
-void pg_known_free(struct pg_known *known);
-void pg_link_open(struct pg_link *link, struct pg_store *store, PGconn *conn);
-void pg_link_watch(struct pg_link *link, uv_loop_t *loop); /* from here on the loop tells of answers */
-void pg_link_close(struct pg_link *link);                  /* forgets what is open; whoever waits is resumed with an error */
-void pg_link_flush(struct pg_link *link); /* sends what waits; after everybody has yielded */
-void pg_link_sync(struct pg_link *link);  /* ends what an error has stopped (34.5.1.3), behind all that was sent */
-void pg_link_clear(struct pg_link *link); /* forgets the error */
-void pg_link_fail(struct pg_link *link, parley_status status, const char *why);
-void pg_link_give_up(struct pg_link *link, const char *why); /* it is lost from here on; not from inside of a fiber on it */
-/* What is bound is taken over at once. */
-void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db);
-void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db); /* no rows, not prepared */
-void pg_link_commit(struct pg_link *link, struct pg_db *db); /* COMMIT, as such a command; link->commit tells of it */
-void pg_link_ready(struct pg_link *link, struct pg_db *db); /* goes on in this turn, if it waits */
-void pg_link_run(struct pg_link *link); /* from outside of an answer: goes on with those who are ready, and sends */
-bool pg_link_idle(const struct pg_link *link); /* everything has been answered */
-void pg_link_wait(struct pg_link *link);  /* blocking, at start only: until something has been answered */
 
 /* --- postgres_db.c: the connection as one fiber sees it -------------------------------------------------------------------------- */
 
@@ -87,7 +24,7 @@ struct pg_param { enum pg_type type; unsigned char be[8]; parley_bytes bytes; st
 struct pg_rows { PGresult *result; int refs; };
 struct pg_stmt {
   struct stmt base;
-  struct list link; /* in asks, or in its pg_known's asking */
+  struct list link; /* of pg_gather: in `asks`, or in its statement's `asking` */
   struct pg_known *known;
   struct pg_param params[PG_PARAMS_MAX];
   bool stands, arrived; /* it was asked; it was answered */
@@ -270,7 +207,6 @@ struct pg_store {
   bool seq_asked;
   struct list seq_waits; /* struct pg_waiter */
   uint64_t round; /* number of the newest one begun; it goes on over all connections */
-  uint64_t trips_told; /* of writer.n_trips */
 
   struct pg_reader readers[PG_READERS];
   struct list reading;

@@ -49,32 +49,6 @@ void pg_rollback(struct pg_db *db)
 
 /* --- statements ---------------------------------------------------------------------------------------------------------------- */
 
-static struct pg_known *known_new(parley_text sql)
-{
-  struct pg_known *known = xcalloc(1, sizeof(*known));
-
-  pg_text_init(&known->text, sql);
-  list_init(&known->link);
-  list_init(&known->asking);
-  for (int i = 0; i < PG_PARAMS_MAX; i++)
-    known->arrays[i] = (struct buf)BUF_INIT(0);
-  return known;
-}
-
-static struct pg_known *known_of(struct pg_link *link, const char *literal)
-{
-  uint64_t key = (uint64_t)(uintptr_t)literal;
-  struct pg_known *known = map_get(&link->known, key);
-
-  if (known != NULL)
-    return known;
-  known = known_new(parley_text_of(literal));
-  known->kept = true;
-  snprintf(known->name, sizeof(known->name), "p%u", ++link->n_known);
-  map_put(&link->known, key, known);
-  return known;
-}
-
 static void kind_reset(struct stmt *base)
 {
   struct pg_stmt *stmt = own(base);
@@ -103,7 +77,7 @@ static struct stmt *kind_sql(struct db *base, const char *literal)
   }
   if (!stmt->ahead)
     kind_reset(&stmt->base);
-  stmt->known = known_of(db->on, literal);
+  stmt->known = pg_link_known(db->on, literal);
   return &stmt->base;
 }
 
@@ -116,7 +90,7 @@ static struct stmt *kind_prepare(struct db *base, parley_text sql)
   stmt = xcalloc(1, sizeof(*stmt));
   stmt->base.db = base;
   list_init(&stmt->link);
-  stmt->known = known_new(sql);
+  stmt->known = pg_known_new(sql);
   return &stmt->base;
 }
 
@@ -177,7 +151,7 @@ void pg_db_ahead(struct pg_db *db, const char *literal, uint64_t key)
   stmt->ahead = stmt->stands = true;
   db->n_ahead++;
   stmt->ahead_key = key;
-  list_push(&db->on->asks, &stmt->link);
+  pg_gather_ask(db->on, stmt);
 }
 
 /* Answers that nobody has asked for: they come before the fiber may go. */
@@ -209,7 +183,7 @@ static bool kind_step(struct stmt *base)
       return false;
     types_note(stmt);
     stmt->stands = true;
-    list_push(&db->on->asks, &stmt->link);
+    pg_gather_ask(db->on, stmt);
     answer_wait(db, stmt);
   }
   stmt->at++;
@@ -227,7 +201,7 @@ static void kind_run(struct stmt *base)
   if (db->base.status != PARLEY_OK)
     return;
   types_note(stmt);
-  pg_link_write(db->on, stmt, db);
+  pg_gather_write(db->on, stmt, db);
 }
 
 static int64_t kind_changes(struct db *base)

@@ -1,10 +1,5 @@
-/* postgres_link.c - one connection in pipeline mode: what waits is gathered, sent, and its answers are handed to whoever waits.
- *
- * Order     rows to be written leave before questions. Of one table the plain inserts go first, then the updates: no insert
- *           depends on an update of another row, and an update of a row that is inserted in the same flush comes after it. What
- *           is neither (PG_OTHER, a second row of one key) first sends what waits for its table, then itself. */
+/* postgres_link.c - see postgres_link.h. */
 #include "postgres.h"
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +10,39 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BATCH_ROWS_MAX 64 /* then it leaves at once: the server writes while we go on */
-#define BATCH_BYTES_MAX ((size_t)4 << 20) /* of one parameter */
-#define ARRAY_HEAD_BYTES 20 /* dimensions, has-null, element type, length, lower bound: int32 each (array_send) */
-#define ASK_MANY_MAX 512
+/* --- statements ------------------------------------------------------------------------------------------------------------------ */
 
-/* --- what was sent ---------------------------------------------------------------------------------------------------------- */
+struct pg_known *pg_known_new(parley_text sql)
+{
+  struct pg_known *known = xcalloc(1, sizeof(*known));
+
+  pg_text_init(&known->text, sql);
+  pg_gathered_init(&known->gathered);
+  return known;
+}
+
+void pg_known_free(struct pg_known *known)
+{
+  pg_text_done(&known->text);
+  pg_gathered_done(&known->gathered);
+  free(known);
+}
+
+struct pg_known *pg_link_known(struct pg_link *link, const char *literal)
+{
+  uint64_t key = (uint64_t)(uintptr_t)literal;
+  struct pg_known *known = map_get(&link->known, key);
+
+  if (known != NULL)
+    return known;
+  known = pg_known_new(parley_text_of(literal));
+  known->kept = true;
+  snprintf(known->name, sizeof(known->name), "p%u", ++link->n_known);
+  map_put(&link->known, key, known);
+  return known;
+}
+
+/* --- what was sent --------------------------------------------------------------------------------------------------------------- */
 
 enum sent_what { SENT_PREPARE, SENT_WRITE, SENT_ASK, SENT_COMMIT, SENT_SYNC };
 struct pg_sent {
@@ -28,7 +50,7 @@ struct pg_sent {
   enum sent_what what;
   const struct pg_known *known; /* for its words; NULL: a plain command */
   bool *prepared;               /* PREPARE: false again, when the server has not done it */
-  struct pg_db *db;             /* WRITE of PG_OTHER and plain commands: who is told; or NULL */
+  struct pg_db *db;             /* WRITE, COMMIT: who is told; or NULL */
   size_t n_asks;
   struct pg_stmt **asks; /* ASK: one, or those of one statement, in the order of their rows */
 };
@@ -44,15 +66,22 @@ static struct pg_sent *sent_add(struct pg_link *link, enum sent_what what, const
   return sent;
 }
 
+static void sent_tell(struct pg_sent *sent, struct pg_db *db)
+{
+  sent->db = db;
+  if (db != NULL)
+    db->n_open++;
+}
+
 static void sent_free(struct pg_sent *sent)
 {
   free(sent->asks);
   free(sent);
 }
 
-/* --- errors -------------------------------------------------------------------------------------------------------------------- */
+/* --- errors ---------------------------------------------------------------------------------------------------------------------- */
 
-void pg_link_fail(struct pg_link *link, parley_status status, const char *why)
+static void link_fail(struct pg_link *link, parley_status status, const char *why)
 {
   if (link->status != PARLEY_OK)
     return;
@@ -87,7 +116,7 @@ static void result_failed(struct pg_link *link, const PGresult *result, const st
   snprintf(link->sqlstate, sizeof(link->sqlstate), "%s", state != NULL ? state : "08000");
   snprintf(why, sizeof(why), "%s (%s) at '%.60s'", text != NULL ? text : "the connection was lost", link->sqlstate,
            sent->known != NULL ? sent->known->text.one.at : "a command");
-  pg_link_fail(link, status_of(link->sqlstate), why);
+  link_fail(link, status_of(link->sqlstate), why);
 }
 
 /* --- who goes on --------------------------------------------------------------------------------------------------------------- */
@@ -125,7 +154,7 @@ static void link_lost(struct pg_link *link)
   if (link->lost)
     return;
   link->lost = true;
-  pg_link_fail(link, PARLEY_RETRY, "the connection to the database was lost");
+  link_fail(link, PARLEY_RETRY, "the connection to the database was lost");
   if (link->poll != NULL) {
     uv_poll_stop(link->poll);
     shutdown(fd_of(link->poll), SHUT_RDWR); /* the server need not find out by itself */
@@ -148,31 +177,35 @@ void pg_link_give_up(struct pg_link *link, const char *why)
 {
   if (link->lost)
     return;
-  pg_link_fail(link, PARLEY_RETRY, why);
+  link_fail(link, PARLEY_RETRY, why);
   link_lost(link);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------------------------------------------- */
 
-struct args { /* of one PQsendQueryPrepared() */
-  const char *values[PG_PARAMS_MAX];
-  int lengths[PG_PARAMS_MAX], formats[PG_PARAMS_MAX];
-};
+enum { INT8_ARRAY = 1016, TEXT_ARRAY = 1009, BYTEA_ARRAY = 1001 }; /* pg_type.oid */
 
-static void arg_put(struct args *args, int at, const char *bytes, size_t len)
+static Oid array_oid(enum pg_type type)
 {
-  args->values[at] = bytes;
-  args->lengths[at] = (int)len;
-  args->formats[at] = 1;
+  switch (type) {
+  case PG_INT8: return INT8_ARRAY;
+  case PG_TEXT: return TEXT_ARRAY;
+  case PG_BYTEA: break;
+  }
+  return BYTEA_ARRAY;
 }
 
 static void oids_of(const struct pg_known *known, bool many, Oid *ret)
 {
-  for (int i = 0; i < known->text.n_params; i++) {
-    ret[i] = known->types[i];
-    if (many)
-      ret[i] = known->types[i] == PG_INT8 ? 1016 : known->types[i] == PG_TEXT ? 1009 : 1001; /* their array types */
-  }
+  for (int i = 0; i < known->text.n_params; i++)
+    ret[i] = many ? array_oid(known->types[i]) : (Oid)known->types[i];
+}
+
+void pg_args_put(struct pg_args *args, int at, const char *bytes, size_t len)
+{
+  args->values[at] = bytes;
+  args->lengths[at] = (int)len;
+  args->formats[at] = 1;
 }
 
 /* What cannot be sent is answered by nobody: the next flush, which is in no fiber, gives the connection up. */
@@ -182,12 +215,21 @@ static bool sent_or_fails(struct pg_link *link, int sent)
   return sent == 1;
 }
 
+struct name { char text[24]; };
+
+static struct name name_of(const struct pg_known *known, bool many)
+{
+  struct name name;
+
+  snprintf(name.text, sizeof(name.text), "%s%s", known->name, many ? "m" : "");
+  return name;
+}
+
 static void prepare(struct pg_link *link, struct pg_known *known, bool many)
 {
   bool *done = many ? &known->prepared_many : &known->prepared;
   struct buf sql = BUF_INIT(0);
   Oid oids[PG_PARAMS_MAX];
-  char name[24];
 
   if (*done)
     return;
@@ -195,190 +237,58 @@ static void prepare(struct pg_link *link, struct pg_known *known, bool many)
   oids_of(known, many, oids);
   if (many)
     pg_text_many(&known->text, known->types, &sql);
-  snprintf(name, sizeof(name), "%s%s", known->name, many ? "m" : "");
-  if (sent_or_fails(link, PQsendPrepare(link->conn, name, many ? sql.at : known->text.one.at, known->text.n_params, oids)))
+  if (sent_or_fails(link, PQsendPrepare(link->conn, name_of(known, many).text, many ? sql.at : known->text.one.at,
+                                        known->text.n_params, oids)))
     sent_add(link, SENT_PREPARE, known)->prepared = done;
   buf_done(&sql);
 }
 
-static bool send_known(struct pg_link *link, struct pg_known *known, bool many, const struct args *args)
+/* NULL: it is not sent. */
+static struct pg_sent *known_send(struct pg_link *link, struct pg_known *known, bool many, const struct pg_args *args,
+                                  enum sent_what what)
 {
   Oid oids[PG_PARAMS_MAX];
-  char name[24];
+  int sent;
 
-  if (!known->kept) {
-    oids_of(known, false, oids);
-    return sent_or_fails(link, PQsendQueryParams(link->conn, known->text.one.at, known->text.n_params, oids, args->values,
-                                                 args->lengths, args->formats, 1));
-  }
-  prepare(link, known, many);
-  snprintf(name, sizeof(name), "%s%s", known->name, many ? "m" : "");
-  return sent_or_fails(link, PQsendQueryPrepared(link->conn, name, known->text.n_params, args->values, args->lengths,
-                                                 args->formats, 1));
-}
-
-static void args_of(const struct pg_known *known, const struct pg_param *params, struct args *ret)
-{
-  for (int i = 0; i < known->text.n_params; i++) {
-    const struct pg_param *param = &params[i];
-
-    if (param->type == PG_INT8)
-      arg_put(ret, i, (const char *)param->be, sizeof(param->be));
-    else
-      arg_put(ret, i, param->bytes.at, param->bytes.len);
-  }
-}
-
-/* --- rows of many ---------------------------------------------------------------------------------------------------------------- */
-
-static void be32_put(struct buf *buf, uint32_t value)
-{
-  uint32_t be = htonl(value);
-
-  buf_text(buf, (parley_text){(const char *)&be, sizeof(be)});
-}
-
-static void element_put(struct buf *array, const struct pg_param *param)
-{
-  static const char head[ARRAY_HEAD_BYTES];
-
-  if (array->len == 0)
-    buf_text(array, (parley_text){head, sizeof(head)}); /* filled in when it is sent */
-  if (param->type == PG_INT8) {
-    be32_put(array, sizeof(param->be));
-    buf_text(array, (parley_text){(const char *)param->be, sizeof(param->be)});
+  if (link->lost)
+    return NULL;
+  if (known->kept) {
+    prepare(link, known, many);
+    sent = PQsendQueryPrepared(link->conn, name_of(known, many).text, known->text.n_params, args->values, args->lengths,
+                               args->formats, 1);
   } else {
-    be32_put(array, (uint32_t)param->bytes.len);
-    buf_text(array, param->bytes);
+    oids_of(known, false, oids);
+    sent = PQsendQueryParams(link->conn, known->text.one.at, known->text.n_params, oids, args->values, args->lengths,
+                             args->formats, 1);
   }
+  return sent_or_fails(link, sent) ? sent_add(link, what, known) : NULL;
 }
 
-static void array_head(struct buf *array, enum pg_type type, size_t n)
+void pg_link_send_write(struct pg_link *link, struct pg_known *known, bool many, const struct pg_args *args, struct pg_db *db)
 {
-  const uint32_t head[ARRAY_HEAD_BYTES / 4] = {htonl(1), 0, htonl((uint32_t)type), htonl((uint32_t)n), htonl(1)};
+  struct pg_sent *sent = known_send(link, known, many, args, SENT_WRITE);
 
-  memcpy(array->at, head, sizeof(head));
+  if (sent != NULL)
+    sent_tell(sent, db);
 }
 
-static void args_of_arrays(struct pg_known *known, size_t n, struct args *ret)
+void pg_link_send_asks(struct pg_link *link, struct pg_known *known, const struct pg_args *args, struct pg_stmt **asks, size_t n)
 {
-  for (int i = 0; i < known->text.n_params; i++) {
-    array_head(&known->arrays[i], known->types[i], n);
-    arg_put(ret, i, known->arrays[i].at, known->arrays[i].len);
-  }
-}
+  struct pg_sent *sent = known_send(link, known, n > 1, args, SENT_ASK);
 
-static void arrays_clear(struct pg_known *known)
-{
-  for (int i = 0; i < known->text.n_params; i++)
-    buf_clear(&known->arrays[i]);
-}
-
-static void batch_send(struct pg_link *link, struct pg_known *known)
-{
-  struct args args;
-
-  if (known->n_rows == 0)
-    return;
-  args_of_arrays(known, known->n_rows, &args);
-  if (!link->lost && send_known(link, known, true, &args))
-    sent_add(link, SENT_WRITE, known);
-  known->n_rows = 0;
-  list_remove(&known->link);
-  arrays_clear(known);
-  map_done(&known->keys);
-}
-
-/* What waits for one table, or for any: inserts before updates. */
-static void batches_send(struct pg_link *link, const char *table)
-{
-  for (int updates = 0; updates < 2; updates++)
-    for (struct list *at = link->batches.next, *next; at != &link->batches; at = next) {
-      struct pg_known *known = LIST_ITEM(at, struct pg_known, link);
-
-      next = at->next;
-      if ((known->text.doing == PG_INSERT) == (updates == 0) && (table == NULL || strcmp(known->text.table, table) == 0))
-        batch_send(link, known);
-    }
-}
-
-static uint64_t key_of(const struct pg_known *known, const struct pg_param *params)
-{
-  static const struct hash_key spread = {UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xc2b2ae3d27d4eb4f)};
-  uint64_t h = 1;
-
-  for (int i = 0; i < known->text.n_key; i++) {
-    const struct pg_param *param = &params[known->text.key[i] - 1];
-    parley_bytes bytes = param->type == PG_INT8 ? (parley_bytes){(const char *)param->be, sizeof(param->be)} : param->bytes;
-
-    h = hash_mix(h ^ hash64(&spread, bytes));
-  }
-  return h != 0 ? h : 1;
-}
-
-/* Whether rows of another update of this table wait, or one of this very row. */
-static bool batch_must_go(const struct pg_link *link, const struct pg_known *known, uint64_t key)
-{
-  if (known->text.doing == PG_INSERT)
-    return false;
-  if (known->n_rows > 0 && map_get(&known->keys, key) != NULL)
-    return true;
-  for (const struct list *at = link->batches.next; at != &link->batches; at = at->next) {
-    const struct pg_known *other = LIST_ITEM(at, struct pg_known, link);
-
-    if (other != known && strcmp(other->text.table, known->text.table) == 0 &&
-        (other->text.doing != PG_INSERT || known->text.doing == PG_UPSERT))
-      return true;
-  }
-  return false;
-}
-
-static void batch_add(struct pg_link *link, struct pg_known *known, const struct pg_param *params)
-{
-  uint64_t key = known->text.n_key > 0 ? key_of(known, params) : 1;
-  size_t bytes = 0;
-
-  if (batch_must_go(link, known, key))
-    batches_send(link, known->text.table);
-  if (known->n_rows == 0)
-    list_push(&link->batches, &known->link);
-  for (int i = 0; i < known->text.n_params; i++) {
-    element_put(&known->arrays[i], &params[i]);
-    bytes += known->arrays[i].len;
-  }
-  if (known->text.n_key > 0)
-    map_put(&known->keys, key, known);
-  if (++known->n_rows < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX)
-    return;
-  batches_send(link, known->text.table);
-  if (!link->lost && PQflush(link->conn) < 0)
-    link->unsendable = true;
-}
-
-void pg_link_write(struct pg_link *link, struct pg_stmt *stmt, struct pg_db *db)
-{
-  struct pg_known *known = stmt->known;
-  struct args args;
-
-  if (known->kept && known->text.doing != PG_OTHER && known->text.doing != PG_SELECT) {
-    batch_add(link, known, stmt->params);
+  if (sent == NULL) {
+    free(asks);
     return;
   }
-  batches_send(link, NULL);
-  args_of(known, stmt->params, &args);
-  if (!link->lost && send_known(link, known, false, &args)) {
-    sent_add(link, SENT_WRITE, known)->db = db;
-    db->n_open++;
-  }
+  sent->n_asks = n;
+  sent->asks = asks;
 }
 
 static void command_send(struct pg_link *link, const char *sql, enum sent_what what, struct pg_db *db)
 {
-  batches_send(link, NULL);
-  if (!link->lost && sent_or_fails(link, PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1))) {
-    sent_add(link, what, NULL)->db = db;
-    db->n_open++;
-  }
+  pg_gather_rows_leave(link);
+  if (!link->lost && sent_or_fails(link, PQsendQueryParams(link->conn, sql, 0, NULL, NULL, NULL, NULL, 1)))
+    sent_tell(sent_add(link, what, NULL), db);
 }
 
 void pg_link_command(struct pg_link *link, const char *sql, struct pg_db *db)
@@ -392,95 +302,39 @@ void pg_link_commit(struct pg_link *link, struct pg_db *db)
   command_send(link, "COMMIT", SENT_COMMIT, db);
 }
 
-/* --- questions ------------------------------------------------------------------------------------------------------------------- */
-
-static void ask_one(struct pg_link *link, struct pg_stmt *stmt)
+void pg_link_sync(struct pg_link *link)
 {
-  struct pg_sent *sent;
-  struct args args;
-
-  args_of(stmt->known, stmt->params, &args);
-  if (!send_known(link, stmt->known, false, &args))
+  pg_gather_rows_leave(link);
+  if (link->lost || !sent_or_fails(link, PQpipelineSync(link->conn)))
     return;
-  sent = sent_add(link, SENT_ASK, stmt->known);
-  sent->n_asks = 1;
-  sent->asks = xcalloc(1, sizeof(struct pg_stmt *));
-  sent->asks[0] = stmt;
+  sent_add(link, SENT_SYNC, NULL);
+  link->n_trips++;
 }
 
-static void ask_many(struct pg_link *link, struct pg_known *known, size_t n)
+void pg_link_push(struct pg_link *link)
 {
-  struct pg_stmt **asks = xcalloc(n, sizeof(*asks));
-  struct pg_sent *sent;
-  struct args args;
-
-  for (size_t i = 0; i < n; i++) {
-    asks[i] = LIST_ITEM(list_pop(&known->asking), struct pg_stmt, link);
-    for (int j = 0; j < known->text.n_params; j++)
-      element_put(&known->arrays[j], &asks[i]->params[j]);
-  }
-  args_of_arrays(known, n, &args);
-  if (send_known(link, known, true, &args)) {
-    sent = sent_add(link, SENT_ASK, known);
-    sent->n_asks = n;
-    sent->asks = asks;
-  } else
-    free(asks);
-  arrays_clear(known);
+  if (!link->lost && PQflush(link->conn) < 0)
+    link->unsendable = true;
 }
 
-static void asks_send(struct pg_link *link, struct pg_known *known)
-{
-  while (!list_empty(&known->asking)) {
-    size_t n = 0;
-
-    for (struct list *at = known->asking.next; at != &known->asking && n < ASK_MANY_MAX; at = at->next)
-      n++;
-    if (n > 1 && known->kept && known->text.doing == PG_SELECT)
-      ask_many(link, known, n);
-    else
-      ask_one(link, LIST_ITEM(list_pop(&known->asking), struct pg_stmt, link));
-  }
-}
-
-static void link_want(struct pg_link *link);
+static void socket_watch(struct pg_link *link);
 
 void pg_link_flush(struct pg_link *link)
 {
-  struct list kinds, *item;
-  bool any = !list_empty(&link->asks);
+  bool asked;
 
   if (link->conn == NULL || link->lost)
     return;
-  batches_send(link, NULL);
-  list_init(&kinds);
-  while ((item = list_pop(&link->asks)) != NULL) {
-    struct pg_stmt *stmt = LIST_ITEM(item, struct pg_stmt, link);
-
-    if (list_empty(&stmt->known->asking) && list_empty(&stmt->known->link))
-      list_push(&kinds, &stmt->known->link);
-    list_push(&stmt->known->asking, &stmt->link);
-  }
-  while ((item = list_pop(&kinds)) != NULL)
-    asks_send(link, LIST_ITEM(item, struct pg_known, link));
+  asked = pg_gather_leave(link);
   if (link->unflushed) {
-    link->n_trips += any;
+    link->n_trips += asked;
     link->unflushed = false;
     sent_or_fails(link, PQsendFlushRequest(link->conn));
   }
   if (link->unsendable)
     link_lost(link);
   else
-    link_want(link);
-}
-
-void pg_link_sync(struct pg_link *link)
-{
-  batches_send(link, NULL);
-  if (link->lost || !sent_or_fails(link, PQpipelineSync(link->conn)))
-    return;
-  sent_add(link, SENT_SYNC, NULL);
-  link->n_trips++;
+    socket_watch(link);
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------------------------- */
@@ -574,7 +428,7 @@ static void result_take(struct pg_link *link, struct pg_sent *sent, PGresult *re
       sent->db->changes = changed_rows(result);
     break;
   case PGRES_PIPELINE_ABORTED:
-    pg_link_fail(link, PARLEY_RETRY, "an earlier statement failed");
+    link_fail(link, PARLEY_RETRY, "an earlier statement failed");
     break;
   default:
     result_failed(link, result, sent);
@@ -645,7 +499,8 @@ void pg_link_run(struct pg_link *link)
   pg_link_flush(link);
 }
 
-static void link_want(struct pg_link *link)
+/* Sends what the socket takes; the loop tells when it takes more, and of answers. */
+static void socket_watch(struct pg_link *link)
 {
   int left = PQflush(link->conn), events = UV_READABLE | (left == 1 ? UV_WRITABLE : 0);
 
@@ -661,14 +516,11 @@ static void link_want(struct pg_link *link)
 
 void pg_link_open(struct pg_link *link, struct pg_store *store, PGconn *conn)
 {
-  void (*on_lost)(struct pg_link *) = link->on_lost;
-
-  *link = (struct pg_link){.store = store, .conn = conn, .on_lost = on_lost};
+  *link = (struct pg_link){.store = store, .conn = conn};
   list_init(&link->dbs);
   list_init(&link->ready);
-  list_init(&link->batches);
-  list_init(&link->asks);
   list_init(&link->sent);
+  pg_gather_init(&link->gather);
   PQenterPipelineMode(conn);
   PQsetnonblocking(conn, 1);
 }
@@ -698,15 +550,6 @@ static void on_poll_closed(uv_handle_t *handle)
 
   close(watched->fd);
   free(watched);
-}
-
-void pg_known_free(struct pg_known *known)
-{
-  pg_text_done(&known->text);
-  for (int i = 0; i < PG_PARAMS_MAX; i++)
-    buf_done(&known->arrays[i]);
-  map_done(&known->keys);
-  free(known);
 }
 
 void pg_link_close(struct pg_link *link)
@@ -739,7 +582,7 @@ void pg_link_clear(struct pg_link *link)
 
 bool pg_link_idle(const struct pg_link *link)
 {
-  return list_empty(&link->sent) && list_empty(&link->asks) && list_empty(&link->batches);
+  return list_empty(&link->sent) && pg_gather_is_empty(&link->gather);
 }
 
 void pg_link_wait(struct pg_link *link)
