@@ -15,6 +15,7 @@
 #define DEFAULT_PORT "5432"
 #define POOL_LOOKS 4
 #define ANY_HOST SIZE_MAX
+#define OPTION_BYTES_MAX 32 /* libpq's longest are of 25 */
 
 /* --- one blocking call ---------------------------------------------------------------------------------------------------------- */
 
@@ -171,13 +172,46 @@ static void no_notice(void *arg, const char *message)
   (void)message; /* notices are for a person at a terminal */
 }
 
+/* What libpq quotes may be the URL with its password, or a piece of one. Shown is a sign that it misses, and an option that it does
+ * not know, where that looks like a name. */
+static bool quote_is_shown(const char *words, const char *quoted, size_t len)
+{
+  static const char signs[] = "=:/]", letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+  static const char *const of_options[] = {"invalid connection option ", "invalid URI query parameter: "};
+  bool of_option = false;
+
+  for (size_t i = 0; i < COUNT_OF(of_options); i++)
+    of_option |= strncmp(words, of_options[i], strlen(of_options[i])) == 0;
+  return (len == 1 && strchr(signs, quoted[0]) != NULL) || (of_option && len <= OPTION_BYTES_MAX && strspn(quoted, letters) == len);
+}
+
+/* libpq's words in one line, as far as they are nobody's secret. */
+static void words_put(struct buf *to, const char *words)
+{
+  for (const char *at = words; *at != '\0' && *at != '\n'; at++) {
+    size_t len = *at == '"' ? strcspn(at + 1, "\"\n") : 0;
+
+    if (*at != '"') {
+      buf_char(to, *at);
+      continue;
+    }
+    if (at[1 + len] != '"' || !quote_is_shown(words, at + 1, len)) {
+      buf_str(to, "\"...\"");
+      return;
+    }
+    buf_add(to, at, len + 2);
+    at += len + 1;
+  }
+}
+
 static PQconninfoOption *options_of(const char *url, struct buf *reterr_why)
 {
   char *error = NULL;
   PQconninfoOption *options = PQconninfoParse(url, &error);
 
-  if (options == NULL) { /* libpq's words quote the URL, with the password: ours don't */
-    buf_str(reterr_why, "store.url is no PostgreSQL connection URI (postgresql://user@host/database) or key=value string");
+  if (options == NULL) {
+    buf_str(reterr_why, "store.url is no PostgreSQL connection URI (postgresql://user@host/database) or key=value string: ");
+    words_put(reterr_why, error != NULL ? error : "out of memory");
     PQfreemem(error);
   }
   return options;

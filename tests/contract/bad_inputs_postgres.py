@@ -80,7 +80,7 @@ def database_wrong_password(stand):
 def database_url_is_none(stand):
     refused(stand, f"postgresql://shop:{PASSWORD}@[::1/shop", "no PostgreSQL connection URI")
     refused(stand, f"shop {PASSWORD}", "no PostgreSQL connection URI")
-    refused(stand, f"host=127.0.0.1 port=1 pasword={PASSWORD}", "no PostgreSQL connection URI")
+    refused(stand, f"host=127.0.0.1 port=1 pasword={PASSWORD}", 'invalid connection option "pasword"')
 
 
 def database_not_utf8(stand):

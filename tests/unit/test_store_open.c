@@ -21,6 +21,7 @@ static void assert_refused(const char *words)
   ck_assert_int_eq(fixture_try_open(&f, &other, &why), PARLEY_FAILED);
   ck_assert_ptr_null(other);
   ck_assert_msg(strstr(why.at, words) != NULL, "'%s' does not say '%s'", why.at, words);
+  ck_assert_msg(strstr(why.at, "hunter2") == NULL, "'%s' shows a password", why.at);
   buf_done(&why);
 }
 
@@ -112,12 +113,29 @@ START_TEST(a_folder_that_is_not_there_is_said)
 }
 END_TEST
 
+/* What is wrong with it in libpq's words, and nothing of the password. */
+static const struct { const char *url, *why; } bad_urls[] = {
+    {"postgresql://shop:hunter2@h/d?sslmod=require", "key=value string: invalid URI query parameter: \"sslmod\""},
+    {"host=h user=shop password=hunter2 sslmod=require", "invalid connection option \"sslmod\""},
+    {"postgresql://shop:hunter2@[::1/d", "looking for matching \"]\" in IPv6 host address in URI: \"...\""},
+    {"postgresql://shop:a\"b hunter2@[::1/d", "in URI: \"...\""},
+    {"postgresql://shop:hunter2%zz@h/d", "invalid percent-encoded token: \"...\""},
+    {"postgresql://h/d?hunter2", "missing key/value separator \"=\" in URI query parameter: \"...\""},
+    {"postgresql://h/d?hunter2=1", "invalid URI query parameter: \"...\""},
+    {"shop hunter2", "missing \"=\" after \"...\""},
+    {"password=correct hunter2", "missing \"=\" after \"...\""},
+    {"host=h password='hunter2", "unterminated quoted string"},
+};
+
 START_TEST(a_server_that_is_not_there_and_a_url_that_is_none_are_said)
 {
   snprintf(f.url, sizeof(f.url), "host=127.0.0.1 port=1 dbname=x");
   assert_refused("Connection refused");
-  snprintf(f.url, sizeof(f.url), "postgresql://shop:hunter2@[::1/d");
-  assert_refused("no PostgreSQL connection URI");
+  for (size_t i = 0; i < COUNT_OF(bad_urls); i++) {
+    snprintf(f.url, sizeof(f.url), "%s", bad_urls[i].url);
+    assert_refused("no PostgreSQL connection URI");
+    assert_refused(bad_urls[i].why);
+  }
   fixture_database(&f, "SELECT '%s'"); /* its name again, for the end */
 }
 END_TEST
