@@ -20,7 +20,7 @@ static void on_finding(const struct store_finding *finding, void *arg)
                                                      finding->what, "remedy", finding->remedy));
   else
     printf("fail  %s %s: %s; what to do: %s%s\n", finding->table, finding->id, finding->what, finding->remedy,
-           finding->more ? " (there may be more like it)" : "");
+           finding->more ? " (there are more like it)" : "");
   fflush(stdout);
 }
 

@@ -17,7 +17,7 @@ struct check {
   int driver;
   const char *table, *prefix; /* prefix: of the id that is shown; NULL: a plain number; "": none; "s": a column of counter */
   const char *what;           /* #1 and #2: the numbers */
-  const char *remedy, *sql;
+  const char *remedy, *sql;   /* sql: SELECT id, #1, #2 */
 };
 
 /* What message_fold() says, of all messages at once. */
@@ -27,7 +27,6 @@ struct check {
   " 1 WHEN 2 THEN 0 ELSE CASE max(CASE WHEN d.state IN (6, 8, 9) THEN d.step*16+d.state ELSE -1 END)%16 WHEN 6 THEN 5 WHEN 8"   \
   " THEN 6 WHEN 9 THEN 7 ELSE CASE WHEN max(m.end_state)>=0 THEN max(m.end_state) ELSE 5 END END END AS state FROM message m"   \
   " LEFT JOIN delivery d ON d.message=+m.id WHERE m.dir=0 GROUP BY m.id)"
-#define SEQ_BITS "22" /* ID_NODE_BITS + ID_COUNTER_BITS: PostgreSQL's counter is in slots of that many */
 #define IS_OPEN(message) "EXISTS (SELECT 1 FROM delivery d WHERE d.message=+" message " AND (d.state<3 OR d.state=10))"
 #define ON_TIMELINE                                                                                                 \
   "(e.type LIKE 'touchpoint.%' OR e.type LIKE 'consent.%' OR e.type IN ('conversation.note', 'customer.merged',"    \
@@ -36,94 +35,92 @@ struct check {
 #define IN_TIMELINE(table, row, seq) \
   "EXISTS (SELECT 1 FROM " table " t WHERE t.customer=" row ".customer AND t.at=" row ".at AND t.seq=+" row "." seq ")"
 
+/* What is counted against what is there. */
+#define MISCOUNTED(column, dir) \
+  "SELECT 0, a, n FROM (SELECT c." column " AS a, (SELECT count(*) FROM message WHERE dir=" dir ") AS n FROM counter c WHERE c.id=1)" \
+  " AS b WHERE a<>n"
+/* Rows r of a table for which there is no row o of another one. shown: an id and two numbers of r; key: a column of o. */
+#define WITHOUT(table, shown, other, key, on) \
+  "SELECT " shown " FROM " table " r LEFT JOIN " other " o ON " on " WHERE o." key " IS NULL"
+#define OF_MESSAGE(table, shown) WITHOUT(table, shown, "message", "id", "o.id=r.message")
+#define OF_CUSTOMER(table, by) WITHOUT(table, "r.id, 0, 0", "customer", "id", "o.id=r." by) " AND r." by "<>0"
+/* Sent by a session that comes later than the store's newest: of SQLite's a row of meta tells, PostgreSQL's have a table. */
+#define BEING_SENT_BEYOND(newest) "SELECT message, step, session FROM delivery WHERE state=1 AND session>" newest
+#define BEYOND_WHAT "its step #1 is being sent by session #2, which has not begun yet"
+#define BEYOND_REMEDY "is this an older copy beside a newer one? Stop both daemons and keep the newer"
+
 static const struct check checks[] = {
-    {BOTH, "counter", "", "it counts #1 accepted messages, there are #2", FIGURES,
-     "SELECT 0, a, n FROM (SELECT c.accepted AS a, (SELECT count(*) FROM message WHERE dir=0) AS n FROM counter c WHERE c.id=1) AS b"
-     " WHERE a<>n LIMIT ?1"},
-    {BOTH, "counter", "", "it counts #1 inbound messages, there are #2", FIGURES,
-     "SELECT 0, a, n FROM (SELECT c.inbound AS a, (SELECT count(*) FROM message WHERE dir=1) AS n FROM counter c WHERE c.id=1) AS b"
-     " WHERE a<>n LIMIT ?1"},
+    {BOTH, "counter", "", "it counts #1 accepted messages, there are #2", FIGURES, MISCOUNTED("accepted", "0")},
+    {BOTH, "counter", "", "it counts #1 inbound messages, there are #2", FIGURES, MISCOUNTED("inbound", "1")},
     {BOTH, "counter", "", "its states add up to #2, accepted were #1", FIGURES,
-     "SELECT 0, accepted, s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 FROM counter WHERE accepted<>s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 LIMIT ?1"},
+     "SELECT 0, accepted, s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 FROM counter WHERE accepted<>s0+s1+s2+s3+s4+s5+s6+s7+s8+s9"},
     {BOTH, "delivery", "msg", "step #1 of a message that is not there", RESTORE,
-     "SELECT d.message, d.step, 0 FROM delivery d LEFT JOIN message m ON m.id=d.message AND m.dir=0 WHERE m.id IS NULL LIMIT ?1"},
+     WITHOUT("delivery", "r.message, r.step, 0", "message", "id", "o.id=r.message AND o.dir=0")},
     {BOTH, "message", "msg", "it was to be sent and has no delivery", RESTORE,
      "SELECT m.id, 0, 0 FROM message m WHERE m.dir=0 AND m.end_state<0 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE"
-     " d.message=+m.id) LIMIT ?1"},
+     " d.message=+m.id)"},
     {BOTH, "attempt", "msg", "attempt #2 of its step #1, which is not there", RESTORE,
-     "SELECT a.message, a.step, a.number FROM attempt a LEFT JOIN delivery d ON d.message=a.message AND d.step=a.step WHERE d.message"
-     " IS NULL LIMIT ?1"},
-    {BOTH, "body", "msg", "the body of a message that is not there", RESTORE,
-     "SELECT b.message, 0, 0 FROM body b LEFT JOIN message m ON m.id=b.message WHERE m.id IS NULL LIMIT ?1"},
+     WITHOUT("attempt", "r.message, r.step, r.number", "delivery", "message", "o.message=r.message AND o.step=r.step")},
+    {BOTH, "body", "msg", "the body of a message that is not there", RESTORE, OF_MESSAGE("body", "r.message, 0, 0")},
     {BOTH, "message", "msg", "its body should stand in table body and does not", RESTORE,
-     "SELECT m.id, 0, 0 FROM message m LEFT JOIN body b ON b.message=m.id WHERE (m.flags & 2)<>0 AND b.message IS NULL LIMIT ?1"},
+     WITHOUT("message", "r.id, 0, 0", "body", "message", "o.message=r.id") " AND (r.flags & 2)<>0"},
     {BOTH, "message", "msg", "its body was let go although it is not final: it would be sent empty", "cancel it: parley cancel MESSAGE",
-     "SELECT m.id, 0, 0 FROM message m WHERE (m.flags & 32)<>0 AND " IS_OPEN("m.id") " LIMIT ?1"},
-    {BOTH, "raw", "msg", "the envelope of a message that is not there", RESTORE,
-     "SELECT r.message, 0, 0 FROM raw r LEFT JOIN message m ON m.id=r.message WHERE m.id IS NULL LIMIT ?1"},
-    {BOTH, "message", "msg", "its customer is not there", RESTORE,
-     "SELECT m.id, 0, 0 FROM message m LEFT JOIN customer c ON c.id=m.customer WHERE m.customer<>0 AND c.id IS NULL LIMIT ?1"},
-    {BOTH, "delivery", "msg", "its step #1 is being sent by session #2, which has not begun yet",
-     "is this an older copy beside a newer one? Stop both daemons and keep the newer", NULL},
+     "SELECT m.id, 0, 0 FROM message m WHERE (m.flags & 32)<>0 AND " IS_OPEN("m.id")},
+    {BOTH, "raw", "msg", "the envelope of a message that is not there", RESTORE, OF_MESSAGE("raw", "r.message, 0, 0")},
+    {BOTH, "message", "msg", "its customer is not there", RESTORE, OF_CUSTOMER("message", "customer")},
+    {SQLITE, "delivery", "msg", BEYOND_WHAT, BEYOND_REMEDY, BEING_SENT_BEYOND("(SELECT value FROM meta WHERE name='session')")},
+    {POSTGRES, "delivery", "msg", BEYOND_WHAT, BEYOND_REMEDY, BEING_SENT_BEYOND("coalesce((SELECT max(id) FROM session), 0)")},
     {BOTH, "customer", "cus", "its open conversation is not there, closed, or somebody else's",
      "UPDATE customer SET conversation=0 for this one; what the customer writes next opens another",
      "SELECT c.id, 0, 0 FROM customer c LEFT JOIN conversation v ON v.id=c.conversation WHERE c.conversation<>0 AND (v.id IS NULL OR"
-     " v.state='closed' OR v.customer<>c.id) LIMIT ?1"},
+     " v.state='closed' OR v.customer<>c.id)"},
     {BOTH, "conversation", "cnv", "it is open, and its customer does not know it",
      "close it: PATCH /v1/conversations/ID {\"state\":\"closed\"}",
      "SELECT v.id, 0, 0 FROM conversation v LEFT JOIN customer c ON c.id=v.customer WHERE v.state<>'closed' AND (c.id IS NULL OR"
-     " c.conversation<>v.id) LIMIT ?1"},
-    {BOTH, "customer", "cus", "it is merged into one that is not there", RESTORE,
-     "SELECT c.id, 0, 0 FROM customer c LEFT JOIN customer h ON h.id=c.merged_into WHERE c.merged_into<>0 AND h.id IS NULL LIMIT ?1"},
-    {BOTH, "identity", "idn", "its owner is not there", RESTORE,
-     "SELECT i.id, 0, 0 FROM identity i LEFT JOIN customer c ON c.id=i.customer WHERE i.customer<>0 AND c.id IS NULL LIMIT ?1"},
+     " c.conversation<>v.id)"},
+    {BOTH, "customer", "cus", "it is merged into one that is not there", RESTORE, OF_CUSTOMER("customer", "merged_into")},
+    {BOTH, "identity", "idn", "its owner is not there", RESTORE, OF_CUSTOMER("identity", "customer")},
     {BOTH, "customer_identity", "cus", "an identity that is not there, or not theirs", "DELETE this row (customer, h=#1)",
-     "SELECT o.customer, o.h, 0 FROM customer_identity o LEFT JOIN identity i ON i.h=o.h WHERE i.h IS NULL OR i.customer<>o.customer"
-     " LIMIT ?1"},
+     "SELECT o.customer, o.h, 0 FROM customer_identity o LEFT JOIN identity i ON i.h=o.h WHERE i.h IS NULL OR i.customer<>o.customer"},
     {BOTH, "identity", "idn", "its owner's list lacks it", "INSERT INTO customer_identity SELECT customer, h FROM identity for this id",
-     "SELECT i.id, 0, 0 FROM identity i LEFT JOIN customer_identity o ON o.customer=i.customer AND o.h=+i.h WHERE i.customer<>0 AND o.h"
-     " IS NULL LIMIT ?1"},
+     WITHOUT("identity", "r.id, 0, 0", "customer_identity", "h", "o.customer=r.customer AND o.h=+r.h") " AND r.customer<>0"},
     {SQLITE, "timeline", "msg", "this message is on no timeline", REBUILD_TIMELINE,
      "SELECT m.id, 0, 0 FROM message m WHERE m.customer<>0 AND m.id<=" BEHIND("timeline") " AND NOT " IN_TIMELINE("timeline", "m", "id")
-     " AND NOT " IN_TIMELINE("timeline_recent", "m", "id") " LIMIT ?1"},
+     " AND NOT " IN_TIMELINE("timeline_recent", "m", "id")},
     {SQLITE, "timeline", "evt", "this event is on no timeline", REBUILD_TIMELINE,
      "SELECT e.seq, 0, 0 FROM event e WHERE e.customer<>0 AND " ON_TIMELINE " AND e.seq<=" BEHIND("timeline") " AND NOT "
-     IN_TIMELINE("timeline", "e", "seq") " AND NOT " IN_TIMELINE("timeline_recent", "e", "seq") " LIMIT ?1"},
+     IN_TIMELINE("timeline", "e", "seq") " AND NOT " IN_TIMELINE("timeline_recent", "e", "seq")},
     {POSTGRES, "timeline", "msg", "this message is on no timeline", REBUILD_TIMELINE,
-     "SELECT m.id, 0, 0 FROM message m WHERE m.customer<>0 AND NOT " IN_TIMELINE("timeline", "m", "id") " LIMIT ?1"},
+     "SELECT m.id, 0, 0 FROM message m WHERE m.customer<>0 AND NOT " IN_TIMELINE("timeline", "m", "id")},
     {POSTGRES, "timeline", "evt", "this event is on no timeline", REBUILD_TIMELINE,
-     "SELECT e.seq, 0, 0 FROM event e WHERE e.customer<>0 AND " ON_TIMELINE " AND NOT " IN_TIMELINE("timeline", "e", "seq")
-     " LIMIT ?1"},
+     "SELECT e.seq, 0, 0 FROM event e WHERE e.customer<>0 AND " ON_TIMELINE " AND NOT " IN_TIMELINE("timeline", "e", "seq")},
     {BOTH, "timeline", "cus", "an entry (kind #1, seq #2) of nothing", "DELETE this entry from timeline (and timeline_recent)",
      "SELECT t.customer, t.kind, t.seq FROM timeline t LEFT JOIN message m ON m.id=t.seq AND t.kind=1 LEFT JOIN event e ON e.seq=t.seq"
-     " AND t.kind=2 WHERE m.id IS NULL AND e.seq IS NULL LIMIT ?1"},
+     " AND t.kind=2 WHERE m.id IS NULL AND e.seq IS NULL"},
     {SQLITE, "event", "evt", "the newest event is above the last id that was given, #1", RESTORE,
-     "SELECT e.seq, c.last_id, 0 FROM (SELECT max(seq) AS seq FROM event) AS e, counter c WHERE e.seq>c.last_id LIMIT ?1"},
+     "SELECT e.seq, c.last_id, 0 FROM (SELECT max(seq) AS seq FROM event) AS e, counter c WHERE e.seq>c.last_id"},
     {SQLITE, "message", "msg", "the newest message is above the last id that was given, #1", RESTORE,
-     "SELECT m.id, c.last_id, 0 FROM (SELECT max(id) AS id FROM message) AS m, counter c WHERE m.id>c.last_id LIMIT ?1"},
+     "SELECT m.id, c.last_id, 0 FROM (SELECT max(id) AS id FROM message) AS m, counter c WHERE m.id>c.last_id"},
     {POSTGRES, "event", "evt", "the newest event is above the log's counter, #1: readers will miss what comes next", RESTORE,
-     "SELECT e.seq, s.last, 0 FROM (SELECT max(seq) AS seq FROM event) AS e, seq s WHERE (e.seq >> " SEQ_BITS ")>s.last LIMIT ?1"},
-    {BOTH, "event", "evt", "it is about a message that is not there", RESTORE,
-     "SELECT e.seq, 0, 0 FROM event e LEFT JOIN message m ON m.id=e.message WHERE e.message<>0 AND m.id IS NULL LIMIT ?1"},
+     "SELECT e.seq, s.last, 0 FROM (SELECT max(seq) AS seq FROM event) AS e, seq s WHERE (e.seq >> " SEQ_SLOT_BITS ")>s.last"},
+    {BOTH, "event", "evt", "it is about a message that is not there", RESTORE, OF_MESSAGE("event", "r.seq, 0, 0") " AND r.message<>0"},
     {BOTH, "feed_pending", "evt", "it waits for another push and is not there", "it cannot be pushed: DELETE this row of feed_pending",
-     "SELECT p.seq, 0, 0 FROM feed_pending p LEFT JOIN event e ON e.seq=p.seq WHERE e.seq IS NULL AND p.seq>coalesce((SELECT upto"
-     " FROM expired WHERE name='event'), 0) LIMIT ?1"},
+     WITHOUT("feed_pending", "r.seq, 0, 0", "event", "seq", "o.seq=r.seq")
+     " AND r.seq>coalesce((SELECT upto FROM expired WHERE name='event'), 0)"},
     {SQLITE, "feed_cursor", "sub", "its cursor is beyond the log's end", RESTORE,
-     "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, counter c WHERE f.cursor>c.last_id LIMIT ?1"},
+     "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, counter c WHERE f.cursor>c.last_id"},
     {POSTGRES, "feed_cursor", "sub", "its cursor is beyond the log's end", RESTORE,
-     "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, seq s WHERE (f.cursor >> " SEQ_BITS ")>s.last LIMIT ?1"},
+     "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, seq s WHERE (f.cursor >> " SEQ_SLOT_BITS ")>s.last"},
     {BOTH, "provider_ref", "msg", "a provider's id for a message that is not there", "DELETE this row (h=#1)",
-     "SELECT r.message, r.h, 0 FROM provider_ref r LEFT JOIN message m ON m.id=r.message WHERE m.id IS NULL LIMIT ?1"},
+     OF_MESSAGE("provider_ref", "r.message, r.h, 0")},
     {BOTH, "business_key", "msg", "a key for a message that is not there: the same order would not be sent again",
-     "DELETE this row (h=#1)",
-     "SELECT k.message, k.h, 0 FROM business_key k LEFT JOIN message m ON m.id=k.message WHERE m.id IS NULL LIMIT ?1"},
+     "DELETE this row (h=#1)", OF_MESSAGE("business_key", "r.message, r.h, 0")},
 };
 
 /* --- one check ------------------------------------------------------------------------------------------------------------------ */
 
 struct checking {
   struct db *db;
-  bool sqlite;
   int64_t now_ms;
   store_finding_fn *found;
   void *arg;
@@ -168,31 +165,29 @@ static void tell(const struct checking *all, const struct check *check, id64 id,
   buf_done(&remedy);
 }
 
-static void check_run(const struct checking *all, const struct check *check, parley_text sql)
+static void check_run(const struct checking *all, const struct check *check, const char *sql)
 {
-  struct stmt *list = db_prepare(all->db, sql);
-  int n = 0;
+  struct buf limited = BUF_INIT(0);
+  struct stmt *list;
+  bool there;
 
+  buf_printf(&limited, "%s LIMIT ?1", sql);
+  list = db_prepare(all->db, buf_as_text(&limited));
   all->totals->n_checks++;
   bind_int(list, 1, CHECK_FINDINGS_MAX + 1);
-  while (n < CHECK_FINDINGS_MAX && db_step(list)) {
-    n++;
-    tell(all, check, col_id(list, 0), col_int(list, 1), col_int(list, 2), n == CHECK_FINDINGS_MAX);
+  there = db_step(list);
+  for (int n = 1; there && n <= CHECK_FINDINGS_MAX; n++) {
+    id64 id = col_id(list, 0);
+    int64_t first = col_int(list, 1), second = col_int(list, 2);
+
+    there = db_step(list);
+    tell(all, check, id, first, second, there && n == CHECK_FINDINGS_MAX);
   }
   db_drop(list);
+  buf_done(&limited);
 }
 
-/* --- what is not one literal ----------------------------------------------------------------------------------------------------- */
-
-/* In SQLite the session is a row of meta, in PostgreSQL they have a table. */
-static parley_text session_sql(const struct checking *all)
-{
-  if (all->sqlite)
-    return PARLEY_LIT("SELECT message, step, session FROM delivery WHERE state=1 AND session>(SELECT value FROM meta WHERE"
-                      " name='session') LIMIT ?1");
-  return PARLEY_LIT("SELECT message, step, session FROM delivery WHERE state=1 AND session>coalesce((SELECT max(id) FROM session), 0)"
-                    " LIMIT ?1");
-}
+/* --- what is more than one SELECT ------------------------------------------------------------------------------------------------ */
 
 /* Messages of each state, as their deliveries say, against what is counted. */
 static void check_states(const struct checking *all)
@@ -228,8 +223,7 @@ static void check_idem(const struct checking *all)
   while (db_step(days))
     buf_printf(&sql, " AND NOT EXISTS (SELECT 1 FROM %.*s i WHERE i.h=a.h AND i.answer=a.id)", TEXT_ARG(col_peek(days, 0)));
   db_drop(days);
-  buf_str(&sql, " LIMIT ?1");
-  check_run(all, &check, buf_as_text(&sql));
+  check_run(all, &check, sql.at);
   buf_done(&sql);
 }
 
@@ -259,14 +253,13 @@ static void check_all(struct db *db, bool sqlite, void *arg)
   struct checking *all = arg;
 
   all->db = db;
-  all->sqlite = sqlite;
   if (sqlite)
     check_pages(all);
   all->totals->messages = (uint64_t)db_int_of(db, "SELECT count(*) FROM message");
   all->totals->events = (uint64_t)db_int_of(db, "SELECT count(*) FROM event");
   for (size_t i = 0; i < COUNT_OF(checks) && db->status == PARLEY_OK; i++)
     if (checks[i].driver == BOTH || (checks[i].driver == SQLITE) == sqlite)
-      check_run(all, &checks[i], checks[i].sql != NULL ? parley_text_of(checks[i].sql) : session_sql(all));
+      check_run(all, &checks[i], checks[i].sql);
   check_states(all);
   if (sqlite)
     check_idem(all);

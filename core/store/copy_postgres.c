@@ -303,9 +303,9 @@ static parley_status meta_take(struct pg_end *end, struct copy_facts *facts, str
 }
 
 /* All events of the counter's slot are below the next slot (postgres_round.c). */
-static const char newest_sql[] = "SELECT greatest(((SELECT last FROM seq WHERE id=1) + 1) << 22, (SELECT last_id FROM counter"
-                                 " WHERE id=1), (SELECT max(id) FROM message), (SELECT max(id) FROM answer))";
-_Static_assert(ID_NODE_BITS + ID_COUNTER_BITS == 22, "newest_sql");
+static const char newest_sql[] = "SELECT greatest(((SELECT last FROM seq WHERE id=1) + 1) << " SEQ_SLOT_BITS ","
+                                 " (SELECT last_id FROM counter WHERE id=1), (SELECT max(id) FROM message), (SELECT max(id) FROM"
+                                 " answer))";
 
 static parley_status end_facts(struct copy_end *base, struct copy_facts *ret, struct buf *why)
 {
@@ -460,7 +460,7 @@ static parley_status end_piece_row(struct copy_end *base, parley_bytes row, cons
 }
 
 /* What the server says of the rows. */
-static bool copy_end(struct pg_end *end)
+static bool rows_end(struct pg_end *end)
 {
   PGresult *result;
   bool fine;
@@ -496,7 +496,7 @@ static parley_status end_piece_close(struct copy_end *base, const struct copy_po
 {
   struct pg_end *end = own(base);
 
-  return copy_end(end) && position_put(end, position) && pg_run(end->conn, "COMMIT") ? PARLEY_OK : pg_say(end->conn, why);
+  return rows_end(end) && position_put(end, position) && pg_run(end->conn, "COMMIT") ? PARLEY_OK : pg_say(end->conn, why);
 }
 
 static bool beside_put(struct pg_end *end, const struct copy_facts *facts)
@@ -506,7 +506,7 @@ static bool beside_put(struct pg_end *end, const struct copy_facts *facts)
 
   for (size_t i = 0; i < facts->n_meta && fine; i++)
     fine = pg_meta_put(end->conn, facts->meta[i].name, facts->meta[i].value, facts->meta[i].len);
-  snprintf(sql, sizeof(sql), "UPDATE seq SET last=greatest(last, %lld >> 22) WHERE id=1;"
+  snprintf(sql, sizeof(sql), "UPDATE seq SET last=greatest(last, %lld >> " SEQ_SLOT_BITS ") WHERE id=1;"
                              " INSERT INTO session(id, node, started, alive, round) VALUES(%lld, 0, " PG_NOW_MS ", " PG_NOW_MS ", 0)"
                              " ON CONFLICT DO NOTHING",
            (long long)facts->newest, (long long)facts->session);

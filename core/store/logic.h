@@ -19,6 +19,10 @@ enum { CUSTOMER_HAS_CONSENT = 1, CUSTOMER_HAS_EXTERNAL = 2, CUSTOMER_HAS_ALIAS =
 enum { DIR_OUT = 0, DIR_IN = 1 };
 enum { TIMELINE_MESSAGE = 1, TIMELINE_EVENT = 2 }; /* timeline.kind; seq is a message's id or an event's seq */
 
+/* PostgreSQL's table seq counts slots of event numbers: seq.last is a number shifted by so many bits (postgres_round.c). */
+#define SEQ_SLOT_BITS "22"
+_Static_assert(ID_NODE_BITS + ID_COUNTER_BITS == 22, "SEQ_SLOT_BITS");
+
 /* By its place. A driver behind a socket may ask it ahead, by this very text. */
 extern const char identity_get_sql[]; /* const: SQL */
 /* What to do where its schema is not ours. */

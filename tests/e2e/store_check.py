@@ -148,7 +148,11 @@ def many_of_one_kind_are_not_all_shown(folder):
             store_sql(path, f"INSERT INTO raw VALUES({i + 1}, 'x')")
         lines = found(daemon)
         expect(len(lines), 20)
-        expect_true(lines[-1].endswith("(there may be more like it)"), lines[-1])
+        expect_true(lines[-1].endswith("(there are more like it)"), lines[-1])
+        store_sql(path, "DELETE FROM raw WHERE message>20")
+        lines = found(daemon)
+        expect(len(lines), 20)
+        expect_true("more like it" not in lines[-1], lines[-1])
 
 
 @test
