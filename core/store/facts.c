@@ -1,4 +1,4 @@
-/* facts.c - who owns which identity, and the facts over which decide() runs. Reads only; any connection. */
+/* facts.c - who owns which identity, and the facts over which decide() and advance() run. Reads only; any connection. */
 #include "logic.h"
 #include "core/base/text.h"
 
@@ -285,4 +285,19 @@ void facts_load(struct db *db, const struct hash_key *key, bool suppressions, co
     if (consents)
       facts_consents(&loading, aliases[i], submission->topic->name);
   }
+}
+
+struct delivery_facts delivery_facts_of(struct stmt *row)
+{
+  return (struct delivery_facts){.step = (uint32_t)col_int(row, 0),
+                                 .state = (uint32_t)col_int(row, 1),
+                                 .facts = (uint32_t)col_int(row, 2),
+                                 .attempt = (uint32_t)col_int(row, 3),
+                                 .token = col_id(row, 4),
+                                 .held = col_int(row, 5) != 0,
+                                 .maybe_twice = col_int(row, 6) != 0,
+                                 .handed_ms = col_int(row, 7),
+                                 .started_ms = col_int(row, 8),
+                                 .due_ms = col_int(row, 9),
+                                 .deaths = (uint32_t)col_int(row, 10)};
 }

@@ -121,6 +121,10 @@ struct found { /* what a recipient's parts are in the store */
   struct ownership own;
   struct identity_row external, rows[RECIPIENT_IDENTITIES_MAX];
 };
+/* The first columns of whoever reads begun deliveries, as what route moves. */
+#define DELIVERY_FACTS "step, state, facts, attempt, token, held, maybe_twice, handed, started, due, deaths"
+enum { DELIVERY_FACTS_COLUMNS = 11 };
+struct delivery_facts delivery_facts_of(struct stmt *row);
 /* By kind and value, then by its national variants. False: nobody has it, ret->h is its place (ret->id may still be there). */
 bool identity_find(struct db *db, const struct hash_key *key, const struct identity *wanted, struct arena *arena,
                    struct identity_row *ret);

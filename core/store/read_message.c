@@ -70,39 +70,27 @@ struct deliveries { /* of one message */
 
 static void delivery_fill(struct stmt *get, struct arena *arena, struct deliveries *all)
 {
+  enum { AT = DELIVERY_FACTS_COLUMNS };
   size_t at = all->n++;
-  struct delivery_row *row = &all->rows[at];
 
-  all->facts[at] = (struct delivery_facts){.step = (uint32_t)col_int(get, 0),
-                                           .state = (uint32_t)col_int(get, 1),
-                                           .facts = (uint32_t)col_int(get, 2),
-                                           .attempt = (uint32_t)col_int(get, 3),
-                                           .token = col_id(get, 4),
-                                           .held = col_int(get, 5) != 0,
-                                           .maybe_twice = col_int(get, 6) != 0,
-                                           .handed_ms = col_int(get, 7),
-                                           .started_ms = col_int(get, 8),
-                                           .due_ms = col_int(get, 9),
-                                           .deaths = (uint32_t)col_int(get, 20)};
-  *row = (struct delivery_row){.facts = all->facts[at],
-                               .id = col_id(get, 10),
-                               .identity = col_id(get, 11),
-                               .channel = col_text(get, 12, arena),
-                               .address_kind = col_text(get, 13, arena),
-                               .address = col_text(get, 14, arena),
-                               .provider_id = col_text(get, 15, arena)};
-  all->degraded[at] = col_text(get, 16, arena);
-  all->reasons[at] = col_text(get, 17, arena);
-  all->channel_kinds[at] = col_text(get, 18, arena);
-  all->attempt_started_ms[at] = col_int(get, 19);
+  all->facts[at] = delivery_facts_of(get);
+  all->rows[at] = (struct delivery_row){.facts = all->facts[at],
+                                        .id = col_id(get, AT),
+                                        .identity = col_id(get, AT + 1),
+                                        .channel = col_text(get, AT + 2, arena),
+                                        .address_kind = col_text(get, AT + 3, arena),
+                                        .address = col_text(get, AT + 4, arena),
+                                        .provider_id = col_text(get, AT + 5, arena)};
+  all->degraded[at] = col_text(get, AT + 6, arena);
+  all->reasons[at] = col_text(get, AT + 7, arena);
+  all->channel_kinds[at] = col_text(get, AT + 8, arena);
+  all->attempt_started_ms[at] = col_int(get, AT + 9);
 }
 
 static void deliveries_get(struct db *db, id64 message, struct arena *arena, struct deliveries *ret)
 {
-  struct stmt *get =
-      db_sql(db, "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, id, identity,"
-                 " channel, address_kind, address, provider_id, degraded, reason, channel_kind, attempt_started,"
-                 " deaths FROM delivery WHERE message=? ORDER BY step");
+  struct stmt *get = db_sql(db, "SELECT " DELIVERY_FACTS ", id, identity, channel, address_kind, address, provider_id, degraded,"
+                                " reason, channel_kind, attempt_started FROM delivery WHERE message=? ORDER BY step");
 
   ret->n = 0;
   bind_id(get, 1, message);

@@ -43,51 +43,38 @@ static bool message_read(struct round *round, id64 message, struct life *life, p
 
 static void row_read(struct stmt *get, struct life *life)
 {
+  enum { AT = DELIVERY_FACTS_COLUMNS };
   size_t at = life->message.n_deliveries++;
   struct delivery_facts *facts = &life->facts[at];
-  struct life_row *row = &life->rows[at];
 
-  *facts = (struct delivery_facts){.step = (uint32_t)col_int(get, 0),
-                                   .state = (uint32_t)col_int(get, 1),
-                                   .facts = (uint32_t)col_int(get, 2),
-                                   .attempt = (uint32_t)col_int(get, 3),
-                                   .token = col_id(get, 4),
-                                   .held = col_int(get, 5) != 0,
-                                   .maybe_twice = col_int(get, 6) != 0,
-                                   .handed_ms = col_int(get, 7),
-                                   .started_ms = col_int(get, 8),
-                                   .due_ms = col_int(get, 9),
-                                   .deaths = (uint32_t)col_int(get, 29)};
-  *row = (struct life_row){.id = col_id(get, 12),
-                           .identity = col_id(get, 13),
-                           .channel = col_text(get, 14, life->arena),
-                           .channel_kind = col_text(get, 15, life->arena),
-                           .address_kind = col_text(get, 16, life->arena),
-                           .address = col_text(get, 17, life->arena),
-                           .provider_id = col_text(get, 18, life->arena),
-                           .provider_ids = col_text(get, 19, life->arena),
-                           .degraded = col_text(get, 20, life->arena),
-                           .reason = col_text(get, 21, life->arena),
-                           .outcome = (uint32_t)col_int(get, 22),
-                           .parts = (uint32_t)col_int(get, 23),
-                           .part_delivered = col_id(get, 24),
-                           .part_read = col_id(get, 25),
-                           .wake_ms = col_int(get, 26),
-                           .query = col_int(get, 11) != 0};
-  life->message.cancelled |= col_int(get, 10) != 0;
-  life->steps[facts->step].until = (enum until)col_int(get, 27);
-  life->steps[facts->step].within_ms = col_int(get, 28);
+  *facts = delivery_facts_of(get);
+  life->rows[at] = (struct life_row){.id = col_id(get, AT),
+                                     .identity = col_id(get, AT + 1),
+                                     .channel = col_text(get, AT + 2, life->arena),
+                                     .channel_kind = col_text(get, AT + 3, life->arena),
+                                     .address_kind = col_text(get, AT + 4, life->arena),
+                                     .address = col_text(get, AT + 5, life->arena),
+                                     .provider_id = col_text(get, AT + 6, life->arena),
+                                     .provider_ids = col_text(get, AT + 7, life->arena),
+                                     .degraded = col_text(get, AT + 8, life->arena),
+                                     .reason = col_text(get, AT + 9, life->arena),
+                                     .outcome = (uint32_t)col_int(get, AT + 10),
+                                     .parts = (uint32_t)col_int(get, AT + 11),
+                                     .part_delivered = col_id(get, AT + 12),
+                                     .part_read = col_id(get, AT + 13),
+                                     .wake_ms = col_int(get, AT + 14),
+                                     .query = col_int(get, AT + 15) != 0};
+  life->message.cancelled |= col_int(get, AT + 16) != 0;
+  life->steps[facts->step].until = (enum until)col_int(get, AT + 17);
+  life->steps[facts->step].within_ms = col_int(get, AT + 18);
   life->steps[facts->step].go = true;
 }
 
 static void rows_read(struct round *round, struct life *life)
 {
-  struct stmt *get = db_sql(
-      round->db,
-      "SELECT step, state, facts, attempt, token, held, maybe_twice, handed, started, due, cancelled, query, id,"
-      " identity, channel, channel_kind, address_kind, address, provider_id, provider_ids, degraded, reason,"
-      " outcome, parts, part_delivered, part_read, wake, until, within, deaths FROM delivery WHERE message=?"
-      " ORDER BY step");
+  struct stmt *get = db_sql(round->db, "SELECT " DELIVERY_FACTS ", id, identity, channel, channel_kind, address_kind, address,"
+                                       " provider_id, provider_ids, degraded, reason, outcome, parts, part_delivered, part_read,"
+                                       " wake, query, cancelled, until, within FROM delivery WHERE message=? ORDER BY step");
 
   bind_id(get, 1, life->id);
   while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get))
