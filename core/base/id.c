@@ -42,6 +42,11 @@ int64_t id_time_ms(id64 id)
   return (int64_t)(id >> ID_MS_SHIFT) + ID_EPOCH_MS;
 }
 
+id64 id_at(int64_t at_ms)
+{
+  return at_ms <= ID_EPOCH_MS ? 0 : (id64)(at_ms - ID_EPOCH_MS) << ID_MS_SHIFT;
+}
+
 void id_format(const char *prefix, id64 id, char to[ID_TEXT_MAX])
 {
   size_t len = strlen(prefix);

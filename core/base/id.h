@@ -20,6 +20,7 @@ struct id_source {
 void id_source_init(struct id_source *source, const struct env *env, uint32_t node, id64 floor);
 id64 id_next(struct id_source *source);
 int64_t id_time_ms(id64 id); /* when it was made, ms since 1970 */
+id64 id_at(int64_t at_ms);   /* the smallest one that is not older */
 
 /* prefix: "msg". to gets "msg_..." and a NUL. */
 void id_format(const char *prefix, id64 id, char to[ID_TEXT_MAX]);

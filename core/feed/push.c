@@ -186,8 +186,7 @@ static uint64_t test_id(const struct feed *feed)
   uint32_t random;
 
   feed->shared.env->random(feed->shared.env, &random, sizeof(random));
-  return (uint64_t)(feed_now_ms(feed) - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS) |
-         (random & ((1u << (ID_NODE_BITS + ID_COUNTER_BITS)) - 1));
+  return id_at(feed_now_ms(feed)) | (random & ((1u << (ID_NODE_BITS + ID_COUNTER_BITS)) - 1));
 }
 
 void feed_test(struct feed *feed, id64 subscription, void (*done)(uint32_t code, parley_text reason, void *arg),

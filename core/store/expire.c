@@ -13,11 +13,6 @@
 #define KEYS_KEEP_MS (31 * DAY_MS) /* business keys stand for 30 days, inbound ids and provider ids as long */
 #define PARK_KEEP_MS DAY_MS
 
-id64 id_at(int64_t at_ms)
-{
-  return at_ms <= ID_EPOCH_MS ? 0 : (id64)(at_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS);
-}
-
 static void expire_by_id(struct stmt *drop, int64_t before_ms)
 {
   bind_id(drop, 1, id_at(before_ms));

@@ -430,8 +430,7 @@ parley_status read_messages(struct reader *reader, struct store_op *op)
   id64 customer = ask->customer;
 
   ask->rows = arena_alloc(op->arena, list.limit * sizeof *ask->rows);
-  if (ask->since_ms > ID_EPOCH_MS)
-    list.oldest = (id64)(ask->since_ms - ID_EPOCH_MS) << (ID_NODE_BITS + ID_COUNTER_BITS);
+  list.oldest = id_at(ask->since_ms);
   if (ask->to.kind.len > 0) {
     list.identity = identity_id(reader, &ask->to, op->arena);
     if (customer == 0)

@@ -192,7 +192,6 @@ id64 idem_answer_put(struct round *round, const struct store_op *op, uint64_t h)
 /* A slice of each table: now and then, and more often while it is behind. */
 void expire_step(struct round *round, size_t n_ops);
 uint64_t expire_wait_ms(const struct store_base *store); /* while behind: until its next turn, 1 at least */
-id64 id_at(int64_t at_ms);             /* the smallest id that is not older */
 bool retain_slice(struct round *round); /* true: there is more that is past its time */
 void retain_late(struct round *round, int64_t mono_ms);
 void retain_committed(struct round *round); /* what it has let go is gone */

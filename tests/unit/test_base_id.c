@@ -96,6 +96,17 @@ START_TEST(an_id_with_a_nul_inside_is_refused)
 }
 END_TEST
 
+START_TEST(the_smallest_id_of_a_time_is_of_that_time)
+{
+  id64 id = id_at(ID_EPOCH_MS + 1000);
+
+  ck_assert_int_eq(id_time_ms(id), ID_EPOCH_MS + 1000);
+  ck_assert_int_eq(id_time_ms(id - 1), ID_EPOCH_MS + 999);
+  ck_assert_uint_eq(id_at(ID_EPOCH_MS), 0);
+  ck_assert_uint_eq(id_at(INT64_MIN), 0);
+}
+END_TEST
+
 START_TEST(json_has_null_for_no_id)
 {
   struct buf buf = BUF_INIT(0);
@@ -120,6 +131,7 @@ int main(void)
   tcase_add_test(tcase, an_id_comes_back_from_its_text);
   tcase_add_loop_test(tcase, a_bad_id_is_refused, 0, COUNT_OF(bad));
   tcase_add_test(tcase, an_id_with_a_nul_inside_is_refused);
+  tcase_add_test(tcase, the_smallest_id_of_a_time_is_of_that_time);
   tcase_add_test(tcase, json_has_null_for_no_id);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
