@@ -208,7 +208,7 @@ static void silence_count(struct pg_link *link)
     return;
   link->silent = pg_link_idle(link) ? 0 : link->silent + 1;
   if (link->silent > SILENT_TICKS)
-    pg_link_give_up(link, "the database has not answered for 10 s");
+    pg_link_give_up(link, PG_SILENT);
 }
 
 static bool beat_is_due(const struct pg_store *store, int64_t mono_ms)

@@ -5,12 +5,14 @@
  *           the logic asks for a row it yields until the row is here. Of all fibers that stand at a time the questions and the
  *           rows to be written leave together, those of one statement as one (postgres_text.h): the cost of a round is a few
  *           round trips, however many ops are in it.
- * Threads   the loop's alone. Blocking calls are made by store_open() only, before the loop runs.
+ * Threads   the loop's alone, but for calls that block (postgres_call.h): of store_open() before the loop runs, and in libuv's pool
+ *           while connections are made.
  * Source    libpq 15, chapters 34.4 (asynchronous commands) and 34.5 (pipeline mode). */
 #ifndef CORE_STORE_POSTGRES_H
 #define CORE_STORE_POSTGRES_H
 #include "fiber.h"
 #include "marks.h"
+#include "postgres_call.h"
 #include "postgres_link.h"
 #include "read.h"
 #include "write.h"
@@ -81,7 +83,6 @@ void pg_locks_drop(struct pg_db *db);                                 /* all tha
 
 /* --- postgres_connect.c: connections, made by blocking calls: at start, and in libuv's pool ------------------------------------ */
 
-#define PG_ANSWER_MAX_MS 10000 /* so long without a word, and a server is given up */
 #define PG_TURN_SHIFT 40
 #define PG_NOW_MS "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
@@ -110,10 +111,6 @@ struct pg_connecting *pg_connecting_new(struct pg_store *store);
 void pg_connecting_run(struct pg_connecting *connecting); /* blocking */
 void pg_connecting_free(struct pg_connecting *connecting); /* with the connections that nobody took over */
 
-/* One blocking call. timeout_ms 0: as long as it takes. After a timeout the connection is of no use any more. */
-PGresult *pg_await(PGconn *conn, int64_t timeout_ms); /* of what was sent: the last result, or the first error; NULL: timeout */
-bool pg_do(PGconn *conn, const char *sql, int64_t timeout_ms);
-int64_t pg_ask(PGconn *conn, const char *sql, int64_t otherwise); /* pg_number(), within PG_ANSWER_MAX_MS */
 PGconn *pg_connect(const char *url, struct buf *reterr_why); /* to any of its servers; NULL: why says it, without the URL */
 bool pg_tune(PGconn *conn, struct buf *reterr_why);          /* as this store wants every connection of its own */
 
@@ -123,12 +120,6 @@ bool pg_tune(PGconn *conn, struct buf *reterr_why);          /* as this store wa
  * alone with the store (copy, restore) takes that one for itself. */
 #define PG_LOCK_SCHEMA 1346458988
 enum { PG_LOCK_MIGRATE = 0, PG_LOCK_NODE = 1 /* + node */, PG_LOCK_IN_USE = 2000 };
-/* Blocking calls, on a connection that is not in pipeline mode, as long as it takes. */
-parley_status pg_say(PGconn *conn, struct buf *reterr_why); /* what the connection says, in one line; FAILED */
-bool pg_run(PGconn *conn, const char *sql);
-long long pg_number(PGconn *conn, const char *sql, long long otherwise); /* the first column of the first row */
-bool pg_meta_put(PGconn *conn, const char *name, const void *bytes, size_t len);
-bool pg_meta_text(PGconn *conn, const char *name, char *to, size_t room); /* false: there is none, or it is longer */
 /* Nobody else, and no daemon of any node, has the store open from here on: until the connection ends. */
 parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why);
 

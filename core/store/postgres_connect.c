@@ -2,7 +2,6 @@
  * servers it is, and whether what stands between us and it leaves us a session of our own. */
 #include "postgres.h"
 #include "core/base/text.h"
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,71 +15,6 @@
 #define POOL_LOOKS 4
 #define ANY_HOST SIZE_MAX
 #define OPTION_BYTES_MAX 32 /* libpq's longest are of 25 */
-
-/* --- one blocking call ---------------------------------------------------------------------------------------------------------- */
-
-static int64_t mono_ms(void)
-{
-  return (int64_t)(uv_hrtime() / 1000000);
-}
-
-/* Whether the next PQgetResult() will not block. until 0: as long as it takes. */
-static bool result_comes(PGconn *conn, int64_t until)
-{
-  struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
-
-  while (PQisBusy(conn)) {
-    int64_t left = until == 0 ? PG_ANSWER_MAX_MS : until - mono_ms();
-
-    if (left <= 0 || poll(&fd, 1, (int)left) < 0)
-      return false;
-    if (fd.revents != 0 && PQconsumeInput(conn) != 1)
-      return true; /* lost: the result says so */
-  }
-  return true;
-}
-
-PGresult *pg_await(PGconn *conn, int64_t timeout_ms)
-{
-  int64_t until = timeout_ms == 0 ? 0 : mono_ms() + timeout_ms;
-  PGresult *last = NULL, *next;
-
-  for (;;) {
-    if (!result_comes(conn, until)) {
-      PQclear(last);
-      return NULL;
-    }
-    next = PQgetResult(conn);
-    if (next == NULL)
-      return last;
-    if (last != NULL && PQresultStatus(last) == PGRES_FATAL_ERROR) {
-      PQclear(next);
-      continue;
-    }
-    PQclear(last);
-    last = next;
-  }
-}
-
-bool pg_do(PGconn *conn, const char *sql, int64_t timeout_ms)
-{
-  PGresult *result = PQsendQuery(conn, sql) == 1 ? pg_await(conn, timeout_ms) : NULL;
-  ExecStatusType status = PQresultStatus(result);
-
-  PQclear(result);
-  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-}
-
-int64_t pg_ask(PGconn *conn, const char *sql, int64_t otherwise)
-{
-  PGresult *result = PQsendQuery(conn, sql) == 1 ? pg_await(conn, PG_ANSWER_MAX_MS) : NULL;
-  int64_t value = otherwise;
-
-  if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
-    value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-  PQclear(result);
-  return value;
-}
 
 /* --- servers of the URL ----------------------------------------------------------------------------------------------------------- */
 
@@ -259,7 +193,7 @@ bool pg_tune(PGconn *conn, struct buf *reterr_why)
                              " SET enable_hashjoin=off; SET enable_mergejoin=off;"
                              " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit')='off'",
            STATEMENT_TIMEOUT_MS, IDLE_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, check);
-  if (pg_do(conn, sql, PG_ANSWER_MAX_MS))
+  if (pg_run_soon(conn, sql))
     return true;
   pg_say(conn, reterr_why);
   return false;
@@ -299,8 +233,8 @@ static int64_t history_of(const char *url, const PQconninfoOption *options, size
   int64_t history = -1;
 
   if (conn != NULL)
-    history = pg_ask(conn, "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
-                              " WHERE NOT pg_is_in_recovery()", -1);
+    history = pg_number_soon(conn, "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
+                                   " WHERE NOT pg_is_in_recovery()", -1);
   PQfinish(conn);
   buf_done(&why);
   return history;
@@ -372,7 +306,7 @@ static bool writer_is_ours(const struct pg_connecting *connecting)
   bool ours = true;
 
   for (int i = 0; i < POOL_LOOKS && ours && connecting->conns[0] != NULL; i++)
-    ours = pg_ask(connecting->conns[0], "SELECT pg_backend_pid()", 0) == connecting->session.pid;
+    ours = pg_number_soon(connecting->conns[0], "SELECT pg_backend_pid()", 0) == connecting->session.pid;
   return ours;
 }
 
@@ -385,7 +319,7 @@ static parley_status reader_is_beside(PGconn *conn, const struct pg_connecting *
   snprintf(sql, sizeof(sql), "SELECT CASE WHEN pg_backend_pid()=%d THEN 2 WHEN EXISTS (SELECT 1 FROM pg_locks WHERE"
                              " locktype='advisory' AND classid=%d AND objid=%u AND objsubid=2 AND pid=%d) THEN 1 ELSE 0 END",
            connecting->session.pid, PG_LOCK_SCHEMA, PG_LOCK_NODE + connecting->store->base.config.node, connecting->session.pid);
-  sees = pg_ask(conn, sql, -1);
+  sees = pg_number_soon(conn, sql, -1);
   if (sees == 1)
     return PARLEY_OK;
   if (sees < 0)

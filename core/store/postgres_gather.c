@@ -69,7 +69,7 @@ static void element_put(struct buf *array, const struct pg_param *param)
   buf_add(array, bytes.at, bytes.len);
 }
 
-/* Returns the bytes that the row's arrays have now. */
+/* Returns how many bytes the arrays have now. */
 static size_t elements_put(struct pg_known *known, const struct pg_param *params)
 {
   size_t bytes = 0;

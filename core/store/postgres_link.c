@@ -595,7 +595,7 @@ void pg_link_wait(struct pg_link *link)
     fd.events |= POLLOUT;
   n = poll(&fd, 1, link->patient ? -1 : PG_ANSWER_MAX_MS);
   if (n == 0)
-    pg_link_give_up(link, "the database has not answered for 10 s");
+    pg_link_give_up(link, PG_SILENT);
   else if (n < 0 && errno != EINTR)
     link_lost(link);
   else

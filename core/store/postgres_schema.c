@@ -104,76 +104,6 @@ static const struct migration {
     {3, 1, schema_3},
 };
 
-/* --- plain blocking calls ------------------------------------------------------------------------------------------------------- */
-
-parley_status pg_say(PGconn *conn, struct buf *reterr_why)
-{
-  const char *text = PQerrorMessage(conn);
-
-  if (text[0] == '\0')
-    buf_printf(reterr_why, "store: the database has not answered for %d s", PG_ANSWER_MAX_MS / 1000);
-  else
-    buf_printf(reterr_why, "store: %.*s", (int)strcspn(text, "\n"), text);
-  return PARLEY_FAILED;
-}
-
-bool pg_run(PGconn *conn, const char *sql)
-{
-  PGresult *result = PQexec(conn, sql);
-  ExecStatusType status = PQresultStatus(result);
-
-  PQclear(result);
-  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-}
-
-long long pg_number(PGconn *conn, const char *sql, long long otherwise)
-{
-  PGresult *result = PQexec(conn, sql);
-  long long value = otherwise;
-
-  if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
-    value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-  PQclear(result);
-  return value;
-}
-
-bool pg_meta_put(PGconn *conn, const char *name, const void *bytes, size_t len)
-{
-  const char *values[] = {name, bytes};
-  const int lengths[] = {(int)strlen(name), (int)len}, formats[] = {0, 1};
-  PGresult *result = PQexecParams(conn, "INSERT INTO meta(name, value) VALUES($1, $2) ON CONFLICT(name) DO UPDATE SET"
-                                        " value=excluded.value", 2, NULL, values, lengths, formats, 1);
-  bool fine = PQresultStatus(result) == PGRES_COMMAND_OK;
-
-  PQclear(result);
-  return fine;
-}
-
-static bool meta_get(PGconn *conn, const char *name, void *to, size_t len)
-{
-  const char *values[] = {name};
-  int sent = PQsendQueryParams(conn, "SELECT value FROM meta WHERE name=$1", 1, NULL, values, NULL, NULL, 1);
-  PGresult *result = sent == 1 ? pg_await(conn, PG_ANSWER_MAX_MS) : NULL;
-  bool fine = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && (size_t)PQgetlength(result, 0, 0) == len;
-
-  if (fine)
-    memcpy(to, PQgetvalue(result, 0, 0), len);
-  PQclear(result);
-  return fine;
-}
-
-bool pg_meta_text(PGconn *conn, const char *name, char *to, size_t room)
-{
-  const char *values[] = {name};
-  PGresult *result = PQexecParams(conn, "SELECT value FROM meta WHERE name=$1", 1, NULL, values, NULL, NULL, 1);
-  bool fine = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && (size_t)PQgetlength(result, 0, 0) < room;
-
-  if (fine)
-    snprintf(to, room, "%.*s", PQgetlength(result, 0, 0), PQgetvalue(result, 0, 0));
-  PQclear(result);
-  return fine;
-}
-
 /* --- migrations ---------------------------------------------------------------------------------------------------------------- */
 
 static bool seed(PGconn *conn, const struct env *env)
@@ -185,7 +115,7 @@ static bool seed(PGconn *conn, const struct env *env)
   return pg_meta_put(conn, "secret", secret, sizeof(secret)) && pg_meta_put(conn, "hash_key", hash_key, sizeof(hash_key));
 }
 
-/* version and readable_from stand in `schema`: the row that says whose tables these are. */
+/* version and readable_from stand in `parley_schema`: the row that says whose tables these are. */
 static bool step(PGconn *conn, const struct migration *migration, const struct env *env)
 {
   char stamp[128];
@@ -200,8 +130,8 @@ static bool step(PGconn *conn, const struct migration *migration, const struct e
 static bool ours_begin(PGconn *conn)
 {
   return pg_run(conn, "CREATE TABLE IF NOT EXISTS parley_schema(version bigint, readable_from bigint);"
-                   " INSERT INTO parley_schema SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM parley_schema);"
-                   " CREATE TABLE IF NOT EXISTS meta(name text PRIMARY KEY, value bytea)");
+                      " INSERT INTO parley_schema SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM parley_schema);"
+                      " CREATE TABLE IF NOT EXISTS meta(name text PRIMARY KEY, value bytea)");
 }
 
 static parley_status migrate(PGconn *conn, const struct env *env, struct buf *reterr_why)
@@ -211,7 +141,7 @@ static parley_status migrate(PGconn *conn, const struct env *env, struct buf *re
   if (pg_number(conn, "SELECT count(*) FROM pg_class WHERE oid=to_regclass('" PG_RESTORING_TABLE "')", 0) == 1)
     return mark_refuse_restoring(reterr_why);
   if (there == 0 && pg_number(conn, "SELECT count(*) FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND"
-                             " relkind='r'", 0) > 0) {
+                                    " relkind='r'", 0) > 0) {
     buf_str(reterr_why, "store: the database holds tables of another program: give Parley a database or a schema of its own");
     return PARLEY_FAILED;
   }
@@ -237,7 +167,7 @@ static parley_status meta_read(PGconn *conn, struct pg_store *store, struct buf 
   struct hash_key key;
   uint8_t secret[sizeof(store->base.secret)];
 
-  if (!meta_get(conn, "secret", secret, sizeof(secret)) || !meta_get(conn, "hash_key", &key, sizeof(key))) {
+  if (!pg_meta_get(conn, "secret", secret, sizeof(secret)) || !pg_meta_get(conn, "hash_key", &key, sizeof(key))) {
     buf_str(reterr_why, "store: table meta is damaged");
     return PARLEY_FAILED;
   }
@@ -253,8 +183,8 @@ static parley_status meta_read(PGconn *conn, struct pg_store *store, struct buf 
 
 parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct buf *reterr_why)
 {
-  int64_t copying = pg_ask(conn, "SELECT count(*) FROM meta WHERE name='" MARK_COPYING "'", -1);
-  int64_t moved = pg_ask(conn, "SELECT count(*) FROM meta WHERE name='" MARK_MOVED "'", -1);
+  int64_t copying = pg_number_soon(conn, "SELECT count(*) FROM meta WHERE name='" MARK_COPYING "'", -1);
+  int64_t moved = pg_number_soon(conn, "SELECT count(*) FROM meta WHERE name='" MARK_MOVED "'", -1);
 
   if (copying < 0 || moved < 0)
     return pg_say(conn, reterr_why);

@@ -22,7 +22,7 @@ static bool lock_try(PGconn *conn, uint32_t node)
   char sql[96];
 
   snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock(%d, %u)::int", PG_LOCK_SCHEMA, PG_LOCK_NODE + node);
-  return pg_ask(conn, sql, 0) == 1;
+  return pg_number_soon(conn, sql, 0) == 1;
 }
 
 /* Who has it, and whether nothing was heard from there for a lease. */
@@ -38,7 +38,7 @@ static bool holder_read(PGconn *conn, uint32_t node, struct holder *ret)
                              " l.classid=%d AND l.objid=%u AND l.objsubid=2 AND l.granted AND"
                              " l.database=(SELECT oid FROM pg_database WHERE datname=current_database())",
            node, STORE_LEASE_MS, PG_LOCK_SCHEMA, PG_LOCK_NODE + node);
-  result = PQsendQuery(conn, sql) == 1 ? pg_await(conn, PG_ANSWER_MAX_MS) : NULL;
+  result = pg_query_soon(conn, sql);
   there = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
   if (there) {
     ret->pid = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
@@ -54,7 +54,7 @@ static void holder_end(PGconn *conn, const struct holder *holder)
   char sql[64];
 
   snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d)::int", (int)holder->pid);
-  pg_ask(conn, sql, 0);
+  pg_number_soon(conn, sql, 0);
 }
 
 /* The lock of a connection that we have lost is ours to end, and that of one who is silent for a lease. */
@@ -88,7 +88,7 @@ static parley_status in_use(PGconn *conn, struct buf *reterr_why)
   char sql[96];
 
   snprintf(sql, sizeof(sql), "SELECT pg_try_advisory_lock_shared(%d, %d)::int", PG_LOCK_SCHEMA, PG_LOCK_IN_USE);
-  switch (pg_ask(conn, sql, -1)) {
+  switch (pg_number_soon(conn, sql, -1)) {
   case 1:
     return PARLEY_OK;
   case 0:
@@ -105,7 +105,7 @@ static parley_status session_new(PGconn *conn, uint32_t node, struct pg_session 
 
   snprintf(sql, sizeof(sql), "INSERT INTO session SELECT coalesce(max(id), 0) + 1, %u, " PG_NOW_MS ", " PG_NOW_MS ", %lld FROM session"
                              " RETURNING id", node, (long long)(session->turn << PG_TURN_SHIFT));
-  session->id = pg_ask(conn, sql, 0);
+  session->id = pg_number_soon(conn, sql, 0);
   if (session->id == 0)
     return pg_say(conn, reterr_why);
   session->confirmed = session->turn << PG_TURN_SHIFT;
@@ -119,7 +119,7 @@ static parley_status session_stands(PGconn *conn, uint32_t node, const struct pg
   char sql[96];
 
   snprintf(sql, sizeof(sql), "SELECT count(*) FROM session WHERE node=%u AND id>%lld", node, (long long)session->id);
-  if (session->id == 0 || pg_ask(conn, sql, 0) == 0)
+  if (session->id == 0 || pg_number_soon(conn, sql, 0) == 0)
     return PARLEY_OK;
   buf_printf(reterr_why, "store: another parleyd has worked as node %u meanwhile", node);
   return PARLEY_CLOSED;
@@ -134,7 +134,7 @@ static parley_status session_again(PGconn *conn, struct pg_session *session, str
   snprintf(sql, sizeof(sql), "UPDATE session SET alive=" PG_NOW_MS ", round=(round & %lld) | %lld WHERE id=%lld AND round>=%lld"
                              " RETURNING round", (long long)NUMBER_MASK, (long long)(session->turn << PG_TURN_SHIFT),
            (long long)session->id, (long long)session->confirmed);
-  round = pg_ask(conn, sql, -1);
+  round = pg_number_soon(conn, sql, -1);
   if (round >= 0) {
     session->confirmed = (uint64_t)round;
     session->number = (uint64_t)(round & NUMBER_MASK);
@@ -152,7 +152,7 @@ static parley_status session_again(PGconn *conn, struct pg_session *session, str
 /* Who was replaced learns it without the lock, which the other one holds; and with the lock once more, when nobody can come between. */
 parley_status pg_session_take(PGconn *conn, uint32_t node, struct pg_session *session, struct buf *reterr_why)
 {
-  int64_t pid = pg_ask(conn, "SELECT pg_backend_pid()", 0);
+  int64_t pid = pg_number_soon(conn, "SELECT pg_backend_pid()", 0);
   parley_status st = session_stands(conn, node, session, reterr_why);
 
   if (st == PARLEY_OK)
