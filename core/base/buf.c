@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BUF_ROOM_FIRST 64 /* bytes */
+#define UTF8_REPLACEMENT 0xfffdu
 
 static size_t buf_limit(const struct buf *buf)
 {
@@ -111,6 +112,15 @@ void buf_utf8(struct buf *buf, uint32_t code)
     buf_char(buf, (char)(0x80 | (code >> 12 & 0x3f)));
     buf_char(buf, (char)(0x80 | (code >> 6 & 0x3f)));
     buf_char(buf, (char)(0x80 | (code & 0x3f)));
+  }
+}
+
+void buf_text_clean(struct buf *buf, parley_text text)
+{
+  for (size_t at = 0; at < text.len;) {
+    uint32_t code = text_utf8_next(text, &at);
+
+    buf_utf8(buf, code != 0 ? code : UTF8_REPLACEMENT);
   }
 }
 

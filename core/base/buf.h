@@ -22,6 +22,7 @@ void buf_text(struct buf *buf, parley_text text);
 void buf_str(struct buf *buf, const char *text);
 void buf_char(struct buf *buf, char byte);
 void buf_utf8(struct buf *buf, uint32_t code); /* a code point, at most U+10FFFF and no surrogate */
+void buf_text_clean(struct buf *buf, parley_text text); /* U+FFFD for what is no UTF-8, and for NUL */
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *buf, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 void buf_int(struct buf *buf, int64_t value);

@@ -4,8 +4,6 @@
 #include <endian.h>
 #include <string.h>
 
-#define TEXT_REPLACEMENT 0xfffdu
-
 static const char head[COPY_HEAD_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* signature, flags, length of extensions */
 
 static void put16(struct buf *to, size_t value)
@@ -46,25 +44,16 @@ void copy_row_bytes(struct buf *row, parley_bytes value)
   buf_add(row, value.at, value.len);
 }
 
-static void text_clean(struct buf *row, parley_text value)
+void copy_row_text(struct buf *row, parley_text value)
 {
   struct buf clean = BUF_INIT(0);
 
-  for (size_t at = 0; at < value.len;) {
-    uint32_t code = text_utf8_next(value, &at);
-
-    buf_utf8(&clean, code != 0 ? code : TEXT_REPLACEMENT);
+  if (!text_utf8_ok(value)) {
+    buf_text_clean(&clean, value);
+    value = buf_as_text(&clean);
   }
-  copy_row_bytes(row, buf_as_text(&clean));
+  copy_row_bytes(row, value);
   buf_done(&clean);
-}
-
-void copy_row_text(struct buf *row, parley_text value)
-{
-  if (text_utf8_ok(value))
-    copy_row_bytes(row, value);
-  else
-    text_clean(row, value);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------------------- */

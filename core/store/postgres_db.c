@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define EACH_AT_ONCE_MAX 128 /* fibers of one db_each() */
-#define TEXT_REPLACEMENT 0xfffdu
 
 static struct pg_stmt *own(struct stmt *stmt)
 {
@@ -224,27 +223,17 @@ static void kind_bind_int(struct stmt *base, int at, int64_t value)
   memcpy(param->be, &be, sizeof(be));
 }
 
-static void text_clean(struct pg_param *param)
-{
-  parley_text dirty = param->bytes;
-  uint32_t code;
-
-  buf_clear(&param->clean);
-  for (size_t at = 0; at < dirty.len;) {
-    code = text_utf8_next(dirty, &at);
-    buf_utf8(&param->clean, code != 0 ? code : TEXT_REPLACEMENT);
-  }
-  param->bytes = buf_as_text(&param->clean);
-}
-
 static void kind_bind_bytes(struct stmt *base, int at, parley_bytes value, bool is_text)
 {
   struct pg_param *param = &own(base)->params[at - 1];
 
   param->type = is_text ? PG_TEXT : PG_BYTEA;
   param->bytes = (parley_bytes){value.at != NULL ? value.at : "", value.len};
-  if (is_text && !text_utf8_ok(param->bytes))
-    text_clean(param);
+  if (!is_text || text_utf8_ok(param->bytes))
+    return;
+  buf_clear(&param->clean);
+  buf_text_clean(&param->clean, param->bytes);
+  param->bytes = buf_as_text(&param->clean);
 }
 
 static int64_t int_of(const char *bytes, int len)

@@ -122,6 +122,16 @@ START_TEST(json_text_is_escaped_as_rfc_8259_says)
 }
 END_TEST
 
+START_TEST(a_text_is_cleaned_of_what_is_no_utf8)
+{
+  struct buf buf = BUF_INIT(0);
+
+  buf_text_clean(&buf, (parley_text){"h\xc3\xa9\xff\0\xe2\x82!", 8});
+  ck_assert_str_eq(buf.at, "h\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd!");
+  buf_done(&buf);
+}
+END_TEST
+
 START_TEST(json_commas_come_where_they_belong)
 {
   struct buf buf = BUF_INIT(0);
@@ -155,6 +165,7 @@ int main(void)
   tcase_add_test(tcase, numbers_are_written_to_their_limits);
   tcase_add_test(tcase, stolen_bytes_are_never_null);
   tcase_add_loop_test(tcase, json_text_is_escaped_as_rfc_8259_says, 0, COUNT_OF(json));
+  tcase_add_test(tcase, a_text_is_cleaned_of_what_is_no_utf8);
   tcase_add_test(tcase, json_commas_come_where_they_belong);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
