@@ -5,8 +5,7 @@
 #include "logic.h"
 
 #define READ_LIMIT_MAX 1000  /* rows of one page, whatever was asked for */
-#define READ_SCAN_MAX \
-  5000 /* rows that one op looks at under a filter that no index helps with; then the cursor moves on */
+#define READ_SCAN_MAX 5000   /* rows that one op looks at under a filter that no index helps with; then the cursor moves on */
 
 read_fn read_message, read_messages, read_customer, read_timeline, read_events, read_conversations, read_suppressions,
     read_docs, read_media, read_facts, read_feed_due, read_stats;

@@ -15,9 +15,8 @@ size_t read_limit(size_t asked)
 
 /* --- one message -------------------------------------------------------------------------------------------------- */
 
-#define NARROW_COLUMNS                                                                                                \
-  "dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before, flags, end_state, topic, " \
-  "key,"                                                                                                              \
+#define NARROW_COLUMNS                                                                                                    \
+  "dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before, flags, end_state, topic, key," \
   " campaign, channel, channel_kind, provider_id, in_reply_to, reason"
 
 static int message_fill(struct stmt *get, struct arena *arena, struct message_row *row, uint32_t *ret_flags)

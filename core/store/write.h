@@ -71,7 +71,7 @@ void identity_link(struct round *round, const struct identity *identity, uint32_
 void identity_unlink(struct round *round, const struct identity_row *row, int64_t now_ms);
 void customer_flag(struct round *round, id64 customer, uint32_t flags);
 
-/* --- write_life.c: one message and its begun deliveries, moved by advance() ---------------------------------------------------- */
+/* --- write_life.c: one message and its begun deliveries, moved by advance(); write_life_rows.c: life_load(), life_write() --------- */
 
 struct life_row { /* beside delivery_facts */
   id64 id, identity;

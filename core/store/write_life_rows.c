@@ -1,0 +1,272 @@
+/* write_life_rows.c - one message with its begun deliveries, between its rows and struct life: read, and written back where it
+ * differs from them. */
+#include "fresh.h"
+#include "core/base/text.h"
+
+/* --- reading --------------------------------------------------------------------------------------------------------------------- */
+
+static bool message_read(struct round *round, id64 message, struct life *life, parley_bytes *ret_decision,
+                         uint32_t *ret_n_steps)
+{
+  struct stmt *get =
+      db_sql(round->db, "SELECT dir, customer, identity, conversation, api_key, created, expires, flags, class,"
+                        " n_steps, n_go, end_state, topic, key, decision FROM message WHERE id=?");
+
+  bind_id(get, 1, message);
+  if (!db_step(get))
+    return false;
+  if (col_int(get, 0) != DIR_OUT) {
+    db_reset(get);
+    return false;
+  }
+  life->id = message;
+  life->customer = col_id(get, 1);
+  life->identity = col_id(get, 2);
+  life->conversation = col_id(get, 3);
+  life->api_key = col_id(get, 4);
+  life->created_ms = col_int(get, 5);
+  life->expires_ms = col_int(get, 6);
+  life->flags = (uint32_t)col_int(get, 7);
+  life->class = (enum topic_class)col_int(get, 8);
+  *ret_n_steps = (uint32_t)col_int(get, 9);
+  life->n_go = (uint32_t)col_int(get, 10);
+  life->end_state = (int)col_int(get, 11);
+  life->topic = col_text(get, 12, life->arena);
+  life->key = col_text(get, 13, life->arena);
+  *ret_decision = life->n_go > 1 ? col_text(get, 14, life->arena) : (parley_bytes){"", 0};
+  db_reset(get);
+  return true;
+}
+
+static void row_read(struct stmt *get, struct life *life)
+{
+  enum { AT = DELIVERY_FACTS_COLUMNS };
+  size_t at = life->message.n_deliveries++;
+  struct delivery_facts *facts = &life->facts[at];
+
+  *facts = delivery_facts_of(get);
+  life->rows[at] = (struct life_row){.id = col_id(get, AT),
+                                     .identity = col_id(get, AT + 1),
+                                     .channel = col_text(get, AT + 2, life->arena),
+                                     .channel_kind = col_text(get, AT + 3, life->arena),
+                                     .address_kind = col_text(get, AT + 4, life->arena),
+                                     .address = col_text(get, AT + 5, life->arena),
+                                     .provider_id = col_text(get, AT + 6, life->arena),
+                                     .provider_ids = col_text(get, AT + 7, life->arena),
+                                     .degraded = col_text(get, AT + 8, life->arena),
+                                     .reason = col_text(get, AT + 9, life->arena),
+                                     .outcome = (uint32_t)col_int(get, AT + 10),
+                                     .parts = (uint32_t)col_int(get, AT + 11),
+                                     .part_delivered = col_id(get, AT + 12),
+                                     .part_read = col_id(get, AT + 13),
+                                     .wake_ms = col_int(get, AT + 14),
+                                     .query = col_int(get, AT + 15) != 0};
+  life->message.cancelled |= col_int(get, AT + 16) != 0;
+  life->steps[facts->step].until = (enum until)col_int(get, AT + 17);
+  life->steps[facts->step].within_ms = col_int(get, AT + 18);
+  life->steps[facts->step].go = true;
+}
+
+static void rows_read(struct round *round, struct life *life)
+{
+  struct stmt *get = db_sql(round->db, "SELECT " DELIVERY_FACTS ", id, identity, channel, channel_kind, address_kind, address,"
+                                       " provider_id, provider_ids, degraded, reason, outcome, parts, part_delivered, part_read,"
+                                       " wake, query, cancelled, until, within FROM delivery WHERE message=? ORDER BY step");
+
+  bind_id(get, 1, life->id);
+  while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get))
+    row_read(get, life);
+  db_reset(get);
+}
+
+/* The steps not begun yet, as they were decided; with one sendable step only its own row says all that counts. */
+static void steps_of_decision(struct life *life, parley_bytes json)
+{
+  struct decision *decision;
+
+  if (json.len == 0)
+    return;
+  decision = arena_alloc(life->arena, sizeof(*decision));
+  if (!decision_read(json, life->arena, decision))
+    return;
+  life->decision = decision;
+  for (size_t i = 0; i < decision->n_steps && i < life->message.n_steps; i++) {
+    life->steps[i].until = decision->steps[i].until;
+    life->steps[i].within_ms = decision->steps[i].within_ms;
+    life->steps[i].go = decision->steps[i].verdict == STEP_GO;
+  }
+}
+
+static struct life_rest rest_of(const struct life *life, size_t at)
+{
+  const struct delivery_facts *facts = &life->facts[at];
+  const struct life_row *row = &life->rows[at];
+
+  return (struct life_rest){.due_ms = facts->due_ms,
+                            .wake_ms = row->wake_ms,
+                            .token = facts->token,
+                            .part_delivered = row->part_delivered,
+                            .part_read = row->part_read,
+                            .attempt = facts->attempt,
+                            .deaths = facts->deaths,
+                            .held = facts->held,
+                            .maybe_twice = facts->maybe_twice,
+                            .cancelled = life->message.cancelled,
+                            .query = row->query,
+                            .provider_ids = row->provider_ids,
+                            .degraded = row->degraded,
+                            .reason = row->reason};
+}
+
+static bool rest_is_stored(const struct life *life, size_t at)
+{
+  const struct life_rest now = rest_of(life, at), *was = &life->stored[at];
+
+  return now.due_ms == was->due_ms && now.wake_ms == was->wake_ms && now.token == was->token &&
+         now.part_delivered == was->part_delivered && now.part_read == was->part_read && now.attempt == was->attempt &&
+         now.deaths == was->deaths && now.held == was->held && now.maybe_twice == was->maybe_twice &&
+         now.cancelled == was->cancelled && now.query == was->query && text_eq(now.provider_ids, was->provider_ids) &&
+         text_eq(now.degraded, was->degraded) && text_eq(now.reason, was->reason);
+}
+
+static void steps_of_policy(struct life *life)
+{
+  static const struct policy_topic any_topic = {.on_unknown = UNKNOWN_DEFAULT};
+  const struct policy_topic *topic = life->policy == NULL ? NULL : policy_find_topic(life->policy, life->topic);
+
+  for (size_t i = 0; i < life->message.n_deliveries && life->policy != NULL; i++) {
+    const struct policy_channel *channel = policy_find_channel(life->policy, life->rows[i].channel);
+    struct step_facts *step = &life->steps[life->facts[i].step];
+
+    if (channel == NULL)
+      continue;
+    step->can_query = channel->can_query;
+    step->on_unknown = policy_on_unknown(topic != NULL ? topic : &any_topic, channel);
+  }
+}
+
+static void life_of_fresh(const struct fresh_message *fresh, struct life *life)
+{
+  life->id = fresh->id;
+  life->customer = fresh->customer;
+  life->identity = fresh->identity;
+  life->conversation = fresh->conversation;
+  life->api_key = fresh->api_key;
+  life->created_ms = fresh->created_ms;
+  life->expires_ms = fresh->expires_ms;
+  life->flags = fresh->flags;
+  life->class = fresh->class;
+  life->n_go = 1;
+  life->end_state = -1;
+  life->topic = fresh->topic;
+  life->key = fresh->key;
+}
+
+static void row_of_fresh(const struct fresh_message *fresh, struct life *life)
+{
+  life->message.n_deliveries = 1;
+  life->facts[0] = fresh->facts;
+  life->rows[0] = fresh->row;
+  life->steps[fresh->facts.step] = fresh->step;
+}
+
+bool life_load(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
+               struct life *ret)
+{
+  parley_bytes decision = {"", 0};
+  struct fresh_message fresh;
+  bool is_fresh = round->store->fresh != NULL && fresh_take(round->store->fresh, message, arena, &fresh);
+  uint32_t n_steps = is_fresh ? fresh.n_steps : 0;
+
+  *ret = (struct life){.policy = policy, .arena = arena};
+  if (is_fresh)
+    life_of_fresh(&fresh, ret);
+  else if (!message_read(round, message, ret, &decision, &n_steps))
+    return false;
+  round_lock_customer(round, ret->customer); /* the message never changes; its deliveries are read behind the lock */
+  ret->message = (struct message_facts){.now_ms = now_ms,
+                                        .expires_ms = ret->expires_ms,
+                                        .n_steps = n_steps < PLAN_STEPS_MAX ? n_steps : PLAN_STEPS_MAX,
+                                        .steps = ret->steps,
+                                        .deliveries = ret->facts};
+  for (size_t i = 0; i < PLAN_STEPS_MAX; i++)
+    ret->steps[i].until = UNTIL_SENT;
+  if (is_fresh)
+    row_of_fresh(&fresh, ret);
+  else
+    rows_read(round, ret);
+  for (size_t i = 0; i < ret->message.n_deliveries; i++)
+    ret->stored[i] = rest_of(ret, i);
+  steps_of_decision(ret, decision);
+  steps_of_policy(ret);
+  return true;
+}
+
+/* --- writing --------------------------------------------------------------------------------------------------------------------- */
+
+/* What most outcomes change, and nothing more: each column named here or an index made of it costs. */
+static void row_write_outcome(struct round *round, const struct life *life, size_t at)
+{
+  struct stmt *put = db_sql(round->db, "UPDATE delivery SET state=?, facts=?, handed=?, outcome=?, parts=?, provider_id=?"
+                                       " WHERE message=? AND step=?");
+
+  bind_int(put, 1, life->facts[at].state);
+  bind_int(put, 2, life->facts[at].facts);
+  bind_int(put, 3, life->facts[at].handed_ms);
+  bind_int(put, 4, life->rows[at].outcome);
+  bind_int(put, 5, life->rows[at].parts);
+  bind_text(put, 6, life->rows[at].provider_id);
+  bind_id(put, 7, life->id);
+  bind_int(put, 8, life->facts[at].step);
+  db_run(put);
+}
+
+static void row_write(struct round *round, const struct life *life, size_t at)
+{
+  struct stmt *put = db_sql(
+      round->db,
+      "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
+      " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
+      " degraded=?, reason=?, deaths=? WHERE message=? AND step=?");
+  const struct delivery_facts *facts = &life->facts[at];
+  const struct life_row *row = &life->rows[at];
+
+  bind_int(put, 1, facts->state);
+  bind_int(put, 2, facts->facts);
+  bind_int(put, 3, facts->due_ms);
+  bind_int(put, 4, row->wake_ms);
+  bind_int(put, 5, facts->attempt);
+  bind_id(put, 6, facts->token);
+  bind_int(put, 7, facts->held);
+  bind_int(put, 8, facts->maybe_twice);
+  bind_int(put, 9, life->message.cancelled);
+  bind_int(put, 10, row->query);
+  bind_int(put, 11, facts->handed_ms);
+  bind_int(put, 12, row->outcome);
+  bind_int(put, 13, row->parts);
+  bind_id(put, 14, row->part_delivered);
+  bind_id(put, 15, row->part_read);
+  bind_text(put, 16, row->provider_id);
+  bind_text(put, 17, row->provider_ids);
+  bind_text(put, 18, row->degraded);
+  bind_text(put, 19, row->reason);
+  bind_int(put, 20, facts->deaths);
+  bind_id(put, 21, life->id);
+  bind_int(put, 22, facts->step);
+  db_run(put);
+}
+
+void life_write(struct round *round, struct life *life)
+{
+  for (size_t i = 0; i < life->message.n_deliveries; i++) {
+    if (!life->rows[i].changed)
+      continue;
+    life->rows[i].changed = false;
+    if (rest_is_stored(life, i)) {
+      row_write_outcome(round, life, i);
+      continue;
+    }
+    row_write(round, life, i);
+    life->stored[i] = rest_of(life, i);
+  }
+}
