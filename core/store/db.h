@@ -41,7 +41,8 @@ static inline struct stmt *db_sql(struct db *db, const char *literal)
   return db->kind->sql(db, literal);
 }
 
-/* One built at run time: the caller gives it back with db_drop(). */
+/* One built at run time: the caller gives it back with db_drop(). A question, unless only SQLite runs it: elsewhere the answer to a
+ * write comes later, to a statement that is gone. */
 static inline struct stmt *db_prepare(struct db *db, parley_text sql)
 {
   return db->kind->prepare(db, sql);

@@ -470,7 +470,8 @@ static parley_status look_at(struct pg_store *store, store_look_fn *look, void *
   parley_status st;
 
   pg_db_use(db, &store->writer, NULL);
-  pg_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true);
+  pg_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  pg_db_settle(db);
   look(&db->base, false, arg);
   st = db->base.status;
   if (st != PARLEY_OK)

@@ -3,7 +3,7 @@
  *
  * Shape     one connection writes (rounds: one transaction for many ops, as with SQLite), PG_READERS read. An op is a fiber: where
  *           the logic asks for a row it yields until the row is here. Of all fibers that stand at a time the questions and the
- *           rows to be written leave together, those of one statement as one (postgres_text.h): the cost of a round is a few
+ *           rows to be written leave together, those of one statement as one (postgres_gather.h): the cost of a round is a few
  *           round trips, however many ops are in it.
  * Threads   the loop's alone, but for calls that block (postgres_call.h): of store_open() before the loop runs, and in libuv's pool
  *           while connections are made.
@@ -47,7 +47,7 @@ struct pg_db {
   bool waits;      /* the fiber has yielded until the link wakes it */
   struct list held; /* struct pg_lock */
   int n_ahead;      /* answers that were asked for ahead and not taken */
-  int n_open;      /* commands of PG_OTHER whose answer is not here */
+  int n_open;      /* commands, and statements of PG_OTHER, whose answer is not here */
   int64_t changes;
 };
 static inline struct pg_db *pg_db_of(struct db *db)
@@ -66,8 +66,8 @@ void pg_children_free(struct list *idle);
 /* Asks what will be asked anyway: the statement of this literal with this one number, so that its answer comes with those of
  * others. Whoever runs it with that number finds the answer there; with another one, the answer is passed over. */
 void pg_db_ahead(struct pg_db *db, const char *literal, uint64_t key);
-/* A command that is not prepared, of no rows; its answer is waited for if `wait`. */
-void pg_command(struct pg_db *db, const char *sql, bool wait);
+void pg_command(struct pg_db *db, const char *sql); /* that is not prepared, of no rows */
+void pg_db_settle(struct pg_db *db); /* until all that n_open counts was answered, or the connection is lost */
 void pg_rollback(struct pg_db *db); /* after an error: the connection is fit for another transaction */
 
 /* --- postgres_lock.c: who of the fibers of one round works on what ------------------------------------------------------------- */

@@ -27,12 +27,16 @@ void pg_db_wait(struct pg_db *db)
   fiber_yield(db->fiber);
 }
 
-void pg_command(struct pg_db *db, const char *sql, bool wait)
+void pg_db_settle(struct pg_db *db)
+{
+  while (db->n_open > 0 && !db->on->lost)
+    pg_db_wait(db);
+}
+
+void pg_command(struct pg_db *db, const char *sql)
 {
   if (db->base.status == PARLEY_OK)
     pg_link_command(db->on, sql, db);
-  while (wait && db->n_open > 0 && !db->on->lost)
-    pg_db_wait(db);
 }
 
 void pg_rollback(struct pg_db *db)
@@ -40,10 +44,9 @@ void pg_rollback(struct pg_db *db)
   pg_link_sync(db->on); /* the server passes over everything until here */
   pg_link_clear(db->on);
   db->base.status = PARLEY_OK;
-  pg_command(db, "ROLLBACK", false);
+  pg_command(db, "ROLLBACK");
   pg_link_sync(db->on);
-  while (db->n_open > 0 && !db->on->lost)
-    pg_db_wait(db);
+  pg_db_settle(db);
 }
 
 /* --- statements ---------------------------------------------------------------------------------------------------------------- */
@@ -207,8 +210,7 @@ static int64_t kind_changes(struct db *base)
 {
   struct pg_db *db = pg_db_of(base);
 
-  while (db->n_open > 0 && !db->on->lost)
-    pg_db_wait(db);
+  pg_db_settle(db);
   return base->status == PARLEY_OK ? db->changes : 0;
 }
 

@@ -29,12 +29,11 @@ static void reading_main(struct fiber *self, void *arg)
     struct store_op *op = LIST_ITEM(item, struct store_op, link);
 
     pg_db_use(&reader->db, link, self);
-    pg_command(&reader->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", false);
+    pg_command(&reader->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     read_run(&reader->reader, op);
-    pg_command(&reader->db, "COMMIT", false);
+    pg_command(&reader->db, "COMMIT");
     pg_link_sync(link);
-    while (!link->lost && reader->db.n_open > 0)
-      pg_db_wait(&reader->db);
+    pg_db_settle(&reader->db);
     if (reader->db.base.status != PARLEY_OK)
       read_failed(store, reader, op);
     pg_db_leave(&reader->db);

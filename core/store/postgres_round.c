@@ -200,8 +200,7 @@ static parley_status round_commit(struct pg_store *store, struct round *round, i
     return round_is_out(store, round, db->base.status);
   pg_link_commit(db->on, db);
   pg_link_sync(db->on);
-  while (db->n_open > 0 && !db->on->lost)
-    pg_db_wait(db);
+  pg_db_settle(db);
   switch (db->on->commit) {
   case COMMIT_IS_IN:
     round_is_in(store, alive_ms);
@@ -238,7 +237,7 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
 
   store->seq_next = store->seq_end = 0;
   store->round++;
-  pg_command(&store->conductor, "BEGIN", false);
+  pg_command(&store->conductor, "BEGIN");
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_go(&round, LIST_ITEM(at, struct store_op, link));
   pg_db_join(&store->conductor, 0);
