@@ -102,6 +102,7 @@ PARLEY_KEY=$(openssl rand -hex 24)
 FEED_SECRET=whsec_$(openssl rand -base64 32)
 CHAT_SECRET=whsec_$(openssl rand -base64 32)
 export PARLEY_KEY FEED_SECRET CHAT_SECRET
+(umask 077 && printf 'export %s\n' "PARLEY_KEY=$PARLEY_KEY" "FEED_SECRET=$FEED_SECRET" "CHAT_SECRET=$CHAT_SECRET" "PATH=\"$bin:\$PATH\"" >"$dir/env")
 
 cat >"$dir/parley.yaml" <<YAML
 version: 1
@@ -186,11 +187,16 @@ echo "== 7. One timeline over all channels, newest first"
 if [ -n "$stay" ]; then
   trap - EXIT INT TERM
   echo
-  echo "The daemon runs on (pid $daemon, folder $dir). Try:"
-  echo "  export PARLEY_KEY=$PARLEY_KEY"
-  echo "  $bin/parley --url $api send --to email:ben@example.org --topic orders --text 'Hello, Ben'"
-  echo "  $bin/parley --url $api tail"
-  echo "  $bin/parley --url $api customer timeline external:shop-77"
+  echo "The daemon runs on (pid $daemon). Try:"
+  echo "  cd $dir && . ./env            # its key and secrets, and the way to its programs"
+  echo "  parley -c parley.yaml send --to email:ben@example.org --topic orders --text 'Hello, Ben'"
+  echo "  parley -c parley.yaml tail"
+  echo "  parley -c parley.yaml customer timeline external:shop-77"
+  echo "  parley -c parley.yaml doctor"
+  echo "The same on PostgreSQL, in an empty database: stop the daemon, change one line of parley.yaml, start it again:"
+  echo "  kill $daemon; export PARLEY_DATABASE_URL=postgresql://parley:...@127.0.0.1/parley"
+  echo "  store: { driver: postgres, url: { env: PARLEY_DATABASE_URL } }"
+  echo "  parleyd -c parley.yaml &      # before it, parley store copy takes what is there with it: docs/operations.md"
   echo "Stop it and the two servers that it talks to: kill$pids; rm -r $dir"
 else
   echo

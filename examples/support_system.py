@@ -24,6 +24,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(204 if good else 401)
         self.end_headers()
 
+    def do_HEAD(self):  # whether somebody is there: parley channel check, parley doctor
+        self.send_response(204)
+        self.end_headers()
+
     def log_message(self, *words):
         pass
 
