@@ -65,7 +65,9 @@ const struct openapi_schema openapi_schemas[] = {
      "'buttons':{'type':'array','maxItems':10,'items':" REF("Button") "},'location':" REF("Location") ","
      "'channels':{'type':'object','maxProperties':16,"
      "'description':'Overrides by channel kind or channel name; none within them',"
-     "'additionalProperties':" REF("Content") "}},'examples':[{'text':'Order 1042 is on its way.'}]}"},
+     "'additionalProperties':" REF("Content") "},'headers':{'type':'object','maxProperties':20,'additionalProperties':{"
+     "'type':'string','maxLength':900},'description':'Of a mail, within channels alone: X-... and a few more'}},"
+     "'examples':[{'text':'Order 1042 is on its way.'}]}"},
     {"Step",
      "{'type':'object','required':['channel'],'additionalProperties':false,'properties':{'channel':" NAME ","
      "'until':" UNTIL

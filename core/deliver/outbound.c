@@ -112,6 +112,22 @@ static parley_text outbound_token(struct outbound *out)
   return kept;
 }
 
+/* What the sender gave for this channel alone, beside content: the headers of a mail. */
+static parley_text outbound_override(struct outbound *out, const struct content *content)
+{
+  struct buf json = BUF_INIT(0);
+  parley_text kept;
+
+  if (content->n_headers == 0)
+    return TEXT_EMPTY;
+  buf_str(&json, "{\"headers\":");
+  buf_content_headers(&json, content);
+  buf_char(&json, '}');
+  kept = arena_text(out->arena, buf_as_text(&json));
+  buf_done(&json);
+  return kept;
+}
+
 /* Parts that went out in an earlier attempt carry their provider id, so that a resumed message sends the rest only. */
 static const parley_part *const *outbound_parts(struct outbound *out, const struct fitted *fitted)
 {
@@ -160,6 +176,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
       .n_parts = (uint32_t)fitted.n_parts, .accepted_ms = claim->accepted_ms, .expires_ms = claim->expires_ms,
       .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
       .topic = claim->topic, .subject = fitted.subject, .to = &out->to, .customer = &out->customer,
-      .parts = outbound_parts(out, &fitted), .token = outbound_token(out)};
+      .parts = outbound_parts(out, &fitted), .token = outbound_token(out),
+      .override_json = outbound_override(out, &content)};
   return PARLEY_OK;
 }

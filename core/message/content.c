@@ -41,7 +41,21 @@ struct content content_for(const struct content *content, parley_text channel, c
     made.location_name = over->location_name;
     made.location_address = over->location_address;
   }
+  made.headers = over->headers;
+  made.n_headers = over->n_headers;
   return made;
+}
+
+void buf_content_headers(struct buf *buf, const struct content *content)
+{
+  buf_char(buf, '{');
+  for (size_t i = 0; i < content->n_headers; i++) {
+    buf_json_comma(buf);
+    buf_json_text(buf, content->headers[i].name);
+    buf_char(buf, ':');
+    buf_json_text(buf, content->headers[i].value);
+  }
+  buf_char(buf, '}');
 }
 
 static void member_write(struct buf *buf, const char *key, parley_text value, size_t bytes_max)
@@ -128,6 +142,10 @@ static void members_write(struct buf *buf, const struct content *content, size_t
   }
   if (content->has_location)
     location_write(buf, content);
+  if (content->n_headers > 0) {
+    buf_json_key(buf, "headers");
+    buf_content_headers(buf, content);
+  }
 }
 
 void buf_content(struct buf *buf, const struct content *content, size_t text_bytes_max)

@@ -1,6 +1,7 @@
 /* The reader of "content": JSON from a stranger becomes a struct content. */
 #include "content.h"
 #include "core/base/text.h"
+#include "mail_header.h"
 #include "target.h"
 #include <string.h>
 
@@ -241,9 +242,47 @@ static bool override_name_ok(parley_text name)
   return name.len > 0 && name.len <= CONTENT_NAME_BYTES_MAX;
 }
 
+static bool header_read(const struct json_in *in, const char *name, json_t *value, struct content_header *ret)
+{
+  const char *code, *why;
+
+  *ret = (struct content_header){.name = parley_text_of(name), .value = json_text(value)};
+  if (!json_is_string(value))
+    return json_in_problem(in, name, "wrong_type", "a header's value is a text");
+  if (mail_header_ok(ret->name, ret->value, &code, &why))
+    return true;
+  json_in_problem(in, name, code, "%s", why);
+  if (strcmp(code, "header_not_allowed") == 0)
+    problem_hint(in->problems, MAIL_HEADERS_ALLOWED);
+  return false;
+}
+
+static bool headers_read(const struct json_in *in, struct content *content)
+{
+  struct json_in headers;
+  const char *name;
+  json_t *value;
+  bool good = json_in_object(in, "headers", &headers);
+
+  if (!good || headers.object == NULL)
+    return good;
+  if (json_object_size(headers.object) > CONTENT_HEADERS_MAX)
+    return json_in_problem(in, "headers", "too_many_items", "%d headers are allowed", CONTENT_HEADERS_MAX);
+  content->headers = arena_alloc(in->arena, (json_object_size(headers.object) + 1) * sizeof(*content->headers));
+  json_object_foreach(headers.object, name, value)
+  {
+    good = header_read(&headers, name, value, &content->headers[content->n_headers]) && good;
+    for (size_t i = 0; i < content->n_headers; i++)
+      if (text_eq_nocase(content->headers[i].name, parley_text_of(name)))
+        good = json_in_problem(&headers, name, "duplicate_header", "this header stands here twice");
+    content->n_headers++;
+  }
+  return good;
+}
+
 static bool override_read(const struct json_in *in, const char *name, json_t *value, struct content_override *ret)
 {
-  static const char *const names[] = {"subject", "text", "html", "media", "buttons", "location", NULL};
+  static const char *const names[] = {"subject", "text", "html", "media", "buttons", "location", "headers", NULL};
   struct json_in members = *in;
 
   ret->name = parley_text_of(name);
@@ -259,7 +298,7 @@ static bool override_read(const struct json_in *in, const char *name, json_t *va
     return false;
   }
   ret->content = arena_alloc(in->arena, sizeof(*ret->content));
-  return json_in_only(&members, names) && members_read(&members, ret->content);
+  return json_in_only(&members, names) && members_read(&members, ret->content) && headers_read(&members, ret->content);
 }
 
 static bool overrides_read(const struct json_in *in, struct content *content)

@@ -275,6 +275,8 @@ static bool words_fit(struct fit *fit, parley_text head)
   if (part == NULL)
     return fit_refuse(fit, "text_too_long");
   part->text = html;
+  if (html.len > CONTENT_CLIPPED_BYTES && fit->caps->channel_kind != NULL && strcmp(fit->caps->channel_kind, "email") == 0)
+    fit_degrade(fit, "html_clipped");
   return true;
 }
 

@@ -11,7 +11,7 @@ struct fitted {
   parley_text subject;
   size_t n_parts, n_degraded;
   const parley_part *const *parts;
-  const char *degraded[FIT_DEGRADED_MAX]; /* stable words, each once: html_to_text text_split text_dropped html_dropped
+  const char *degraded[FIT_DEGRADED_MAX]; /* stable words, each once: html_to_text text_split text_dropped html_dropped html_clipped
                                              subject_to_text subject_cut subject_dropped buttons_to_text buttons_dropped
                                              media_to_link media_dropped caption_to_text location_to_text location_dropped */
 };

@@ -163,6 +163,28 @@ static void warn_of_foreign(const struct facts *facts, struct arena *arena, stru
   }
 }
 
+/* Mailbox providers show the beginning of a long page and a link: what stands at its end (an unsubscribe link, perhaps) is not seen. */
+static void warn_of_clipping(const struct submission *submission, struct arena *arena, struct decision *decision)
+{
+  for (size_t i = 0; i < decision->n_steps && decision->n_warnings < DECISION_WARNINGS_MAX; i++) {
+    const struct policy_channel *channel = submission->steps[i].channel;
+    struct buf size = BUF_INIT(512);
+    struct content content;
+
+    if (!parley_text_is(decision->steps[i].channel_kind, "email"))
+      continue;
+    content = content_for(&submission->content, channel->name, "email");
+    if (content.html.len <= CONTENT_CLIPPED_BYTES)
+      continue;
+    buf_text(&size, channel->name);
+    buf_printf(&size, ": the html has %zu bytes; Gmail shows the first %zu and hides the rest", content.html.len,
+               CONTENT_CLIPPED_BYTES);
+    decision->warnings[decision->n_warnings].code = "html_clipped";
+    decision->warnings[decision->n_warnings++].detail = arena_text(arena, buf_as_text(&size));
+    buf_done(&size);
+  }
+}
+
 void decide(const struct submission *submission, const struct facts *facts, struct arena *arena, struct decision *ret)
 {
   *ret = (struct decision){.first = -1};
@@ -176,4 +198,5 @@ void decide(const struct submission *submission, const struct facts *facts, stru
     decision_end(ret);
   ret->identity = filed_under(facts, ret);
   warn_of_foreign(facts, arena, ret);
+  warn_of_clipping(submission, arena, ret);
 }

@@ -45,7 +45,7 @@ struct decision {
   size_t n_steps;
   struct decided_step steps[PLAN_STEPS_MAX];
   size_t n_warnings;
-  struct { const char *code; parley_text detail; } warnings[DECISION_WARNINGS_MAX]; /* identity_conflict ... */
+  struct { const char *code; parley_text detail; } warnings[DECISION_WARNINGS_MAX]; /* identity_conflict, html_clipped */
   const char *consent_rule; /* for explain: how the consent rule came out: "class critical passes", ... static */
 };
 /* ret's texts are borrowed from the submission and the facts; warnings lie in the arena. */

@@ -10,7 +10,7 @@ static const char *const CONSENT_RULES[RULE_COUNT] = {
     [RULE_WITHDRAWN] = "withdrawn",
 };
 static const char *const WORDS[] = {"suppressed",         "failed",           "no_route", "no_consent",
-                                    "address_suppressed", "identity_conflict"};
+                                    "address_suppressed", "identity_conflict", "html_clipped"};
 
 const char *consent_rule_text(enum consent_rule rule)
 {

@@ -193,6 +193,24 @@ START_TEST(content_becomes_what_the_channel_carries)
 }
 END_TEST
 
+START_TEST(a_page_that_gmail_clips_is_noted)
+{
+  static char page[CONTENT_CLIPPED_BYTES + 1];
+  const struct content content = {.text = PARLEY_LIT("x"), .html = {page, sizeof page}};
+  parley_capabilities caps = mail;
+  struct fitted fitted;
+  const char *code = NULL;
+
+  memset(page, 'x', sizeof page);
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_uint_eq(fitted.n_degraded, 0); /* no e-mail channel */
+  caps.channel_kind = "email";
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_uint_eq(fitted.n_degraded, 1);
+  ck_assert_str_eq(fitted.degraded[0], "html_clipped");
+}
+END_TEST
+
 START_TEST(media_that_is_too_large_goes_as_a_link)
 {
   struct content_media media = {.id = 1, .type = PARLEY_LIT("image/png"), .total_bytes = 1001};
@@ -447,6 +465,7 @@ int main(void)
   tcase_add_checked_fixture(tcase, set_up, tear_down);
   tcase_add_loop_test(tcase, content_becomes_what_the_channel_carries, 0, COUNT_OF(wholes));
   tcase_add_test(tcase, media_that_is_too_large_goes_as_a_link);
+  tcase_add_test(tcase, a_page_that_gmail_clips_is_noted);
   tcase_add_test(tcase, media_without_any_link_is_dropped);
   tcase_add_loop_test(tcase, what_a_channel_rejects_is_refused, 0, COUNT_OF(refusals));
   tcase_add_loop_test(tcase, what_a_channel_drops_is_noted, 0, 6);

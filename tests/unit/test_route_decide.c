@@ -179,6 +179,23 @@ START_TEST(what_stops_the_last_step_says_how_it_ends)
 }
 END_TEST
 
+START_TEST(a_page_that_gmail_clips_is_told)
+{
+  static char page[CONTENT_CLIPPED_BYTES + 1];
+
+  memset(page, 'x', sizeof page);
+  submission.content.html = (parley_text){page, sizeof page - 1};
+  plan_add(&sms, UNTIL_SENT, 0);
+  plan_add(&mail, UNTIL_SENT, 0);
+  ck_assert_uint_eq(decided().n_warnings, 0);
+  submission.content.html.len++;
+  ck_assert_uint_eq(decided().n_warnings, 1);
+  ck_assert_str_eq(decided().warnings[0].code, "html_clipped");
+  ck_assert(parley_text_is(decided().warnings[0].detail,
+                           "mail: the html has 104449 bytes; Gmail shows the first 104448 and hides the rest"));
+}
+END_TEST
+
 START_TEST(only_the_last_step_has_the_word_on_the_end)
 {
   plan_add(&mail, UNTIL_SENT, 0);
@@ -335,6 +352,7 @@ int main(void)
   tcase_add_test(tcase, of_a_customers_own_addresses_the_verified_then_the_last_used_is_taken);
   tcase_add_test(tcase, a_named_address_is_the_one_that_is_meant);
   tcase_add_test(tcase, a_foreign_address_is_used_with_a_warning_and_not_filed_under);
+  tcase_add_test(tcase, a_page_that_gmail_clips_is_told);
   tcase_add_loop_test(tcase, what_stops_the_last_step_says_how_it_ends, 0, COUNT_OF(end_rows));
   tcase_add_test(tcase, only_the_last_step_has_the_word_on_the_end);
   tcase_add_test(tcase, a_decision_reads_back_as_it_was_written);
