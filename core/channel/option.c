@@ -117,7 +117,7 @@ static void value_scalar(struct reading *reading, const parley_option *option, c
 static void value_text(struct reading *reading, const parley_option *option, const struct place *place, parley_value *value)
 {
   if ((option->flags & PARLEY_SECRET) != 0) {
-    if (secret_read(reading->file, place->node, place->where, SECRET_LINE, reading->secrets, &value->text, reading->why) !=
+    if (secret_read(reading->file, place->node, place->where, SECRET_LINE_OR_PEM, reading->secrets, &value->text, reading->why) !=
         PARLEY_OK)
       reading->bad = true;
     else

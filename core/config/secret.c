@@ -61,7 +61,9 @@ static const char *value_fault(parley_text value, enum secret_form form)
     return "the secret is too long";
   if (text_find(value, '\0') < value.len)
     return "the secret has a NUL inside";
-  if (form == SECRET_LINE && (text_find(value, '\n') < value.len || text_find(value, '\r') < value.len))
+  if (form == SECRET_LINE_OR_PEM && text_starts(value, "-----BEGIN "))
+    form = SECRET_PEM;
+  if (form != SECRET_PEM && (text_find(value, '\n') < value.len || text_find(value, '\r') < value.len))
     return "the secret has a line end inside";
   return NULL;
 }

@@ -6,7 +6,11 @@
 
 #define SECRET_BYTES_MAX 65536
 
-enum secret_form { SECRET_LINE /* one line: no line end inside */, SECRET_PEM /* several lines */ };
+enum secret_form {
+  SECRET_LINE,       /* one line: no line end inside */
+  SECRET_LINE_OR_PEM, /* one line, or what begins with -----BEGIN */
+  SECRET_PEM         /* several lines */
+};
 
 /* Values that are wiped when they go. All-zero is empty. */
 struct secrets {

@@ -47,6 +47,7 @@ struct parley_channel {
   uint32_t n_links, n_logins; /* probes are in neither; n_logins: connections not ready for the first time yet */
   uint32_t n_open;            /* tokens */
   uint32_t n_large;           /* of them, fetched or being fetched */
+  uint32_t n_signing;         /* of them, small and on the work pool */
   uint32_t failures;          /* logins, or mails refused for the channel's own fault, since one went well */
   int64_t backoff_until_ms;
   uint64_t timer;
@@ -227,7 +228,7 @@ static void stop_finish(parley_channel *channel)
   for (size_t i = 0; i < LARGE_MAX; i++)
     if (channel->fetching[i] != NULL)
       return;
-  if (done == NULL || channel->links != NULL)
+  if (done == NULL || channel->links != NULL || channel->n_signing > 0)
     return;
   channel->stopped = NULL;
   done(channel->stopped_arg);
@@ -505,14 +506,15 @@ static void tick(void *arg)
   }
 }
 
-/* --- Mails with large media --------------------------------------------------------------------------------------- */
-static void large_fetched(struct email_job *job, parley_status st, const char *why, void *arg)
+/* --- Mails with large media, and those to be signed --------------------------------------------------------------- */
+static void composed_apart(struct email_job *job, parley_status st, const char *why, void *arg)
 {
   parley_channel *channel = arg;
 
   for (size_t i = 0; i < LARGE_MAX; i++)
     if (channel->fetching[i] == job)
       channel->fetching[i] = NULL;
+  channel->n_signing -= !job->large;
   job->fetch = NULL;
   if (channel->stopping)
     job_end(channel, &job, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
@@ -538,7 +540,7 @@ static void large_begin(parley_channel *channel, struct email_job *job)
   channel->n_large++;
   if (channel->media == NULL)
     job_end(channel, &job, PARLEY_OUTCOME_REJECTED, 0, PARLEY_LIT("the host has no media to fetch"));
-  else if (!email_fetch_begin(job, channel->media, channel->composer, &channel->options, large_fetched, channel,
+  else if (!email_fetch_begin(job, channel->media, channel->composer, &channel->options, composed_apart, channel,
                               &job->fetch))
     job_end(channel, &job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("no memory"));
   else
@@ -549,6 +551,14 @@ static void large_pump(parley_channel *channel)
 {
   while (channel->large.first != NULL && channel->n_large < LARGE_MAX)
     large_begin(channel, queue_pop(&channel->large));
+}
+
+static void signing_begin(parley_channel *channel, struct email_job *job)
+{
+  if (email_fetch_begin(job, NULL, channel->composer, &channel->options, composed_apart, channel, &job->fetch))
+    channel->n_signing++;
+  else
+    job_end(channel, &job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("no memory"));
 }
 
 /* What is being read goes back at once; what the pool is at work on, when it is done with it. */
@@ -580,10 +590,14 @@ static parley_status email_submit(parley_channel *channel, uint64_t token, const
     job_end(channel, &job, PARLEY_OUTCOME_BAD_ADDRESS, 0, PARLEY_LIT("not an e-mail address"));
     return PARLEY_OK;
   }
-  if (email_fetch_needed(message)) {
+  if (email_media_bytes(message) > EMAIL_MEDIA_MAX) {
+    job_end(channel, &job, PARLEY_OUTCOME_REJECTED, 0, PARLEY_LIT(EMAIL_MEDIA_TOO_LARGE));
+  } else if (email_fetch_needed(message)) {
     queue_push(&channel->large, job);
     large_pump(channel);
     tick_want(channel);
+  } else if (email_job_signs(job, &channel->options)) {
+    signing_begin(channel, job);
   } else {
     queue_push(&channel->queue, job);
     pump(channel);
@@ -632,6 +646,7 @@ static void email_stop(parley_channel *channel, parley_call *done, void *arg)
 static void email_destroy(parley_channel *channel)
 {
   mail_composer_free(&channel->composer);
+  email_options_done(&channel->options);
   free(channel);
 }
 
@@ -675,6 +690,7 @@ static parley_status email_create(const parley_host *host, const parley_value *o
   if (channel->stream == NULL || email_options_read(options, &channel->options, &why) != PARLEY_OK) {
     host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "the host has no byte streams"),
                  PARLEY_LIT("change the channel's options"));
+    email_options_done(&channel->options);
     free(channel);
     return PARLEY_INVALID;
   }

@@ -30,6 +30,20 @@ bool email_fetch_needed(const parley_message *message)
   return false;
 }
 
+uint64_t email_media_bytes(const parley_message *message)
+{
+  uint64_t bytes = 0;
+
+  for (uint32_t i = 0; i < message->n_parts; i++) {
+    const parley_part *part = message->parts[i];
+    uint64_t more = part->data.len > 0 ? part->data.len : part->total_bytes;
+
+    if (part->kind == PARLEY_PART_MEDIA)
+      bytes = more < UINT64_MAX - bytes ? bytes + more : UINT64_MAX;
+  }
+  return bytes;
+}
+
 static void fetch_free(struct email_fetch *fetch, uint32_t n_parts)
 {
   for (uint32_t i = 0; fetch->contents != NULL && i < n_parts; i++)
@@ -104,7 +118,7 @@ static void piece_read(const parley_result *result, void *arg)
   else if (result->status != PARLEY_OK)
     fetch_end(fetch, result->status, "a medium cannot be read");
   else if (result->value.len > EMAIL_MEDIA_MAX - fetch->total)
-    fetch_end(fetch, PARLEY_INVALID, "the media are too large for a mail");
+    fetch_end(fetch, PARLEY_INVALID, EMAIL_MEDIA_TOO_LARGE);
   else if (result->value.len > 0 && !piece_keep(fetch, result->value))
     fetch_end(fetch, PARLEY_BUSY, "no memory for the media");
   else {

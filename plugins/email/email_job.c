@@ -28,10 +28,25 @@ static void job_free(struct email_job **job)
   *job = NULL;
 }
 
+bool email_job_signs(const struct email_job *job, const struct email_options *options)
+{
+  const struct email_key *keys[EMAIL_SIGNATURES_MAX];
+
+  return email_keys_of(&options->senders, email_sender_of(&options->senders, job->message->topic), keys) > 0;
+}
+
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer,
                                 const struct email_options *options, const parley_bytes *media, const char **ret_why)
 {
-  const struct mail_source source = {.from = &options->from, .to = &job->to, .message = job->message, .media = media};
+  const struct mail_mailbox *from = email_sender_of(&options->senders, job->message->topic);
+  const struct email_key *keys[EMAIL_SIGNATURES_MAX];
+  uint32_t n_keys = email_keys_of(&options->senders, from, keys);
+  const struct mail_source source = {.from = from,
+                                     .to = &job->to,
+                                     .message = job->message,
+                                     .media = media,
+                                     .reply = options->senders.has_reply ? &options->senders.reply : NULL,
+                                     .headroom = n_keys * (size_t)DKIM_FIELD_ROOM};
   parley_status st;
 
   if (job->composed)
@@ -39,11 +54,16 @@ parley_status email_job_compose(struct email_job *job, struct mail_composer *com
   st = mail_compose(composer, &source, &job->mail, ret_why);
   if (st != PARLEY_OK)
     return st;
+  if (n_keys > 0 && !email_sign(keys, n_keys, job->message->accepted_ms, &job->mail)) {
+    mail_done(&job->mail);
+    *ret_why = "the mail cannot be signed";
+    return PARLEY_RETRY;
+  }
   job->composed = true;
-  job->smtp = (struct smtp_job){.from = mail_address_text(&options->from.address),
+  job->smtp = (struct smtp_job){.from = mail_address_text(&from->address),
                                 .to = mail_address_text(&job->to),
                                 .mail = {job->mail.at, job->mail.len},
-                                .smtputf8 = job->to.utf8 || options->from.address.utf8,
+                                .smtputf8 = job->to.utf8 || from->address.utf8,
                                 .eightbit = job->mail.eightbit,
                                 .dot_by_ms = job->taken_ms + DOT_BY_MS};
   return PARLEY_OK;

@@ -14,6 +14,9 @@ const parley_option *const email_option_table[] = {
                .example = "smtp://127.0.0.1:2525"),
     PARLEY_REF(parley_option, .name = "from", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED, .min = 1,
                .max = TEXT_MAX, .doc = "the sender as customers see it", .example = "Shop <orders@shop.example>"),
+    &email_option_senders,
+    &email_option_reply,
+    &email_option_dkim,
     PARLEY_REF(parley_option, .name = "user", .type = PARLEY_OPTION_TEXT, .max = TEXT_MAX,
                .doc = "to log in with; leave it out where the server wants no login", .example = "orders@shop.example"),
     PARLEY_REF(parley_option, .name = "password", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET, .max = TEXT_MAX,
@@ -113,7 +116,7 @@ static bool is_loopback(const char *server)
 static const char *helo_read(parley_text given, struct email_options *to)
 {
   char host[EMAIL_HOST_MAX + 1] = "";
-  parley_text domain = mail_address_domain(&to->from.address);
+  parley_text domain = mail_address_domain(&to->senders.from.address);
   size_t len;
 
   if (given.len > 0)
@@ -166,8 +169,8 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   to->sessions = (uint32_t)number_of(options, "sessions", 20);
   to->smtp.timeout_ms = (uint32_t)number_of(options, "timeout", 600000);
   why = smtp_read(text_of(options, "smtp"), to);
-  if (why == NULL && mail_mailbox_read(text_of(options, "from"), &to->from) != PARLEY_OK)
-    why = "from: must be one address, like Shop <orders@shop.example>";
+  if (why == NULL)
+    why = email_senders_read(options, &to->senders);
   if (why == NULL)
     why = helo_read(text_of(options, "helo"), to);
   if (why == NULL)
@@ -180,4 +183,9 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   }
   to->smtp.helo = parley_text_of(to->helo);
   return PARLEY_OK;
+}
+
+void email_options_done(struct email_options *options)
+{
+  email_senders_done(&options->senders);
 }

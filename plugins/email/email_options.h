@@ -1,13 +1,13 @@
 /* email_options.h - what the operator wrote for an e-mail channel: the table of options and what they come to.
- * Texts are borrowed from the option tree, which lives until destroy(), or are this struct's own. Thread: loop. */
+ * Texts are borrowed from the option tree, which lives until destroy(), or are this struct's own. Thread: loop; read by any. */
 #ifndef EMAIL_OPTIONS_H
 #define EMAIL_OPTIONS_H
-#include "mail_address.h"
+#include "email_sender.h"
 #include "smtp_session.h"
 
 enum { EMAIL_SESSIONS_MAX = 1000, EMAIL_HOST_MAX = 253 };
 struct email_options {
-  struct mail_mailbox from;
+  struct email_senders senders;
   struct smtp_config smtp;
   bool implicit_tls;  /* smtps: TLS from the first byte */
   uint32_t sessions;
@@ -16,6 +16,8 @@ struct email_options {
   char helo[EMAIL_HOST_MAX + 3];
 };
 extern const parley_option *const email_option_table[];
-/* PARLEY_INVALID: *ret_why says which option and why (static text). The result points into itself: it may not be copied. */
+/* PARLEY_INVALID: *ret_why says which option and why (static, or within `to`). Either way email_options_done() is due. The result
+ * points into itself: it may not be copied. */
 parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why);
+void email_options_done(struct email_options *options);
 #endif

@@ -1,28 +1,15 @@
-#include "mail_compose.h"
+#include "mail_head.h"
 #include <dlfcn.h>
-#include <gmime/gmime.h>
 #include <stdio.h>
 
 enum {
-  LINE_MAX_BYTES = 998,    /* RFC 5322 2.1.1 */
-  BOUNDARY_MAX = 70,       /* RFC 2046 5.1.1 */
-  ID_TOKEN_MAX = 40,       /* bytes of the message's id within boundaries and Message-ID */
-  FILE_NAME_MAX = 255,
-  HEADER_MAX = 8192,       /* bytes of one header's value */
-  REFERENCES_MAX = 20      /* newest of the thread that are named */
+  LINE_MAX_BYTES = 998, /* RFC 5322 2.1.1 */
+  BOUNDARY_MAX = 70,    /* RFC 2046 5.1.1 */
+  FILE_NAME_MAX = 255
 };
 
 struct mail_composer {
   GMimeFormatOptions *format;
-};
-
-/* One mail in the making. */
-struct draft {
-  const struct mail_source *source;
-  GMimeMessage *mail;
-  uint32_t n_boundaries;
-  const char *why; /* set: it failed */
-  char token[ID_TOKEN_MAX + 1];
 };
 
 struct mail_composer *mail_composer_new(void)
@@ -47,167 +34,6 @@ void mail_composer_free(struct mail_composer **composer)
   g_mime_format_options_free((*composer)->format);
   g_free(*composer);
   *composer = NULL;
-}
-
-/* --- Ids ---------------------------------------------------------------------------------------------------------- */
-static void token_write(parley_text id, char *to) /* to: ID_TOKEN_MAX + 1 bytes; letters, digits, '-' and '_' only */
-{
-  size_t n = 0;
-
-  for (; n < id.len && n < ID_TOKEN_MAX; n++)
-    to[n] = g_ascii_isalnum(id.at[n]) || id.at[n] == '-' ? id.at[n] : '_';
-  to[n] = '\0';
-}
-
-void mail_id_write(const struct mail_source *source, char *to)
-{
-  parley_text domain = mail_address_domain(&source->from->address);
-  char token[ID_TOKEN_MAX + 1];
-
-  token_write(source->message->id, token);
-  if (domain.len > 0 && domain.at[0] == '[') /* an address literal is no id's right side for every reader */
-    domain = PARLEY_LIT("localhost");
-  snprintf(to, MAIL_ID_MAX + 1, "%s@%.*s", token, (int)domain.len, domain.at);
-}
-
-/* --- Headers ------------------------------------------------------------------------------------------------------ */
-static bool has_eightbit(const char *at, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if ((unsigned char)at[i] >= 0x80)
-      return true;
-  return false;
-}
-
-/* As it stands, on one line: GMime would encode a long URL as if it were words. */
-static void header_set_exact(GMimeObject *object, const char *name, const char *text)
-{
-  GMimeHeader *header = g_mime_header_list_get_header(g_mime_object_get_header_list(object), name);
-  char *line = g_strdup_printf(" %s\r\n", text);
-
-  g_mime_header_set_raw_value(header, line);
-  g_free(line);
-}
-
-/* The only way of a value into a header. exact: neither encoded nor folded. */
-static bool header_add(struct draft *draft, GMimeObject *object, const char *name, parley_text value, bool exact)
-{
-  char *text;
-
-  if (value.len > (exact ? LINE_MAX_BYTES - strlen(name) - 2 : HEADER_MAX) || !mail_text_ok(value) ||
-      (exact && has_eightbit(value.at, value.len))) {
-    draft->why = name;
-    return false;
-  }
-  text = g_strndup(value.at, value.len);
-  g_mime_object_append_header(object, name, exact ? "x" : text, "utf-8");
-  if (exact)
-    header_set_exact(object, name, text);
-  g_free(text);
-  return true;
-}
-
-/* To: and From:. The local part may be UTF-8; the domain is ASCII. A name that no header can carry is left out. */
-static void mailbox_add(struct draft *draft, GMimeAddressType type, parley_text name,
-                        const struct mail_address *address)
-{
-  char *text = name.len > 0 && name.len <= MAIL_NAME_MAX && mail_text_ok(name) ? g_strndup(name.at, name.len) : NULL;
-
-  g_mime_message_add_mailbox(draft->mail, type, text, address->text);
-  g_free(text);
-}
-
-static void date_add(struct draft *draft)
-{
-  GDateTime *date = g_date_time_new_from_unix_utc(draft->source->message->accepted_ms / 1000);
-
-  if (date != NULL)
-    g_mime_message_set_date(draft->mail, date);
-  if (date != NULL)
-    g_date_time_unref(date);
-}
-
-static bool is_message_id(parley_text id)
-{
-  for (size_t i = 0; i < id.len; i++)
-    if (id.at[i] <= ' ' || id.at[i] >= 0x7f || id.at[i] == '<' || id.at[i] == '>')
-      return false;
-  return id.len > 0 && id.len <= MAIL_ID_MAX && memchr(id.at, '@', id.len) != NULL;
-}
-
-static void id_append(GString *to, parley_text id)
-{
-  if (is_message_id(id))
-    g_string_append_printf(to, "%s<%.*s>", to->len > 0 ? " " : "", (int)id.len, id.at);
-}
-
-static void thread_add(struct draft *draft)
-{
-  const parley_message *message = draft->source->message;
-  uint32_t from = message->n_thread > REFERENCES_MAX ? message->n_thread - REFERENCES_MAX : 0;
-  GString *ids = g_string_new(NULL);
-
-  id_append(ids, message->reply_to);
-  if (ids->len > 0)
-    header_add(draft, GMIME_OBJECT(draft->mail), "In-Reply-To", (parley_text){ids->str, ids->len}, false);
-  g_string_truncate(ids, 0);
-  for (uint32_t i = from; i < message->n_thread; i++)
-    id_append(ids, message->thread[i]);
-  if (ids->len > 0)
-    header_add(draft, GMIME_OBJECT(draft->mail), "References", (parley_text){ids->str, ids->len}, false);
-  g_string_free(ids, TRUE);
-}
-
-static bool unsubscribe_add(struct draft *draft)
-{
-  parley_text url = draft->source->message->unsubscribe_url;
-  char value[LINE_MAX_BYTES];
-  int len;
-
-  if (url.len == 0)
-    return true;
-  len = snprintf(value, sizeof value, "<%.*s>", (int)url.len, url.at);
-  if (len < 0 || (size_t)len != url.len + 2 || memchr(url.at, '>', url.len) != NULL ||
-      memchr(url.at, ' ', url.len) != NULL) {
-    draft->why = "List-Unsubscribe";
-    return false;
-  }
-  return header_add(draft, GMIME_OBJECT(draft->mail), "List-Unsubscribe", (parley_text){value, (size_t)len}, true) &&
-         header_add(draft, GMIME_OBJECT(draft->mail), "List-Unsubscribe-Post", PARLEY_LIT("List-Unsubscribe=One-Click"),
-                    true);
-}
-
-static parley_text recipient_name(const parley_message *message)
-{
-  if (message->to != NULL && message->to->name.len > 0)
-    return message->to->name;
-  return message->customer != NULL ? message->customer->name : PARLEY_LIT("");
-}
-
-static bool headers_add(struct draft *draft, const char *id)
-{
-  const struct mail_source *source = draft->source;
-  const parley_message *message = source->message;
-  struct mail_address reply;
-
-  mailbox_add(draft, GMIME_ADDRESS_TYPE_FROM, parley_text_of(source->from->name), &source->from->address);
-  mailbox_add(draft, GMIME_ADDRESS_TYPE_TO, recipient_name(message), source->to);
-  if (message->reply_address.len > 0 && mail_address_read(message->reply_address, &reply) == PARLEY_OK && !reply.utf8)
-    mailbox_add(draft, GMIME_ADDRESS_TYPE_REPLY_TO, PARLEY_LIT(""), &reply);
-  if (message->subject.len > HEADER_MAX || !mail_text_ok(message->subject)) {
-    draft->why = "Subject";
-    return false;
-  }
-  if (message->subject.len > 0) {
-    char *subject = g_strndup(message->subject.at, message->subject.len);
-
-    g_mime_message_set_subject(draft->mail, subject, "utf-8");
-    g_free(subject);
-  }
-  date_add(draft);
-  g_mime_message_set_message_id(draft->mail, id);
-  thread_add(draft);
-  return unsubscribe_add(draft);
 }
 
 /* --- Parts -------------------------------------------------------------------------------------------------------- */
@@ -264,12 +90,12 @@ static GByteArray *lines_of(parley_text text)
   return lines;
 }
 
-static void content_set(GMimePart *part, GByteArray *bytes, GMimeContentEncoding encoding) /* takes bytes */
+static void content_set(GMimePart *part, GByteArray *bytes, bool owned, GMimeContentEncoding encoding) /* owned: it frees bytes */
 {
   GMimeStream *stream = g_mime_stream_mem_new_with_byte_array(bytes);
   GMimeDataWrapper *wrapper;
 
-  g_mime_stream_mem_set_owner(GMIME_STREAM_MEM(stream), TRUE);
+  g_mime_stream_mem_set_owner(GMIME_STREAM_MEM(stream), owned);
   wrapper = g_mime_data_wrapper_new_with_stream(stream, GMIME_CONTENT_ENCODING_DEFAULT);
   g_mime_part_set_content(part, wrapper);
   g_mime_part_set_content_encoding(part, encoding);
@@ -287,7 +113,7 @@ static GMimeObject *text_part_new(struct draft *draft, const char *subtype, parl
   snprintf(boundary_start, sizeof boundary_start, "--=_%s_", draft->token);
   encoding = text_encoding((parley_text){(const char *)lines->data, lines->len}, boundary_start);
   g_mime_object_set_content_type_parameter(GMIME_OBJECT(part), "charset", "utf-8");
-  content_set(part, lines, encoding);
+  content_set(part, lines, true, encoding);
   return GMIME_OBJECT(part);
 }
 
@@ -327,7 +153,6 @@ static GMimeObject *media_part_new(struct draft *draft, uint32_t index)
   parley_bytes data = from->data.len == 0 && draft->source->media != NULL ? draft->source->media[index] : from->data;
   GMimePart *part = media_part_of_type(from->type);
   bool shown = (from->flags & PARLEY_PART_INLINE) != 0;
-  GByteArray *bytes = g_byte_array_sized_new((guint)data.len + 1);
 
   g_mime_object_set_disposition(GMIME_OBJECT(part), shown ? "inline" : "attachment");
   if (shown && is_content_id(from->name)) {
@@ -343,12 +168,11 @@ static GMimeObject *media_part_new(struct draft *draft, uint32_t index)
     g_free(name);
   }
   if (from->text.len > 0 && mail_text_ok(from->text))
-    header_add(draft, GMIME_OBJECT(part), "Content-Description", from->text, false);
+    mail_header_add(draft, GMIME_OBJECT(part), "Content-Description", from->text);
   if (data.len == 0 && from->total_bytes > 0)
     draft->why = "a medium came without its content";
-  if (data.len > 0)
-    g_byte_array_append(bytes, (const guint8 *)data.at, (guint)data.len);
-  content_set(part, bytes, GMIME_CONTENT_ENCODING_BASE64);
+  draft->media[index] = (GByteArray){.data = (guint8 *)(uintptr_t)data.at, .len = (guint)data.len};
+  content_set(part, &draft->media[index], false, GMIME_CONTENT_ENCODING_BASE64);
   return GMIME_OBJECT(part);
 }
 
@@ -429,29 +253,52 @@ static GMimeObject *tree_new(struct draft *draft) /* NULL: nothing to send */
 }
 
 /* --- The whole ---------------------------------------------------------------------------------------------------- */
+/* About what the mail will have, so that the memory of a large one is not grown and copied. */
+static size_t bytes_expected(const struct mail_source *source)
+{
+  const parley_message *message = source->message;
+  size_t bytes = source->headroom + 4096;
+
+  for (uint32_t i = 0; i < message->n_parts; i++) {
+    size_t data = message->parts[i]->data.len;
+
+    if (data == 0 && source->media != NULL)
+      data = source->media[i].len;
+    bytes += message->parts[i]->text.len + data / 57 * 78 + 512; /* base64: 57 bytes a line of 76 and its end */
+  }
+  return bytes;
+}
+
 static void draft_write(struct draft *draft, GMimeFormatOptions *format, struct mail *mail)
 {
-  GByteArray *bytes = g_byte_array_sized_new(4096);
-  GMimeStream *stream = g_mime_stream_mem_new_with_byte_array(bytes);
+  size_t headroom = draft->source->headroom;
+  GByteArray *bytes = g_byte_array_sized_new((guint)bytes_expected(draft->source));
+  GMimeStream *stream;
 
+  g_byte_array_set_size(bytes, (guint)headroom);
+  stream = g_mime_stream_mem_new_with_byte_array(bytes);
   g_mime_stream_mem_set_owner(GMIME_STREAM_MEM(stream), FALSE);
+  g_mime_stream_seek(stream, (gint64)headroom, GMIME_STREAM_SEEK_SET);
   g_mime_object_write_to_stream(GMIME_OBJECT(draft->mail), format, stream);
   g_object_unref(stream);
-  mail->len = bytes->len;
-  mail->at = (char *)g_byte_array_free(bytes, FALSE);
-  mail->eightbit = has_eightbit(mail->at, mail->len);
+  mail->len = bytes->len - headroom;
+  mail->block = (char *)g_byte_array_free(bytes, FALSE);
+  mail->at = mail->block + headroom;
+  mail->eightbit = mail_has_eightbit(mail->at, mail->len);
 }
 
 parley_status mail_compose(struct mail_composer *composer, const struct mail_source *source, struct mail *ret,
                            const char **ret_why)
 {
-  struct draft draft = {.source = source, .mail = g_mime_message_new(FALSE)};
+  struct draft draft = {.source = source,
+                        .mail = g_mime_message_new(FALSE),
+                        .media = g_new0(GByteArray, source->message->n_parts)};
   struct mail mail = {0};
   GMimeObject *tree;
 
-  token_write(source->message->id, draft.token);
+  mail_token_write(source->message->id, draft.token);
   mail_id_write(source, mail.id);
-  tree = headers_add(&draft, mail.id) ? tree_new(&draft) : NULL;
+  tree = mail_head_add(&draft, mail.id) ? tree_new(&draft) : NULL;
   if (tree != NULL && draft.why != NULL)
     g_clear_object(&tree);
   if (tree != NULL) {
@@ -464,11 +311,22 @@ parley_status mail_compose(struct mail_composer *composer, const struct mail_sou
     *ret_why = draft.why != NULL ? draft.why : "no text, HTML or media";
   }
   g_object_unref(draft.mail);
+  g_free(draft.media);
   return tree != NULL ? PARLEY_OK : PARLEY_INVALID;
 }
 
 void mail_done(struct mail *mail)
 {
-  g_free(mail->at);
+  g_free(mail->block);
   *mail = (struct mail){0};
+}
+
+bool mail_prepend(struct mail *mail, parley_text text)
+{
+  if (text.len > (size_t)(mail->at - mail->block))
+    return false;
+  mail->at -= text.len;
+  mail->len += text.len;
+  memcpy(mail->at, text.at, text.len);
+  return true;
 }

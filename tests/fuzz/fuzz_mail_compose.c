@@ -1,4 +1,4 @@
-// sources: plugins/email/mail_compose.c plugins/email/mail_address.c
+// sources: plugins/email/mail_compose.c plugins/email/mail_head.c plugins/email/mail_address.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
 /* Whatever a message holds, the mail is 7-bit, has CRLF at every line's end and no line above 998 bytes, one header of
  * each kind, and the same bytes twice. The input is cut at its first bytes of value 0x1e into subject, text, HTML, name

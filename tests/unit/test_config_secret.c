@@ -99,6 +99,8 @@ static const struct {
     {"x: { env: GOOD }\n", "hunter-env", SECRET_LINE},
     {"x: { credential: group }\n", "hunter", SECRET_LINE}, /* systemd guards the folder */
     {"x: { file: pem }\n", "-----BEGIN hunter\nx\n-----END", SECRET_PEM},
+    {"x: { file: pem }\n", "-----BEGIN hunter\nx\n-----END", SECRET_LINE_OR_PEM},
+    {"x: { env: GOOD }\n", "hunter-env", SECRET_LINE_OR_PEM},
 };
 
 START_TEST(a_reference_gives_the_value_that_it_names)
@@ -114,6 +116,19 @@ START_TEST(a_reference_gives_the_value_that_it_names)
   ck_assert_uint_eq(why.len, 0);
   secrets_done(&secrets);
   ck_assert_ptr_null(secrets.first);
+}
+END_TEST
+
+START_TEST(what_is_no_pem_has_one_line_where_both_are_taken)
+{
+  struct secrets secrets = {0};
+  struct buf why = BUF_INIT(0);
+  parley_text got = TEXT_EMPTY;
+
+  ck_assert_int_eq(read_one("x: { file: two }\n", SECRET_LINE_OR_PEM, &secrets, &got, &why), PARLEY_INVALID);
+  ck_assert_ptr_nonnull(strstr(why.at, "a line end inside"));
+  buf_done(&why);
+  secrets_done(&secrets);
 }
 END_TEST
 
@@ -196,6 +211,7 @@ int main(void)
 
   tcase_add_checked_fixture(tcase, setup, teardown);
   tcase_add_loop_test(tcase, a_reference_gives_the_value_that_it_names, 0, COUNT_OF(good));
+  tcase_add_test(tcase, what_is_no_pem_has_one_line_where_both_are_taken);
   tcase_add_loop_test(tcase, a_bad_secret_is_refused_and_never_shown, 0, COUNT_OF(bad));
   tcase_add_test(tcase, scopes_have_names_and_admin_allows_all);
   suite_add_tcase(suite, tcase);

@@ -1,4 +1,4 @@
-// sources: plugins/email/mail_compose.c plugins/email/mail_address.c
+// sources: plugins/email/mail_compose.c plugins/email/mail_head.c plugins/email/mail_address.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
 #include "email/mail_compose.h"
 #include <check.h>
@@ -7,9 +7,12 @@
 #include <stdlib.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+#define TOKEN "0123456789abcdefghjkmnpqrstv0"
+enum { HEADROOM = 100 };
 
 static struct mail_composer *composer;
-static struct mail_mailbox from;
+static struct mail_mailbox from, reply;
+static bool with_reply;
 static struct mail_address to;
 
 static void begin(void)
@@ -17,6 +20,8 @@ static void begin(void)
   composer = mail_composer_new();
   ck_assert_int_eq(mail_mailbox_read(PARLEY_LIT("Tíenda, S.A. <orders@shop.example>"), &from), PARLEY_OK);
   ck_assert_int_eq(mail_address_read(PARLEY_LIT("ana@example.org"), &to), PARLEY_OK);
+  ck_assert_int_eq(mail_mailbox_read(PARLEY_LIT("reply@in.shop.example"), &reply), PARLEY_OK);
+  with_reply = false;
 }
 
 static void end(void)
@@ -41,7 +46,8 @@ static parley_message message_of(const parley_part *const *parts, uint32_t n)
 
 static parley_status compose(const parley_message *message, struct mail *mail)
 {
-  const struct mail_source source = {.from = &from, .to = &to, .message = message};
+  const struct mail_source source = {
+      .from = &from, .to = &to, .message = message, .reply = with_reply ? &reply : NULL, .headroom = HEADROOM};
   const char *why = NULL;
   parley_status st = mail_compose(composer, &source, mail, &why);
 
@@ -300,6 +306,125 @@ START_TEST(unsubscribe_and_thread_headers_are_exact)
 }
 END_TEST
 
+START_TEST(the_token_stands_wherever_something_may_come_back)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.token = PARLEY_LIT(TOKEN);
+  message.unsubscribe_url = PARLEY_LIT("https://shop.example/u/1");
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "\r\nX-Parley-Ref: " TOKEN "\r\n") && !has(&mail, "Reply-To") && !has(&mail, "mailto:"));
+  mail_done(&mail);
+  with_reply = true;
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "<reply+" TOKEN "@in.shop.example>"));
+  ck_assert(has(&mail, "\r\nList-Unsubscribe: <https://shop.example/u/1>,\r\n <mailto:unsubscribe+" TOKEN "@in.shop.example>\r\n"));
+  mail_done(&mail);
+  message.token = PARLEY_LIT("a\r\nb");
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(!has(&mail, "X-Parley-Ref") && !has(&mail, "Reply-To") && !has(&mail, "mailto:"));
+  mail_done(&mail);
+  message.size = offsetof(parley_message, token); /* an older host */
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  mail_done(&mail);
+}
+END_TEST
+
+static const struct {
+  uint32_t class;
+  const char *automatic, *list, *feedback;
+} kinds[] = {
+    {0, "\r\nAuto-Submitted: auto-generated\r\n", NULL, "\r\nFeedback-ID: news-y-m-s:other:shop-example\r\n"},
+    {PARLEY_CLASS_CRITICAL, "Auto-Submitted: auto-generated", NULL, ":critical:"},
+    {PARLEY_CLASS_CONVERSATION, NULL, NULL, NULL},
+    {PARLEY_CLASS_TRANSACTIONAL, "Auto-Submitted: auto-generated", NULL, ":transactional:"},
+    {PARLEY_CLASS_MARKETING, "Auto-Submitted: auto-generated", "\r\nList-Id: <news-y-m-s.shop.example>\r\n", ":marketing:"},
+    {99, "Auto-Submitted: auto-generated", NULL, ":other:"},
+};
+
+START_TEST(a_mail_says_of_what_kind_it_is)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.topic = PARLEY_LIT("news.y m/s");
+  message.topic_class = kinds[_i].class;
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(kinds[_i].automatic != NULL ? has(&mail, kinds[_i].automatic) : !has(&mail, "Auto-Submitted"));
+  ck_assert(kinds[_i].list != NULL ? has(&mail, kinds[_i].list) : !has(&mail, "List-Id"));
+  ck_assert(kinds[_i].feedback != NULL ? has(&mail, kinds[_i].feedback) : !has(&mail, "Feedback-ID"));
+  mail_done(&mail);
+}
+END_TEST
+
+static const struct {
+  const char *json, *want; /* NULL: refused */
+} own[] = {
+    {"{\"headers\":{\"X-Campaign\":\"spring\",\"Keywords\":\"año\"}}", "\r\nX-Campaign: spring\r\nKeywords: =?"},
+    {"{\"headers\":{\"feedback-id\":\"mine\"}}", "\r\nfeedback-id: mine\r\n"},
+    {"{\"headers\":{}}", "\r\nSubject: Order 1042\r\n"},
+    {"{\"silent\":true}", "\r\nSubject: Order 1042\r\n"},
+    {"{\"headers\":{\"X-A\":\"a\\r\\nBcc: x@y\"}}", NULL},
+    {"{\"headers\":{\"Bcc\":\"x@y\"}}", NULL},
+    {"{\"headers\":{\"Content-Type\":\"text/html\"}}", NULL},
+    {"{\"headers\":{\"From\":\"x@y\"}}", NULL},
+    {"{\"headers\":{\"X A\":\"x\"}}", NULL},
+    {"{\"headers\":{\"X-A\":7}}", NULL},
+    {"{\"headers\":", NULL},
+};
+
+START_TEST(headers_of_the_sender_stand_beside_ours)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.topic = PARLEY_LIT("orders");
+  message.override_json = parley_text_of(own[_i].json);
+  ck_assert_int_eq(compose(&message, &mail), own[_i].want != NULL ? PARLEY_OK : PARLEY_INVALID);
+  if (own[_i].want == NULL)
+    return;
+  ck_assert(has(&mail, own[_i].want));
+  ck_assert_int_eq(has(&mail, "feedback-id: mine"), !has(&mail, "Feedback-ID: orders"));
+  mail_done(&mail);
+}
+END_TEST
+
+START_TEST(what_is_put_before_a_mail_has_just_its_headroom)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  char line[HEADROOM + 1];
+  struct mail mail;
+
+  memset(line, 'x', sizeof line);
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(!mail_prepend(&mail, (parley_text){line, sizeof line}));
+  ck_assert(mail_prepend(&mail, (parley_text){line, 60}) && mail_prepend(&mail, (parley_text){line, 40}));
+  ck_assert(!mail_prepend(&mail, (parley_text){line, 1}));
+  ck_assert(memcmp(mail.at, line, HEADROOM) == 0 && memcmp(mail.at + HEADROOM, "From: ", 6) == 0);
+  mail_done(&mail);
+}
+END_TEST
+
+START_TEST(without_an_answer_in_sight_the_newest_of_the_thread_is_meant)
+{
+  const parley_text thread[] = {PARLEY_LIT("a@b"), PARLEY_LIT("c@d")};
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.thread = thread;
+  message.n_thread = 2;
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "\r\nIn-Reply-To: <c@d>\r\nReferences: <a@b> <c@d>\r\n"));
+  mail_done(&mail);
+}
+END_TEST
+
 START_TEST(a_utf8_address_makes_eightbit_headers)
 {
   const parley_part *parts[] = {&text_part};
@@ -338,6 +463,11 @@ int main(void)
   tcase_add_test(tcase, a_name_that_no_header_can_carry_is_left_out);
   tcase_add_test(tcase, the_recipient_is_greeted_by_name);
   tcase_add_test(tcase, unsubscribe_and_thread_headers_are_exact);
+  tcase_add_test(tcase, the_token_stands_wherever_something_may_come_back);
+  tcase_add_loop_test(tcase, a_mail_says_of_what_kind_it_is, 0, COUNT(kinds));
+  tcase_add_loop_test(tcase, headers_of_the_sender_stand_beside_ours, 0, COUNT(own));
+  tcase_add_test(tcase, what_is_put_before_a_mail_has_just_its_headroom);
+  tcase_add_test(tcase, without_an_answer_in_sight_the_newest_of_the_thread_is_meant);
   tcase_add_test(tcase, a_utf8_address_makes_eightbit_headers);
   tcase_add_test(tcase, nothing_to_say_is_refused);
   suite_add_tcase(suite, tcase);
