@@ -1,5 +1,6 @@
 /* email_fetch.h - a mail that is not made on the loop: because its media are too large to come with the message, which are read from
- * the host piece by piece, or because it is signed. Composes it on the work pool and hands the job back ready to send. Owns what it reads; holds the job until it calls back. Thread: loop. */
+ * the host piece by piece, or because it is signed. Composes it on the work pool and hands the job back ready to send. Owns what it
+ * reads; holds the job until it calls back. Thread: loop. */
 #ifndef EMAIL_FETCH_H
 #define EMAIL_FETCH_H
 #include "email_job.h"

@@ -24,7 +24,8 @@ struct email_job {
 struct email_job *email_job_new(const parley_host *host, uint64_t token, const parley_message *message, int64_t mono_ms);
 /* Whether email_job_compose() signs: then it takes a while, and belongs on the work pool. */
 bool email_job_signs(const struct email_job *job, const struct email_options *options);
-/* Composes it for this channel, and signs it, unless that has been done. media: NULL, or the content of each part that came without its own.
+/* Composes it for this channel, and signs it, unless that has been done. media: NULL, or the content of each part that came without
+ * its own.
  * PARLEY_INVALID: *ret_why (static); it can never be sent. Thread: any. */
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer, const struct email_options *options,
                                 const parley_bytes *media, const char **ret_why);

@@ -89,15 +89,15 @@ static const char *key_read(const parley_value *group, struct email_senders *to)
   size_t len;
 
   if (mail_domain_read(domain, key->domain, sizeof key->domain, &len) != PARLEY_OK)
-    why = "is no domain name";
+    why = "has no domain name";
   else if (!selector_read(selector, key->selector))
     why = "has a selector that is no DNS label";
   else
     dkim_key_read(text_of(group, "key"), &key->key, &why);
   if (why == NULL)
     return NULL;
-  snprintf(to->why, sizeof to->why, "dkim: %s %.*s._domainkey.%.*s %s", key->key == NULL && key->selector[0] != '\0' ? "the key of" : "",
-           (int)selector.len, selector.at, (int)(domain.len < 100 ? domain.len : 100), domain.at, why);
+  snprintf(to->why, sizeof to->why, "dkim: the key of %.*s (selector %.*s) %s", (int)(domain.len < 100 ? domain.len : 100), domain.at,
+           (int)selector.len, selector.at, why);
   return to->why;
 }
 
