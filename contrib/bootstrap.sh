@@ -10,7 +10,8 @@
 # Debian 12 or newer, as root or with sudo. Nothing is ever removed, no service is started, and the package lists are
 # refreshed only when something is missing. Some packages are unpacked and not installed: on Debian 12 the C sources of
 # llhttp (build/llhttp), since node-llhttp would bring in all of Node, and what stands around a PostgreSQL server (pgbouncer,
-# patroni, etcd: build/peers/debian), since these would start their services. The server itself makes and starts no cluster.
+# patroni, etcd) and rspamd (build/peers/debian), since these would start their services. The server itself makes and starts no
+# cluster.
 set -eu
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -20,11 +21,12 @@ BUILD='gcc g++ cmake make ninja-build pkg-config libuv1-dev libcurl4-openssl-dev
 libyaml-dev libpq-dev libc-ares-dev libidn2-dev libgumbo-dev libgmime-3.0-dev libseccomp-dev tzdata'
 DEMO='python3 python3-aiosmtpd curl ca-certificates'
 TEST='check gdb python3 python3-aiosmtpd curl swaks libnet-ssleay-perl strace faketime e2fsprogs mount util-linux shellcheck
-openssl git'
+openssl git python3-dkim libmail-dkim-perl'
 # What UNPACKED needs of the system beside libraries that are there already; patroni is Python.
 AROUND_POSTGRES='python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
 python3-urllib3 python3-yaml python3-cdiff python3-pkg-resources'
 UNPACKED='pgbouncer patroni etcd-server'
+RSPAMD='libhyperscan5 libluajit-5.1-2' # what rspamd needs of the system; it starts a service, so it is unpacked as well
 no_cluster=/etc/postgresql-common/createcluster.d/parley-bootstrap.conf
 
 die()
@@ -194,7 +196,7 @@ for word in "$@"; do
     --check) check_only=yes ;;
     build | demo | test) groups="$groups $word" ;;
     -h | --help)
-      sed -n '2,14s/^# \{0,1\}//p' "$0"
+      sed -n '2,15s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
     *) die "unknown word '$word' (groups: build demo test; --check)" ;;
@@ -204,6 +206,10 @@ done
 command -v dpkg-query >/dev/null 2>&1 || die "needs a Debian system (no dpkg-query here)"
 
 release=$(debian_release)
+if [ "$release" -lt 13 ] && [ "$(dpkg --print-architecture)" = amd64 ]; then
+  TEST="$TEST $RSPAMD"
+  UNPACKED="$UNPACKED rspamd"
+fi
 wanted=
 for group in $groups; do
   wanted="$wanted $(group_packages "$group")"

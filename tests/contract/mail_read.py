@@ -4,16 +4,19 @@
 """Our MIME as others read it: npm's mailparser and postal-mime, and Python's email, find in a mail that left what was given; and
 rspamd finds nothing wrong with the form of a newsletter, nor with its signatures."""
 
+import contextlib
 import email
 import email.policy
 import hashlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import urllib.request
 
-from parley_mail import Keys, reader, sending, granted
 from parley_dns import DnsServer
+from parley_mail import Keys, granted, reader, sending
 from parley_peers import unpacked
 from parley_test import expect, expect_true, free_port, run, test, wait_until
 
@@ -148,17 +151,86 @@ def many_large_mails_at_once_take_the_memory_of_two(folder):
 # --- rspamd ---
 
 RSPAMD = """
-options {{ pidfile = "{folder}/rspamd.pid"; dns {{ nameserver = ["127.0.0.1:{dns}"]; }} filters = "dkim,spf"; local_addrs = []; }}
+options {{ pidfile = "{folder}/rspamd.pid"; filters = "dkim,regexp"; hs_cache_dir = "{folder}"; url_tld = "{folder}/tlds";
+  tempdir = "{folder}"; dns {{ nameserver = ["127.0.0.1:{dns}"]; timeout = 2s; retransmits = 2; sockets = 4; }} }}
 logging {{ type = "file"; filename = "{folder}/rspamd.log"; level = "info"; }}
-.include "$CONFDIR/common.conf"
+lua = "$RULESDIR/rspamd.lua"
+modules {{ path = "$PLUGINSDIR"; }}
+.include "$CONFDIR/groups.conf"
+.include "$CONFDIR/actions.conf"
+dkim {{ dkim_cache_size = 10; skip_multi = false; }}
+spf {{ spf_cache_size = 10; }}
+dmarc {{ }}
+mime_types {{ .include "$CONFDIR/modules.d/mime_types.conf" }}
+mid {{ }}
+regexp {{ }}
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
 """
 
 
+def rspamd_folders(root):
+    share = os.path.join(root, "usr/share/rspamd")
+    return {"CONFDIR": os.path.join(root, "etc/rspamd"), "LOCAL_CONFDIR": os.path.join(root, "etc/rspamd"), "SHAREDIR": share,
+            "RULESDIR": os.path.join(share, "rules"), "LUALIBDIR": os.path.join(share, "lualib"),
+            "PLUGINSDIR": os.path.join(share, "plugins")}
+
+
+@contextlib.contextmanager
+def rspamd(folder, dns):
+    """A function from a mail to {symbol: score}."""
+    program = unpacked("rspamd", "usr/bin/rspamd")
+    root, port = program.removesuffix("/usr/bin/rspamd"), free_port()
+    config = os.path.join(folder, "rspamd.conf")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(RSPAMD.format(folder=folder, dns=dns.port, port=port))
+    with open(os.path.join(folder, "tlds"), "w", encoding="utf-8") as file:
+        file.write("com\norg\nexample\n")  # the whole list takes rspamd a minute to compile
+    words = [f"--var={name}={value}" for name, value in {**rspamd_folders(root), "DBDIR": folder, "RUNDIR": folder, "LOGDIR": folder}.items()]
+    env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(root, "usr/lib/rspamd"))
+    process = subprocess.Popen([program, "-f", "-i", "-c", config, *words], env=env, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    def check(mail):
+        head = {"From": "orders@shop.example", "Rcpt": "ana@example.org", "IP": "203.0.113.5", "Helo": "mx.shop.example",
+                "Hostname": "mx.shop.example"}
+        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/checkv2", mail, head), timeout=20) as answer:
+            return {name: symbol["score"] for name, symbol in json.load(answer)["symbols"].items()}
+
+    try:
+        wait_until(lambda: reachable(port), lambda: f"rspamd: {process.poll()}")
+        yield check
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def reachable(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+NEWS = """<html><body><h1>Novedades de otoño</h1><p>Hola Ana, estas son las novedades de la tienda para la nueva temporada.</p>
+<img src="cid:logo.png" alt="Shop"><p><a href="https://shop.example/sale">Ver la tienda</a></p></body></html>"""
+
+
 @test
 def rspamd_finds_nothing_wrong_with_the_form_of_a_newsletter(folder):
-    program = unpacked("rspamd", "usr/bin/rspamd")
-    raise NotImplementedError(program)
+    keys = Keys(folder)
+    with DnsServer(keys.records()) as dns, rspamd(folder, dns) as check, \
+            sending(folder, dkim=keys.option(), reply="reply@in.shop.example") as (daemon, mails):
+        logo = upload(daemon, PNG, "image/png")
+        send(daemon, {"text": "x"})
+        granted(daemon)
+        send(daemon, {"subject": "Novedades de otoño", "html": NEWS,
+                      "text": "Hola Ana, estas son las novedades de la tienda para la nueva temporada.\nhttps://shop.example/sale\n",
+                      "media": [{"id": logo, "type": "image/png", "name": "logo.png", "inline": True}]}, topic="newsletter")
+        symbols = check(mails(2)[1])
+        expect([name for name in ("R_DKIM_ALLOW", "R_SPF_ALLOW", "DMARC_POLICY_ALLOW") if name not in symbols], [])
+        expect({name: score for name, score in symbols.items() if score > 0}, {})
+        broken = check(mails(2)[1].replace(b"novedades de la tienda", b"novedades de la prensa"))
+        expect_true("R_DKIM_REJECT" in broken, broken)
 
 
 run()

@@ -34,7 +34,7 @@ class Keys:
         return {f"rsa._domainkey.{self.domain}": {"TXT": [f"v=DKIM1; k=rsa; p={self.public('rsa')}"]},
                 f"ed._domainkey.{self.domain}": {"TXT": [f"v=DKIM1; k=ed25519; p={self.public('ed')}"]},
                 f"_dmarc.{self.domain}": {"TXT": ["v=DMARC1; p=reject; adkim=r"]},
-                self.domain: {"TXT": ["v=spf1 ip4:127.0.0.1 -all"], "A": ["127.0.0.1"]}}
+                self.domain: {"TXT": ["v=spf1 ip4:127.0.0.1 ip4:203.0.113.5 -all"], "A": ["127.0.0.1"]}}
 
     def option(self, *names):
         return [{"domain": self.domain, "selector": name, "key": {"file": self.path(name)}} for name in names or ("rsa", "ed")]
