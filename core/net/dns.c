@@ -10,6 +10,8 @@
 #define DNS_TICK_MS 250 /* how exact deadlines and retransmissions are */
 #define DNS_TRY_MS 2000 /* per server and try */
 #define DNS_TRIES 3
+#define TYPE_IN 1   /* RFC 1035 3.2.4 */
+#define TYPE_TXT 16 /* RFC 1035 3.2.2 */
 #define DNS_TIMEOUT_MS 10000 /* when the caller names none */
 
 struct dns {
@@ -50,6 +52,8 @@ struct dns_query {
   uint32_t ttl_s;
   size_t n_addresses;
   struct net_address addresses[DNS_ADDRESSES_MAX];
+  size_t n_texts;
+  parley_text *texts; /* each heap; NULL: none */
 };
 
 /* --- Answers ---------------------------------------------------------------------------------- */
@@ -71,12 +75,22 @@ static void query_finish(struct dns_query *query, parley_status status, const ch
     uv_idle_start(&dns->soon, soon_on_idle);
 }
 
+static void query_free(struct dns_query *query)
+{
+  for (size_t i = 0; i < query->n_texts; i++)
+    free((void *)(uintptr_t)query->texts[i].at);
+  free(query->texts);
+  free(query);
+}
+
 static void query_tell(struct dns_query *query)
 {
   struct dns_answer answer = {.status = query->status,
                               .why = query->why,
                               .addresses = query->addresses,
                               .n_addresses = query->status == PARLEY_OK ? query->n_addresses : 0,
+                              .texts = query->texts,
+                              .n_texts = query->status == PARLEY_OK ? query->n_texts : 0,
                               .ttl_s = query->ttl_s};
   dns_done *done = query->done;
   void *arg = query->arg;
@@ -86,7 +100,7 @@ static void query_tell(struct dns_query *query)
   done(&answer, arg);
   query->telling = false;
   if (!query->asked)
-    free(query);
+    query_free(query);
 }
 
 static void finished_tell(struct dns *dns)
@@ -157,11 +171,60 @@ static void query_on_ares(void *arg, int status, int timeouts, struct ares_addri
     ares_freeaddrinfo(info);
   if (query->over) { /* timed out or cancelled before; still in finished, if its done has not run */
     if (list_empty(&query->node) && !query->telling)
-      free(query);
+      query_free(query);
     return;
   }
   if (status == ARES_SUCCESS && query->n_addresses == 0)
     status = ARES_ENODATA;
+  query_finish(query, status_of(status), ares_strerror(status));
+}
+
+/* --- TXT records ------------------------------------------------------------------------------ */
+static void text_keep(struct dns_query *query, const struct ares_txt_ext *piece)
+{
+  parley_text *text = &query->texts[query->n_texts - 1];
+  char *grown;
+
+  if (text->len + piece->length > DNS_TEXT_BYTES_MAX)
+    return;
+  grown = realloc((void *)(uintptr_t)text->at, text->len + piece->length + 1);
+  if (grown == NULL)
+    return;
+  memcpy(grown + text->len, piece->txt, piece->length);
+  *text = (parley_text){grown, text->len + piece->length};
+}
+
+static int texts_keep(struct dns_query *query, const unsigned char *packet, int len)
+{
+  struct ares_txt_ext *first = NULL;
+  int status = ares_parse_txt_reply_ext(packet, len, &first);
+
+  if (status != ARES_SUCCESS)
+    return status;
+  query->texts = xcalloc(DNS_TEXTS_MAX, sizeof(*query->texts));
+  for (const struct ares_txt_ext *piece = first; piece != NULL; piece = piece->next) {
+    if (piece->record_start && query->n_texts == DNS_TEXTS_MAX)
+      break;
+    query->n_texts += piece->record_start != 0;
+    text_keep(query, piece);
+  }
+  ares_free_data(first);
+  return query->n_texts > 0 ? ARES_SUCCESS : ARES_ENODATA;
+}
+
+static void texts_on_ares(void *arg, int status, int timeouts, unsigned char *packet, int len)
+{
+  struct dns_query *query = arg;
+
+  (void)timeouts;
+  query->asked = false;
+  if (query->over) {
+    if (list_empty(&query->node) && !query->telling)
+      query_free(query);
+    return;
+  }
+  if (status == ARES_SUCCESS)
+    status = texts_keep(query, packet, len);
   query_finish(query, status_of(status), ares_strerror(status));
 }
 
@@ -299,30 +362,58 @@ parley_status dns_new(uv_loop_t *loop, const struct env *env, const char *server
   return PARLEY_OK;
 }
 
+static void query_begin(struct dns_query *query)
+{
+  query->asked = true;
+  if (!uv_is_active((uv_handle_t *)&query->dns->timer))
+    uv_timer_start(&query->dns->timer, dns_on_tick, DNS_TICK_MS, DNS_TICK_MS);
+}
+
 static void query_ask(struct dns_query *query, const char *host)
 {
   struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 
-  query->asked = true;
-  if (!uv_is_active((uv_handle_t *)&query->dns->timer))
-    uv_timer_start(&query->dns->timer, dns_on_tick, DNS_TICK_MS, DNS_TICK_MS);
+  query_begin(query);
   ares_getaddrinfo(query->dns->channel, host, NULL, &hints, query_on_ares, query);
 }
 
-uint64_t dns_resolve(struct dns *dns, const char *host, uint16_t port, uint32_t timeout_ms, dns_done *done, void *arg)
+static struct dns_query *query_new(struct dns *dns, uint32_t timeout_ms, dns_done *done, void *arg)
 {
   struct dns_query *query = xcalloc(1, sizeof(*query));
-  parley_text name = parley_text_of(host);
 
   query->dns = dns;
   query->id = ++dns->last_id;
   query->done = done;
   query->arg = arg;
-  query->port = port;
   query->deadline_ms = dns->env->mono_ms(dns->env) + (timeout_ms > 0 ? timeout_ms : DNS_TIMEOUT_MS);
   list_push(&dns->waiting, &query->node);
   dns->n_waiting++;
   map_put(&dns->by_id, query->id, query);
+  return query;
+}
+
+uint64_t dns_texts(struct dns *dns, const char *name, uint32_t timeout_ms, dns_done *done, void *arg)
+{
+  struct dns_query *query = query_new(dns, timeout_ms, done, arg);
+  uint64_t id = query->id;
+
+  if (*name == '\0') {
+    query_finish(query, PARLEY_NOT_FOUND, "not a name");
+  } else if (dns->n_waiting > DNS_WAITING_MAX) {
+    query_finish(query, PARLEY_BUSY, "too many look-ups at once");
+  } else {
+    query_begin(query);
+    ares_query(dns->channel, name, TYPE_IN, TYPE_TXT, texts_on_ares, query);
+  }
+  return id;
+}
+
+uint64_t dns_resolve(struct dns *dns, const char *host, uint16_t port, uint32_t timeout_ms, dns_done *done, void *arg)
+{
+  struct dns_query *query = query_new(dns, timeout_ms, done, arg);
+  parley_text name = parley_text_of(host);
+
+  query->port = port;
   if (net_address_parse(name, port, &query->addresses[0]) || net_address_numeric(name, port, &query->addresses[0])) {
     query->n_addresses = 1;
     query_finish(query, PARLEY_OK, "numeric");

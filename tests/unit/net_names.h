@@ -1,4 +1,4 @@
-/* net_names.h - a name server of a few lines for tests: A and AAAA for good.example, the A 10.0.0.1 for inside.example,
+/* net_names.h - a name server of a few lines for tests: A and AAAA for good.example, and two TXT, the first of two strings; the A 10.0.0.1 for inside.example,
  * nothing at all for silent.example, NXDOMAIN for the rest. */
 #ifndef TESTS_UNIT_NET_NAMES_H
 #define TESTS_UNIT_NET_NAMES_H
@@ -33,13 +33,20 @@ static inline size_t net_names_answer(unsigned char *packet, size_t len, const c
   static const unsigned char inside[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 1};
   static const unsigned char aaaa[] = {0xc0, 12,   0, 28, 0, 1, 0, 0, 0, 30, 0, 16, 0x20, 1,
                                        0xd,  0xb8, 0, 0,  0, 0, 0, 0, 0, 0,  0, 0,  0,    9};
-  bool six = packet[len - 3] == 28, good = strcmp(name, "good.example") == 0, in = strcmp(name, "inside.example") == 0;
+  static const unsigned char texts[] = {0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 8, 4, 'v', '=', 's', 'p', 2, 'f', '1',
+                                        0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 2, 1, 'x'};
+  bool six = packet[len - 3] == 28, text = packet[len - 3] == 16, good = strcmp(name, "good.example") == 0, in = strcmp(name, "inside.example") == 0;
 
   packet[2] = 0x84; /* an answer, authoritative */
   packet[3] = good || in ? 0x80 : 0x83;
   memset(packet + 6, 0, 6);
-  if (!good && (!in || six))
+  if (!good && (!in || six || text))
     return len;
+  if (text) {
+    packet[7] = 2;
+    memcpy(packet + len, texts, sizeof(texts));
+    return len + sizeof(texts);
+  }
   packet[7] = 1;
   if (six)
     memcpy(packet + len, aaaa, sizeof(aaaa));

@@ -37,6 +37,8 @@ static void names_on_done(const struct dns_answer *answer, void *arg)
     net_address_format(&answer->addresses[i], true, text);
     strcat(strcat(names->found, text), " ");
   }
+  for (size_t i = 0; i < answer->n_texts; i++)
+    strcat(strncat(names->found, answer->texts[i].at, answer->texts[i].len), "|");
 }
 
 static void names_close(struct names *names)
@@ -67,6 +69,36 @@ START_TEST(a_name_gives_all_its_addresses)
   ck_assert_ptr_nonnull(strstr(names.found, "192.0.2.7:443 "));
   ck_assert_ptr_nonnull(strstr(names.found, "[2001:db8::9]:443 "));
   names_close(&names);
+}
+END_TEST
+
+START_TEST(a_name_gives_its_texts_with_their_strings_joined)
+{
+  struct names names;
+  static const struct {
+    const char *name, *found;
+    parley_status status;
+  } cases[] = {{"good.example", "v=spf1|x|", PARLEY_OK},
+               {"inside.example", "", PARLEY_NOT_FOUND},
+               {"none.example", "", PARLEY_NOT_FOUND},
+               {"", "", PARLEY_NOT_FOUND}};
+
+  names_open(&names);
+  for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+    names.done = false;
+    dns_texts(names.dns, cases[i].name, 5000, names_on_done, &names);
+    ck_assert(!names.done);
+    peer_until(&names.loop, &names.done);
+    ck_assert_int_eq(names.status, cases[i].status);
+    ck_assert_str_eq(names.found, cases[i].found);
+  }
+  names.done = false;
+  dns_cancel(names.dns, dns_texts(names.dns, "silent.example", 5000, names_on_done, &names));
+  peer_until(&names.loop, &names.done);
+  ck_assert_int_eq(names.status, PARLEY_CANCELLED);
+  dns_texts(names.dns, "silent.example", 5000, names_on_done, &names); /* closed while it is under way */
+  names_close(&names);
+  ck_assert_int_eq(names.status, PARLEY_CANCELLED);
 }
 END_TEST
 
@@ -163,6 +195,7 @@ int main(void)
   TCase *tcase = tcase_create("all");
 
   tcase_add_test(tcase, a_name_gives_all_its_addresses);
+  tcase_add_test(tcase, a_name_gives_its_texts_with_their_strings_joined);
   tcase_add_test(tcase, what_is_no_name_is_answered_without_asking);
   tcase_add_test(tcase, a_name_that_is_not_there_is_not_found);
   tcase_add_test(tcase, a_silent_server_ends_at_the_deadline);
