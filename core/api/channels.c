@@ -57,6 +57,7 @@ static void buf_channel_counters(struct buf *buf, struct channel *channel, const
   buf_number(buf, "attempts", deliver->attempts);
   for (size_t i = 1; i < COUNT_OF(outcome_names); i++)
     buf_number(buf, outcome_names[i], deliver->by_outcome[i]);
+  buf_number(buf, "throttled_by_destination", deliver->throttled_answers);
   buf_number(buf, "died", deliver->deaths);
   buf_number(buf, "possible_duplicates", deliver->possible_duplicates);
   buf_number(buf, "stale_results", deliver->stale_results);
@@ -112,6 +113,29 @@ static void buf_process(struct buf *buf, const struct channel *channel)
   buf_char(buf, '}');
 }
 
+#define THROTTLED_SHOWN_MAX 20
+
+/* Destinations that asked for less. */
+static void buf_throttled(struct buf *buf, const struct api_request *req, parley_text name)
+{
+  struct deliver_throttle slow[THROTTLED_SHOWN_MAX];
+  size_t n = deliver_throttled(req->shared->deliver, name, slow, THROTTLED_SHOWN_MAX);
+
+  buf_str(buf, ",\"throttled\":[");
+  for (size_t i = 0; i < n; i++) {
+    buf_str(buf, i > 0 ? ",{\"destination\":" : "{\"destination\":");
+    buf_json_text(buf, parley_text_of(slow[i].destination));
+    buf_json_key(buf, "rate_per_s");
+    if (slow[i].rate_per_s > 0)
+      buf_printf(buf, "%.6g", slow[i].rate_per_s);
+    else
+      buf_str(buf, "null");
+    buf_number(buf, "held_s", (uint64_t)((slow[i].held_ms + 999) / 1000));
+    buf_char(buf, '}');
+  }
+  buf_char(buf, ']');
+}
+
 /* By an operator, or all of them after a restore. */
 static void buf_paused(struct buf *buf, const struct api_request *req, parley_text name)
 {
@@ -145,6 +169,8 @@ static void buf_channel(struct buf *buf, struct api_request *req, struct channel
   buf_number(buf, "held", deliver.held);
   buf_number(buf, "in_flight", deliver.in_flight);
   buf_number(buf, "breakers_open", deliver.breakers_open);
+  buf_number(buf, "throttled_destinations", deliver.throttled);
+  buf_throttled(buf, req, name);
   buf_channel_counters(buf, channel, &deliver);
   buf_char(buf, '}');
 }

@@ -185,6 +185,25 @@ static void metric_breakers(struct buf *buf, struct api_request *req, struct cha
   buf_printf(buf, "parley_breakers_open{channel=\"%s\"} %u\n", name, counters.breakers_open);
 }
 
+static void metric_throttled(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
+{
+  struct deliver_counters counters;
+
+  (void)channel;
+  deliver_counters(req->shared->deliver, parley_text_of(name), &counters);
+  buf_printf(buf, "parley_destinations_throttled{channel=\"%s\"} %u\n", name, counters.throttled);
+}
+
+static void metric_throttles(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
+{
+  struct deliver_counters counters;
+
+  (void)channel;
+  deliver_counters(req->shared->deliver, parley_text_of(name), &counters);
+  buf_printf(buf, "parley_throttles_by_destination_total{channel=\"%s\"} %llu\n", name,
+             (unsigned long long)counters.throttled_answers);
+}
+
 static void metric_up(struct buf *buf, struct api_request *req, struct channel *channel, const char *name)
 {
   struct deliver_counters counters;
@@ -232,6 +251,8 @@ static void write_channels(struct buf *buf, struct api_request *req)
       {"deliveries_held", "gauge", "Claimed deliveries in memory", metric_queue},
       {"deliveries_in_flight", "gauge", "Deliveries in a plugin's hands", metric_in_flight},
       {"breakers_open", "gauge", "Destinations that are left alone", metric_breakers},
+      {"destinations_throttled", "gauge", "Destinations that asked for less and are held or gone to slowly", metric_throttled},
+      {"throttles_by_destination_total", "counter", "Answers that asked for less and named a destination", metric_throttles},
       {"channel_up", "gauge", "1: the channel is up", metric_up},
       {"channel_paused", "gauge", "1: an operator has paused it", metric_paused},
       {"plugin_misbehaved_total", "counter", "Calls of the plugin that broke the rules", metric_misbehaved},

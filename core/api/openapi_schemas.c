@@ -317,7 +317,10 @@ const struct openapi_schema openapi_schemas[] = {
      "'pid':" COUNT ",'deaths':" COUNT ",'memory_bytes':" COUNT ",'sandbox':" TEXT_OR_NULL ",'last_death':" TEXT_OR_NULL "}},"
      "'ordered':" FLAG ","
      "'takes_in':" FLAG ",'rate_per_s':{'type':['number','null']},'held':" COUNT ",'in_flight':" COUNT ","
-     "'breakers_open':" COUNT ","
+     "'breakers_open':" COUNT ",'throttled_destinations':" COUNT ","
+     "'throttled':{'type':'array','maxItems':20,'description':'Destinations that asked for less','items':{'type':'object',"
+     "'required':['destination','rate_per_s','held_s'],'properties':{'destination':" TEXT ","
+     "'rate_per_s':{'type':['number','null']},'held_s':" COUNT "}}},"
      "'counters':{'type':'object','additionalProperties':" COUNT "}}}"},
     {"ChannelList", PAGE_OF("Channel")},
     {"CheckResult",

@@ -132,6 +132,18 @@ static void doctor_isolation(struct doctor *doctor, const json_t *channel)
          sandbox);
 }
 
+/* Nothing is wrong with the channel, yet some mail comes late. */
+static void doctor_throttled(struct doctor *doctor, const json_t *channel)
+{
+  const json_t *row;
+  size_t i;
+
+  json_array_foreach(json_object_get(channel, "throttled"), i, row)
+    said(doctor, "warn", cli_text(channel, "name"), "%s asks for less: gets %.3g a minute%s", cli_text(row, "destination"),
+         60 * json_number_value(json_object_get(row, "rate_per_s")),
+         json_integer_value(json_object_get(row, "held_s")) > 0 ? ", and rests now" : "");
+}
+
 static void doctor_channel(struct cli *cli, struct doctor *doctor, const json_t *row)
 {
   const char *name = cli_text(row, "name"), *state = cli_text(row, "state");
@@ -181,6 +193,7 @@ static void doctor_daemon(struct cli *cli, struct doctor *doctor)
   json_array_foreach(json_object_get(answer, "items"), i, row) {
     doctor_isolation(doctor, row);
     doctor_channel(cli, doctor, row);
+    doctor_throttled(doctor, row);
   }
   json_decref(answer);
   doctor_held(cli, doctor);

@@ -64,6 +64,7 @@ struct conf_rate {
 struct conf_channel {
   parley_text name, plugin;
   struct conf_rate rate;
+  struct conf_rate rate_floor; /* of a destination that asks for less; count 0: core/deliver's default */
   enum conf_isolation isolation;
   enum conf_on_unknown on_unknown;
   uint32_t in_flight;                /* 0: as the plugin says */

@@ -32,6 +32,7 @@ static void channel_item(struct conf_reader *r, const struct yaml_member *member
       {.name = "plugin", .read = conf_read_name, .offset = offsetof(struct conf_channel, plugin), .required = true,
        .example = "plugin: email"},
       {.name = "rate", .read = read_rate, .offset = offsetof(struct conf_channel, rate)},
+      {.name = "rate_floor", .read = read_rate, .offset = offsetof(struct conf_channel, rate_floor)},
       {.name = "isolation", .read = conf_read_choice, .offset = offsetof(struct conf_channel, isolation), .words = isolations,
        .first = CONF_INLINE},
       {.name = "on_unknown", .read = conf_read_choice, .offset = offsetof(struct conf_channel, on_unknown),

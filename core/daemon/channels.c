@@ -208,9 +208,17 @@ void channel_set_stop(struct daemon *daemon, struct channel_set *set, uint32_t w
 
 /* --- Putting to use -------------------------------------------------------------------------------------------------- */
 
-static double channel_rate(const struct conf_channel *channel)
+static double rate_per_s(const struct conf_rate *rate)
 {
-  return channel->rate.count == 0 ? 0 : (double)channel->rate.count * 1000 / channel->rate.span_ms;
+  return rate->count == 0 ? 0 : (double)rate->count * 1000 / rate->span_ms;
+}
+
+static struct deliver_rates channel_rates(const struct conf_channel *channel)
+{
+  double floor_per_s = rate_per_s(&channel->rate_floor);
+
+  return (struct deliver_rates){.per_s = rate_per_s(&channel->rate),
+                                .floor_per_s = floor_per_s > 0 ? floor_per_s : DELIVER_FLOOR_PER_S};
 }
 
 static void set_retire(struct daemon *daemon, struct channel_set *old, uint32_t drain_ms)
@@ -233,8 +241,11 @@ void channel_set_use(struct daemon *daemon, struct channel_set *set, struct conf
   deliver_set_policy(daemon->deliver, set->policy);
   daemon->set = *set;
   for (size_t i = 0; i < set->n; i++)
-    if (!set->pairs[i].kept)
-      deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink, channel_rate(&conf->channels[i]));
+    if (!set->pairs[i].kept) {
+      const struct deliver_rates rates = channel_rates(&conf->channels[i]);
+
+      deliver_add_channel(daemon->deliver, set->pairs[i].channel, set->pairs[i].test_sink, &rates);
+    }
   set_retire(daemon, &old, conf->server.drain_ms);
   for (size_t i = 0; i < daemon->set.n; i++) {
     daemon->set.pairs[i].kept = false;

@@ -53,7 +53,8 @@ void deliver_set_policy(struct deliver *deliver, struct policy *policy)
   policy_unref(&old);
 }
 
-void deliver_add_channel(struct deliver *deliver, struct channel *channel, struct channel *test_sink, double rate_per_s)
+void deliver_add_channel(struct deliver *deliver, struct channel *channel, struct channel *test_sink,
+                         const struct deliver_rates *rates)
 {
   struct line *line = line_find(deliver, parley_text_of(channel_name(channel)));
 
@@ -63,11 +64,11 @@ void deliver_add_channel(struct deliver *deliver, struct channel *channel, struc
   line->test_sink = test_sink;
   line->removed = false;
   line->down = false;
-  if (line->rate_per_s != rate_per_s) {
-    line->rate_per_s = rate_per_s;
-    line->bucket = rate_per_s < 1 ? 1 : rate_per_s;
+  if (line->rates.per_s != rates->per_s) {
+    line->bucket = rates->per_s < 1 ? 1 : rates->per_s;
     line->bucket_ms = deliver_mono(deliver);
   }
+  line->rates = *rates;
   if (deliver->started)
     line_claim_all(line);
   line_pump(line);
@@ -220,9 +221,6 @@ void deliver_close(struct deliver **deliver, void (*closed)(void *arg), void *ar
 void deliver_counters(const struct deliver *deliver, parley_text channel, struct deliver_counters *ret)
 {
   struct line *line = line_find(deliver, channel);
-  int64_t mono = deliver_mono(deliver);
-  uint64_t key;
-  void *value;
 
   memset(ret, 0, sizeof *ret);
   if (line == NULL)
@@ -233,6 +231,5 @@ void deliver_counters(const struct deliver *deliver, parley_text channel, struct
   for (int lane = 0; lane < LANES; lane++)
     ret->held += line->lanes[lane].n_held;
   ret->held -= ret->in_flight;
-  for (size_t pos = 0; map_next(&line->holds, &pos, &key, &value);)
-    ret->breakers_open += breaker_open_until_ms(&((struct hold *)value)->breaker) > mono;
+  line_holds_count(line, ret);
 }

@@ -19,6 +19,8 @@
 #define DELIVER_RESTORE_MS 1000   /* an outcome that the store could not take is offered again so much later */
 #define DELIVER_CLOCK_STEP_MS 1000 /* a wall clock that moved more than this beside the monotonic one has jumped */
 #define DELIVER_HOLDS_MAX 4096    /* destinations of one channel with a breaker or a hold */
+#define DELIVER_HOLDS_CLEAN_MS 5000 /* when there are so many, those that are well are forgotten, at most once in so long */
+#define DELIVER_FLOOR_PER_S 0.1   /* a destination that says "slower" is slowed no further than this: 6 a minute */
 
 struct deliver;
 struct deliver_shared {
@@ -36,9 +38,11 @@ void deliver_close(struct deliver **deliver, void (*closed)(void *arg), void *ar
 
 /* The rules in force from now on; takes a reference. Channels named in it must have been added. */
 void deliver_set_policy(struct deliver *deliver, struct policy *policy);
+struct deliver_rates { double per_s /* of the channel; 0: no limit */, floor_per_s /* of a destination that throttles, see pace.h */; };
 /* A channel, or a newer instance under the same name (the older one gets no more; its tokens are still taken when they settle).
- * rate_per_s: 0 = none. test_sink: carries the messages of test keys under this channel's name. Both borrowed. */
-void deliver_add_channel(struct deliver *deliver, struct channel *channel, struct channel *test_sink, double rate_per_s);
+ * test_sink: carries the messages of test keys under this channel's name. Both borrowed. */
+void deliver_add_channel(struct deliver *deliver, struct channel *channel, struct channel *test_sink,
+                         const struct deliver_rates *rates);
 void deliver_remove_channel(struct deliver *deliver, const char *name);
 struct lane_room *deliver_lane_room(struct deliver *deliver, const char *name); /* for policy_channel.room */
 /* Paused by an operator: nothing is claimed or sent until resumed; accepting goes on. */
@@ -78,9 +82,14 @@ struct deliver_counters {
   uint64_t deaths; /* attempts that were in the plugin's process when it died; in by_outcome they are UNKNOWN */
   uint64_t latency[DELIVER_BUCKETS + 1]; /* accepted -> settled ACCEPTED or DELIVERED */
   uint64_t latency_sum_ms;
-  uint32_t held, in_flight, breakers_open;
+  uint64_t throttled_answers; /* that named a destination */
+  uint32_t held, in_flight, breakers_open, throttled /* destinations that are held, or gone to slowly */;
   bool down;            /* an outcome said CHANNEL_DOWN: nothing goes out until it is checked again or says that it is up */
   const char *down_why; /* of down: the outcome's code and detail; until the next outcome */
 };
 void deliver_counters(const struct deliver *deliver, parley_text channel, struct deliver_counters *ret);
+/* Destinations that said "slower": held for so long yet, and how fast after that (0: as fast as any). Returns how many of them are
+ * in `to`; the names until the loop goes on. */
+struct deliver_throttle { const char *destination; double rate_per_s; int64_t held_ms; };
+size_t deliver_throttled(const struct deliver *deliver, parley_text channel, struct deliver_throttle *to, size_t n_max);
 #endif

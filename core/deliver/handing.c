@@ -222,7 +222,7 @@ static struct outbound *held_next(struct line *line, struct list *held)
   struct outbound *out;
 
   while ((out = held_first(line, held)) != NULL) {
-    int64_t until = line_blocked_until(line, out->destination);
+    int64_t until = line_blocked_until(line, out);
 
     if (until == 0)
       return out;

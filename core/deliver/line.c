@@ -47,12 +47,8 @@ static void line_on_closed(uv_handle_t *handle)
 {
   struct line *line = handle->data;
   struct deliver *deliver = line->deliver;
-  uint64_t key;
-  void *value;
 
-  for (size_t pos = 0; map_next(&line->holds, &pos, &key, &value);)
-    free(value);
-  map_done(&line->holds);
+  line_holds_done(line);
   free(line->name);
   free(line);
   deliver_handle_over(deliver);
@@ -90,64 +86,13 @@ bool line_may_go(const struct line *line, enum lane lane)
          line->deliver->started && !line->deliver->draining && !line->deliver->hold.held;
 }
 
-struct hold *line_hold(struct line *line, parley_text destination, bool make)
-{
-  uint64_t key = hash64(&line->deliver->hash_key, destination);
-  struct hold *hold = map_get(&line->holds, key ? key : 1);
-
-  if (hold == NULL && make && line->holds.count < DELIVER_HOLDS_MAX) {
-    hold = xcalloc(1, sizeof *hold);
-    map_put(&line->holds, key ? key : 1, hold);
-  }
-  return hold;
-}
-
-static int64_t hold_until(struct hold *hold, int64_t mono_ms)
-{
-  if (hold == NULL)
-    return 0;
-  if (hold->until_ms > mono_ms)
-    return hold->until_ms;
-  if (breaker_allows(&hold->breaker, mono_ms))
-    return 0;
-  return hold->breaker.open_until_ms > mono_ms ? hold->breaker.open_until_ms : mono_ms + BREAKER_GAP_MIN_MS;
-}
-
-int64_t line_blocked_until(struct line *line, parley_text destination)
-{
-  int64_t mono_ms = line->deliver->shared.env->mono_ms(line->deliver->shared.env);
-  int64_t until = line->holds.count == 0 ? 0 : hold_until(line_hold(line, TEXT_EMPTY, false), mono_ms);
-
-  if (until != 0 || line->holds.count == 0 || destination.len == 0)
-    return until;
-  until = hold_until(line_hold(line, destination, false), mono_ms);
-  if (until != 0)
-    line_untried(line, TEXT_EMPTY);
-  return until;
-}
-
-static void hold_untried(struct hold *hold)
-{
-  if (hold != NULL)
-    breaker_untried(&hold->breaker);
-}
-
-void line_untried(struct line *line, parley_text destination)
-{
-  if (line->holds.count == 0)
-    return;
-  hold_untried(line_hold(line, TEXT_EMPTY, false));
-  if (destination.len > 0)
-    hold_untried(line_hold(line, destination, false));
-}
-
 bool line_rate_take(struct line *line, int64_t mono_ms, int64_t *ret_ms)
 {
-  double most = line->rate_per_s < 1 ? 1 : line->rate_per_s; /* a second's worth at once */
+  double most = line->rates.per_s < 1 ? 1 : line->rates.per_s; /* a second's worth at once */
 
-  if (line->rate_per_s <= 0)
+  if (line->rates.per_s <= 0)
     return true;
-  line->bucket += (double)(mono_ms - line->bucket_ms) / 1000 * line->rate_per_s;
+  line->bucket += (double)(mono_ms - line->bucket_ms) / 1000 * line->rates.per_s;
   line->bucket_ms = mono_ms;
   if (line->bucket > most)
     line->bucket = most;
@@ -155,7 +100,7 @@ bool line_rate_take(struct line *line, int64_t mono_ms, int64_t *ret_ms)
     line->bucket -= 1;
     return true;
   }
-  *ret_ms = mono_ms + 1 + (int64_t)((1 - line->bucket) / line->rate_per_s * 1000);
+  *ret_ms = mono_ms + 1 + (int64_t)((1 - line->bucket) / line->rates.per_s * 1000);
   return false;
 }
 

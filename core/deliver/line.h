@@ -5,6 +5,7 @@
 #include "breaker.h"
 #include "core/base/map.h"
 #include "deliver.h"
+#include "pace.h"
 #include "turns.h"
 
 /* One claimed delivery, from the claim to its stored outcome. Lives in its own arena. */
@@ -18,7 +19,7 @@ struct outbound {
   bool shared;             /* a suspect, and others went while it was in hand: a death isn't its own */
   uint64_t token;
   int64_t started_ms;
-  parley_text destination; /* "" or the mail domain: what breakers and holds apply to */
+  parley_text destination; /* "" or the mail domain, of a provider with several its first: what breakers and holds apply to */
   parley_message message;
   parley_identity to;
   parley_customer customer;
@@ -34,9 +35,12 @@ static inline bool outbound_is_suspect(const struct outbound *out) { return out-
 
 /* What is known of a destination: "" is the whole channel. */
 struct hold {
+  char *destination;
   struct breaker breaker;
   int64_t until_ms; /* monotonic: THROTTLED; 0: none */
+  struct pace pace; /* of a destination: how fast after that */
 };
+_Static_assert((int)PACE_LANES == (int)LANES, "a queue for each lane");
 
 struct lane_line {
   struct list held;   /* struct outbound */
@@ -52,7 +56,8 @@ struct line {
   struct deliver *deliver;
   char *name;
   struct channel *channel, *test_sink;
-  double rate_per_s, bucket;
+  struct deliver_rates rates;
+  double bucket;
   int64_t bucket_ms;
   bool paused, down, removed, probing;
   int64_t down_until_ms;
@@ -62,6 +67,8 @@ struct line {
   struct list suspects; /* struct outbound, held, by lane: have deaths, and are tried alone */
   struct turns turns;
   struct map holds; /* hash of destination -> struct hold */
+  int64_t holds_clean_ms; /* when there are too many: not before */
+  struct pace_meter meter; /* what all destinations took */
   uv_timer_t timer; /* next thing to look at */
   bool timer_open;
   struct deliver_counters counters;
@@ -93,12 +100,14 @@ void line_free(struct line *line); /* nothing is held any more */
 struct line *line_find(const struct deliver *deliver, parley_text name);
 uint32_t line_capacity(const struct line *line); /* of each lane */
 bool line_may_go(const struct line *line, enum lane lane); /* not paused, down (but for LANE_TEST), removed, draining */
-/* The hold of a destination; NULL when there is none and `make` is false or the table is full. */
-struct hold *line_hold(struct line *line, parley_text destination, bool make);
-/* 0: may go now (takes a half-open breaker's place); else the monotonic time to look again. */
-int64_t line_blocked_until(struct line *line, parley_text destination);
-/* It did not go after all: a half-open breaker's place is free again. */
+/* hold.c. 0: may go now (takes a half-open breaker's place, and one of its destination's); else the monotonic time to look again. */
+int64_t line_blocked_until(struct line *line, const struct outbound *out);
+/* It did not go after all: its places are free again. */
 void line_untried(struct line *line, parley_text destination);
+/* What an outcome says about the door it came through. */
+void line_learn(struct line *line, parley_text destination, const parley_outcome *outcome);
+void line_holds_count(const struct line *line, struct deliver_counters *ret);
+void line_holds_done(struct line *line);
 /* Takes one from the rate's bucket; else false and *ret_ms is when to look again (monotonic). */
 bool line_rate_take(struct line *line, int64_t mono_ms, int64_t *ret_ms);
 /* Claims what has become due and hands over what may go. Also called each second, so that a jump of the wall clock is noticed. */

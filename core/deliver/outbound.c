@@ -4,6 +4,7 @@
 #include "core/message/fit.h"
 #include "core/message/media_link.h"
 #include "core/message/token.h"
+#include "destination.h"
 #include "line.h"
 
 /* A message's lane tells its class. */
@@ -44,7 +45,7 @@ struct outbound *outbound_new(struct line *line, const struct claim *claim)
   list_init(&out->node);
   claim_copy(arena, claim, &out->claim);
   if (parley_text_is(out->claim.address_kind, "email"))
-    out->destination = text_sub(out->claim.address, email_at(out->claim.address) + 1, SIZE_MAX);
+    out->destination = destination_of(text_sub(out->claim.address, email_at(out->claim.address) + 1, SIZE_MAX));
   return out;
 }
 

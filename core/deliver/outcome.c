@@ -6,52 +6,6 @@
 #include "retry.h"
 #include <stdio.h>
 
-static void hold_good(struct line *line, parley_text destination, int64_t mono_ms)
-{
-  struct hold *hold = line_hold(line, destination, false);
-
-  if (hold != NULL)
-    breaker_good(&hold->breaker, mono_ms);
-}
-
-/* What an outcome says about the door it came through. */
-static void line_learn(struct line *line, parley_text destination, const parley_outcome *outcome)
-{
-  int64_t mono = deliver_mono(line->deliver);
-  uint32_t pause_ms = outcome->retry_ms > 0 ? outcome->retry_ms : DELIVER_THROTTLE_MS;
-  parley_text where = outcome->destination.len > 0 ? outcome->destination : TEXT_EMPTY;
-  struct hold *hold;
-
-  switch (outcome->result) {
-  case PARLEY_OUTCOME_THROTTLED:
-    hold = line_hold(line, where, true);
-    if (hold != NULL)
-      hold->until_ms = mono + pause_ms;
-    line_wake_at(line, mono + pause_ms);
-    break;
-  case PARLEY_OUTCOME_CHANNEL_DOWN:
-    line->down = true;
-    snprintf(line->down_why, sizeof line->down_why, "%.*s%s%.*s", TEXT_ARG(outcome->code),
-             outcome->code.len > 0 && outcome->detail.len > 0 ? ": " : "", TEXT_ARG(outcome->detail));
-    line->down_until_ms = mono + DELIVER_DOWN_MS;
-    break;
-  case PARLEY_OUTCOME_DIED: /* nothing about the door: the channel's own health stops the line */
-    line_untried(line, destination);
-    break;
-  case PARLEY_OUTCOME_RETRY:
-  case PARLEY_OUTCOME_UNKNOWN:
-    hold = line_hold(line, where, true);
-    if (hold != NULL)
-      breaker_bad(&hold->breaker, mono);
-    break;
-  default: /* an answer about this message: the door is open */
-    hold_good(line, TEXT_EMPTY, mono);
-    if (destination.len > 0)
-      hold_good(line, destination, mono);
-    break;
-  }
-}
-
 static bool outcome_went(uint32_t result)
 {
   return result == PARLEY_OUTCOME_ACCEPTED || result == PARLEY_OUTCOME_DELIVERED;

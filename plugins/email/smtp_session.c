@@ -1,4 +1,5 @@
 #include "smtp_session.h"
+#include <stdio.h>
 
 enum {
   COMMAND_MS = 300000, /* RFC 5321 4.5.3.2: greeting, MAIL, RCPT 5 min */
@@ -7,6 +8,7 @@ enum {
   TLS_MS = 60000,
   QUIT_MS = 2000,        /* the answer to QUIT changes nothing */
   BLOCK_BYTES = 32768,   /* of the mail in one write */
+  CHUNK_HEAD_MAX = 40,
   WAITING_HIGH = 196608, /* bytes in the stream above which no more of the mail is written */
   CODE_GREETING = 220,
   CODE_GO_ON = 354,
@@ -35,7 +37,7 @@ static void job_done(struct smtp_session *session, const struct smtp_result *res
 static void job_refused(struct smtp_session *session)
 {
   const struct smtp_reply refusal = session->refusal;
-  const struct smtp_result result = {.verdict = smtp_judge(session->refusal_stage, refusal.code, refusal.enhanced),
+  const struct smtp_result result = {.verdict = smtp_judge_reply(session->refusal_stage, &refusal),
                                      .reply = &refusal,
                                      .stage = session->refusal_stage,
                                      .untouched =
@@ -91,7 +93,7 @@ static void login_refused(struct smtp_session *session)
 {
   const struct smtp_reply *reply = &session->parser.reply;
 
-  login_failed(session, smtp_judge(session->stage, reply->code, reply->enhanced), reply, PARLEY_LIT(""));
+  login_failed(session, smtp_judge_reply(session->stage, reply), reply, PARLEY_LIT(""));
 }
 
 static void login_forbidden(struct smtp_session *session, parley_text why)
@@ -154,6 +156,43 @@ static void session_ready(struct smtp_session *session)
   session->owner->ready(session->arg);
 }
 
+static void login_bearer(struct smtp_session *session)
+{
+  const struct smtp_config *config = session->config;
+  const struct smtp_bearer bearer = {.user = config->user, .token = config->token, .host = config->host, .port = config->port,
+                                     .xoauth2 = session->offers.auth_xoauth2};
+  char line[SMTP_BEARER_LINE_MAX];
+  size_t len;
+
+  if (!bearer.xoauth2 && !session->offers.auth_oauthbearer) {
+    login_forbidden(session, PARLEY_LIT("the server offers neither AUTH XOAUTH2 nor AUTH OAUTHBEARER"));
+    return;
+  }
+  len = smtp_bearer_write(&bearer, line);
+  if (len == 0) {
+    login_forbidden(session, PARLEY_LIT("user or access token is too long or holds a character that cannot stand there"));
+    return;
+  }
+  session->by_xoauth2 = bearer.xoauth2;
+  expect(session, SMTP_STAGE_AUTH);
+  session->waiting = session->owner->write((parley_bytes){line, len}, session->arg);
+}
+
+/* 334 is the reason of a refusal, in base64; the refusal itself comes when we have taken note. */
+static void login_bearer_answered(struct smtp_session *session, uint32_t code)
+{
+  struct smtp_commands out = {0};
+
+  if (code != CODE_LOGIN_STEP || session->login_step > 0) {
+    login_refused(session);
+    return;
+  }
+  session->login_step = 1;
+  smtp_put_base64(&out, session->by_xoauth2 ? PARLEY_LIT("") : PARLEY_LIT("\001"));
+  expect(session, SMTP_STAGE_AUTH);
+  say(session, &out);
+}
+
 static void login_auth(struct smtp_session *session)
 {
   const struct smtp_config *config = session->config;
@@ -166,6 +205,10 @@ static void login_auth(struct smtp_session *session)
   session->stage = SMTP_STAGE_AUTH;
   if (!session->secured && !config->clear_auth) {
     login_forbidden(session, PARLEY_LIT("the password is not sent without TLS"));
+    return;
+  }
+  if (config->bearer) {
+    login_bearer(session);
     return;
   }
   if (!session->offers.auth_plain) {
@@ -191,6 +234,10 @@ static void login_auth_answered(struct smtp_session *session, uint32_t code)
 
   if (code == CODE_LOGGED_IN) {
     session_ready(session);
+    return;
+  }
+  if (session->config->bearer) {
+    login_bearer_answered(session, code);
     return;
   }
   if (code != CODE_LOGIN_STEP || !by_login || session->login_step == 2) {
@@ -293,23 +340,36 @@ void smtp_session_send(struct smtp_session *session, const struct smtp_job *job)
   expect(session, SMTP_STAGE_MAIL);
   if (session->offers.pipelining) {
     smtp_put_rcpt(&out, job->to);
-    smtp_put_word(&out, "DATA", PARLEY_LIT(""));
     expect(session, SMTP_STAGE_RCPT);
+  }
+  if (session->offers.pipelining && !session->offers.chunking) {
+    smtp_put_word(&out, "DATA", PARLEY_LIT(""));
     expect(session, SMTP_STAGE_DATA);
   }
   if (!out.bad) /* the addresses were checked when they were made */
     say(session, &out);
 }
 
+/* "BDAT n LAST" before the first byte of a mail that goes as a chunk; to: CHUNK_HEAD_MAX bytes. */
+static size_t chunk_head(const struct smtp_session *session, char *to)
+{
+  int n = session->offers.chunking && session->mail_at == 0
+              ? snprintf(to, CHUNK_HEAD_MAX, "BDAT %zu LAST\r\n", smtp_stuffed_len(session->job->mail)) : 0;
+
+  return n > 0 ? (size_t)n : 0;
+}
+
 /* Writes as much of the mail as the stream should hold; the dot goes with the last of it. */
 static void mail_push(struct smtp_session *session)
 {
   const struct smtp_job *job = session->job;
-  char block[BLOCK_BYTES];
+  char block[CHUNK_HEAD_MAX + BLOCK_BYTES];
 
   while (!smtp_session_dotted(session) && session->waiting < WAITING_HIGH) {
     parley_bytes rest = {job->mail.at + session->mail_at, job->mail.len - session->mail_at};
-    size_t used = 0, n = smtp_stuff(&session->stuffer, rest, block, sizeof block - SMTP_STUFF_ROOM_MIN, &used);
+    size_t used = 0, n = chunk_head(session, block);
+
+    n += smtp_stuff(&session->stuffer, rest, block + n, BLOCK_BYTES - SMTP_STUFF_ROOM_MIN, &used);
 
     session->mail_at += used;
     if (session->mail_at == job->mail.len) {
@@ -322,6 +382,15 @@ static void mail_push(struct smtp_session *session)
     }
     session->waiting = session->owner->write((parley_bytes){block, n}, session->arg);
   }
+}
+
+static void mail_begin(struct smtp_session *session)
+{
+  session->in_mail = true;
+  session->stage = SMTP_STAGE_DATA;
+  session->stuffer.undotted = session->offers.chunking;
+  deadline_set(session, BLOCK_MS);
+  mail_push(session);
 }
 
 /* All answers to a refused job's commands are in. */
@@ -360,10 +429,7 @@ static void data_answered(struct smtp_session *session, uint32_t code)
     expect(session, SMTP_STAGE_VOID_DOT);
     say(session, &dot);
   } else {
-    session->in_mail = true;
-    session->stage = SMTP_STAGE_DATA;
-    deadline_set(session, BLOCK_MS);
-    mail_push(session);
+    mail_begin(session);
   }
 }
 
@@ -380,6 +446,8 @@ static void envelope_answered(struct smtp_session *session, enum smtp_stage stag
     smtp_put_rcpt(&out, session->job->to);
     expect(session, SMTP_STAGE_RCPT);
     say(session, &out);
+  } else if (session->n_expected == 0 && session->offers.chunking) {
+    mail_begin(session);
   } else if (session->n_expected == 0) {
     say_word(session, SMTP_STAGE_DATA, "DATA", PARLEY_LIT(""));
   }
@@ -388,17 +456,20 @@ static void envelope_answered(struct smtp_session *session, enum smtp_stage stag
 static void dot_answered(struct smtp_session *session, const struct smtp_reply *reply)
 {
   const struct smtp_reply copy = *reply;
-  const struct smtp_result result = {.verdict = smtp_judge(SMTP_STAGE_DOT, copy.code, copy.enhanced),
+  const struct smtp_result result = {.verdict = smtp_judge_reply(SMTP_STAGE_DOT, &copy),
                                      .reply = &copy,
                                      .stage = SMTP_STAGE_DOT};
   bool leaves = copy.code == CODE_FAREWELL || session->surplus || !(is_good(copy.code) || is_refusal(copy.code));
+  bool resets = session->offers.chunking && !is_good(copy.code); /* RFC 3030: behind a failed chunk comes RSET */
 
-  session->state = leaves ? SMTP_OVER : SMTP_READY;
+  session->state = leaves ? SMTP_OVER : resets ? SMTP_RESETTING : SMTP_READY;
   session->deadline_ms = 0;
   job_done(session, &result);
   if (leaves)
     session->owner->close(true, session->arg);
-  else if (session->state == SMTP_READY) /* the owner may have left */
+  else if (session->state == SMTP_RESETTING) /* else the owner has left */
+    say_word(session, SMTP_STAGE_RSET, "RSET", PARLEY_LIT(""));
+  else if (session->state == SMTP_READY)
     session->owner->ready(session->arg);
 }
 

@@ -1,6 +1,8 @@
 /* smtp_session.h - one SMTP connection as a state machine, without its socket: stream events in; bytes, STARTTLS and close out.
  * Logs in (greeting, EHLO or HELO, STARTTLS, AUTH), then carries one mail after another, MAIL RCPT DATA in one write where the
- * server offers PIPELINING, and clears a refusal away with RSET. Replies are matched to commands by their order alone; one that
+ * server offers PIPELINING, and clears a refusal away with RSET. Where it offers CHUNKING (RFC 3030) the mail is one chunk, BDAT n
+ * LAST and the bytes in one write, behind the answers to MAIL and RCPT: so it takes as many turns as DATA, a refused recipient
+ * costs no mail, and until the chunk's last byte has left a lost connection is definite. Replies are matched to commands by their order alone; one that
  * comes before its command ends the connection, and what had no final dot yet is definitely not out.
  * Owned by its owner, who calls smtp_session_closed() when the stream is over. Thread: loop. Times: monotonic ms. */
 #ifndef EMAIL_SMTP_SESSION_H
@@ -10,6 +12,10 @@
 enum smtp_tls { SMTP_TLS_REQUIRED, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_OFF };
 struct smtp_config { /* borrowed, the same for every session of a channel */
   parley_text helo, user, password; /* user empty: no AUTH */
+  parley_text host;     /* with `bearer`: whom we mean to log in at, and its port */
+  uint32_t port;
+  bool bearer;          /* by OAuth: instead of the password */
+  parley_text token;    /* of bearer: the access token as it is now */
   enum smtp_tls tls;
   bool clear_auth;      /* AUTH without TLS is allowed: only with tls off on a loopback address */
   uint32_t timeout_ms;  /* for the answer to a mail; the other commands have at most this */
@@ -59,7 +65,8 @@ struct smtp_session {
   bool secured, was_ready, in_mail;
   bool refused, answered;   /* of the job: `refusal` is set; a reply has come */
   bool surplus;             /* bytes stand behind the reply at hand */
-  uint32_t login_step;      /* of AUTH LOGIN */
+  uint32_t login_step;      /* of AUTH LOGIN; of a bearer's: 1, the server's reason was asked for */
+  bool by_xoauth2;
   struct smtp_reply refusal; /* the first refusal of this job, judged when the group of answers is whole */
   enum smtp_stage refusal_stage;
 };
@@ -78,6 +85,6 @@ void smtp_session_send(struct smtp_session *session, const struct smtp_job *job)
 void smtp_session_quit(struct smtp_session *session);
 /* Call now and then: ends what is past its deadline. */
 void smtp_session_sweep(struct smtp_session *session);
-/* Whether the final dot has been given to write(): from then on a loss is UNKNOWN. */
+/* Whether the final dot, or the last byte of the last chunk, has been given to write(): from then on a loss is UNKNOWN. */
 bool smtp_session_dotted(const struct smtp_session *session);
 #endif

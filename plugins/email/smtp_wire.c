@@ -137,6 +137,8 @@ static void offers_auth(struct smtp_offers *offers, parley_text rest)
   for (parley_text word = word_cut(&rest); word.len > 0; word = word_cut(&rest)) {
     offers->auth_plain |= word_is(word, "plain");
     offers->auth_login |= word_is(word, "login");
+    offers->auth_xoauth2 |= word_is(word, "xoauth2");
+    offers->auth_oauthbearer |= word_is(word, "oauthbearer");
   }
 }
 
@@ -154,6 +156,8 @@ void smtp_offers_line(struct smtp_offers *offers, parley_text line)
     offers->smtputf8 = true;
   else if (word_is(word, "enhancedstatuscodes"))
     offers->enhanced = true;
+  else if (word_is(word, "chunking"))
+    offers->chunking = true;
   else if (word_is(word, "size"))
     offers_size(offers, word_cut(&rest));
   else if (word_is(word, "auth"))
@@ -283,6 +287,69 @@ void smtp_put_base64(struct smtp_commands *out, parley_text text)
   smtp_put(out, &piece, 1);
 }
 
+/* The user as a saslname (RFC 5801 section 4): "," and "=" are written out. NUL: a character that cannot stand there. */
+static const char *saslname_of(const char *c)
+{
+  return *c == ',' ? "=2C" : *c == '=' ? "=3D" : (unsigned char)*c < ' ' || *c == 0x7f ? NULL : c;
+}
+
+static bool text_add(parley_text text, char *to, size_t room, size_t *len)
+{
+  if (text.len > room - *len)
+    return false;
+  if (text.len > 0)
+    memcpy(to + *len, text.at, text.len);
+  *len += text.len;
+  return true;
+}
+
+static bool bearer_user_add(const struct smtp_bearer *bearer, char *to, size_t room, size_t *len)
+{
+  for (size_t i = 0; i < bearer->user.len; i++) {
+    const char *written = saslname_of(bearer->user.at + i);
+
+    if (written == NULL)
+      return false;
+    if (!text_add(written == bearer->user.at + i || bearer->xoauth2 ? (parley_text){bearer->user.at + i, 1} : (parley_text){written, 3},
+                  to, room, len))
+      return false;
+  }
+  return bearer->user.len > 0;
+}
+
+/* RFC 6750 section 2.1: what a bearer token may be made of. */
+static bool token_ok(parley_text token)
+{
+  for (size_t i = 0; i < token.len; i++)
+    if (!((token.at[i] >= 'a' && token.at[i] <= 'z') || (token.at[i] >= 'A' && token.at[i] <= 'Z') || is_digit(token.at[i]) ||
+          memchr("-._~+/=", token.at[i], 7) != NULL))
+      return false;
+  return token.len > 0 && token.len <= SMTP_TOKEN_MAX;
+}
+
+enum { BEARER_CLEAR_MAX = (SMTP_BEARER_LINE_MAX - (int)sizeof "AUTH OAUTHBEARER \r\n") / 4 * 3 };
+
+size_t smtp_bearer_write(const struct smtp_bearer *bearer, char *out)
+{
+  char clear[BEARER_CLEAR_MAX], middle[64 + 256];
+  const char *verb = bearer->xoauth2 ? "AUTH XOAUTH2 " : "AUTH OAUTHBEARER ";
+  size_t len = 0, n = strlen(verb);
+  int middle_len = bearer->xoauth2 ? snprintf(middle, sizeof middle, "\001auth=Bearer ")
+                                   : snprintf(middle, sizeof middle, ",\001host=%.*s\001port=%u\001auth=Bearer ",
+                                              (int)bearer->host.len, bearer->host.at, (unsigned)bearer->port);
+
+  if (!token_ok(bearer->token) || middle_len < 0 || (size_t)middle_len >= sizeof middle ||
+      !text_add(parley_text_of(bearer->xoauth2 ? "user=" : "n,a="), clear, sizeof clear, &len) ||
+      !bearer_user_add(bearer, clear, sizeof clear, &len) ||
+      !text_add((parley_text){middle, (size_t)middle_len}, clear, sizeof clear, &len) ||
+      !text_add(bearer->token, clear, sizeof clear, &len) || !text_add(PARLEY_LIT("\001\001"), clear, sizeof clear, &len))
+    return 0;
+  memcpy(out, verb, n);
+  n += base64_write((parley_bytes){clear, len}, out + n);
+  memcpy(out + n, "\r\n", 2);
+  return n + 2;
+}
+
 /* --- The mail ----------------------------------------------------------------------------------------------------- */
 /* How many bytes from `at` on are neither CR nor LF. */
 static size_t plain_run(const char *at, size_t len)
@@ -312,7 +379,7 @@ size_t smtp_stuff(struct smtp_stuffer *stuffer, parley_bytes bytes, char *out, s
     } else {
       size_t run = plain_run(at, bytes.len - used);
 
-      if (!stuffer->within_line && *at == '.')
+      if (!stuffer->within_line && *at == '.' && !stuffer->undotted)
         out[n++] = '.';
       run = run < room - n ? run : room - n;
       memcpy(out + n, at, run);
@@ -328,10 +395,32 @@ size_t smtp_stuff(struct smtp_stuffer *stuffer, parley_bytes bytes, char *out, s
 
 size_t smtp_stuff_end(struct smtp_stuffer *stuffer, char *out)
 {
-  const char *end = stuffer->within_line ? "\r\n.\r\n" : ".\r\n";
+  const char *end = stuffer->undotted ? (stuffer->within_line ? "\r\n" : "") : stuffer->within_line ? "\r\n.\r\n" : ".\r\n";
   size_t len = strlen(end);
 
   memcpy(out, end, len);
   *stuffer = (struct smtp_stuffer){0};
   return len;
+}
+
+size_t smtp_stuffed_len(parley_bytes mail)
+{
+  bool within_line = false, after_cr = false;
+  size_t n = 0, at = 0;
+
+  while (at < mail.len) {
+    size_t run = plain_run(mail.at + at, mail.len - at);
+
+    if (run == 0) {
+      n += mail.at[at] == '\n' && after_cr ? 0 : 2;
+      after_cr = mail.at[at++] == '\r';
+      within_line = false;
+    } else {
+      n += run;
+      at += run;
+      within_line = true;
+      after_cr = false;
+    }
+  }
+  return n + (within_line ? 2 : 0);
 }

@@ -12,7 +12,9 @@ enum {
   SMTP_REPLY_TEXT_MAX = 400,  /* bytes of a reply's words that are kept for people */
   SMTP_COMMANDS_MAX = 4096,   /* bytes of the commands that leave together */
   SMTP_COMMAND_LINE_MAX = 2048,
-  SMTP_STUFF_ROOM_MIN = 8 /* smtp_stuff() makes headway with so much room */
+  SMTP_STUFF_ROOM_MIN = 8, /* smtp_stuff() makes headway with so much room */
+  SMTP_TOKEN_MAX = 8192,       /* bytes of an OAuth access token */
+  SMTP_BEARER_LINE_MAX = 12288 /* RFC 4954 section 4: of an AUTH line, its end included */
 };
 
 /* --- Replies ------------------------------------------------------------------------------------------------------ */
@@ -42,7 +44,8 @@ enum smtp_parsed smtp_parse(struct smtp_parser *parser, parley_bytes bytes, size
 
 /* --- What the server offers --------------------------------------------------------------------------------------- */
 struct smtp_offers {
-  bool pipelining, starttls, eightbit, smtputf8, size, enhanced, auth_plain, auth_login;
+  bool pipelining, starttls, eightbit, smtputf8, size, enhanced, chunking;
+  bool auth_plain, auth_login, auth_xoauth2, auth_oauthbearer;
   uint64_t size_max; /* bytes of a mail; 0: no limit was named */
 };
 /* One line of the answer to EHLO behind its first one. */
@@ -65,15 +68,25 @@ void smtp_put_mail(struct smtp_commands *out, parley_text from, const struct smt
 void smtp_put_rcpt(struct smtp_commands *out, parley_text to);
 void smtp_put_auth_plain(struct smtp_commands *out, parley_text user, parley_text password);
 void smtp_put_base64(struct smtp_commands *out, parley_text text); /* the steps of AUTH LOGIN */
+struct smtp_bearer { /* RFC 7628; XOAUTH2 is what Google and Microsoft had before it */
+  parley_text user, token, host;
+  uint32_t port;
+  bool xoauth2;
+};
+/* "AUTH XOAUTH2 ..." or "AUTH OAUTHBEARER ..." with its CRLF; out: SMTP_BEARER_LINE_MAX bytes. 0: user or token cannot stand there. */
+size_t smtp_bearer_write(const struct smtp_bearer *bearer, char *out);
 
 /* --- The mail ----------------------------------------------------------------------------------------------------- */
 /* Makes every CRLF, CR or LF one CRLF and doubles the dot at the start of a line, piece by piece. Starts zeroed. */
 struct smtp_stuffer {
   bool within_line, after_cr;
+  bool undotted; /* RFC 3030: its length ends the mail, so no dot is doubled */
 };
 /* Reads from bytes and writes to out, at most `room` bytes (SMTP_STUFF_ROOM_MIN at least). Returns how much it wrote;
  * *ret_used is how much it read: all of it, unless out is full. */
 size_t smtp_stuff(struct smtp_stuffer *stuffer, parley_bytes bytes, char *out, size_t room, size_t *ret_used);
-/* Behind the last byte: ends the line if one is open, then the dot. Writes at most 5 bytes. */
+/* Behind the last byte: ends the line if one is open, then the dot unless undotted. Writes at most 5 bytes. */
 size_t smtp_stuff_end(struct smtp_stuffer *stuffer, char *out);
+/* How many bytes an undotted mail becomes: the size of its one chunk. */
+size_t smtp_stuffed_len(parley_bytes mail);
 #endif

@@ -7,6 +7,8 @@ struct script_conn {
   char *held;
   size_t len;
   bool in_data, early_said;
+  size_t chunk; /* bytes of the chunk that is awaited */
+  bool in_chunk;
   int auth_step; /* of AUTH LOGIN: 1 wants the user, 2 the password */
 };
 
@@ -57,6 +59,12 @@ static const char *auth_answer(struct smtp_script *script, struct script_conn *a
     at->auth_step = 2;
     return or_else(script->auth_user, "334 UGFzc3dvcmQ6\r\n");
   }
+  if (at->auth_step == 3) {
+    at->auth_step = 0;
+    return script->auth_again;
+  }
+  if (at->auth_step == 0 && script->auth_again != NULL && script->auth != NULL && starts(script->auth, "334"))
+    at->auth_step = 3;
   if (at->auth_step == 2) {
     at->auth_step = 0;
     return or_else(script->auth_password, "235 2.7.0 ok\r\n");
@@ -87,6 +95,12 @@ static void command(struct smtp_script *script, struct stream_conn *conn, struct
 
     at->in_data = answer[0] == '3';
     say(conn, answer);
+  } else if (starts(line, "BDAT ")) {
+    char *end;
+
+    at->chunk = strtoul(line + 5, &end, 10);
+    at->in_chunk = true;
+    ck_assert_str_eq(end, " LAST");
   } else if (starts(line, "RSET")) {
     say(conn, or_else(script->rset, "250 2.0.0 ok\r\n"));
   } else if (starts(line, "QUIT")) {
@@ -137,6 +151,34 @@ static size_t mail_take(struct smtp_script *script, struct stream_conn *conn, st
   return (size_t)(end - at->held) + 5;
 }
 
+/* A chunk has no dots: they are kept as they are. */
+static size_t chunk_take(struct smtp_script *script, struct stream_conn *conn, struct script_conn *at)
+{
+  char *dotted = NULL;
+  size_t n = 0;
+
+  if (at->len < at->chunk) {
+    if (script->early != NULL && !at->early_said && at->len > 0) {
+      at->early_said = true;
+      say(conn, script->early);
+    }
+    return 0;
+  }
+  dotted = malloc(2 * at->chunk + 1);
+  ck_assert_ptr_nonnull(dotted);
+  for (size_t i = 0; i < at->chunk; i++) {
+    if (at->held[i] == '.' && (i == 0 || at->held[i - 1] == '\n'))
+      dotted[n++] = '.';
+    dotted[n++] = at->held[i];
+  }
+  at->in_chunk = false;
+  mail_keep(script, dotted, n);
+  free(dotted);
+  log_line(script, "chunk");
+  say(conn, or_else(script->dot, "250 2.0.0 queued\r\n"));
+  return at->chunk;
+}
+
 static void script_opened(struct stream_conn *conn, void *arg)
 {
   struct smtp_script *script = arg;
@@ -159,7 +201,9 @@ static void script_got(struct stream_conn *conn, parley_bytes bytes, void *arg)
   at->len += bytes.len;
   do {
     used = 0;
-    if (at->in_data) {
+    if (at->in_chunk) {
+      used = chunk_take(script, conn, at);
+    } else if (at->in_data) {
       used = mail_take(script, conn, at);
     } else {
       char *end = at->len > 0 ? memmem(at->held, at->len, "\r\n", 2) : NULL;

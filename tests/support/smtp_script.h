@@ -11,6 +11,7 @@ struct smtp_script {
   const char *greeting, *ehlo, *ehlo_secured, *helo, *starttls, *auth, *auth_user, *auth_password, *mail, *rcpt, *data, *dot, *rset,
       *quit;
   uint32_t refuse_rcpt_first; /* so many RCPTs are refused before `rcpt` counts */
+  const char *auth_again;     /* said to what follows a 334 that `auth` says; NULL: as auth_password */
   const char *early;          /* said in the middle of a mail, once half of it is here; NULL: nothing */
   struct { char *at; size_t len; } mails[SMTP_SCRIPT_MAILS_MAX]; /* without the dots, lines as they came */
   uint32_t n_mails, n_conns, n_rcpt;

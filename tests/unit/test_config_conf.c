@@ -85,7 +85,8 @@ static const char full[] = "version: 1\n"
                            "plugins: { dirs: [plugins, /opt/p] }\n"
                            "defaults: { timezone: UTC, locale: pt-BR }\n"
                            "channels:\n"
-                           "  mail: { plugin: email, rate: 600/m, on_unknown: hold, in_flight: 7, options: { a: 1 } }\n"
+                           "  mail: { plugin: email, rate: 600/m, rate_floor: 30/m, on_unknown: hold, "
+                           " in_flight: 7, options: { a: 1 } }\n"
                            "  hook: { plugin: webhook, isolation: inline }\n"
                            "topics: { orders: { class: transactional, on_unknown: query, expires_in: 2h },\n"
                            "          news: { class: marketing } }\n"
@@ -124,6 +125,7 @@ START_TEST(every_value_arrives)
   ck_assert_str_eq(mail->plugin.at, "email");
   ck_assert_uint_eq(mail->rate.count, 600);
   ck_assert_uint_eq(mail->rate.span_ms, 60000);
+  ck_assert_uint_eq(mail->rate_floor.count, 30);
   ck_assert_int_eq(mail->on_unknown, CONF_UNKNOWN_HOLD);
   ck_assert_uint_eq(mail->in_flight, 7);
   ck_assert_str_eq(yaml_find(mail->options, "a")->text.at, "1");

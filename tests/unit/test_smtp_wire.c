@@ -104,13 +104,13 @@ START_TEST(offers_are_read_in_any_case)
 {
   static const char *const lines[] = {
       "PIPELINING", "size 1000",           "StartTLS",  "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES",
-      "AUTH=LOGIN", "AUTH PLAIN CRAM-MD5", "X-UNKNOWN", ""};
+      "AUTH=LOGIN", "AUTH PLAIN CRAM-MD5", "X-UNKNOWN", "", "Chunking", "AUTH xoauth2 OAUTHBEARER"};
   struct smtp_offers o = {0};
 
   for (size_t i = 0; i < COUNT(lines); i++)
     smtp_offers_line(&o, parley_text_of(lines[i]));
   ck_assert(o.pipelining && o.size && o.starttls && o.eightbit && o.smtputf8 && o.enhanced && o.auth_plain &&
-            o.auth_login);
+            o.auth_login && o.chunking && o.auth_xoauth2 && o.auth_oauthbearer);
   ck_assert_uint_eq(o.size_max, 1000);
   o = (struct smtp_offers){0};
   smtp_offers_line(&o, PARLEY_LIT("SIZE 99999999999999999999999999"));
@@ -221,6 +221,71 @@ START_TEST(no_line_end_ends_the_mail)
 }
 END_TEST
 
+/* Of each case above, and whatever stands in it: what the chunk's head says is what comes. */
+START_TEST(a_chunk_has_the_size_that_was_said_and_no_dots)
+{
+  parley_bytes in = parley_text_of(stuffed[_i].in);
+  struct smtp_stuffer stuffer = {.undotted = true};
+  char out[4096];
+  size_t used = 0, n = smtp_stuff(&stuffer, in, out, sizeof out, &used);
+
+  ck_assert_uint_eq(used, in.len);
+  n += smtp_stuff_end(&stuffer, out + n);
+  ck_assert_uint_eq(n, smtp_stuffed_len(in));
+  ck_assert(n == 0 || memcmp(out + n - 2, "\r\n", 2) == 0);
+  for (size_t i = 0; i < n; i++)
+    ck_assert(out[i] == '\n' ? i > 0 && out[i - 1] == '\r' : out[i] != '\r' || (i + 1 < n && out[i + 1] == '\n'));
+}
+END_TEST
+
+/* --- Logging in by OAuth: the examples of RFC 7628 section 4.1 and of Google's description, with our host ---------------- */
+START_TEST(a_bearer_line_is_as_the_rfc_and_google_write_it)
+{
+  struct smtp_bearer bearer = {.user = PARLEY_LIT("user@example.com"), .host = PARLEY_LIT("server.example.com"), .port = 143,
+                               .token = PARLEY_LIT("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==")};
+  char line[SMTP_BEARER_LINE_MAX + 1];
+  size_t len = smtp_bearer_write(&bearer, line);
+
+  line[len] = '\0';
+  ck_assert_str_eq(line, "AUTH OAUTHBEARER bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyI"
+                         "HZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB\r\n"); /* as printed there */
+  bearer = (struct smtp_bearer){.user = PARLEY_LIT("someuser@example.com"), .xoauth2 = true,
+                                .token = PARLEY_LIT("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg")};
+  len = smtp_bearer_write(&bearer, line);
+  line[len] = '\0';
+  ck_assert_str_eq(line, "AUTH XOAUTH2 dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJ"
+                         "oZG1semRHRXVZMjl0Q2cBAQ==\r\n");
+}
+END_TEST
+
+START_TEST(a_bearer_line_carries_no_command_of_its_own)
+{
+  static const char *const tokens[] = {"", "a b", "a\r\nMAIL", "a\001b", "t\xc3\xbcr"};
+  static const char *const users[] = {"", "a\001auth=x", "a\r\nb", "a\x7f"};
+  struct smtp_bearer bearer = {.user = PARLEY_LIT("tim"), .token = PARLEY_LIT("token"), .xoauth2 = true};
+  char line[SMTP_BEARER_LINE_MAX + 1], *large = malloc(SMTP_TOKEN_MAX + 1);
+
+  ck_assert_uint_gt(smtp_bearer_write(&bearer, line), 0);
+  for (size_t i = 0; i < COUNT(tokens); i++) {
+    bearer.token = parley_text_of(tokens[i]);
+    ck_assert_uint_eq(smtp_bearer_write(&bearer, line), 0);
+  }
+  bearer.token = PARLEY_LIT("token");
+  for (size_t i = 0; i < COUNT(users); i++) {
+    bearer.user = parley_text_of(users[i]);
+    ck_assert_uint_eq(smtp_bearer_write(&bearer, line), 0);
+  }
+  ck_assert_ptr_nonnull(large);
+  memset(large, 'x', SMTP_TOKEN_MAX + 1);
+  bearer = (struct smtp_bearer){.user = PARLEY_LIT("a,b=c"), .token = {large, SMTP_TOKEN_MAX}, .host = PARLEY_LIT("mx")};
+  ck_assert_uint_le(smtp_bearer_write(&bearer, line), SMTP_BEARER_LINE_MAX);
+  ck_assert_uint_gt(smtp_bearer_write(&bearer, line), SMTP_TOKEN_MAX);
+  bearer.token.len++;
+  ck_assert_uint_eq(smtp_bearer_write(&bearer, line), 0);
+  free(large);
+}
+END_TEST
+
 /* --- What a reply means ------------------------------------------------------------------------------------------- */
 static const struct {
   enum smtp_stage stage;
@@ -278,6 +343,73 @@ START_TEST(a_refusal_becomes_the_outcome_the_core_can_act_on)
   ck_assert_uint_eq(verdict.outcome, verdicts[_i].outcome);
   ck_assert_int_eq(verdict.by_domain, verdicts[_i].by_domain);
   ck_assert_int_eq(verdict.retry_ms > 0, verdict.outcome == PARLEY_OUTCOME_THROTTLED);
+}
+END_TEST
+
+/* Replies as providers say them: what the codes alone do not tell. */
+static const struct {
+  enum smtp_stage stage;
+  const char *line;
+  uint32_t outcome, retry_ms; /* retry_ms 0: not named */
+  const char *remedy;         /* a word of it; NULL: none */
+} said[] = {
+    {SMTP_STAGE_DOT, "550 5.7.515 Access denied, sending domain shop.example does not meet the required authentication level.",
+     PARLEY_OUTCOME_REJECTED, 0, "DMARC"},
+    {SMTP_STAGE_DOT, "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail. To protect our users", PARLEY_OUTCOME_THROTTLED,
+     60000, "less"},
+    {SMTP_STAGE_DOT, "550 5.7.26 Your email has been blocked because the sender is unauthenticated.", PARLEY_OUTCOME_REJECTED, 0,
+     "SPF"},
+    {SMTP_STAGE_DOT, "421 4.7.32 Your email has been rate limited because the From: header isn't aligned", PARLEY_OUTCOME_THROTTLED,
+     60000, "domain of from"},
+    {SMTP_STAGE_DOT, "550 5.7.25 The IP address sending this message does not have a PTR record", PARLEY_OUTCOME_REJECTED, 0, "reverse"},
+    {SMTP_STAGE_MAIL, "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume", PARLEY_OUTCOME_THROTTLED,
+     60000, NULL},
+    {SMTP_STAGE_RCPT, "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume", PARLEY_OUTCOME_THROTTLED,
+     60000, "less"},
+    {SMTP_STAGE_DOT, "554 5.7.9 Message not accepted for policy reasons. See https://senders.yahooinc.com", PARLEY_OUTCOME_REJECTED, 0,
+     "DMARC"},
+    {SMTP_STAGE_RCPT, "451 4.7.500 Server busy. Please try again later from [192.0.2.1].", PARLEY_OUTCOME_THROTTLED, 60000, NULL},
+    {SMTP_STAGE_RCPT, "451 Server busy, slow down", PARLEY_OUTCOME_THROTTLED, 60000, NULL},
+    {SMTP_STAGE_RCPT, "450 4.2.0 ana@example.org: Recipient address rejected: Greylisted, try again in 300 seconds",
+     PARLEY_OUTCOME_THROTTLED, 300000, NULL},
+    {SMTP_STAGE_RCPT, "450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
+     PARLEY_OUTCOME_RETRY, 0, NULL},
+    {SMTP_STAGE_RCPT, "452 4.2.2 The email account that you tried to reach is over quota", PARLEY_OUTCOME_RETRY, 0, NULL},
+    {SMTP_STAGE_RCPT, "452 4.5.3 Too many recipients", PARLEY_OUTCOME_THROTTLED, 60000, NULL},
+    {SMTP_STAGE_RCPT, "450 4.4.5 congestion, retry in 2 min", PARLEY_OUTCOME_THROTTLED, 120000, NULL},
+    {SMTP_STAGE_DOT, "451 4.3.0 wait 1 hour", PARLEY_OUTCOME_RETRY, 3600000, NULL},
+    {SMTP_STAGE_DOT, "451 4.3.0 wait 99 hours", PARLEY_OUTCOME_RETRY, 0, NULL},
+    {SMTP_STAGE_DOT, "454 too many messages", PARLEY_OUTCOME_THROTTLED, 60000, NULL},
+    {SMTP_STAGE_RCPT, "550 5.4.1 Recipient address rejected: Access denied. [XX.outlook.com]", PARLEY_OUTCOME_BAD_ADDRESS, 0, NULL},
+    {SMTP_STAGE_RCPT, "550 5.4.1 something else", PARLEY_OUTCOME_REJECTED, 0, NULL},
+    {SMTP_STAGE_RCPT, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", PARLEY_OUTCOME_BAD_ADDRESS, 0, NULL},
+    {SMTP_STAGE_DOT, "554 delivery error: dd This user doesn't have a yahoo.com account (ana@yahoo.com)", PARLEY_OUTCOME_BAD_ADDRESS, 0,
+     NULL},
+    {SMTP_STAGE_RCPT, "550 No such user here", PARLEY_OUTCOME_BAD_ADDRESS, 0, NULL},
+    {SMTP_STAGE_RCPT, "550 Sender domain rejected: unknown user", PARLEY_OUTCOME_REJECTED, 0, NULL},
+    {SMTP_STAGE_RCPT, "550 5.7.1 User unknown or not allowed", PARLEY_OUTCOME_REJECTED, 0, NULL}, /* the code counts */
+    {SMTP_STAGE_RCPT, "550 mailbox unavailable", PARLEY_OUTCOME_REJECTED, 0, NULL},  /* RFC 5321's words for policy as well */
+    {SMTP_STAGE_RCPT, "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", PARLEY_OUTCOME_REJECTED, 0,
+     "block list"},
+    {SMTP_STAGE_AUTH, "535 5.7.8 Username and Password not accepted", PARLEY_OUTCOME_CHANNEL_DOWN, 0, NULL},
+    {SMTP_STAGE_MAIL, "550 5.7.13 User account disabled", PARLEY_OUTCOME_CHANNEL_DOWN, 0, NULL},
+};
+
+START_TEST(the_words_of_providers_are_understood)
+{
+  char line[512];
+  struct smtp_parser parser = {0};
+  struct smtp_verdict verdict;
+  size_t used;
+
+  snprintf(line, sizeof line, "%s\r\n", said[_i].line);
+  ck_assert_int_eq(smtp_parse(&parser, parley_text_of(line), &used), SMTP_PARSED_REPLY);
+  verdict = smtp_judge_reply(said[_i].stage, &parser.reply);
+  ck_assert_uint_eq(verdict.outcome, said[_i].outcome);
+  ck_assert_uint_eq(verdict.retry_ms, said[_i].retry_ms);
+  ck_assert_int_eq(verdict.remedy != NULL, said[_i].remedy != NULL);
+  if (said[_i].remedy != NULL)
+    ck_assert_msg(strstr(verdict.remedy, said[_i].remedy) != NULL, "%s", verdict.remedy);
 }
 END_TEST
 
@@ -394,6 +526,10 @@ int main(void)
   tcase_add_loop_test(tcase, a_value_cannot_become_a_command, 0, COUNT(injections));
   tcase_add_test(tcase, commands_have_a_limit);
   tcase_add_loop_test(tcase, no_line_end_ends_the_mail, 0, COUNT(stuffed));
+  tcase_add_loop_test(tcase, a_chunk_has_the_size_that_was_said_and_no_dots, 0, COUNT(stuffed));
+  tcase_add_test(tcase, a_bearer_line_is_as_the_rfc_and_google_write_it);
+  tcase_add_test(tcase, a_bearer_line_carries_no_command_of_its_own);
+  tcase_add_loop_test(tcase, the_words_of_providers_are_understood, 0, COUNT(said));
   tcase_add_loop_test(tcase, a_refusal_becomes_the_outcome_the_core_can_act_on, 0, COUNT(verdicts));
   tcase_add_test(tcase, only_the_dot_can_accept_or_leave_it_open);
   tcase_add_loop_test(tcase, an_address_is_one_exact_address_or_none, 0, COUNT(addresses));
