@@ -71,6 +71,7 @@ static struct mail_file *file_add(struct body *body, parley_text type, parley_te
   }
   file = &mail->files[mail->n_files++];
   file->type = type;
+  file->content_id = file->data = PARLEY_LIT("");
   file->name = mail_clean_file_name(body->memory, name, type, mail->n_files, MAIL_IN_FILE_NAME_MAX);
   return file;
 }
@@ -88,7 +89,8 @@ static void part_file(struct body *body, GMimePart *part, parley_text type)
 
 static void mail_file(struct body *body, GMimeObject *object)
 {
-  GMimeMessage *inner = GMIME_IS_MESSAGE_PART(object) ? g_mime_message_part_get_message(GMIME_MESSAGE_PART(object)) : NULL;
+  GMimeMessage *inner =
+      GMIME_IS_MESSAGE_PART(object) ? g_mime_message_part_get_message(GMIME_MESSAGE_PART(object)) : NULL;
   const char *subject = inner != NULL ? g_mime_message_get_subject(inner) : NULL;
   char *name = subject != NULL && subject[0] != '\0' ? g_strconcat(subject, ".eml", NULL) : NULL;
   struct mail_file *file;
@@ -166,8 +168,7 @@ static parley_text part_text(struct body *body, GMimePart *part)
   const char *charset = g_mime_content_type_get_parameter(type, "charset");
   const char *format = g_mime_content_type_get_parameter(type, "format");
   const char *delsp = g_mime_content_type_get_parameter(type, "delsp");
-  parley_text text =
-      mail_clean_lines(body->memory, mail_clean_charset(body->memory, part_bytes(body, part), charset));
+  parley_text text = mail_clean_lines(body->memory, mail_clean_charset(body->memory, part_bytes(body, part), charset));
 
   if (format != NULL && g_ascii_strcasecmp(format, "flowed") == 0)
     text = text_unflow(body, text, delsp != NULL && g_ascii_strcasecmp(delsp, "yes") == 0);
@@ -182,7 +183,8 @@ static bool is_attached(GMimePart *part)
   const char *disposition = g_mime_object_get_disposition(GMIME_OBJECT(part));
   const char *name = g_mime_part_get_filename(part);
 
-  return (disposition != NULL && g_ascii_strcasecmp(disposition, "attachment") == 0) || (name != NULL && name[0] != '\0');
+  return (disposition != NULL && g_ascii_strcasecmp(disposition, "attachment") == 0) ||
+         (name != NULL && name[0] != '\0');
 }
 
 static void part_walk(struct body *body, GMimePart *part)
@@ -278,7 +280,7 @@ static void report_look(struct body *body, GMimeObject *top)
 
 void mail_body_read(struct mail_in *mail)
 {
-  struct body body = {.mail = mail, .memory = mail->memory};
+  struct body body = {.mail = mail, .memory = mail->memory, .text = PARLEY_LIT(""), .html = PARLEY_LIT("")};
   GMimeObject *top = g_mime_message_get_mime_part(mail->message);
 
   mail->files = mail_memory_get(body.memory, MAIL_IN_FILES_MAX * sizeof *mail->files);

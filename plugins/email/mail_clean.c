@@ -94,9 +94,13 @@ static size_t plain_run(const unsigned char *at, size_t len)
   return i;
 }
 
-static bool is_control(uint32_t point) { return point < ' ' || (point >= 0x7f && point < 0xa0); }
+static bool is_control(uint32_t point)
+{
+  return point < ' ' || (point >= 0x7f && point < 0xa0);
+}
 
-/* LF for every line end (CRLF, CR, LF), or a space in one line. Returns the bytes written; never more than 3 a byte read. */
+/* LF for every line end (CRLF, CR, LF), or a space in one line. Returns the bytes written; never more than 3 a byte
+ * read. */
 static size_t clean_write(const unsigned char *at, size_t len, bool lines, char *to)
 {
   size_t n = 0;
@@ -237,8 +241,8 @@ parley_text mail_clean_type(struct mail_memory *memory, parley_text type)
 static const char *extension_of(parley_text type)
 {
   static const char *const rows[][2] = {
-      {"image/jpeg", "jpg"},    {"image/png", "png"},  {"image/gif", "gif"},      {"image/webp", "webp"},
-      {"image/svg+xml", "svg"}, {"text/plain", "txt"}, {"text/html", "html"},     {"text/calendar", "ics"},
+      {"image/jpeg", "jpg"},    {"image/png", "png"},  {"image/gif", "gif"},       {"image/webp", "webp"},
+      {"image/svg+xml", "svg"}, {"text/plain", "txt"}, {"text/html", "html"},      {"text/calendar", "ics"},
       {"text/csv", "csv"},      {"text/vcard", "vcf"}, {"application/pdf", "pdf"}, {"application/zip", "zip"},
       {"message/rfc822", "eml"}};
 
@@ -253,8 +257,9 @@ static size_t hidden_at(const char *at, size_t len)
 {
   const unsigned char *c = (const unsigned char *)at;
 
-  if (len >= 3 && c[0] == 0xe2 && ((c[1] == 0x80 && ((c[2] >= 0x8b && c[2] <= 0x8f) || (c[2] >= 0xa8 && c[2] <= 0xae))) ||
-                                   (c[1] == 0x81 && c[2] >= 0xa0 && c[2] <= 0xaf)))
+  if (len >= 3 && c[0] == 0xe2 &&
+      ((c[1] == 0x80 && ((c[2] >= 0x8b && c[2] <= 0x8f) || (c[2] >= 0xa8 && c[2] <= 0xae))) ||
+       (c[1] == 0x81 && c[2] >= 0xa0 && c[2] <= 0xaf)))
     return 3;
   return len >= 3 && c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf ? 3 : 0;
 }
@@ -292,7 +297,8 @@ static parley_text name_shorten(parley_text name, char *at, size_t max)
   return (parley_text){at, head.len + tail};
 }
 
-parley_text mail_clean_file_name(struct mail_memory *memory, parley_text name, parley_text type, uint32_t number, size_t max)
+parley_text mail_clean_file_name(struct mail_memory *memory, parley_text name, parley_text type, uint32_t number,
+                                 size_t max)
 {
   parley_text line;
   char *to;

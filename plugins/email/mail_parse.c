@@ -8,8 +8,8 @@ enum {
   HEADER_VALUE_MAX = 64 << 10, /* bytes of one value that are looked at */
   PERSON_NAME_MAX = 200,
   ADDRESS_MAX = 320,
-  FIELDS_MAX = 100000,    /* header lines anywhere in it: GMime makes an object of each */
-  BOUNDARIES_MAX = 20000, /* lines that may be a boundary: likewise */
+  FIELDS_MAX = 100000,      /* header lines anywhere in it: GMime makes an object of each */
+  BOUNDARIES_MAX = 20000,   /* lines that may be a boundary: likewise */
   COMPARES_A_MIB = 8 << 20, /* such lines times boundaries: GMime compares each with each */
   WORD_MAX = 64
 };
@@ -112,7 +112,8 @@ static parley_text id_clean(struct mail_in *mail, const char *id)
 {
   parley_text text = parley_text_of(id);
 
-  return text.len == 0 || text.len > MAIL_IN_ID_MAX ? PARLEY_LIT("") : mail_clean_line(mail->memory, text, MAIL_IN_ID_MAX);
+  return text.len == 0 || text.len > MAIL_IN_ID_MAX ? PARLEY_LIT("")
+                                                    : mail_clean_line(mail->memory, text, MAIL_IN_ID_MAX);
 }
 
 static GMimeReferences *references_of(struct mail_in *mail, const char *name)
@@ -132,7 +133,8 @@ static GMimeReferences *references_of(struct mail_in *mail, const char *name)
 static void thread_read(struct mail_in *mail)
 {
   GMimeReferences *answered = references_of(mail, "In-Reply-To"), *all = references_of(mail, "References");
-  int n = all != NULL ? g_mime_references_length(all) : 0, first = n > MAIL_IN_REFERENCES_MAX ? n - MAIL_IN_REFERENCES_MAX : 0;
+  int n = all != NULL ? g_mime_references_length(all) : 0,
+      first = n > MAIL_IN_REFERENCES_MAX ? n - MAIL_IN_REFERENCES_MAX : 0;
 
   mail->message_id = id_clean(mail, g_mime_message_get_message_id(mail->message));
   if (answered != NULL && g_mime_references_length(answered) > 0)
@@ -162,8 +164,14 @@ static void date_read(struct mail_in *mail)
 /* Of the mail's own header or, where GMime keeps Content-*, of its top part. */
 static bool headers_once(GMimeObject *object)
 {
-  static const char *const names[] = {"From", "Subject", "Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding",
-                                      "Content-Disposition", "MIME-Version"};
+  static const char *const names[] = {"From",
+                                      "Subject",
+                                      "Date",
+                                      "Message-ID",
+                                      "Content-Type",
+                                      "Content-Transfer-Encoding",
+                                      "Content-Disposition",
+                                      "MIME-Version"};
   uint32_t seen[G_N_ELEMENTS(names)] = {0};
   GMimeHeaderList *list = g_mime_object_get_header_list(object);
   int n = g_mime_header_list_get_count(list);
@@ -189,7 +197,8 @@ static parley_text address_clean(struct mail_in *mail, parley_text address)
   return memchr(line.at, '@', line.len) != NULL ? line : PARLEY_LIT("");
 }
 
-static void people_add(struct mail_in *mail, InternetAddressList *list, struct mail_person *to, uint32_t max, uint32_t *n, uint32_t depth)
+static void people_add(struct mail_in *mail, InternetAddressList *list, struct mail_person *to, uint32_t max,
+                       uint32_t *n, uint32_t depth)
 {
   int count = list != NULL && depth < 4 ? internet_address_list_length(list) : 0;
 
@@ -200,7 +209,8 @@ static void people_add(struct mail_in *mail, InternetAddressList *list, struct m
       people_add(mail, internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)), to, max, n, depth + 1);
       continue;
     }
-    to[*n].address = address_clean(mail, parley_text_of(internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))));
+    to[*n].address =
+        address_clean(mail, parley_text_of(internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))));
     to[*n].name = mail_clean_line(mail->memory, parley_text_of(internet_address_get_name(address)), PERSON_NAME_MAX);
     *n += to[*n].address.len > 0;
   }
@@ -219,7 +229,7 @@ static struct mail_person *people_of(struct mail_in *mail, InternetAddressList *
 
 static void people_read(struct mail_in *mail, const struct mail_parse_source *source)
 {
-  struct mail_person from = {0};
+  struct mail_person from = mail->from;
   uint32_t n = 0;
 
   mail->to = people_of(mail, g_mime_message_get_to(mail->message), &mail->n_to);
@@ -310,15 +320,17 @@ static bool has_header(struct mail_in *mail, const char *name)
 static void flags_read(struct mail_in *mail, const struct mail_parse_source *source)
 {
   static const char *const no[] = {"no", NULL}, *const bulk[] = {"bulk", "list", "junk", "auto_reply", NULL};
-  parley_text precedence = header_line(mail, "Precedence", WORD_MAX), path = header_line(mail, "Return-Path", ADDRESS_MAX);
+  parley_text precedence = header_line(mail, "Precedence", WORD_MAX),
+              path = header_line(mail, "Return-Path", ADDRESS_MAX);
 
   mail->auto_submitted = header_line(mail, "Auto-Submitted", WORD_MAX);
   mail->trace = header_line(mail, MAIL_TRACE_HEADER, WORD_MAX);
   mail->null_sender = source->has_envelope ? source->return_path.len == 0 : parley_text_is(path, "<>");
-  mail->automatic = (mail->auto_submitted.len > 0 && !is_word_of(mail->auto_submitted, no)) || is_word_of(precedence, bulk) ||
-                    has_header(mail, "X-Loop") || has_header(mail, "X-Auto-Response-Suppress") ||
-                    has_header(mail, "X-Autoreply") || has_header(mail, "X-Autorespond") || has_header(mail, "List-Id") ||
-                    mail->null_sender || mail->trace.len > 0 || mail->report;
+  mail->automatic = (mail->auto_submitted.len > 0 && !is_word_of(mail->auto_submitted, no)) ||
+                    is_word_of(precedence, bulk) || has_header(mail, "X-Loop") ||
+                    has_header(mail, "X-Auto-Response-Suppress") || has_header(mail, "X-Autoreply") ||
+                    has_header(mail, "X-Autorespond") || has_header(mail, "List-Id") || mail->null_sender ||
+                    mail->trace.len > 0 || mail->report;
 }
 
 /* --- The whole ---------------------------------------------------------------------------------------------------- */
@@ -326,7 +338,8 @@ static void headers_read(struct mail_in *mail, const struct mail_parse_source *s
 {
   GMimeObject *top = g_mime_message_get_mime_part(mail->message);
 
-  mail->subject = mail_clean_line(mail->memory, bounded(g_mime_message_get_subject(mail->message)), MAIL_IN_SUBJECT_MAX);
+  mail->subject =
+      mail_clean_line(mail->memory, bounded(g_mime_message_get_subject(mail->message)), MAIL_IN_SUBJECT_MAX);
   mail->ambiguous = mail->ambiguous || !headers_once(mail->message) || (top != NULL && !headers_once(top));
   thread_read(mail);
   date_read(mail);
@@ -337,7 +350,14 @@ static void headers_read(struct mail_in *mail, const struct mail_parse_source *s
 
 parley_status mail_parse(const struct mail_parse_source *source, struct mail_in *ret)
 {
-  struct mail_in mail = {0};
+  const parley_text none = PARLEY_LIT("");
+  struct mail_in mail = {.from = {none, none},
+                         .subject = none,
+                         .message_id = none,
+                         .in_reply_to = none,
+                         .text = none,
+                         .quoted = none,
+                         .html = none};
   struct shape shape;
   parley_bytes raw = source->raw;
 

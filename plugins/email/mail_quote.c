@@ -68,10 +68,11 @@ static bool begins(parley_text text, const char *word)
 /* "-----Original Message-----" */
 static bool is_original_line(parley_text line)
 {
-  static const char *const words[] = {"original message", "original appointment", "mensaje original", "mensagem original",
-                                      "message d'origine", "message original", "messaggio originale", "rsprüngliche nachricht",
-                                      "orspronkelijk bericht", "opprinnelig melding", "oprindelig meddelelse", "missatge original",
-                                      "wiadomość oryginalna", "forwarded message", "alkuperäinen viesti"};
+  static const char *const words[] = {"original message",     "original appointment",   "mensaje original",
+                                      "mensagem original",    "message d'origine",      "message original",
+                                      "messaggio originale",  "rsprüngliche nachricht", "orspronkelijk bericht",
+                                      "opprinnelig melding",  "oprindelig meddelelse",  "missatge original",
+                                      "wiadomość oryginalna", "forwarded message",      "alkuperäinen viesti"};
 
   if (line.len < 12 || line.len > 100 || line.at[0] != '-' || line.at[1] != '-')
     return false;
@@ -83,11 +84,12 @@ static bool is_original_line(parley_text line)
 
 static bool is_header_line(parley_text line)
 {
-  static const char *const names[] = {"from:", "sent:", "date:", "to:", "cc:", "subject:", "de:", "enviado:", "enviado el:", "fecha:",
-                                      "para:", "asunto:", "assunto:", "data:", "von:", "gesendet:", "datum:", "an:", "betreff:",
-                                      "envoyé :", "envoyé:", "date :", "de :", "à :", "à:", "objet :", "objet:", "da:", "inviato:", "a:",
-                                      "oggetto:", "van:", "verzonden:", "aan:", "onderwerp:", "fra:", "sendt:", "til:", "emne:", "från:",
-                                      "skickat:", "till:", "ämne:"};
+  static const char *const names[] = {
+      "from:",    "sent:",    "date:",   "to:",      "cc:",      "subject:",   "de:",       "enviado:",   "enviado el:",
+      "fecha:",   "para:",    "asunto:", "assunto:", "data:",    "von:",       "gesendet:", "datum:",     "an:",
+      "betreff:", "envoyé :", "envoyé:", "date :",   "de :",     "à :",        "à:",        "objet :",    "objet:",
+      "da:",      "inviato:", "a:",      "oggetto:", "van:",     "verzonden:", "aan:",      "onderwerp:", "fra:",
+      "sendt:",   "til:",     "emne:",   "från:",    "skickat:", "till:",      "ämne:"};
   parley_text bare = line;
 
   if (bare.len > 0 && bare.at[0] == '*') /* *From:* */
@@ -100,7 +102,8 @@ static bool is_header_line(parley_text line)
 
 static bool is_header_block(parley_text text, size_t at)
 {
-  static const char *const first[] = {"from:", "*from:", "de:", "de :", "*de:", "von:", "*von:", "da:", "*da:", "van:", "fra:", "från:"};
+  static const char *const first[] = {
+      "from:", "*from:", "de:", "de :", "*de:", "von:", "*von:", "da:", "*da:", "van:", "fra:", "från:"};
   const parley_text top = line_at(text, at);
   uint32_t found = 0;
   bool starts = false;
@@ -122,10 +125,12 @@ static bool is_header_block(parley_text text, size_t at)
 /* "On Monday Ana <ana@example.org> wrote:", perhaps over several lines: where it ends, or 0. */
 static size_t attribution_end(parley_text text, size_t at)
 {
-  static const char *const verbs[] = {"wrote:", "wrote :", "escribió:", "escribio:", "schrieb:", "schrieb ", "a écrit :", "a écrit:",
-                                      "a \u00e9crit\u00a0:", "ha scritto:", "schreef:", "escreveu:", "skrev:", "napisał", "va escriure:",
-                                      "kirjoitti:", "idatzi du:"};
-  static const char *const starts[] = {"on ", "el ", "am ", "le ", "il ", "op ", "em ", "den ", "on:", "w dniu", "dnia", "pe ", "20"};
+  static const char *const verbs[] = {
+      "wrote:",    "wrote :",  "escribió:",           "escribio:",   "schrieb:",  "schrieb ",
+      "a écrit :", "a écrit:", "a \u00e9crit\u00a0:", "ha scritto:", "schreef:",  "escreveu:",
+      "skrev:",    "napisał",  "va escriure:",        "kirjoitti:",  "idatzi du:"};
+  static const char *const starts[] = {"on ",  "el ", "am ",    "le ",  "il ", "op ", "em ",
+                                       "den ", "on:", "w dniu", "dnia", "pe ", "20"};
   parley_text line = line_at(text, at);
   size_t end = at;
   bool starting = memchr(line.at, '@', line.len) != NULL;
@@ -262,10 +267,20 @@ void mail_quote_text(parley_text text, size_t *ret_begin, size_t *ret_end)
 /* Of div and blockquote: no mail program marks it elsewhere. */
 static bool is_history_tag(parley_text tag)
 {
-  static const char *const marks[] = {"class=\"gmail_quote", "class=gmail_quote", "type=\"cite\"", "type=cite", "id=\"appendonsend\"",
-                                      "id=appendonsend", "id=\"divrplyfwdmsg\"", "id=divrplyfwdmsg", "class=\"yahoo_quoted",
-                                      "class=\"moz-cite-prefix", "class=\"protonmail_quote", "id=\"olk_src_body_section\"",
-                                      "name=\"quote\"", "id=\"mail-editor-reference-message-container\"",
+  static const char *const marks[] = {"class=\"gmail_quote",
+                                      "class=gmail_quote",
+                                      "type=\"cite\"",
+                                      "type=cite",
+                                      "id=\"appendonsend\"",
+                                      "id=appendonsend",
+                                      "id=\"divrplyfwdmsg\"",
+                                      "id=divrplyfwdmsg",
+                                      "class=\"yahoo_quoted",
+                                      "class=\"moz-cite-prefix",
+                                      "class=\"protonmail_quote",
+                                      "id=\"olk_src_body_section\"",
+                                      "name=\"quote\"",
+                                      "id=\"mail-editor-reference-message-container\"",
                                       "border:none;border-top:solid #"};
 
   char low[TAG_BYTES_MAX];

@@ -1,8 +1,8 @@
 // sources: plugins/email/mail_parse.c plugins/email/mail_body.c plugins/email/mail_clean.c plugins/email/mail_quote.c
 // sources: plugins/email/mail_address.c plugins/email/mail_compose.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
-/* Whatever the bytes, what comes out is valid UTF-8 without NUL and control characters, within its limits, file names are no paths, and
- * two readings agree. The first byte says how the mail came. */
+/* Whatever the bytes, what comes out is valid UTF-8 without NUL and control characters, within its limits, file names
+ * are no paths, and two readings agree. The first byte says how the mail came. */
 #include "email/mail_compose.h"
 #include "email/mail_parse.h"
 #include <assert.h>

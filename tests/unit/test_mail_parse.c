@@ -21,7 +21,10 @@ static struct mail_composer *composer;
 static struct mail_in mail;
 static struct buf raw;
 
-static void begin(void) { composer = mail_composer_new(); }
+static void begin(void)
+{
+  composer = mail_composer_new();
+}
 
 static void end(void)
 {
@@ -67,14 +70,17 @@ START_TEST(a_mail_of_text_html_and_files_comes_apart)
   parse("From: =?utf-8?q?Ana_L=C3=B3pez?= <ana@Example.ORG>\n"
         "To: \"Shop, support\" <support@shop.example>, info@shop.example\nCc: Bob <bob@example.net>\n"
         "Reply-To: ana.lopez@example.com\nSubject: =?iso-8859-1?Q?=BFD=F3nde_est=E1?=\n =?utf-8?B?IG1pIHBlZGlkbz8=?=\n"
-        "Message-ID: <a1@example.org>\nIn-Reply-To: <b2@shop.example>\nReferences: <x0@shop.example>\n <b2@shop.example>\n"
+        "Message-ID: <a1@example.org>\nIn-Reply-To: <b2@shop.example>\nReferences: <x0@shop.example>\n "
+        "<b2@shop.example>\n"
         "Date: Fri, 27 Nov 2026 10:00:00 +0100\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"out\"\n\n"
         "--out\nContent-Type: multipart/alternative; boundary=in\n\n"
-        "--in\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nHola, =BFd=F3nde?\n"
+        "--in\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nHola, "
+        "=BFd=F3nde?\n"
         "--in\nContent-Type: text/html; charset=utf-8\n\n<p>Hola <img src=\"cid:pic@1\"></p>\n--in--\n"
         "--out\nContent-Type: image/PNG; name=\"pic.png\"\nContent-ID: <pic@1>\nContent-Transfer-Encoding: base64\n"
         "Content-Disposition: inline\n\niVBORw0K\n"
-        "--out\nContent-Type: application/pdf\nContent-Disposition: attachment;\n filename*=utf-8''factura%20n%C2%BA1.pdf\n\n%PDF\n"
+        "--out\nContent-Type: application/pdf\nContent-Disposition: attachment;\n "
+        "filename*=utf-8''factura%20n%C2%BA1.pdf\n\n%PDF\n"
         "--out--\n");
   is(mail.from.name, "Ana López");
   is(mail.from.address, "ana@example.org");
@@ -107,14 +113,19 @@ END_TEST
 static const struct {
   const char *body, *text, *quoted;
 } histories[] = {
-    {"Yes please.\n\nOn Fri, 27 Nov 2026 at 10:00, Shop <a@shop.example> wrote:\n> Do you want it?\n> Shop\n", "Yes please.",
-     "On Fri, 27 Nov 2026 at 10:00, Shop <a@shop.example> wrote:\n> Do you want it?\n> Shop\n"},
-    {"Sí.\n\nEl vie, 27 nov 2026 a las 10:00, Tienda de la esquina\n(<orders@shop.example>) escribió:\n\n> ¿Lo quiere?\n", "Sí.",
+    {"Yes please.\n\nOn Fri, 27 Nov 2026 at 10:00, Shop <a@shop.example> wrote:\n> Do you want it?\n> Shop\n",
+     "Yes please.", "On Fri, 27 Nov 2026 at 10:00, Shop <a@shop.example> wrote:\n> Do you want it?\n> Shop\n"},
+    {"Sí.\n\nEl vie, 27 nov 2026 a las 10:00, Tienda de la esquina\n(<orders@shop.example>) escribió:\n\n> ¿Lo "
+     "quiere?\n",
+     "Sí.",
      "El vie, 27 nov 2026 a las 10:00, Tienda de la esquina\n(<orders@shop.example>) escribió:\n\n> ¿Lo quiere?\n"},
-    {"Ja.\n\nAm 27.11.2026 um 10:00 schrieb Shop:\n> Wollen Sie?\n", "Ja.", "Am 27.11.2026 um 10:00 schrieb Shop:\n> Wollen Sie?\n"},
+    {"Ja.\n\nAm 27.11.2026 um 10:00 schrieb Shop:\n> Wollen Sie?\n", "Ja.",
+     "Am 27.11.2026 um 10:00 schrieb Shop:\n> Wollen Sie?\n"},
     {"Fine.\n\n-----Original Message-----\nFrom: Shop\nWhatever comes here\n", "Fine.",
      "-----Original Message-----\nFrom: Shop\nWhatever comes here\n"},
-    {"Fine.\n\n________________________________\nFrom: Shop <a@b.example>\nSent: Friday\nTo: Ana\nSubject: Order\n\nText\n", "Fine.",
+    {"Fine.\n\n________________________________\nFrom: Shop <a@b.example>\nSent: Friday\nTo: Ana\nSubject: "
+     "Order\n\nText\n",
+     "Fine.",
      "________________________________\nFrom: Shop <a@b.example>\nSent: Friday\nTo: Ana\nSubject: Order\n\nText\n"},
     {"Bien.\n\nDe: Tienda\nEnviado: viernes\nPara: Ana\nAsunto: Pedido\n\nTexto\n", "Bien.",
      "De: Tienda\nEnviado: viernes\nPara: Ana\nAsunto: Pedido\n\nTexto\n"},
@@ -171,7 +182,8 @@ END_TEST
 
 START_TEST(flowed_text_is_joined)
 {
-  parse(HEAD "Content-Type: text/plain; format=flowed\n\nA long line that \ngoes on.\n Stuffed\n\n>> cited \n>> deep\n-- \nAna\n");
+  parse(HEAD "Content-Type: text/plain; format=flowed\n\nA long line that \ngoes on.\n Stuffed\n\n>> cited \n>> "
+             "deep\n-- \nAna\n");
   is(mail.text, "A long line that goes on.\nStuffed");
   is(mail.quoted, ">> cited deep\n-- \nAna\n");
 }
@@ -258,9 +270,11 @@ static const struct {
     {HEAD "Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\nEmpty\n----\n", NULL, false},
     {HEAD "Content-Type: multipart/mixed\n\nNone at all\n", NULL, false},
     {HEAD "Content-Type: multipart/mixed; boundary=b\nContent-Type: text/plain\n\n--b\n\nTwice\n--b--\n", NULL, true},
-    {HEAD "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=bb\n\n--bb\n\nPrefix\n--bb--\n--b--\n",
+    {HEAD "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; "
+          "boundary=bb\n\n--bb\n\nPrefix\n--bb--\n--b--\n",
      "Prefix", false},
-    {HEAD "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n!!SG9s\n%%YQ\n=\n", "Hola", false},
+    {HEAD "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n!!SG9s\n%%YQ\n=\n", "Hola",
+     false},
     {HEAD "Content-Transfer-Encoding: base64\n\nSG9\nsYQ\n==\n", "Hola", false},
     {HEAD "Content-Transfer-Encoding: quoted-printable\n\nA=ZZ=4\nb=\n", NULL, false},
     {HEAD "Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n~~~~~~\n`\nend\n", NULL, false},
@@ -284,7 +298,8 @@ END_TEST
 
 START_TEST(nul_and_control_characters_leave_the_text)
 {
-  static const char text[] = HEAD "\na\0b\x1b[31mc\x7f\td\r\n\xc2\x9b" "e\rf";
+  static const char text[] = HEAD "\na\0b\x1b[31mc\x7f\td\r\n\xc2\x9b"
+                                  "e\rf";
 
   parse_bytes((parley_bytes){text, sizeof text - 1}, false, NULL);
   is(mail.text, "ab[31mc\td\ne\nf");
@@ -303,12 +318,18 @@ START_TEST(no_mail_is_refused)
 END_TEST
 
 static const char *const names[][2] = {
-    {"../../etc/cron.d/x", "x"},         {"..\\\\x", "x"},
-    {"C:\\\\x", "x"},                    {"/abs", "abs"},
-    {".", "file-1.png"},                 {"..", "file-1.png"},
-    {"...", "file-1.png"},               {"", "file-1.png"},
-    {".bashrc", "bashrc"},               {"a/", "file-1.png"},
-    {"invoice\u202Egpj.exe", "invoicegpj.exe"}, {"con<>:|?*.txt", "con______.txt"},
+    {"../../etc/cron.d/x", "x"},
+    {"..\\\\x", "x"},
+    {"C:\\\\x", "x"},
+    {"/abs", "abs"},
+    {".", "file-1.png"},
+    {"..", "file-1.png"},
+    {"...", "file-1.png"},
+    {"", "file-1.png"},
+    {".bashrc", "bashrc"},
+    {"a/", "file-1.png"},
+    {"invoice\u202Egpj.exe", "invoicegpj.exe"},
+    {"con<>:|?*.txt", "con______.txt"},
     {"a\tb\x01.png", "a b.png"},
 };
 
@@ -318,7 +339,8 @@ START_TEST(a_file_name_is_never_a_path)
 
   buf_printf(&text,
              HEAD "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: image/png\n"
-                  "Content-Disposition: attachment; filename=\"%s\"\n\nx\n--b--\n", names[_i][0]);
+                  "Content-Disposition: attachment; filename=\"%s\"\n\nx\n--b--\n",
+             names[_i][0]);
   parse(text.at);
   ck_assert_uint_eq(mail.n_files, 1);
   is(mail.files[0].name, names[_i][1]);
@@ -418,7 +440,8 @@ static const struct {
     {HEAD "\r\n", "a:\r\n"},
     {HEAD "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", "a:\r\n"},
     {HEAD "", "Content-Type: message/rfc822\r\n\r\n"},
-    {HEAD "Content-Type: multipart/mixed; boundary=b\r\n\r\n", "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"},
+    {HEAD "Content-Type: multipart/mixed; boundary=b\r\n\r\n",
+     "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"},
     {HEAD "To: ", "a@b.example,"},
     {HEAD "To: ", "a:"},
     {HEAD "To: ", "("},
