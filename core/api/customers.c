@@ -415,6 +415,7 @@ static void consent_done(struct store_op *op)
 
   if (!api_went(person->req, op))
     return;
+  deliver_reconsider(person->req->shared->deliver, person->consent.whose, person->consent.n_whose, NULL);
   arena_free(&op->arena);
   if (op->status != PARLEY_OK) {
     customer_not_found(person->req);

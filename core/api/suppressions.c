@@ -80,8 +80,10 @@ static void add_done(struct store_op *op)
 {
   struct suppress *suppress = container_of(op, struct suppress, u.op);
 
-  if (api_went(suppress->req, op))
-    api_answer_op(suppress->req, op);
+  if (!api_went(suppress->req, op))
+    return;
+  deliver_reconsider(suppress->req->shared->deliver, NULL, 0, &suppress->u.one.entry.identity);
+  api_answer_op(suppress->req, op);
 }
 
 void api_suppressions_add(struct api_request *req)

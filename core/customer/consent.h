@@ -13,7 +13,7 @@ struct consent {
   parley_text topic, channel_kind;
   bool granted;
   int64_t at_ms;
-  parley_text source, proof; /* source: api double_opt_in one_click mailto complaint sms_stop chat import */
+  parley_text source, proof; /* source: api double_opt_in one_click preferences mailto provider complaint ... */
 };
 enum consent_verdict { CONSENT_PASS = 1, CONSENT_MISSING, CONSENT_WITHDRAWN };
 /* marketing needs a grant; transactional and conversation go unless withdrawn; critical passes. Of an exact kind and "*" the

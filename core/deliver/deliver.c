@@ -1,5 +1,6 @@
 #include "deliver.h"
 #include "core/base/alloc.h"
+#include "core/base/text.h"
 #include "line.h"
 #include "retry.h"
 #include <stdlib.h>
@@ -163,6 +164,44 @@ void deliver_poke(struct deliver *deliver, parley_text channel)
 
   if (line != NULL)
     line_claim_all(line);
+}
+
+struct reconsider { const id64 *customers; size_t n_customers; const struct identity *address; };
+
+static bool outbound_is_meant(const struct outbound *out, const struct reconsider *by)
+{
+  for (size_t i = 0; i < by->n_customers; i++)
+    if (out->claim.customer == by->customers[i])
+      return true;
+  return by->address != NULL && text_eq(out->claim.address_kind, by->address->kind) &&
+         identity_eq(by->address->kind, out->claim.address, by->address->value);
+}
+
+static void held_reconsider(struct list *held, const struct reconsider *by, int64_t now_ms)
+{
+  for (struct list *node = held->next, *next; node != held; node = next) {
+    struct outbound *out = LIST_ITEM(node, struct outbound, node);
+
+    next = node->next;
+    if (outbound_is_meant(out, by))
+      outbound_take_back(out, now_ms);
+  }
+}
+
+void deliver_reconsider(struct deliver *deliver, const id64 *customers, size_t n_customers, const struct identity *address)
+{
+  const struct reconsider by = {customers, n_customers, address};
+  int64_t now = deliver_now(deliver);
+
+  if (n_customers == 0 && address == NULL)
+    return;
+  for (struct list *node = deliver->lines.next; node != &deliver->lines; node = node->next) {
+    struct line *line = LIST_ITEM(node, struct line, node);
+
+    for (int lane = 0; lane < LANES; lane++)
+      held_reconsider(&line->lanes[lane].held, &by, now);
+    held_reconsider(&line->suspects, &by, now);
+  }
 }
 
 void deliver_drain(struct deliver *deliver)

@@ -63,6 +63,9 @@ void deliver_take(struct deliver *deliver, const struct claim *claim);
 void deliver_due(struct deliver *deliver, parley_text channel, enum lane lane, int64_t due_ms);
 /* Something became due on this channel sooner than deliver knows (a resolve, a cancel's successor, a message with room 0). */
 void deliver_poke(struct deliver *deliver, parley_text channel);
+/* A consent was withdrawn, an address suppressed: what is held for these customers, or for this address (NULL: none), goes back to
+ * the store, where consent and suppressions are looked at again before it is claimed. What a channel has in hand goes on. */
+void deliver_reconsider(struct deliver *deliver, const id64 *customers, size_t n_customers, const struct identity *address);
 
 /* Logs in at the provider, sends nothing (`parley channel check`). PARLEY_OK: done comes once, perhaps before the return, with the
  * plugin's outcome, UNKNOWN at the latest after DELIVER_PROBE_DEADLINE_MS. NOT_FOUND: this plugin cannot; else: not now. */

@@ -64,6 +64,8 @@ static void deliver_on_settled(struct store_op *op)
   if (settle->stale)
     line->counters.stale_results++;
   outbound_tell_poison(out);
+  if (settle->outcome == PARLEY_OUTCOME_BAD_ADDRESS && !settle->stale) /* suppressed by now */
+    deliver_reconsider(deliver, NULL, 0, &(struct identity){.kind = out->claim.address_kind, .value = out->claim.address});
   if (settle->next != NULL)
     deliver_take(deliver, settle->next);
   if (settle->retry_at_ms > 0 && settle->retry_at_ms < INT64_MAX) /* although it may count as sent by an earlier step */

@@ -5,6 +5,8 @@
 #include "line.h"
 #include <stdlib.h>
 
+#define RECEIPT_LINK_BYTES_MAX 2048
+
 struct receipt_op {
   struct store_receipt receipt;
   struct deliver *deliver;
@@ -42,6 +44,7 @@ static void deliver_on_receipt(struct store_op *op)
     result.status = PARLEY_RETRY;
   if (op->status == PARLEY_BUSY || result.status == PARLEY_RETRY)
     result.retry_ms = DELIVER_RESTORE_MS;
+  deliver_reconsider(call->deliver, call->receipt.whose, call->receipt.n_whose, NULL);
   if (call->receipt.next != NULL)
     deliver_take(call->deliver, call->receipt.next);
   call->done(&result, call->arg);
@@ -74,6 +77,7 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
   op->at_ms = receipt->at_ms > 0 && receipt->at_ms < now ? receipt->at_ms : now;
   op->code = arena_text(call->arena, text_sub(receipt->code, 0, 255));
   op->detail = arena_text(call->arena, text_sub(receipt->detail, 0, 512));
+  op->link = arena_text(call->arena, text_sub(receipt->link, 0, RECEIPT_LINK_BYTES_MAX));
   if (!id_parse("msg", receipt->message_id, &op->message) &&
       !id_token_read(store_secret(deliver->shared.store), TOKEN_MESSAGE, receipt->message_id, &op->message))
     op->message = 0;

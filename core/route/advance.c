@@ -66,11 +66,12 @@ static void turn_expire(struct turn *turn, const char *reason)
 }
 
 /* What the facts say, over what the delivery was otherwise. A failure alone neither undoes an end of our own
- * (cancelled, expired) nor settles an attempt that is still open. */
+ * (cancelled, expired, skipped) nor settles an attempt that is still open. */
 static enum delivery_state facts_state(const struct delivery_facts *row)
 {
   enum delivery_state state = (enum delivery_state)row->state;
-  bool failure_counts = state != DELIVERY_SENDING && state != DELIVERY_CANCELLED && state != DELIVERY_EXPIRED;
+  bool failure_counts = state != DELIVERY_SENDING && state != DELIVERY_CANCELLED && state != DELIVERY_EXPIRED &&
+                        state != DELIVERY_SKIPPED;
 
   if (row->facts & FACT_READ)
     return DELIVERY_READ;
@@ -411,6 +412,19 @@ static void on_resolve(struct turn *turn)
   }
 }
 
+/* What may be out unseen is waited for all the same: never another provider from unknown. */
+static void on_stopped(struct turn *turn)
+{
+  if (turn_row(turn)->state != DELIVERY_QUEUED) {
+    turn_ignore(turn);
+    return;
+  }
+  turn_set(turn, DELIVERY_SKIPPED);
+  turn->out.reason = turn->happened->reason;
+  if (!turn_row(turn)->maybe_twice)
+    turn_begin_next(turn);
+}
+
 static void turn_run(struct turn *turn)
 {
   switch (turn->happened->what) {
@@ -420,6 +434,7 @@ static void turn_run(struct turn *turn)
   case HAPPEN_EXPIRE: on_expire(turn); break;
   case HAPPEN_LAPSE: on_lapse(turn); break;
   case HAPPEN_RESTORED: on_restored(turn); break;
+  case HAPPEN_STOPPED: on_stopped(turn); break;
   case HAPPEN_CANCEL: on_cancel(turn); break;
   case HAPPEN_RESOLVE_RESEND:
   case HAPPEN_RESOLVE_DISCARD:
@@ -457,7 +472,8 @@ static void turn_finish(struct turn *turn)
   }
   out->after = rows_fold(turn->rows, message.n_deliveries, MESSAGE_FAILED);
   out->wake_ms = rows_wake_ms(&message, turn->rows);
-  if (out->after != MESSAGE_FAILED && out->after != MESSAGE_EXPIRED && out->after != MESSAGE_HELD)
+  if (out->after != MESSAGE_FAILED && out->after != MESSAGE_EXPIRED && out->after != MESSAGE_HELD &&
+      out->after != MESSAGE_SUPPRESSED)
     out->reason = NULL;
 }
 

@@ -58,6 +58,7 @@ enum happening {
   HAPPEN_LAPSE,       /* the step's `within` is over */
   HAPPEN_CANCEL,
   HAPPEN_RESTORED,    /* a backup was restored: what is not final may have gone on since it was made */
+  HAPPEN_STOPPED,     /* a rule that let it pass has changed since: what waits is not sent; reason */
   HAPPEN_RESOLVE_RESEND, HAPPEN_RESOLVE_DISCARD, HAPPEN_RESOLVE_SENT, /* an operator's word on held and unknown */
 };
 struct happened {
@@ -68,6 +69,7 @@ struct happened {
   uint64_t token;         /* of OUTCOME; another than the delivery's: only a late success counts, on a queued one */
   uint32_t fact;          /* of RECEIPT */
   int64_t retry_at_ms;    /* not a success: when it is due again or asked about (the caller knows schedule and hint) */
+  const char *reason;     /* of STOPPED: no_consent address_suppressed */
 };
 #define ADVANCE_CHANGES_MAX 8
 struct advanced {
@@ -84,7 +86,7 @@ struct advanced {
   bool query;                       /* ask the plugin what became of it before anything is sent again */
   bool suppress_address;            /* BAD_ADDRESS: suppress it on this channel kind */
   enum message_state before, after; /* of the message, folded */
-  const char *reason;               /* of failed, expired, held: stable word; else NULL */
+  const char *reason;               /* of failed, expired, held, suppressed: stable word; else NULL */
   int64_t wake_ms;                  /* when the next of expiry and lapse must be looked at; 0: never */
 };
 struct advanced advance(const struct message_facts *message, const struct happened *happened);

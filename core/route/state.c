@@ -81,8 +81,8 @@ static int state_rank(const struct delivery_facts *row)
   case DELIVERY_PLANNED: return 2;
   case DELIVERY_FAILED:
   case DELIVERY_EXPIRED:
+  case DELIVERY_SKIPPED:
   case DELIVERY_CANCELLED: return 1;
-  case DELIVERY_SKIPPED: return 0;
   }
   return 0;
 }
@@ -91,6 +91,8 @@ static enum message_state state_of_ended(const struct delivery_facts *row)
 {
   if (row->state == DELIVERY_EXPIRED)
     return MESSAGE_EXPIRED;
+  if (row->state == DELIVERY_SKIPPED)
+    return MESSAGE_SUPPRESSED;
   return row->state == DELIVERY_CANCELLED ? MESSAGE_CANCELLED : MESSAGE_FAILED;
 }
 

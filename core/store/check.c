@@ -24,13 +24,14 @@ struct check {
 #define FOLDED                                                                                                                  \
   "(SELECT CASE max(CASE d.state WHEN 5 THEN 7 WHEN 4 THEN 6 WHEN 3 THEN 5 WHEN 2 THEN CASE d.held WHEN 0 THEN 3 ELSE 4 END"    \
   " WHEN 1 THEN 3 WHEN 0 THEN 2 WHEN 10 THEN 2 ELSE 1 END) WHEN 7 THEN 4 WHEN 6 THEN 3 WHEN 5 THEN 2 WHEN 4 THEN 9 WHEN 3 THEN" \
-  " 1 WHEN 2 THEN 0 ELSE CASE max(CASE WHEN d.state IN (6, 8, 9) THEN d.step*16+d.state ELSE -1 END)%16 WHEN 6 THEN 5 WHEN 8"   \
-  " THEN 6 WHEN 9 THEN 7 ELSE CASE WHEN max(m.end_state)>=0 THEN max(m.end_state) ELSE 5 END END END AS state FROM message m"   \
+  " 1 WHEN 2 THEN 0 ELSE CASE max(CASE WHEN d.state IN (6, 7, 8, 9) THEN d.step*16+d.state ELSE -1 END)%16 WHEN 6 THEN 5 WHEN"   \
+  " 7 THEN 8 WHEN 8 THEN 6 WHEN 9 THEN 7 ELSE CASE WHEN max(m.end_state)>=0 THEN max(m.end_state) ELSE 5 END END END AS state"   \
+  " FROM message m"                                                                                                            \
   " LEFT JOIN delivery d ON d.message=+m.id WHERE m.dir=0 GROUP BY m.id)"
 #define IS_OPEN(message) "EXISTS (SELECT 1 FROM delivery d WHERE d.message=+" message " AND (d.state<3 OR d.state=10))"
 #define ON_TIMELINE                                                                                                 \
   "(e.type LIKE 'touchpoint.%' OR e.type LIKE 'consent.%' OR e.type IN ('conversation.note', 'customer.merged',"    \
-  " 'customer.unmerged'))"
+  " 'customer.unmerged', 'message.clicked', 'message.opened'))"
 #define BEHIND(name) "coalesce((SELECT upto FROM mark WHERE name='" name "'), 0)"
 #define IN_TIMELINE(table, row, seq) \
   "EXISTS (SELECT 1 FROM " table " t WHERE t.customer=" row ".customer AND t.at=" row ".at AND t.seq=+" row "." seq ")"

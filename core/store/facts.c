@@ -241,22 +241,39 @@ static void facts_of_customer(struct loading *loading, id64 customer)
   db_reset(list);
 }
 
-static void facts_consents(struct loading *loading, id64 customer, parley_text topic)
+static size_t consents_of(struct db *db, id64 customer, parley_text topic, struct arena *arena, struct consent *to, size_t room)
 {
-  struct stmt *list = db_sql(loading->db, "SELECT channel_kind, granted, at, source FROM consent WHERE customer=?1 AND topic=?2"
-                                         " AND seq IN (SELECT max(seq) FROM consent WHERE customer=?1 AND topic=?2"
-                                         " GROUP BY channel_kind)");
-  struct facts *facts = loading->facts;
+  struct stmt *list = db_sql(db, "SELECT channel_kind, granted, at, source FROM consent WHERE customer=?1 AND topic=?2"
+                                 " AND seq IN (SELECT max(seq) FROM consent WHERE customer=?1 AND topic=?2"
+                                 " GROUP BY channel_kind)");
+  size_t n = 0;
 
   bind_id(list, 1, customer);
   bind_text(list, 2, topic);
-  while (facts->n_consents < FACTS_CONSENTS_MAX && db_step(list))
-    facts->consents[facts->n_consents++] = (struct consent){.topic = topic,
-                                                            .channel_kind = col_text(list, 0, loading->arena),
-                                                            .granted = col_int(list, 1) != 0,
-                                                            .at_ms = col_int(list, 2),
-                                                            .source = col_text(list, 3, loading->arena)};
+  while (n < room && db_step(list))
+    to[n++] = (struct consent){.topic = topic,
+                               .channel_kind = col_text(list, 0, arena),
+                               .granted = col_int(list, 1) != 0,
+                               .at_ms = col_int(list, 2),
+                               .source = col_text(list, 3, arena)};
   db_reset(list);
+  return n;
+}
+
+size_t consents_find(struct db *db, const struct customer_brief *customer, parley_text topic, struct arena *arena,
+                     struct consent **ret)
+{
+  id64 *aliases;
+  size_t n_aliases, n = 0;
+
+  *ret = NULL;
+  if (!(customer->flags & (CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_ALIAS)) && customer->merged_into == 0)
+    return 0;
+  n_aliases = customer_aliases(db, customer, arena, &aliases);
+  *ret = arena_alloc(arena, sizeof(**ret) * FACTS_CONSENTS_MAX);
+  for (size_t i = 0; i < n_aliases; i++)
+    n += consents_of(db, aliases[i], topic, arena, *ret + n, FACTS_CONSENTS_MAX - n);
+  return n;
 }
 
 void facts_load(struct db *db, const struct hash_key *key, bool suppressions, const struct submission *submission,
@@ -266,7 +283,6 @@ void facts_load(struct db *db, const struct hash_key *key, bool suppressions, co
   struct loading loading = {db, key, suppressions, arena, ret};
   bool known = customer->id != 0 && resolution->verdict == RESOLVE_FOUND;
   bool all = known && !named_suffice(submission);
-  bool consents = known && ((customer->flags & (CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_ALIAS)) || customer->merged_into != 0);
   id64 *aliases;
   size_t n_aliases;
 
@@ -274,17 +290,11 @@ void facts_load(struct db *db, const struct hash_key *key, bool suppressions, co
                         .now_ms = submission->now_ms};
   ret->identities = arena_alloc(arena, sizeof(*ret->identities) * (all ? FACTS_IDENTITIES_MAX : submission->to.n_identities));
   facts_named(&loading, submission, found, resolution);
-  if (!all && !consents)
-    return;
-  n_aliases = customer_aliases(db, customer, arena, &aliases);
-  if (consents)
-    ret->consents = arena_alloc(arena, sizeof(*ret->consents) * FACTS_CONSENTS_MAX);
-  for (size_t i = 0; i < n_aliases; i++) {
-    if (all)
-      facts_of_customer(&loading, aliases[i]);
-    if (consents)
-      facts_consents(&loading, aliases[i], submission->topic->name);
-  }
+  if (known)
+    ret->n_consents = consents_find(db, customer, submission->topic->name, arena, &ret->consents);
+  n_aliases = all ? customer_aliases(db, customer, arena, &aliases) : 0;
+  for (size_t i = 0; i < n_aliases; i++)
+    facts_of_customer(&loading, aliases[i]);
 }
 
 struct delivery_facts delivery_facts_of(struct stmt *row)

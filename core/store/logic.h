@@ -131,6 +131,9 @@ bool identity_find(struct db *db, const struct hash_key *key, const struct ident
 bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_brief *ret);
 /* The customer and all that are merged with it, itself first. */
 size_t customer_aliases(struct db *db, const struct customer_brief *customer, struct arena *arena, id64 **ret);
+/* The ledger's newest entries of one topic, for each channel kind and each customer of the alias set: what consent_check() asks. */
+size_t consents_find(struct db *db, const struct customer_brief *customer, parley_text topic, struct arena *arena,
+                     struct consent **ret);
 bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force */
 void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
                     struct found *ret);

@@ -142,7 +142,8 @@ static void message_fold_rows(const struct deliveries *all, enum message_state e
   row->provider_id = all->rows[speaker].provider_id;
   if (all->degraded[speaker].len > 0)
     row->degraded = all->degraded[speaker];
-  if (row->state == MESSAGE_FAILED || row->state == MESSAGE_EXPIRED || row->state == MESSAGE_HELD)
+  if (row->state == MESSAGE_FAILED || row->state == MESSAGE_EXPIRED || row->state == MESSAGE_HELD ||
+      row->state == MESSAGE_SUPPRESSED)
     row->reason = all->reasons[speaker];
   for (size_t i = 0; i < all->n; i++)
     row->possible_duplicate |= all->facts[i].maybe_twice;

@@ -30,7 +30,8 @@ bool round_take_seat(struct round *round, atomic_int *room)
 bool event_on_timeline(parley_text type)
 {
   return text_starts(type, "touchpoint.") || text_starts(type, "consent.") || parley_text_is(type, "conversation.note") ||
-         parley_text_is(type, "customer.merged") || parley_text_is(type, "customer.unmerged");
+         parley_text_is(type, "customer.merged") || parley_text_is(type, "customer.unmerged") ||
+         parley_text_is(type, "message.clicked") || parley_text_is(type, "message.opened");
 }
 
 void round_timeline(struct round *round, id64 customer, int64_t at_ms, uint64_t seq, uint32_t kind)

@@ -170,7 +170,11 @@ struct store_receipt {
   uint32_t outcome; /* of FAILED */
   int64_t at_ms;
   parley_text code, detail;
-  bool parked, repeated; /* out */
+  parley_text link, agent; /* of OPENED and CLICKED: what was opened, and with what program */
+  bool machine;            /* no person did */
+  bool parked, repeated;   /* out */
+  size_t n_whose;          /* out, as in store_consent */
+  id64 *whose;
   struct policy *policy;
   struct claim *next;
 };
@@ -239,7 +243,17 @@ struct store_customer_put {
   parley_text conflict_identity; /* "email:ana@example.org" */
   struct customer_row *row;
 };
-struct store_consent { struct store_op op; id64 customer; struct consent entry; int64_t now_ms; };
+/* once: what the ledger says already is not written again. */
+struct store_consent {
+  struct store_op op;
+  id64 customer;
+  struct consent entry;
+  int64_t now_ms;
+  bool once;
+  bool repeated; /* out */
+  size_t n_whose; /* out: the customer under all its ids, where something was withdrawn: for deliver_reconsider() */
+  id64 *whose;
+};
 enum suppress_action { SUPPRESS_ADD = 1, SUPPRESS_REMOVE };
 struct suppression { struct identity identity; parley_text reason /* hard_bounce complaint manual ... */; int64_t at_ms; id64 id; };
 struct store_suppress { struct store_op op; enum suppress_action action; struct suppression entry; };

@@ -98,6 +98,7 @@ struct life {
   parley_text code;                    /* of what happened: shown in the event; '' */
   uint32_t n_go;
   int end_state;                       /* enum message_state of one without deliveries, else -1 */
+  struct customer_brief who;           /* life_who() reads it */
   struct decision *decision;           /* NULL: one sendable step only, not read */
   const struct policy *policy;         /* may be NULL: nothing can be begun then */
   struct arena *arena;
@@ -113,6 +114,9 @@ enum message_state life_state(const struct life *life);
 /* Runs advance() and writes what came of it: rows, counters, event, suppression, the next step. next: gets the next step's claim
  * when it was claimed at once; NULL: it waits in the store. */
 struct advanced life_advance(struct round *round, struct life *life, const struct happened *happened, struct claim **next);
+const struct customer_brief *life_who(struct round *round, struct life *life); /* its customer, as of now */
+/* It waits and may not go, by the word of consent_stops(): the plan goes on without it. */
+struct advanced life_stop(struct round *round, struct life *life, size_t row, const char *why, struct claim **next);
 /* Marks the row SENDING under our session, with the next attempt and token, and fills the claim. */
 void life_claim(struct round *round, struct life *life, size_t row, int64_t now_ms, struct claim *ret);
 /* The oldest waiting delivery of this customer on an ordered channel, now that the one before it has ended; NULL: none, or no
@@ -146,9 +150,10 @@ void attempt_put(struct round *round, const struct attempt_ended *ended);
 
 /* --- write_receipt.c --- */
 
-struct receipt { uint32_t kind, outcome; int64_t at_ms; parley_text code, detail; }; /* kind: PARLEY_RECEIPT_* */
+struct receipt { uint32_t kind, outcome; int64_t at_ms; parley_text code, detail, link, agent; /* kind: PARLEY_RECEIPT_* */
+                 bool machine; size_t n_whose; id64 *whose; /* the last two: out */ };
 /* part: index of the part meant, -1: all. False: nothing new. */
-bool receipt_apply(struct round *round, struct life *life, size_t row, int part, const struct receipt *receipt,
+bool receipt_apply(struct round *round, struct life *life, size_t row, int part, struct receipt *receipt,
                    struct claim **next);
 /* After an attempt: its provider ids become known, and what came early is joined. */
 void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids, struct claim **next);
@@ -175,6 +180,9 @@ void conversation_heard(struct round *round, id64 id, id64 identity, parley_text
 
 /* --- write_consent.c ------------------------------------------------------------------------------------------------------------- */
 
+/* What decide() let pass may be forbidden by now: asked again of each delivery that is read back to be handed over. NULL: it may
+ * go; else why not, as in HAPPEN_STOPPED. */
+const char *consent_stops(struct round *round, struct life *life, size_t row);
 void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer);
 
 /* --- idem.c: an idempotency key and its answer ------------------------------------------------------------------------------- */

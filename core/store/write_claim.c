@@ -61,6 +61,8 @@ static void claim_one(struct round *round, size_t i, void *arg)
   const struct due *due = &claiming->due[i];
   struct life loaded, *life = &loaded;
   struct happened over = {.what = HAPPEN_EXPIRE};
+  struct claim *next = NULL;
+  const char *stops = NULL;
   int row;
 
   if (!life_load(round, due->message, claim->policy, claim->now_ms, claim->op.arena, life))
@@ -68,10 +70,16 @@ static void claim_one(struct round *round, size_t i, void *arg)
   row = life_row_of(life, due->step);
   if (row < 0 || (life->facts[row].state != DELIVERY_QUEUED && !life->rows[row].query))
     return;
+  if (!life->rows[row].query)
+    stops = consent_stops(round, life, (size_t)row);
   if (life->expires_ms != 0 && life->expires_ms <= claim->now_ms)
     life_advance(round, life, &over, NULL);
+  else if (stops != NULL)
+    life_stop(round, life, (size_t)row, stops, &next);
   else
     life_claim(round, life, (size_t)row, claim->now_ms, &claiming->claims[i]);
+  if (next != NULL)
+    claiming->claims[i] = *next; /* of another channel, perhaps: its seat there is taken */
 }
 
 parley_status write_claim(struct round *round, struct store_op *op)

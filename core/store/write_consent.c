@@ -1,7 +1,43 @@
 /* write_consent.c - the consent ledger and the suppressions: rows are appended, never rewritten (a lifted suppression keeps
- * its row and says when). */
+ * its row and says when). And what both say of a delivery that was let pass before. */
 #include "write.h"
 #include "core/base/text.h"
+
+/* A fixed endpoint's address only tells it who is meant: nothing is sent there. */
+static bool row_is_suppressed(struct round *round, const struct life *life, const struct life_row *row)
+{
+  const struct policy_channel *channel = life->policy == NULL ? NULL : policy_find_channel(life->policy, row->channel);
+
+  if (round->store->n_suppressions == 0 || row->address.len == 0 || channel == NULL ||
+      parley_text_is(channel->address_kind, "none"))
+    return false;
+  return suppression_find(round->db, &round->store->hash_key, row->address_kind, row->address);
+}
+
+const char *consent_stops(struct round *round, struct life *life, size_t at)
+{
+  const struct life_row *row = &life->rows[at];
+  struct consent *consents;
+  size_t n;
+
+  if (row_is_suppressed(round, life, row))
+    return "address_suppressed";
+  if (life->class == CLASS_CRITICAL)
+    return NULL;
+  n = consents_find(round->db, life_who(round, life), life->topic, life->arena, &consents);
+  return consent_check(life->class, life->topic, row->channel_kind, consents, n) == CONSENT_PASS ? NULL : "no_consent";
+}
+
+/* The newest entry that counts for this very topic and kind says so already. */
+static bool consent_is_said(struct round *round, const struct customer_brief *customer, const struct consent *entry,
+                            struct arena *arena)
+{
+  struct consent *consents;
+  size_t n = consents_find(round->db, customer, entry->topic, arena, &consents);
+  enum consent_verdict verdict = consent_check(CLASS_MARKETING, entry->topic, entry->channel_kind, consents, n);
+
+  return verdict == (entry->granted ? CONSENT_PASS : CONSENT_WITHDRAWN);
+}
 
 parley_status write_consent(struct round *round, struct store_op *op)
 {
@@ -17,6 +53,9 @@ parley_status write_consent(struct round *round, struct store_op *op)
   round_lock_customer(round, consent->customer);
   if (!customer_find(round->db, consent->customer, op->arena, &customer))
     return PARLEY_NOT_FOUND;
+  consent->repeated = consent->once && consent_is_said(round, &customer, entry, op->arena);
+  if (consent->repeated)
+    return PARLEY_OK;
   buf_clear(data);
   buf_str(data, "{\"topic\":");
   buf_json_text(data, entry->topic);
@@ -37,6 +76,8 @@ parley_status write_consent(struct round *round, struct store_op *op)
   bind_text(put, 8, entry->proof);
   db_run(put);
   customer_flag(round, customer.id, CUSTOMER_HAS_CONSENT);
+  if (!entry->granted)
+    consent->n_whose = customer_aliases(round->db, &customer, op->arena, &consent->whose);
   return PARLEY_OK;
 }
 

@@ -56,13 +56,19 @@ static void claim_body(struct round *round, struct life *life, struct claim *ret
   db_reset(get);
 }
 
+const struct customer_brief *life_who(struct round *round, struct life *life)
+{
+  if (life->who.id == 0 && !customer_find(round->db, life->customer, life->arena, &life->who))
+    life->who = (struct customer_brief){.id = life->customer};
+  return &life->who;
+}
+
 static void claim_fill(struct round *round, struct life *life, size_t at, struct claim *ret)
 {
   const struct delivery_facts *facts = &life->facts[at];
   const struct life_row *row = &life->rows[at];
-  struct customer_brief customer = {0};
+  const struct customer_brief customer = *life_who(round, life);
 
-  customer_find(round->db, life->customer, life->arena, &customer);
   *ret = (struct claim){.message = life->id,
                         .delivery = row->id,
                         .customer = life->customer,
@@ -188,8 +194,8 @@ bool delivery_begin(struct round *round, const struct begin *begin, id64 *ret_id
   return now;
 }
 
-/* The next step of the plan: a row of its own, behind the others. */
-static void life_begin(struct round *round, struct life *life, uint32_t step, struct claim **next)
+/* The next step of the plan: a row of its own, behind the others. The word of consent_stops(), and then it waits. */
+static const char *life_begin(struct round *round, struct life *life, uint32_t step, struct claim **next)
 {
   const struct decided_step *decided = &life->decision->steps[step];
   int64_t now_ms = life->message.now_ms;
@@ -205,10 +211,17 @@ static void life_begin(struct round *round, struct life *life, uint32_t step, st
                         .expires_ms = life->expires_ms};
   struct policy_channel waits;
   size_t at = life->message.n_deliveries++;
+  const char *stops;
   bool now;
   id64 id;
 
-  if (next == NULL && begin.channel != NULL) { /* nobody would take the claim */
+  life->rows[at] = (struct life_row){.identity = decided->identity,
+                                     .channel = decided->channel,
+                                     .channel_kind = decided->channel_kind,
+                                     .address_kind = decided->address_kind,
+                                     .address = decided->address};
+  stops = consent_stops(round, life, at);
+  if ((next == NULL || stops != NULL) && begin.channel != NULL) { /* nobody would take the claim */
     waits = *begin.channel;
     waits.room = NULL;
     begin.channel = &waits;
@@ -220,16 +233,12 @@ static void life_begin(struct round *round, struct life *life, uint32_t step, st
                                             .token = now,
                                             .started_ms = now_ms,
                                             .due_ms = now_ms};
-  life->rows[at] = (struct life_row){.id = id,
-                                     .identity = decided->identity,
-                                     .channel = decided->channel,
-                                     .channel_kind = decided->channel_kind,
-                                     .address_kind = decided->address_kind,
-                                     .address = decided->address};
+  life->rows[at].id = id;
   if (!now)
-    return;
+    return stops;
   *next = arena_alloc(life->arena, sizeof(**next));
   claim_fill(round, life, at, *next);
+  return NULL;
 }
 
 /* --- what happened --------------------------------------------------------------------------------------------------------------- */
@@ -247,6 +256,7 @@ struct claim *life_claim_next_ordered(struct round *round, const struct life *en
   bool ready;
   id64 message;
   uint32_t step, lane;
+  size_t at;
 
   if (channel == NULL || channel->room == NULL || !(channel->flags & PARLEY_ORDERED))
     return NULL;
@@ -264,11 +274,18 @@ struct claim *life_claim_next_ordered(struct round *round, const struct life *en
 
   if (!ready || !life_load(round, message, ended->policy, ended->message.now_ms, ended->arena, life))
     return NULL;
+  at = (size_t)life_row_of(life, step);
+  if (!life->rows[at].query && consent_stops(round, life, at) != NULL) { /* the sweep ends it, and goes on to the next */
+    life->rows[at].wake_ms = ended->message.now_ms;
+    life->rows[at].changed = true;
+    life_write(round, life);
+    return NULL;
+  }
   if ((life->expires_ms != 0 && life->expires_ms <= ended->message.now_ms) ||
       !round_take_seat(round, &channel->room->room[lane]))
     return NULL;
   claim = arena_alloc(ended->arena, sizeof(*claim));
-  life_claim(round, life, (size_t)life_row_of(life, step), ended->message.now_ms, claim);
+  life_claim(round, life, at, ended->message.now_ms, claim);
   return claim;
 }
 
@@ -357,11 +374,28 @@ static void address_suppress(struct round *round, const struct life *life, size_
     suppression_add(round, &identity, "hard_bounce", life->message.now_ms, life->customer);
 }
 
+/* The message is in another state than before. */
+static void life_turned(struct round *round, const struct life *life, const struct happened *happened,
+                        const struct advanced *adv)
+{
+  count_move(round, adv->before, adv->after);
+  if (adv->after == MESSAGE_CANCELLED && life->key.len > 0)
+    business_key_free(round, life->key, life->id);
+  if (is_news(adv->after))
+    life_tell(round, life, happened, adv->after, adv->reason);
+}
+
+struct advanced life_stop(struct round *round, struct life *life, size_t row, const char *why, struct claim **next)
+{
+  return life_advance(round, life, &(struct happened){.what = HAPPEN_STOPPED, .delivery = row, .reason = why}, next);
+}
+
 struct advanced life_advance(struct round *round, struct life *life, const struct happened *happened,
                              struct claim **next)
 {
   enum message_state before = life_state(life), after;
   bool was_maybe_twice = maybe_twice(life);
+  const char *stops = NULL;
   struct advanced adv;
 
   if (life->message.n_deliveries == 0) { /* it ended when it was accepted */
@@ -373,19 +407,17 @@ struct advanced life_advance(struct round *round, struct life *life, const struc
     return adv;
   life_change(life, happened, &adv);
   if (adv.begin_step >= 0 && life->decision != NULL)
-    life_begin(round, life, (uint32_t)adv.begin_step, next);
+    stops = life_begin(round, life, (uint32_t)adv.begin_step, next);
   life_wake(life);
   life_write(round, life);
+  adv.before = before;
   after = adv.after = life_state(life);
   round->delta.duplicates += !was_maybe_twice && maybe_twice(life);
   if (adv.suppress_address)
     address_suppress(round, life, happened->delivery);
-  if (before == after)
-    return adv;
-  count_move(round, before, after);
-  if (after == MESSAGE_CANCELLED && life->key.len > 0)
-    business_key_free(round, life->key, life->id);
-  if (is_news(after))
-    life_tell(round, life, happened, after, adv.reason);
+  if (before != after)
+    life_turned(round, life, happened, &adv);
+  if (stops != NULL)
+    life_stop(round, life, life->message.n_deliveries - 1, stops, next);
   return adv;
 }

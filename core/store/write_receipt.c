@@ -128,24 +128,72 @@ static uint32_t fact_of(uint32_t kind)
 static void receipt_event(struct round *round, const struct life *life, size_t at, const char *type,
                           const struct receipt *receipt)
 {
-  buf_clear(&round->scratch);
-  buf_str(&round->scratch, "{\"channel\":");
-  buf_json_text(&round->scratch, life->rows[at].channel);
-  buf_char(&round->scratch, '}');
+  struct buf *data = &round->scratch;
+
+  buf_clear(data);
+  buf_str(data, "{\"channel\":");
+  buf_json_text(data, life->rows[at].channel);
+  if (receipt->link.len > 0) {
+    buf_json_key(data, "link");
+    buf_json_text(data, receipt->link);
+  }
+  if (receipt->agent.len > 0) {
+    buf_json_key(data, "agent");
+    buf_json_text(data, receipt->agent);
+  }
+  if (receipt->machine)
+    buf_str(data, ",\"machine\":true");
+  buf_char(data, '}');
   round_event(round, type, receipt->at_ms, life->customer, life->rows[at].identity, life->conversation, life->id,
-              buf_as_text(&round->scratch));
+              buf_as_text(data));
 }
 
-static void consent_withdraw(struct round *round, const struct life *life, size_t at, const char *source, int64_t at_ms)
+static void proof_member(struct buf *proof, const char *key, parley_text value)
 {
-  struct store_consent consent = {.customer = life->customer, .now_ms = at_ms};
+  if (value.len == 0)
+    return;
+  buf_json_key(proof, key);
+  buf_json_text(proof, value);
+}
+
+/* {"message":"msg_...","channel":"mail","code":"..","detail":".."}: what the provider said of which message. */
+static parley_text proof_of(const struct life *life, size_t at, const struct receipt *receipt)
+{
+  struct buf proof = BUF_INIT(0);
+  parley_text text;
+
+  buf_str(&proof, "{\"message\":");
+  buf_json_id(&proof, "msg", life->id);
+  proof_member(&proof, "channel", life->rows[at].channel);
+  proof_member(&proof, "code", receipt->code);
+  proof_member(&proof, "detail", receipt->detail);
+  buf_char(&proof, '}');
+  text = arena_text(life->arena, buf_as_text(&proof));
+  buf_done(&proof);
+  return text;
+}
+
+/* Once: providers repeat what they report. */
+static void consent_withdraw(struct round *round, const struct life *life, size_t at, const char *source,
+                             struct receipt *receipt)
+{
+  struct store_consent consent = {.customer = life->customer, .now_ms = receipt->at_ms, .once = true};
 
   consent.op.arena = life->arena;
   consent.entry = (struct consent){.topic = life->topic,
                                    .channel_kind = life->rows[at].channel_kind,
-                                   .at_ms = at_ms,
-                                   .source = parley_text_of(source)};
+                                   .at_ms = receipt->at_ms,
+                                   .source = parley_text_of(source),
+                                   .proof = proof_of(life, at, receipt)};
   write_consent(round, &consent.op);
+  receipt->n_whose = consent.n_whose;
+  receipt->whose = consent.whose;
+}
+
+/* By which way: a mail to the List-Unsubscribe address says so in its code; else the provider has done it for them. */
+static const char *unsubscribed_by(const struct receipt *receipt)
+{
+  return parley_text_is(receipt->code, "mailto") ? "mailto" : "provider";
 }
 
 static void address_suppress(struct round *round, const struct life *life, size_t at, const char *reason, int64_t at_ms)
@@ -157,7 +205,7 @@ static void address_suppress(struct round *round, const struct life *life, size_
 }
 
 /* What says nothing about the delivery itself. */
-static bool receipt_note(struct round *round, const struct life *life, size_t at, const struct receipt *receipt)
+static bool receipt_note(struct round *round, const struct life *life, size_t at, struct receipt *receipt)
 {
   switch (receipt->kind) {
   case PARLEY_RECEIPT_OPENED:
@@ -167,17 +215,17 @@ static bool receipt_note(struct round *round, const struct life *life, size_t at
     receipt_event(round, life, at, "message.clicked", receipt);
     break;
   case PARLEY_RECEIPT_UNSUBSCRIBED:
-    consent_withdraw(round, life, at, "one_click", receipt->at_ms);
+    consent_withdraw(round, life, at, unsubscribed_by(receipt), receipt);
     break;
   case PARLEY_RECEIPT_COMPLAINED:
-    consent_withdraw(round, life, at, "complaint", receipt->at_ms);
+    consent_withdraw(round, life, at, "complaint", receipt);
     address_suppress(round, life, at, "complaint", receipt->at_ms);
     break;
   }
   return true;
 }
 
-bool receipt_apply(struct round *round, struct life *life, size_t row, int part, const struct receipt *receipt,
+bool receipt_apply(struct round *round, struct life *life, size_t row, int part, struct receipt *receipt,
                    struct claim **next)
 {
   struct happened happened = {.what = HAPPEN_RECEIPT, .delivery = row, .fact = fact_of(receipt->kind)};
@@ -278,8 +326,14 @@ void receipts_join(struct round *round, struct life *life, size_t row, const par
 parley_status write_receipt(struct round *round, struct store_op *op)
 {
   struct store_receipt *receipt = container_of(op, struct store_receipt, op);
-  struct receipt what = {receipt->receipt, receipt->outcome, receipt->at_ms != 0 ? receipt->at_ms : round->now_ms,
-                         receipt->code, receipt->detail};
+  struct receipt what = {.kind = receipt->receipt,
+                         .outcome = receipt->outcome,
+                         .at_ms = receipt->at_ms != 0 ? receipt->at_ms : round->now_ms,
+                         .code = receipt->code,
+                         .detail = receipt->detail,
+                         .link = receipt->link,
+                         .agent = receipt->agent,
+                         .machine = receipt->machine};
   struct life loaded, *life = &loaded;
   id64 message = receipt->message;
   uint32_t step = 0;
@@ -300,6 +354,8 @@ parley_status write_receipt(struct round *round, struct store_op *op)
   if (row < 0)
     return PARLEY_NOT_FOUND;
   receipt->repeated = !receipt_apply(round, life, (size_t)row, part, &what, &receipt->next);
+  receipt->n_whose = what.n_whose;
+  receipt->whose = what.whose;
   if (receipt->next == NULL)
     receipt->next = life_claim_next_ordered(round, life, (size_t)row);
   return PARLEY_OK;

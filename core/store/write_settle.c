@@ -239,17 +239,22 @@ static void sweep_one(struct round *round, size_t i, void *arg)
   struct life loaded, *life = &loaded;
   struct happened happened = {.what = HAPPEN_EXPIRE};
   struct claim *next = NULL;
+  const char *stops = NULL;
   struct advanced adv;
+  size_t newest;
 
   if (!life_load(round, message, sweep->policy, sweep->now_ms, sweep->op.arena, life))
     return;
+  newest = life->message.n_deliveries - 1;
   if (life->expires_ms == 0 || life->expires_ms > sweep->now_ms) {
     happened.what = HAPPEN_LAPSE;
-    happened.delivery = life->message.n_deliveries - 1;
+    happened.delivery = newest;
+    if (life->facts[newest].state == DELIVERY_QUEUED)
+      stops = consent_stops(round, life, newest);
   }
-  adv = life_advance(round, life, &happened, &next);
+  adv = stops != NULL ? life_stop(round, life, newest, stops, &next) : life_advance(round, life, &happened, &next);
   if (next == NULL && !adv.ignored)
-    next = life_claim_next_ordered(round, life, life->message.n_deliveries - 1);
+    next = life_claim_next_ordered(round, life, newest);
   if (adv.ignored)
     wake_put(round, message,
              adv.wake_ms > sweep->now_ms ? adv.wake_ms

@@ -546,6 +546,55 @@ START_TEST(a_retry_beyond_the_expiry_hands_on_to_the_next_step_while_there_is_ti
 }
 END_TEST
 
+/* --- A rule that has changed -------------------------------------------------------------------------------------- */
+
+static const struct stop_row {
+  const char *name;
+  enum delivery_state state;
+  bool maybe_twice;
+  size_t n_steps;
+  bool acts;
+  int begin_step;
+  enum message_state after;
+  const char *reason;
+} stop_rows[] = {
+    {"it waits", DELIVERY_QUEUED, false, 1, true, -1, MESSAGE_SUPPRESSED, "no_consent"},
+    {"the next step may go", DELIVERY_QUEUED, false, 2, true, 1, MESSAGE_QUEUED, NULL},
+    {"it may be out: nothing more", DELIVERY_QUEUED, true, 2, true, -1, MESSAGE_SUPPRESSED, "no_consent"},
+    {"it is being sent", DELIVERY_SENDING, false, 2, false, -1, MESSAGE_SENDING, NULL},
+    {"it is sent", DELIVERY_SENT, false, 2, false, -1, MESSAGE_SENT, NULL},
+    {"it is asked about", DELIVERY_UNKNOWN, true, 2, false, -1, MESSAGE_SENDING, NULL},
+};
+
+START_TEST(what_a_rule_has_come_to_forbid_is_not_sent_and_the_plan_goes_on)
+{
+  const struct stop_row *row = &stop_rows[_i];
+  struct happened stop = {.what = HAPPEN_STOPPED, .reason = "no_consent"};
+  struct fixture f;
+  struct advanced got;
+
+  fixture_init(&f, row->n_steps, 1, row->state);
+  f.rows[0].maybe_twice = row->maybe_twice;
+  got = advance(&f.message, &stop);
+  ck_assert_msg(got.ignored == !row->acts, "%s", row->name);
+  ck_assert_msg(now_of(&f, &got, 0)->state == (row->acts ? DELIVERY_SKIPPED : row->state), "%s", row->name);
+  ck_assert_msg(got.begin_step == row->begin_step, "%s", row->name);
+  ck_assert_msg(got.after == row->after, "%s", row->name);
+  ck_assert_msg((got.reason == NULL) == (row->reason == NULL), "%s", row->name);
+  ck_assert(row->reason == NULL || strcmp(got.reason, row->reason) == 0);
+}
+END_TEST
+
+START_TEST(a_late_failure_does_not_undo_a_stop_but_a_late_success_counts)
+{
+  struct fixture f;
+
+  fixture_init(&f, 1, 1, DELIVERY_SKIPPED);
+  ck_assert_int_eq(receipt(&f, FACT_FAILED).after, MESSAGE_SUPPRESSED);
+  ck_assert_int_eq(receipt(&f, FACT_DELIVERED).after, MESSAGE_DELIVERED);
+}
+END_TEST
+
 /* --- The end of `within` ------------------------------------------------------------------------------------------ */
 
 static const struct lapse_row {
@@ -937,7 +986,8 @@ static const struct fold_row {
     {DELIVERY_FAILED, DELIVERY_CANCELLED, DELIVERY_EXPIRED, false, MESSAGE_EXPIRED},
     {DELIVERY_EXPIRED, DELIVERY_CANCELLED, DELIVERY_FAILED, false, MESSAGE_FAILED},
     {DELIVERY_FAILED, DELIVERY_FAILED, DELIVERY_CANCELLED, false, MESSAGE_CANCELLED},
-    {DELIVERY_FAILED, DELIVERY_SKIPPED, DELIVERY_SKIPPED, false, MESSAGE_FAILED},
+    {DELIVERY_FAILED, DELIVERY_SKIPPED, DELIVERY_SKIPPED, false, MESSAGE_SUPPRESSED},
+    {DELIVERY_SKIPPED, DELIVERY_FAILED, DELIVERY_CANCELLED, false, MESSAGE_CANCELLED},
     {DELIVERY_SKIPPED, DELIVERY_SKIPPED, DELIVERY_SKIPPED, false, MESSAGE_SUPPRESSED},
 };
 
@@ -1046,6 +1096,8 @@ int main(void)
   tcase_add_loop_test(tcase, a_cancelled_message_in_flight_is_not_tried_again, 0, 6);
   tcase_add_loop_test(tcase, an_operator_resolves_what_is_held_or_unknown, 0, 3);
   tcase_add_test(tcase, what_may_be_out_is_asked_about_again_when_the_question_never_left);
+  tcase_add_loop_test(tcase, what_a_rule_has_come_to_forbid_is_not_sent_and_the_plan_goes_on, 0, COUNT_OF(stop_rows));
+  tcase_add_test(tcase, a_late_failure_does_not_undo_a_stop_but_a_late_success_counts);
   tcase_add_loop_test(tcase, a_message_is_its_best_delivery_or_ends_as_the_last_one_ended, 0, COUNT_OF(fold_rows));
   tcase_add_test(tcase, a_message_without_deliveries_is_as_it_was_decided);
   tcase_add_loop_test(tcase, a_message_wakes_when_something_can_be_done, 0, 11);
