@@ -259,10 +259,11 @@ START_TEST(a_test_message_does_not_wait_for_a_breaker_or_a_rate)
 {
   struct line *line = line_find(f.deliver, PARLEY_LIT("mail"));
 
-  line->rate_per_s = 0.001;
+  line->rates.per_s = 0.001;
   line->bucket = 0;
   line->bucket_ms = f.env->mono_ms(f.env);
-  line_hold(line, TEXT_EMPTY, true)->until_ms = f.env->mono_ms(f.env) + 3600000;
+  line_learn(line, TEXT_EMPTY,
+             PARLEY_REF(parley_outcome, .result = PARLEY_OUTCOME_THROTTLED, .retry_ms = 3600000));
   real_message_waits();
   sent_by_test_key();
 }

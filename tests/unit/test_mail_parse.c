@@ -1,5 +1,5 @@
 // sources: plugins/email/mail_parse.c plugins/email/mail_body.c plugins/email/mail_clean.c plugins/email/mail_quote.c
-// sources: plugins/email/mail_address.c plugins/email/mail_compose.c
+// sources: plugins/email/mail_address.c plugins/email/mail_compose.c plugins/email/mail_head.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
 /* Mails into what a message is made of. */
 #include "core/base/buf.h"
