@@ -7,7 +7,12 @@
 #include <string.h>
 
 #define RESTORE "restore the newest backup that passes this check, or keep a copy and ask Parley's makers"
-#define FIGURES "the rows are right, the figures in /metrics are off by the difference: nothing is lost; tell Parley's makers"
+#define COUNTED                                                                                                         \
+  "fewer than counted: look for them in the newest backup, most of all when other lines tell of messages that are not " \
+  "there; more: the figures in /metrics are off by the difference, nothing is lost; tell Parley's makers"
+#define FIGURES                                                                                                              \
+  "when all messages are there (no line says otherwise), nothing is lost: the rows are right, the figures in /metrics are "  \
+  "off by the difference; tell Parley's makers"
 #define REBUILD_TIMELINE                                                                                                         \
   "the message or event itself is there. SQLite: stop the daemon, DELETE FROM mark WHERE name='timeline'; its start makes them " \
   "anew. PostgreSQL: INSERT INTO timeline SELECT customer, at, id, 1 FROM message ON CONFLICT DO NOTHING"
@@ -51,8 +56,8 @@ struct check {
 #define BEYOND_REMEDY "is this an older copy beside a newer one? Stop both daemons and keep the newer"
 
 static const struct check checks[] = {
-    {BOTH, "counter", "", "it counts #1 accepted messages, there are #2", FIGURES, MISCOUNTED("accepted", "0")},
-    {BOTH, "counter", "", "it counts #1 inbound messages, there are #2", FIGURES, MISCOUNTED("inbound", "1")},
+    {BOTH, "counter", "", "it counts #1 accepted messages, there are #2", COUNTED, MISCOUNTED("accepted", "0")},
+    {BOTH, "counter", "", "it counts #1 inbound messages, there are #2", COUNTED, MISCOUNTED("inbound", "1")},
     {BOTH, "counter", "", "its states add up to #2, accepted were #1", FIGURES,
      "SELECT 0, accepted, s0+s1+s2+s3+s4+s5+s6+s7+s8+s9 FROM counter WHERE accepted<>s0+s1+s2+s3+s4+s5+s6+s7+s8+s9"},
     {BOTH, "delivery", "msg", "step #1 of a message that is not there", RESTORE,

@@ -1,6 +1,8 @@
 /* sqlite_look.c - a look at a store from outside, be it in use or not: one snapshot, nothing written. */
 #include "sqlite.h"
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LOOK_CACHE_KIB 65536
@@ -12,6 +14,10 @@ static parley_status look_open(struct sqlite_db *db, const char *path, struct bu
   parley_status st;
   bool in_use;
 
+  if (access(path, R_OK) != 0) {
+    buf_printf(reterr_why, "store: %s: %s", path, strerror(errno));
+    return PARLEY_FAILED;
+  }
   buf_printf(&wal, "%s-wal", path);
   in_use = access(wal.at, F_OK) == 0;
   buf_str(&uri, "file:");
@@ -26,6 +32,28 @@ static parley_status look_open(struct sqlite_db *db, const char *path, struct bu
   buf_done(&wal);
   buf_done(&uri);
   return st;
+}
+
+/* The first page is read. */
+static parley_status look_begin(struct sqlite_db *db, const char *path, struct buf *reterr_why)
+{
+  char cache[64];
+
+  snprintf(cache, sizeof(cache), "PRAGMA query_only=ON; PRAGMA cache_size=-%d", LOOK_CACHE_KIB);
+  sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
+  sqlite_exec(&db->base, cache);
+  if (db->base.status == PARLEY_OK) {
+    sqlite_exec(&db->base, "BEGIN");
+    return PARLEY_OK;
+  }
+  if (sqlite3_errcode(db->handle) == SQLITE_NOTADB)
+    buf_printf(reterr_why, "store: %s is no SQLite file, so neither a store nor a backup of that kind; a backup of PostgreSQL is"
+                           " checked when it is restored into an empty database", path);
+  else if (sqlite3_errcode(db->handle) == SQLITE_CORRUPT)
+    buf_printf(reterr_why, "store: %s is damaged, or a part of a file only: take another backup", path);
+  else
+    buf_printf(reterr_why, "store: %s: %s", path, db->base.why);
+  return PARLEY_FAILED;
 }
 
 static parley_status look_schema(struct db *db, const char *path, int64_t *ret_schema, struct buf *reterr_why)
@@ -47,7 +75,6 @@ parley_status sqlite_look(const struct store_config *config, const struct env *e
                           int64_t *ret_schema, struct buf *reterr_why)
 {
   struct sqlite_db db = {0};
-  char cache[64];
   parley_status st;
 
   (void)env;
@@ -55,11 +82,9 @@ parley_status sqlite_look(const struct store_config *config, const struct env *e
   st = look_open(&db, config->path, reterr_why);
   if (st != PARLEY_OK)
     return st;
-  snprintf(cache, sizeof(cache), "PRAGMA query_only=ON; PRAGMA cache_size=-%d", LOOK_CACHE_KIB);
-  sqlite_exec(&db.base, cache);
-  sqlite3_busy_timeout(db.handle, DB_BUSY_MS);
-  sqlite_exec(&db.base, "BEGIN");
-  st = look_schema(&db.base, config->path, ret_schema, reterr_why);
+  st = look_begin(&db, config->path, reterr_why);
+  if (st == PARLEY_OK)
+    st = look_schema(&db.base, config->path, ret_schema, reterr_why);
   if (st == PARLEY_OK) {
     look(&db.base, true, arg);
     st = db.base.status == PARLEY_OK ? PARLEY_OK : PARLEY_FAILED;

@@ -66,7 +66,7 @@ def everything(folder):
 # Damage, how it is mended, and the finding. {sent}, {came}: numbers of messages. None: for the other driver.
 DAMAGE = [
     ("UPDATE counter SET accepted=accepted+1, s0=s0+1", "UPDATE counter SET accepted=accepted-1, s0=s0-1",
-     r"counter -: it counts 3 accepted messages, there are 2"),
+     r"counter -: it counts 3 accepted messages, there are 2; what to do: fewer than counted: look for them"),
     ("UPDATE counter SET s2=s2+1", "UPDATE counter SET s2=s2-1", r"counter -: its states add up to 3, accepted were 2"),
     ("UPDATE counter SET s2=s2-1, s5=s5+1", "UPDATE counter SET s2=s2+1, s5=s5-1", r"counter s5 \(failed\): it counts 1 messages in this state, there are 0"),
     ("UPDATE counter SET inbound=9", "UPDATE counter SET inbound=1", r"counter -: it counts 9 inbound messages, there are 1"),
@@ -156,6 +156,21 @@ def many_of_one_kind_are_not_all_shown(folder):
 
 
 @test
+def a_part_of_a_backup_is_told_in_words(folder):
+    if ON_POSTGRES:
+        skip("pg_restore says so there")
+    with Recorder() as shop, Daemon(folder, channels=channels(shop)) as daemon:
+        life(daemon)
+        daemon.stop()
+        part = os.path.join(folder, "part.db")
+        with open(os.path.join(folder, "parley.db"), "rb") as file, open(part, "wb") as to:
+            to.write(file.read(20000))
+        done = parley(daemon, "store", "check", part)
+        expect(done.returncode, 1)
+        expect_true("is damaged, or a part of a file only" in done.stderr and "PRAGMA" not in done.stderr, done.stderr)
+
+
+@test
 def a_damaged_page_of_a_copy_is_found_by_its_file(folder):
     if ON_POSTGRES:
         skip("pages are the server's own affair there")
@@ -185,9 +200,12 @@ def what_is_no_store_is_refused_in_words(folder):
 
     open(os.path.join(folder, "empty.db"), "w").close()
     expect_true("which store?" in said("store", "check"), "no store is named")
-    expect_true("unable to open" in said("store", "check", "missing.db"), "a file that is not there")
+    expect_true("store: missing.db: No such file" in said("store", "check", "missing.db"), "a file that is not there")
     expect_true("is no store of Parley's" in said("store", "check", "empty.db"), "an empty file")
-    expect(sorted(os.listdir(folder)), ["empty.db"])
+    with open(os.path.join(folder, "shop.dump"), "wb") as file:
+        file.write(b"PGDMP" + b"\x01" * 9000)
+    expect_true("is no SQLite file" in said("store", "check", "shop.dump"), "a backup of the other driver")
+    expect(sorted(os.listdir(folder)), ["empty.db", "shop.dump"])
 
 
 if __name__ == "__main__":
