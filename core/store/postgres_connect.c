@@ -144,16 +144,45 @@ static PQconninfoOption *options_of(const char *url, struct buf *reterr_why)
   PQconninfoOption *options = PQconninfoParse(url, &error);
 
   if (options == NULL) {
-    buf_str(reterr_why, "store.url is no PostgreSQL connection URI (postgresql://user@host/database) or key=value string: ");
+    buf_str(reterr_why, "store.url is no PostgreSQL connection URI (postgresql://user@host/database; signs of the password such as"
+                        " @ : / ? # % are written %40 and so on) or key=value string: ");
     words_put(reterr_why, error != NULL ? error : "out of memory");
     PQfreemem(error);
   }
   return options;
 }
 
+/* What libpq or the server says, in English as Debian's servers do, and what to do about it. */
+static const struct { const char *said, *remedy; } remedies[] = {
+    {"Connection refused", "is the server running, at the host and port of store.url?"},
+    {"could not translate host name", "correct the host in store.url"},
+    {"password authentication failed", "correct the user or the password in store.url"},
+    {"no password supplied", "store.url needs one: postgresql://user:password@host/database"},
+    {"session is read-only", "a standby that is not promoted, or a database that takes no writes: promote it, or name the primary too"},
+    {"root certificate file", "name the file of the server's CA with sslrootcert= in store.url"},
+    {"certificate verify failed", "the server's certificate is not from the CA of sslrootcert"},
+    {"does not match host name", "name the host in store.url as its certificate does"},
+    {"permission denied", "the user of store.url must own the database, or its schema and tables"},
+};
+
+/* `from`: where in *why the newest words begin. */
+static void remedy_add(struct buf *why, size_t from)
+{
+  const char *said = why->at != NULL ? why->at + from : "";
+
+  for (size_t i = 0; i < COUNT_OF(remedies); i++)
+    if (strstr(said, remedies[i].said) != NULL) {
+      buf_printf(why, ": %s", remedies[i].remedy);
+      return;
+    }
+  if (strstr(said, "database \"") != NULL && strstr(said, "does not exist") != NULL)
+    buf_str(why, ": create it (CREATE DATABASE ... OWNER ... ENCODING 'UTF8' TEMPLATE template0), or correct its name in store.url");
+}
+
 static PGconn *connect_to(const char *url, const PQconninfoOption *options, size_t host, struct buf *reterr_why)
 {
   struct words words;
+  size_t from = reterr_why->len;
   PGconn *conn;
 
   words_fill(&words, url, options, host);
@@ -164,6 +193,7 @@ static PGconn *connect_to(const char *url, const PQconninfoOption *options, size
   if (PQstatus(conn) == CONNECTION_OK)
     return conn;
   pg_say(conn, reterr_why);
+  remedy_add(reterr_why, from);
   PQfinish(conn);
   return NULL;
 }
@@ -263,6 +293,7 @@ static parley_status writer_try(struct pg_connecting *connecting, const PQconnin
 {
   PGconn *conn = connect_and_tune(connecting, options, host, &connecting->why);
   parley_status st = PARLEY_RETRY;
+  size_t from = connecting->why.len;
 
   if (conn == NULL)
     return st;
@@ -273,6 +304,7 @@ static parley_status writer_try(struct pg_connecting *connecting, const PQconnin
     st = pg_marks_open(conn, connecting->store, &connecting->why);
   if (st != PARLEY_OK) {
     pooled_add(&connecting->why);
+    remedy_add(&connecting->why, from);
     PQfinish(conn);
     return st;
   }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVER_VERSION_MIN 150000
 #define PG_LOCK_ALONE_MS 10000
 #define PG_LOCK_SHARED_MS 2000
 
@@ -196,6 +197,11 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
   char lock[96];
   parley_status st;
 
+  if (PQserverVersion(conn) < SERVER_VERSION_MIN) {
+    buf_printf(reterr_why, "store: the server is PostgreSQL %s: %d or newer is needed", PQparameterStatus(conn, "server_version"),
+               SERVER_VERSION_MIN / 10000);
+    return PARLEY_FAILED;
+  }
   if (strcmp(PQparameterStatus(conn, "server_encoding"), "UTF8") != 0) {
     buf_printf(reterr_why, "store: the database's encoding is %s: create it with ENCODING 'UTF8'",
                PQparameterStatus(conn, "server_encoding"));

@@ -38,7 +38,7 @@ class Wire:
                 self.proxy.flows.wait()
                 if not data or not inspect(data):
                     break
-                target.sendall(data)
+                target.sendall(data.replace(*self.proxy.swap) if self.proxy.swap else data)
         self.close()
 
     def from_client(self, data):
@@ -79,6 +79,7 @@ class Proxy:
         self.flows.set()
         self.lock = threading.Lock()
         self.wanted = None  # (bytes, whether the COMMIT arrives)
+        self.swap = None  # (bytes, as many others): what passes says the others instead
         self.listener = None
 
     def __enter__(self):
