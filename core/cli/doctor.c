@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/channel/check.h"
 #include "core/config/conf.h"
+#include "core/store/store.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,13 @@
 
 #define DISK_FREE_BYTES_MIN ((uint64_t)1 << 30)
 #define CLOCK_YEAR_2025_MS INT64_C(1735689600000)
+
+static parley_status reach(const struct conf *conf, bool connect, struct buf *reterr_why)
+{
+  struct store_config config = {.driver = conf->store.driver == CONF_POSTGRES ? "postgres" : "sqlite", .url = conf->store.url.at};
+
+  return store_reach(&config, connect, reterr_why);
+}
 
 int cli_config_check(struct cli *cli)
 {
@@ -26,6 +34,8 @@ int cli_config_check(struct cli *cli)
     return CLI_USAGE;
   }
   st = conf_load(path, &conf, &why);
+  if (st == PARLEY_OK)
+    st = reach(conf, false, &why);
   if (st == PARLEY_OK)
     st = channels_check(conf, &why);
   if (st == PARLEY_OK)
@@ -80,6 +90,20 @@ static void doctor_disk(struct doctor *doctor, const struct conf *conf)
        (unsigned long long)(free_bytes >> 20));
 }
 
+/* From here, which need not be where the daemon runs. */
+static void doctor_database(struct doctor *doctor, const struct conf *conf)
+{
+  struct buf why = BUF_INIT(4096);
+
+  if (conf->store.driver != CONF_POSTGRES)
+    return;
+  if (reach(conf, true, &why) == PARLEY_OK)
+    said(doctor, "ok", "database", "answers and takes writes");
+  else
+    said(doctor, "fail", "database", "%s", why.at);
+  buf_done(&why);
+}
+
 static void doctor_local(struct doctor *doctor, const char *path)
 {
   struct buf why = BUF_INIT(65536);
@@ -94,6 +118,7 @@ static void doctor_local(struct doctor *doctor, const char *path)
   if (channels_check(conf, &why) != PARLEY_OK)
     said(doctor, "fail", "channels", "%s", why.at);
   doctor_disk(doctor, conf);
+  doctor_database(doctor, conf);
   conf_unref(&conf);
   buf_done(&why);
 }

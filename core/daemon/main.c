@@ -102,6 +102,14 @@ static int process_run(struct daemon *daemon)
   return daemon->exit_code;
 }
 
+static parley_status daemon_conf_check(const struct conf *conf, struct buf *reterr_why)
+{
+  struct store_config store = {.driver = conf->store.driver == CONF_POSTGRES ? "postgres" : "sqlite", .url = conf->store.url.at};
+  parley_status st = store_reach(&store, false, reterr_why);
+
+  return st == PARLEY_OK ? channels_check(conf, reterr_why) : st;
+}
+
 int main(int argc, char **argv)
 {
   struct arguments arguments = {0};
@@ -119,7 +127,7 @@ int main(int argc, char **argv)
     return EX_CONFIG;
   }
   if (arguments.check) {
-    code = channels_check(daemon.conf, &why) == PARLEY_OK ? EX_OK : EX_CONFIG;
+    code = daemon_conf_check(daemon.conf, &why) == PARLEY_OK ? EX_OK : EX_CONFIG;
     fprintf(code == EX_OK ? stdout : stderr, "%s%s\n", code == EX_OK ? arguments.config : why.at, code == EX_OK ? ": ok" : "");
     conf_unref(&daemon.conf);
     buf_done(&why);

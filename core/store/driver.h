@@ -22,6 +22,7 @@ struct store_driver {
    * its schema (*ret_schema) is not ours. */
   parley_status (*look)(const struct store_config *config, const struct env *env, store_look_fn *look, void *arg, int64_t *ret_schema,
                         struct buf *reterr_why);
+  parley_status (*reach)(const struct store_config *config, bool connect, struct buf *reterr_why); /* store_reach(); NULL: always */
 };
 extern const struct store_driver store_driver_sqlite, store_driver_postgres; /* const: their functions */
 

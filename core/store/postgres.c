@@ -511,4 +511,5 @@ const struct store_driver store_driver_postgres = {
     .secret = pg_secret,
     .restored = pg_restored,
     .look = pg_look,
+    .reach = pg_reach,
 };

@@ -112,6 +112,7 @@ void pg_connecting_run(struct pg_connecting *connecting); /* blocking */
 void pg_connecting_free(struct pg_connecting *connecting); /* with the connections that nobody took over */
 
 PGconn *pg_connect(const char *url, struct buf *reterr_why); /* to any of its servers; NULL: why says it, without the URL */
+parley_status pg_reach(const struct store_config *config, bool connect, struct buf *reterr_why); /* see store_reach() */
 bool pg_tune(PGconn *conn, struct buf *reterr_why);          /* as this store wants every connection of its own */
 
 /* --- postgres_schema.c --------------------------------------------------------------------------------------------------------- */
@@ -125,6 +126,7 @@ parley_status pg_lock_alone(PGconn *conn, struct buf *reterr_why);
 
 /* Blocking, on a connection that is not in pipeline mode: creates or migrates under an advisory lock, and reads `meta`. FAILED:
  * foreign, newer, not UTF8. */
+parley_status pg_server_fits(PGconn *conn, struct buf *reterr_why); /* its version, the database's encoding */
 parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *reterr_why);
 #define PG_RESTORING_TABLE "parley_restoring" /* there while a restore is under way, or was broken off */
 /* Blocking: FAILED if a daemon may not open it, see marks.h. */

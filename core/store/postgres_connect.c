@@ -207,6 +207,19 @@ PGconn *pg_connect(const char *url, struct buf *reterr_why)
   return conn;
 }
 
+parley_status pg_reach(const struct store_config *config, bool connect, struct buf *reterr_why)
+{
+  PQconninfoOption *options = options_of(config->url, reterr_why);
+  PGconn *conn = options != NULL && connect ? connect_to(config->url, options, ANY_HOST, reterr_why) : NULL;
+  parley_status st = options != NULL && !connect ? PARLEY_OK : PARLEY_FAILED;
+
+  if (conn != NULL)
+    st = pg_server_fits(conn, reterr_why);
+  PQfinish(conn);
+  PQconninfoFree(options);
+  return st;
+}
+
 /* A commit that is not flushed is none of ours: `off` is turned on, stricter words stay. Each of our statements finds its rows by an
  * index, a few at a time; a plan that was made while a table was small, and is kept, must not walk it when it has grown. The server
  * learns soon that we are gone, however silently: what we held is free for whoever comes after us. */

@@ -192,11 +192,8 @@ parley_status pg_marks_open(PGconn *conn, const struct pg_store *store, struct b
   return marks_judge(copying > 0, moved > 0, store->base.config.restored, reterr_why);
 }
 
-parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *reterr_why)
+parley_status pg_server_fits(PGconn *conn, struct buf *reterr_why)
 {
-  char lock[96];
-  parley_status st;
-
   if (PQserverVersion(conn) < SERVER_VERSION_MIN) {
     buf_printf(reterr_why, "store: the server is PostgreSQL %s: %d or newer is needed", PQparameterStatus(conn, "server_version"),
                SERVER_VERSION_MIN / 10000);
@@ -207,6 +204,17 @@ parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *r
                PQparameterStatus(conn, "server_encoding"));
     return PARLEY_FAILED;
   }
+  return PARLEY_OK;
+}
+
+parley_status pg_schema_open(PGconn *conn, struct pg_store *store, struct buf *reterr_why)
+{
+  char lock[96];
+  parley_status st;
+
+  st = pg_server_fits(conn, reterr_why);
+  if (st != PARLEY_OK)
+    return st;
   if (store->base.session != 0) /* it was opened before: nothing is made in a database that should have it all */
     return meta_read(conn, store, reterr_why);
   snprintf(lock, sizeof(lock), "SELECT pg_advisory_lock(%d, %d)", PG_LOCK_SCHEMA, PG_LOCK_MIGRATE);

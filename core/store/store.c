@@ -112,6 +112,13 @@ const struct store_driver *store_driver_find(const char *name)
   return NULL;
 }
 
+parley_status store_reach(const struct store_config *config, bool connect, struct buf *reterr_why)
+{
+  const struct store_driver *driver = store_driver_find(config->driver);
+
+  return driver == NULL || driver->reach == NULL ? PARLEY_OK : driver->reach(config, connect, reterr_why);
+}
+
 parley_status store_open(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
                          struct store **ret, struct buf *reterr_why)
 {

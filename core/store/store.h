@@ -45,6 +45,9 @@ struct store_config {
  * whose readable_from is newer than ours, a foreign file, a read-only one, a damaged page. */
 parley_status store_open(const struct store_config *config, uv_loop_t *loop, const struct env *env, const struct log *log,
                          struct store **ret, struct buf *reterr_why);
+/* Blocking, apart from any opening: whether `config` names a store that can be (a URL that libpq reads) and, with `connect`, whether
+ * its server answers, takes writes and fits. Nothing is made. FAILED: why, and what to do. A file is always OK. */
+parley_status store_reach(const struct store_config *config, bool connect, struct buf *reterr_why);
 /* Finishes what was submitted, checkpoints, closes. closed(arg) on the loop, last. Sets *store to NULL at once. */
 void store_close(struct store **store, void (*closed)(void *arg), void *arg);
 

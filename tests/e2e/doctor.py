@@ -3,8 +3,10 @@
 """parley doctor: a channel that refuses its check is a failure and exit code 1, one whose plugin has none is a note."""
 
 import os
+import subprocess
 
-from parley_test import PLUGIN_DIR, Daemon, expect, expect_true, free_port, parley, run, test
+from parley_test import (BIN_DIR, KEY, ON_POSTGRES, PLUGIN_DIR, Daemon, base_config, expect, expect_true, free_port, parley, run, skip,
+                         test, yaml)
 
 SINK = {"plugin": "sink"}
 
@@ -63,6 +65,42 @@ def a_key_that_may_not_look_is_a_failure(folder):
         doctor = parley(daemon, "doctor", key=made.json["secret"])
         expect(doctor.returncode, 1)
         expect(verdicts(doctor)["channels"], "fail")
+
+
+def on_database(folder, url):
+    """Of a configuration on this database, without a daemon: what config check, parleyd --check and doctor say."""
+    config = base_config(free_port(), {"inbox": SINK}, folder=folder)
+    config["store"] = {"driver": "postgres", "url": {"env": "DOCTOR_DATABASE_URL"}}
+    path = os.path.join(folder, "database.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(yaml(config))
+    env = dict(os.environ, DOCTOR_DATABASE_URL=url, PARLEY_KEY=KEY)
+    commands = (["parley", "-c", path, "config", "check"], ["parleyd", "-c", path, "--check"], ["parley", "-c", path, "doctor"])
+    return [subprocess.run([os.path.join(BIN_DIR, words[0]), *words[1:]], env=env, capture_output=True, text=True, timeout=60)
+            for words in commands]
+
+
+@test
+def a_database_that_cannot_be_reached_is_a_failure_that_says_why(folder):
+    check, daemon_check, doctor = on_database(folder, f"postgresql://shop:hunter2@127.0.0.1:{free_port()}/shop")
+    expect((check.returncode, daemon_check.returncode), (0, 0), "it can be written so")
+    expect((doctor.returncode, verdicts(doctor)["database"]), (1, "fail"))
+    expect_true("Connection refused: is the server running" in doctor.stdout and "hunter2" not in doctor.stdout, doctor.stdout)
+
+
+@test
+def an_address_that_is_none_is_found_by_every_check(folder):
+    for done in on_database(folder, "postgresql://shop:hunter2@[::1/shop"):
+        said = done.stdout + done.stderr
+        expect_true(done.returncode != 0 and "no PostgreSQL connection URI" in said and "hunter2" not in said, done)
+
+
+@test
+def a_database_that_answers_is_said(folder):
+    if not ON_POSTGRES:
+        skip("there is none")
+    with Daemon(folder, channels={"inbox": SINK}) as daemon:
+        expect(verdicts(parley(daemon, "-c", os.path.join(folder, "parley.yaml"), "doctor"))["database"], "ok")
 
 
 run()
