@@ -208,7 +208,9 @@ static void silence_count(struct pg_link *link)
     return;
   link->silent = pg_link_idle(link) ? 0 : link->silent + 1;
   if (link->silent > SILENT_TICKS)
-    pg_link_give_up(link, PG_SILENT);
+    pg_link_give_up(link, link != &link->store->writer ? PG_SILENT
+                                                       : PG_SILENT ": a commit may wait for a synchronous standby that is away"
+                                                                   " (synchronous_standby_names)");
 }
 
 static bool beat_is_due(const struct pg_store *store, int64_t mono_ms)

@@ -127,4 +127,18 @@ def a_standby_that_was_behind_is_not_taken_for_the_store(folder):
             daemon.send("the operator has decided")
 
 
+@test
+def a_commit_that_waits_for_a_standby_says_so(folder):
+    with pair(folder) as (first, second, database):
+        with Daemon(folder, **on_database(first.conninfo(database))) as daemon:
+            expect_true(accepts(daemon), "it begins well")
+            second.freeze()
+            try:
+                expect_true(not accepts(daemon), "nothing is accepted while the standby is away")
+                wait_until(lambda: "synchronous_standby_names" in daemon.log(), "the log names what it may wait for", BACK_S)
+            finally:
+                second.thaw()
+            wait_until(lambda: accepts(daemon), "it accepts again", BACK_S)
+
+
 run()
