@@ -85,7 +85,7 @@ const struct command cli_commands[] = {
     {"inbox show", "CONVERSATION", "a conversation with its timeline", 1, 1, false, cli_inbox_show, limit_options},
     {"inbox reply", "CONVERSATION", "answer on the channel that the customer used last", 1, 1, false, cli_inbox_reply,
      reply_options},
-    {"channel list", "", "channels with state, queue and health", 0, 0, false, cli_channel_list, NULL},
+    {"channel list", "", "channels with state and health", 0, 0, false, cli_channel_list, NULL},
     {"channel check", "NAME", "log in at the provider, send nothing", 1, 1, false, cli_channel_check, NULL},
     {"channel pause", "NAME", "send nothing until resumed; accepting goes on", 1, 1, false, cli_channel_pause, NULL},
     {"channel resume", "NAME", "go on sending", 1, 1, false, cli_channel_resume, NULL},

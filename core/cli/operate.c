@@ -48,7 +48,7 @@ static int told(struct cli *cli, int code, json_t *answer, const char *const *pa
 
 int cli_channel_list(struct cli *cli)
 {
-  static const char *const columns[] = {"CHANNEL", "PLUGIN", "STATE", "PAUSED", "HELD", "IN FLIGHT", "CAUSE"};
+  static const char *const columns[] = {"CHANNEL", "PLUGIN", "STATE", "PAUSED", "IN MEMORY", "IN FLIGHT", "CAUSE"};
   static const char *const paths[] = {"name", "plugin", "state", "paused", "held", "in_flight", "cause"};
 
   return list_of(cli, "/v1/channels", columns, paths, 7);

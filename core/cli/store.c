@@ -326,7 +326,8 @@ static void copy_told(struct cli *cli, const struct store_copy *copy)
   else if (copy->done_before)
     printf("done before: this source was copied here\n");
   else
-    printf("%llu tables, %llu rows, the same on both sides\n", (unsigned long long)copy->tables, (unsigned long long)copy->rows);
+    printf("%llu tables, %llu rows (%llu of an earlier call), the same on both sides\n", (unsigned long long)copy->tables,
+           (unsigned long long)copy->rows, (unsigned long long)copy->went_on_from);
   json_decref(answer);
   if (copy->done_before)
     return;

@@ -21,7 +21,8 @@ int sqlite_lock(const char *store, struct buf *reterr_why)
   if (fd < 0)
     buf_printf(reterr_why, "store: %s: %s", path.at, strerror(errno));
   else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    buf_printf(reterr_why, "store: %s is used by another parleyd (%s is locked)", store, path.at);
+    buf_printf(reterr_why, "store: %s is used by another parleyd, or by parley store (%s is locked): stop that one first", store,
+               path.at);
     close(fd);
     fd = -1;
   }

@@ -160,7 +160,7 @@ def a_daemon_carries_on_where_the_other_store_stopped(folder):
         with Daemon(folder, env={URL: database.url}, **settings(shop, desk)) as daemon:
             known = fill(daemon, shop, desk)
             refused = copy(source, f"env:{URL}", database)
-            expect_true(refused.returncode == 1 and "is used by another parleyd" in refused.stderr, refused.stderr)
+            expect_true(refused.returncode == 1 and "is used by another parleyd" in refused.stderr and "stop that one first" in refused.stderr, refused.stderr)
             before, page = views(daemon, known), first_page(daemon)
             arrived = counts_of(shop, known)
             daemon.kill()  # what SQLite writes behind stands in no table now
@@ -169,6 +169,8 @@ def a_daemon_carries_on_where_the_other_store_stopped(folder):
             daemon.start(ready=False)
             expect(daemon.wait_exit(), 69)
             expect_true("only a part of a copy is here" in daemon.log(), daemon.log_end())
+            again = copy(source, f"env:{URL}", database, "--rehearse").stdout
+            expect_true(f" {rehearsed['rows']} rows ({rehearsed['rows']} of an earlier call)" in again, again)
             done = copied(source, f"env:{URL}", database)
             expect(done["resumed_from"], rehearsed["rows"], "what the rehearsal brought over is not brought again")
             expect_true(done["rows"] > 100, done)
