@@ -179,10 +179,35 @@ static void remedy_add(struct buf *why, size_t from)
     buf_str(why, ": create it (CREATE DATABASE ... OWNER ... ENCODING 'UTF8' TEMPLATE template0), or correct its name in store.url");
 }
 
+static bool line_is_of_a_host(const char *line)
+{
+  static const char at[] = "connection to server", name[] = "could not translate host name";
+
+  return strncmp(line, at, sizeof(at) - 1) == 0 || strncmp(line, name, sizeof(name) - 1) == 0;
+}
+
+/* libpq has a line for each host, and for each address of one. */
+static void failure_say(PGconn *conn, struct buf *reterr_why)
+{
+  const char *line = PQerrorMessage(conn);
+  size_t from = reterr_why->len;
+
+  pg_say(conn, reterr_why);
+  remedy_add(reterr_why, from);
+  while ((line = strchr(line, '\n')) != NULL) {
+    line++;
+    if (!line_is_of_a_host(line))
+      continue;
+    buf_str(reterr_why, "; ");
+    from = reterr_why->len;
+    buf_printf(reterr_why, "%.*s", (int)strcspn(line, "\n"), line);
+    remedy_add(reterr_why, from);
+  }
+}
+
 static PGconn *connect_to(const char *url, const PQconninfoOption *options, size_t host, struct buf *reterr_why)
 {
   struct words words;
-  size_t from = reterr_why->len;
   PGconn *conn;
 
   words_fill(&words, url, options, host);
@@ -192,8 +217,7 @@ static PGconn *connect_to(const char *url, const PQconninfoOption *options, size
   PQsetNoticeProcessor(conn, no_notice, NULL);
   if (PQstatus(conn) == CONNECTION_OK)
     return conn;
-  pg_say(conn, reterr_why);
-  remedy_add(reterr_why, from);
+  failure_say(conn, reterr_why);
   PQfinish(conn);
   return NULL;
 }
