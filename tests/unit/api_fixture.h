@@ -221,7 +221,7 @@ static inline void fixture_make_channels(struct api_fixture *f)
     ck_assert_int_eq(channel_new(&shared, &owner, f->conf, wanted, f->sink, NULL, &f->sinks[i], &why), PARLEY_OK);
     ck_assert_int_eq(channel_start(f->channels[i], &why), PARLEY_OK);
     ck_assert_int_eq(channel_start(f->sinks[i], &why), PARLEY_OK);
-    deliver_add_channel(f->deliver, f->channels[i], f->sinks[i], 0);
+    deliver_add_channel(f->deliver, f->channels[i], f->sinks[i], &(struct deliver_rates){.floor_per_s = 1});
   }
   buf_done(&why);
 }
