@@ -14,6 +14,8 @@ struct check {
   struct plugin_source source;
   struct plugin **plugins; /* by channel; NULL: not loaded */
   struct buf *why;
+  channel_options_seen *seen;
+  void *seen_arg;
   bool good;
 };
 
@@ -43,6 +45,8 @@ static void check_options(struct check *check, const struct conf_channel *channe
   if (options_read(check->conf->file, channel->options, channel->line, channel->col, where.at, plugin->table->options,
                    arena, &secrets, &options, check->why) != PARLEY_OK)
     check->good = false;
+  else if (check->seen != NULL)
+    check->seen(channel, options, check->seen_arg);
   buf_done(&where);
   secrets_done(&secrets);
   arena_free(&arena);
@@ -80,13 +84,13 @@ static void check_all(struct check *check)
     plugin_unref(&check->plugins[i]);
 }
 
-parley_status channels_check(const struct conf *conf, struct buf *reterr_why)
+parley_status channels_check(const struct conf *conf, channel_options_seen *seen, void *arg, struct buf *reterr_why)
 {
   const char *tmp = getenv("TMPDIR");
   char run_dir[4096];
   struct plugin_home home;
   struct plugin_shelf shelf = {0};
-  struct check check = {.conf = conf, .why = reterr_why, .good = true};
+  struct check check = {.conf = conf, .why = reterr_why, .seen = seen, .seen_arg = arg, .good = true};
 
   snprintf(run_dir, sizeof run_dir, "%s/parley-check-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
   if (mkdtemp(run_dir) == NULL) {

@@ -5,6 +5,9 @@
 #define CORE_CHANNEL_CHECK_H
 #include "core/config/conf.h"
 
-/* PARLEY_INVALID: every fault is in *reterr_why, with file, line and column. */
-parley_status channels_check(const struct conf *conf, struct buf *reterr_why);
+/* Of a channel whose options are right; they go with the call. */
+typedef void channel_options_seen(const struct conf_channel *channel, const parley_value *options, void *arg);
+/* seen: NULL, or told of each channel's options, secrets filled in.
+ * PARLEY_INVALID: every fault is in *reterr_why, with file, line and column. */
+parley_status channels_check(const struct conf *conf, channel_options_seen *seen, void *arg, struct buf *reterr_why);
 #endif

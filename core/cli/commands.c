@@ -32,6 +32,10 @@ static const struct cli_option restore_options[] = {
     {"force", "WORDS", "replace-the-store: also when there is one that is not empty (SQLite; it is kept under another name)"},
     {NULL, NULL, NULL},
 };
+static const struct cli_option doctor_options[] = {
+    {"dns", "SERVER", "ask this server about mail domains, such as 127.0.0.1:5353; without it the system's (needs -c)"},
+    {NULL, NULL, NULL},
+};
 static const struct cli_option copy_options[] = {
     {"from", "STORE", "config (that of -c), sqlite:PATH, or env:NAME, a variable that holds a PostgreSQL URL"},
     {"to", "STORE", "likewise; it must be empty, or hold the beginning of this copy"},
@@ -105,7 +109,8 @@ const struct command cli_commands[] = {
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},
     {"config check", "[FILE]", "say what is wrong with a configuration and its channels' options", 0, 1, true, cli_config_check, NULL},
     {"plugin new", "NAME", "a plugin to start from, in a folder of its own", 1, 1, true, cli_plugin_new, plugin_new_options},
-    {"doctor", "", "check configuration, store, disk, clock, plugins and channels", 0, 0, true, cli_doctor, NULL},
+    {"doctor", "", "check configuration, store, disk, clock, plugins, channels, and what DNS says of mail domains", 0, 0, true,
+     cli_doctor, doctor_options},
     {"store backup", "FILE", "an online copy of the store: made by the daemon, with PostgreSQL by pg_dump (needs -c)", 1, 1, true,
      cli_store_backup, NULL},
     {"store restore", "FILE", "put a backup in the place of the store (needs -c; no daemon runs); its daemon starts paused", 1, 1, true,

@@ -1,5 +1,5 @@
 /* parley config check, and doctor: one line a check, what is wrong and what to do. */
-#include "command.h"
+#include "doctor.h"
 #include "core/base/env.h"
 #include "core/base/text.h"
 #include "core/channel/check.h"
@@ -37,7 +37,7 @@ int cli_config_check(struct cli *cli)
   if (st == PARLEY_OK)
     st = reach(conf, false, &why);
   if (st == PARLEY_OK)
-    st = channels_check(conf, &why);
+    st = channels_check(conf, NULL, NULL, &why);
   if (st == PARLEY_OK)
     printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", path, conf->n_channels, conf->n_topics,
            conf->n_plans, conf->n_subscriptions);
@@ -48,14 +48,7 @@ int cli_config_check(struct cli *cli)
   return st == PARLEY_OK ? CLI_OK : CLI_FAILED;
 }
 
-struct doctor {
-  int failed, warned;
-};
-
-static void said(struct doctor *doctor, const char *verdict, const char *what, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static void said(struct doctor *doctor, const char *verdict, const char *what, const char *format, ...)
+void said(struct doctor *doctor, const char *verdict, const char *what, const char *format, ...)
 {
   va_list args;
 
@@ -104,21 +97,25 @@ static void doctor_database(struct doctor *doctor, const struct conf *conf)
   buf_done(&why);
 }
 
-static void doctor_local(struct doctor *doctor, const char *path)
+static void doctor_local(struct doctor *doctor, const char *path, const char *dns)
 {
+  struct doctor_mail *mail = doctor_mail_new();
   struct buf why = BUF_INIT(65536);
   struct conf *conf = NULL;
 
   if (conf_load(path, &conf, &why) != PARLEY_OK) {
     said(doctor, "fail", "config", "%s", why.at);
+    doctor_mail_free(&mail);
     buf_done(&why);
     return;
   }
   said(doctor, "ok", "config", "%zu channels, %zu topics, %zu plans", conf->n_channels, conf->n_topics, conf->n_plans);
-  if (channels_check(conf, &why) != PARLEY_OK)
+  if (channels_check(conf, doctor_mail_see, mail, &why) != PARLEY_OK)
     said(doctor, "fail", "channels", "%s", why.at);
   doctor_disk(doctor, conf);
   doctor_database(doctor, conf);
+  doctor_mail_check(mail, doctor, conf, dns);
+  doctor_mail_free(&mail);
   conf_unref(&conf);
   buf_done(&why);
 }
@@ -230,7 +227,7 @@ int cli_doctor(struct cli *cli)
   int64_t now = env_system.now_ms(&env_system);
 
   if (cli->config_path != NULL)
-    doctor_local(&doctor, cli->config_path);
+    doctor_local(&doctor, cli->config_path, cli_given(cli, "dns"));
   said(&doctor, now > CLOCK_YEAR_2025_MS ? "ok" : "fail", "clock", "%s",
        now > CLOCK_YEAR_2025_MS ? "is set" : "is before 2025");
   if (cli->config_path != NULL || cli->url != NULL || getenv("PARLEY_URL") != NULL)

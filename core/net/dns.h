@@ -1,4 +1,5 @@
-/* dns.h - host names to addresses by c-ares on the loop: /etc/hosts, then A and AAAA; and the TXT records of a name. Owns its sockets and one timer.
+/* dns.h - host names to addresses by c-ares on the loop: /etc/hosts, then A and AAAA; and the TXT records of a
+ * name. Owns its sockets and one timer.
  * Thread: loop. Nothing here filters: the caller asks egress.h about each address. */
 #ifndef CORE_NET_DNS_H
 #define CORE_NET_DNS_H

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # label: spine
-"""parley doctor: a channel that refuses its check is a failure and exit code 1, one whose plugin has none is a note."""
+"""parley doctor: a channel that refuses its check is a failure and exit code 1, one whose plugin has none is a note; and what DNS
+says of the domains that mail is sent from, held against our keys."""
 
 import os
 import subprocess
 
+from parley_dns import DnsServer
+from parley_mail import Keys
 from parley_test import (BIN_DIR, KEY, ON_POSTGRES, PLUGIN_DIR, Daemon, base_config, expect, expect_true, free_port, parley, run, skip,
                          test, yaml)
 
@@ -104,6 +107,107 @@ def a_database_that_answers_is_said(folder):
         skip("there is none")
     with Daemon(folder, channels={"inbox": SINK}) as daemon:
         expect(verdicts(parley(daemon, "-c", os.path.join(folder, "parley.yaml"), "doctor"))["database"], "ok")
+
+
+# --- mail domains ---
+
+def doctored(folder, keys, records, names=("rsa", "ed"), sender="Shop <orders@shop.example>", config=None):
+    """What it says of each record: [("ok", "spf", "shop.example: v=spf1 ..."), ...]."""
+    channel = {"plugin": "email", "options": {"smtp": f"smtp://127.0.0.1:{free_port()}", "from": sender, "dkim": keys.option(*names)}}
+
+    with DnsServer(records) as dns:
+        daemon = Daemon(folder, channels={"mail": channel}, config=config)  # it is never started: doctor needs none for this
+        daemon.write_config()
+        doctor = subprocess.run([os.path.join(BIN_DIR, "parley"), "-c", daemon.config_path, "doctor", "--dns", dns.address],
+                                env=dict(os.environ, PARLEY_KEY=KEY), capture_output=True, text=True)
+    lines = [line.split(None, 2) for line in doctor.stdout.splitlines()]
+    return [tuple(line) for line in lines if len(line) > 2 and line[1] in ("spf", "dkim", "dmarc")]
+
+
+def verdict_of(said, what):
+    return [verdict for verdict, which, _ in said if which == what]
+
+
+def words_of(said, verdict):
+    return " ".join(words for how, _, words in said if how == verdict)
+
+
+@test
+def records_that_fit_are_fine(folder):
+    keys = Keys(folder)
+    said = doctored(folder, keys, keys.records())
+    expect([verdict for verdict, _, _ in said], ["ok"] * 5, str(said))
+    expect_true("rsa._domainkey.shop.example fits our key (rsa, 2048 bits)" in words_of(said, "ok"), said)
+    expect_true("mail from shop.example is signed in alignment (adkim=r)" in words_of(said, "ok"), said)
+
+
+def without(records, *names):
+    return {name: value for name, value in records.items() if name not in names}
+
+
+# (what is asked of, the record instead, what is said of it, a word of that)
+WRONG = [
+    ("spf", "shop.example", None, "warn", "has no SPF record"),
+    ("spf", "shop.example", ["v=spf1 mx -all", "v=spf1 -all"], "fail", "2 SPF records"),
+    ("spf", "shop.example", ["v=spf1 +all"], "fail", "lets everybody send"),
+    ("spf", "shop.example", ["google-site-verification=x", "v=spf1 -all"], "ok", "v=spf1 -all"),
+    ("dkim", "rsa._domainkey.shop.example", None, "fail", 'publish the TXT record "v=DKIM1; k=rsa; p=MII'),
+    ("dkim", "rsa._domainkey.shop.example", ["v=DKIM1; k=rsa; p="], "fail", "revoked"),
+    ("dkim", "rsa._domainkey.shop.example", ["v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="], "fail", "k=ed25519"),
+    ("dkim", "ed._domainkey.shop.example", ["v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="], "fail", "another key"),
+    ("dmarc", "_dmarc.shop.example", None, "warn", "has no DMARC record"),
+    ("dmarc", "_dmarc.shop.example", ["v=DMARC1; rua=mailto:x@y"], "fail", "p= must be"),
+    ("dmarc", "_dmarc.shop.example", ["v=DMARC1; p=none", "v=DMARC1; p=none"], "fail", "2 records"),
+]
+
+
+@test
+def a_record_that_is_wrong_is_told_with_what_to_publish(folder):
+    keys = Keys(folder)
+    for what, name, texts, verdict, words in WRONG:
+        records = dict(without(keys.records(), name), **({name: {"TXT": texts}} if texts else {}))
+        said = doctored(folder, keys, records)
+        expect_true(verdict in verdict_of(said, what) and words in words_of(said, verdict), f"{name} {texts}: {said}")
+        others = [line for line in said if line[1] != what and line[0] != "ok"]
+        expect(others, [], f"{name} {texts}")
+
+
+@test
+def a_key_of_the_domain_above_is_aligned_unless_dmarc_is_strict(folder):
+    keys = Keys(folder)
+    sender = "News <hello@news.shop.example>"
+    records = dict(keys.records(), **{"news.shop.example": {"TXT": ["v=spf1 -all"]}})
+    expect(verdict_of(doctored(folder, keys, records, sender=sender), "dmarc"), ["ok", "ok"])
+    records["_dmarc.news.shop.example"] = {"TXT": ["v=DMARC1; p=reject; adkim=s"]}
+    said = doctored(folder, keys, records, sender=sender)
+    expect(verdict_of(said, "dmarc"), ["ok", "fail"])
+    expect_true("the very same domain" in words_of(said, "fail"), said)
+
+
+@test
+def a_weak_key_and_a_test_are_warnings(folder):
+    keys = Keys(folder, rsa_bits=1024)
+    said = doctored(folder, keys, keys.records(), names=("rsa",))
+    expect_true("1024 bits; providers ask for 2048" in words_of(said, "warn"), said)
+    records = keys.records()
+    records["ed._domainkey.shop.example"]["TXT"][0] += "; t=y"
+    expect_true("only a test" in words_of(doctored(folder, keys, records, names=("ed",)), "warn"), records)
+
+
+@test
+def a_domain_that_is_not_signed_here_is_a_note(folder):
+    keys = Keys(folder)
+    records = dict(keys.records(), **{"_dmarc.other.example": {"TXT": ["v=DMARC1; p=none"]}, "other.example": {"TXT": ["v=spf1 -all"]}})
+    said = doctored(folder, keys, records, sender="a@other.example")
+    expect([(verdict, what) for verdict, what, _ in said], [("ok", "spf"), ("note", "dkim"), ("ok", "dmarc"), ("note", "dmarc")])
+
+
+@test
+def a_name_server_that_fails_is_a_warning(folder):
+    keys = Keys(folder)
+    records = {name: "SERVFAIL" for name in keys.records()}
+    said = doctored(folder, keys, records, names=("ed",))
+    expect([(verdict, what) for verdict, what, _ in said], [("warn", "spf"), ("warn", "dkim"), ("warn", "dmarc")])
 
 
 run()

@@ -1,9 +1,11 @@
-// sources: plugins/email/mail_compose.c plugins/email/mail_head.c plugins/email/mail_address.c
+// sources: plugins/email/mail_compose.c plugins/email/mail_head.c plugins/email/mail_address.c plugins/email/dkim_sign.c plugins/email/smtp_wire.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
 /* Whatever a message holds, the mail is 7-bit, has CRLF at every line's end and no line above 998 bytes, one header of
- * each kind, and the same bytes twice. The input is cut at its first bytes of value 0x1e into subject, text, HTML, name
+ * each kind, and the same bytes twice; it can be signed, and what SMTP carries are the bytes that were signed. The input is cut at its first bytes of value 0x1e into subject, text, HTML, name
  * and media. */
+#include "email/dkim_sign.h"
 #include "email/mail_compose.h"
+#include "email/smtp_wire.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -48,11 +50,53 @@ static void check_mail(const struct mail *mail)
          headers_named(mail, "Content-Type:") == 1);
 }
 
+/* What the other side has when it has taken the dots away again. */
+static void check_wire(const struct mail *mail)
+{
+  struct smtp_stuffer stuffer = {0};
+  char out[64];
+  size_t at = 0, same = 0;
+  bool line_start = true, after_dot = false;
+
+  while (at < mail->len) {
+    size_t used, n = smtp_stuff(&stuffer, (parley_bytes){mail->at + at, mail->len - at}, out, sizeof out, &used);
+
+    for (size_t i = 0; i < n; i++) {
+      if (line_start && out[i] == '.' && !after_dot) {
+        after_dot = true;
+        continue;
+      }
+      assert(out[i] == mail->at[same++]);
+      line_start = out[i] == '\n';
+      after_dot = false;
+    }
+    at += used;
+  }
+  assert(same == mail->len);
+}
+
+static void check_signed(const struct mail *mail)
+{
+  static struct dkim_key *key;
+  const char *why;
+  unsigned char hash[DKIM_HASH_BYTES];
+  char one[DKIM_FIELD_ROOM], other[DKIM_FIELD_ROOM];
+  size_t body = dkim_body_at((parley_bytes){mail->at, mail->len}), len;
+
+  if (key == NULL)
+    assert(dkim_key_read(PARLEY_LIT("nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="), &key, &why) == PARLEY_OK);
+  const struct dkim_signer signer = {.key = key, .domain = PARLEY_LIT("b.example"), .selector = PARLEY_LIT("s")};
+  assert(body <= mail->len && dkim_body_hash((parley_bytes){mail->at + body, mail->len - body}, hash));
+  len = dkim_sign(&signer, (parley_bytes){mail->at, mail->len}, hash, INT64_C(1700000000000), one);
+  assert(len > 0 && len == dkim_sign(&signer, (parley_bytes){mail->at, mail->len}, hash, INT64_C(1700000000000), other));
+  assert(memcmp(one, other, len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   static struct mail_composer *composer;
-  struct mail_mailbox from;
+  struct mail_mailbox from, reply;
   struct mail_address to;
   struct mail first, second;
   const char *why = NULL;
@@ -63,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   fields_cut((parley_text){(const char *)data, size}, fields);
   assert(mail_mailbox_read(PARLEY_LIT("Shop <a@b.example>"), &from) == PARLEY_OK);
   assert(mail_address_read(PARLEY_LIT("c@d.example"), &to) == PARLEY_OK);
+  assert(mail_mailbox_read(PARLEY_LIT("reply@in.b.example"), &reply) == PARLEY_OK);
   const parley_identity who = {.size = sizeof who, .name = fields[3]};
   const parley_part text = {.size = sizeof text, .kind = PARLEY_PART_TEXT, .text = fields[1]};
   const parley_part html = {.size = sizeof html, .kind = PARLEY_PART_HTML, .text = fields[2]};
@@ -84,15 +129,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .unsubscribe_url = fields[4],
                                   .reply_address = fields[3],
                                   .reply_to = fields[3],
+                                  .topic = fields[3],
+                                  .topic_class = (uint32_t)(size % 6),
+                                  .token = size % 3 ? PARLEY_LIT("0123456789abcdefghjkmnpqrstv0") : fields[3],
+                                  .override_json = size % 2 ? fields[4] : PARLEY_LIT(""),
                                   .thread = fields,
                                   .n_thread = FIELDS};
-  const struct mail_source source = {.from = &from, .to = &to, .message = &message};
+  const struct mail_source source = {.from = &from, .to = &to, .message = &message, .reply = &reply};
 
   if (mail_compose(composer, &source, &first, &why) != PARLEY_OK) {
     assert(why != NULL);
     return 0;
   }
   check_mail(&first);
+  check_wire(&first);
+  check_signed(&first);
   assert(mail_compose(composer, &source, &second, &why) == PARLEY_OK);
   assert(first.len == second.len && memcmp(first.at, second.at, first.len) == 0);
   mail_done(&first);

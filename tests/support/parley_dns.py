@@ -36,6 +36,16 @@ def value_bytes(kind, value):
     return socket.inet_pton(socket.AF_INET if kind == "A" else socket.AF_INET6, value)
 
 
+def both_servers(stream, datagram):
+    """On one port, which has to be free twice."""
+    while True:
+        tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), stream)
+        try:
+            return tcp, socketserver.ThreadingUDPServer(tcp.server_address, datagram)
+        except OSError:
+            tcp.server_close()
+
+
 class DnsServer:
     def __init__(self, records=None):
         self.records = dict(records or {})
@@ -73,13 +83,9 @@ class DnsServer:
                 if reply is not None:
                     self.wfile.write(struct.pack("!H", len(reply)) + reply)
 
-        self.udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), Datagram)
+        self.tcp, self.udp = both_servers(Stream, Datagram)
         self.port = self.udp.server_address[1]
         self.address = f"127.0.0.1:{self.port}"
-        self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), Stream, bind_and_activate=False)
-        self.tcp.allow_reuse_address = True
-        self.tcp.server_bind()
-        self.tcp.server_activate()
         for server in (self.udp, self.tcp):
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

@@ -1,5 +1,5 @@
-/* net_names.h - a name server of a few lines for tests: A and AAAA for good.example, and two TXT, the first of two strings; the A 10.0.0.1 for inside.example,
- * nothing at all for silent.example, NXDOMAIN for the rest. */
+/* net_names.h - a name server of a few lines for tests: A and AAAA for good.example, and two TXT, the first of two
+ * strings; the A 10.0.0.1 for inside.example, nothing at all for silent.example, NXDOMAIN for the rest. */
 #ifndef TESTS_UNIT_NET_NAMES_H
 #define TESTS_UNIT_NET_NAMES_H
 #include "net_peer.h"
@@ -35,7 +35,8 @@ static inline size_t net_names_answer(unsigned char *packet, size_t len, const c
                                        0xd,  0xb8, 0, 0,  0, 0, 0, 0, 0, 0,  0, 0,  0,    9};
   static const unsigned char texts[] = {0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 8, 4, 'v', '=', 's', 'p', 2, 'f', '1',
                                         0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 2, 1, 'x'};
-  bool six = packet[len - 3] == 28, text = packet[len - 3] == 16, good = strcmp(name, "good.example") == 0, in = strcmp(name, "inside.example") == 0;
+  bool six = packet[len - 3] == 28, text = packet[len - 3] == 16;
+  bool good = strcmp(name, "good.example") == 0, in = strcmp(name, "inside.example") == 0;
 
   packet[2] = 0x84; /* an answer, authoritative */
   packet[3] = good || in ? 0x80 : 0x83;
