@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPTIONS_MAX = 32, STOP_STEPS_MAX = 100, STOP_STEP_MS = 1000 };
+enum { OPTIONS_MAX = 32, ITEMS_MAX = 40, STOP_STEPS_MAX = 100, STOP_STEP_MS = 1000 };
 
 static struct stream_host *self(const parley_host *host)
 {
@@ -444,6 +444,45 @@ static const char *pair_find(const char *const *pairs, const char *name)
   return NULL;
 }
 
+/* The pieces of "a|b" as values; texts live as long as the process. */
+static uint64_t pieces_fill(char *line, parley_value *values, const parley_value **items, const parley_option *const *fields)
+{
+  uint64_t n = 0;
+
+  for (char *rest = line, *piece; (piece = strsep(&rest, "|")) != NULL && n < ITEMS_MAX; n++) {
+    values[n] = (parley_value){.size = sizeof *values, .type = PARLEY_OPTION_TEXT, .text = parley_text_of(piece)};
+    if (fields != NULL)
+      values[n].name = parley_text_of(fields[n]->name);
+    items[n] = &values[n];
+  }
+  return n;
+}
+
+static void lines_fill(parley_value *value, const parley_option *option, const char *text)
+{
+  static struct {
+    parley_value values[ITEMS_MAX], pieces[ITEMS_MAX][ITEMS_MAX];
+    const parley_value *items[ITEMS_MAX], *piece_items[ITEMS_MAX][ITEMS_MAX];
+  } rooms[ITEMS_MAX];
+  static size_t n_rooms;
+  size_t room = n_rooms++ % ITEMS_MAX;
+
+  value->items = rooms[room].items;
+  for (char *rest = strdup(text), *line; (line = strsep(&rest, "\n")) != NULL && value->n_items < ITEMS_MAX; value->n_items++) {
+    uint64_t i = value->n_items;
+    bool map = option->type == PARLEY_OPTION_MAP;
+    uint64_t n = pieces_fill(line, rooms[room].pieces[i], rooms[room].piece_items[i], map ? NULL : option->fields[0]->fields);
+
+    rooms[room].values[i] = (parley_value){.size = sizeof(parley_value), .type = PARLEY_OPTION_GROUP, .n_items = n,
+                                           .items = rooms[room].piece_items[i]};
+    if (map) {
+      rooms[room].values[i] = rooms[room].pieces[i][1];
+      rooms[room].values[i].name = rooms[room].pieces[i][0].text;
+    }
+    rooms[room].items[i] = &rooms[room].values[i];
+  }
+}
+
 static void value_fill(parley_value *value, const parley_option *option, const char *text)
 {
   char *unit;
@@ -454,6 +493,10 @@ static void value_fill(parley_value *value, const parley_option *option, const c
   if (text == NULL)
     return;
   value->type = option->type;
+  if (option->type == PARLEY_OPTION_LIST || option->type == PARLEY_OPTION_MAP) {
+    lines_fill(value, option, text);
+    return;
+  }
   value->text = parley_text_of(text);
   value->number = strtoll(text, &unit, 10);
   if (option->type == PARLEY_OPTION_DURATION && strcmp(unit, "ms") != 0)

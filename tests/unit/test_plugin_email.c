@@ -735,6 +735,98 @@ START_TEST(a_stop_while_fetching_gives_back)
 }
 END_TEST
 
+START_TEST(attachments_of_more_than_25_mib_together_are_refused_unread)
+{
+  start(plain);
+  submit_with_medium(1, (25 << 20) + 1);
+  ck_assert_uint_eq(settled(1)->result, PARLEY_OUTCOME_REJECTED);
+  ck_assert_ptr_nonnull(strstr(settled(1)->detail, "more than 25 MiB together"));
+  ck_assert_uint_eq(host->n_reads, 0);
+}
+END_TEST
+
+/* --- Senders and signatures --------------------------------------------------------------------------------------- */
+#define ED25519 "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
+static const char *const signing[] = {"smtp", "smtp://127.0.0.1:2525", "from", "Shop <orders@shop.example>", "senders",
+                                      "news|News <hello@mail.news.example>\nother|a@other.example", "dkim",
+                                      "shop.example|one|" ED25519 "\nshop.example|two|" ED25519 "\nnews.example|n|" ED25519
+                                      "\nexample|far|" ED25519,
+                                      NULL};
+
+static size_t times(const char *text, const char *words)
+{
+  size_t n = 0;
+
+  for (const char *at = strstr(text, words); at != NULL; at = strstr(at + 1, words))
+    n++;
+  return n;
+}
+
+static const struct {
+  const char *topic, *from, *domain, *selectors;
+  size_t n;
+} topics[] = {
+    {"orders", "\r\nFrom: Shop <orders@shop.example>\r\n", " d=shop.example;", " s=one;", 2},
+    {"news", "\r\nFrom: News <hello@mail.news.example>\r\n", " d=news.example;", " s=n;", 1},
+    {"other", "\r\nFrom: a@other.example\r\n", " d=example;", " s=far;", 1},
+};
+
+START_TEST(each_topic_has_its_sender_and_that_one_its_keys)
+{
+  start(signing);
+  submit(1);
+  message_fill(&messages[2], 2, "ana@example.org", PARLEY_LIT("Hi"));
+  messages[2].message.topic = parley_text_of(topics[_i].topic);
+  ck_assert_int_eq(stream_host_submit(host, 2, &messages[2].message), PARLEY_OK);
+  stream_host_run(host);
+  ck_assert_uint_eq(settled(2)->result, PARLEY_OUTCOME_ACCEPTED);
+  for (size_t i = 0; i < script->n_mails; i++) {
+    const char *mail = script->mails[i].at;
+
+    if (strstr(mail, "msg_00002") == NULL)
+      continue;
+    ck_assert_uint_eq(times(mail, "DKIM-Signature: v=1; a=ed25519-sha256;"), topics[_i].n);
+    ck_assert_uint_eq(times(mail, topics[_i].domain), topics[_i].n);
+    ck_assert_ptr_nonnull(strstr(mail, topics[_i].selectors));
+    ck_assert_ptr_nonnull(strstr(mail, topics[_i].from));
+    ck_assert_int_eq(strncmp(mail, "DKIM-Signature: ", 16), 0);
+  }
+}
+END_TEST
+
+START_TEST(a_signed_mail_is_made_on_the_work_pool)
+{
+  start(signing);
+  submit(1);
+  ck_assert_uint_eq(host->n_reads, 1);  /* work is under way */
+  ck_assert_uint_eq(host->n_conns, 0);  /* and nothing to send yet */
+  stream_host_run(host);
+  ck_assert_uint_eq(settled(1)->result, PARLEY_OUTCOME_ACCEPTED);
+}
+END_TEST
+
+START_TEST(a_stop_while_signing_gives_back)
+{
+  start(signing);
+  submit(1);
+  submit(2);
+  stream_host_stop(host);
+  ck_assert_uint_eq(settled(1)->result, PARLEY_OUTCOME_THROTTLED);
+  ck_assert_uint_eq(settled(2)->result, PARLEY_OUTCOME_THROTTLED);
+}
+END_TEST
+
+START_TEST(a_drain_while_signing_finishes)
+{
+  start(signing);
+  submit(1);
+  host->plugin->drain(host->channel, 10000);
+  stream_host_run(host);
+  ck_assert_uint_eq(settled(1)->result, PARLEY_OUTCOME_ACCEPTED);
+  ck_assert_uint_eq(stream_host_open_count(host), 0);
+}
+END_TEST
+
 /* --- The end ------------------------------------------------------------------------------------------------------ */
 START_TEST(a_stop_settles_each_by_what_is_known)
 {
@@ -795,6 +887,13 @@ static const struct {
     {{"smtp", "smtp://x", "from", "a@b.c", "user", "tim", NULL}, "both"},
     {{"smtp", "smtp://x", "from", "a@b.c", "tls", "off", "user", "tim", "password", "pw", NULL}, "in clear"},
     {{"smtp", "smtps://x", "from", "a@b.c", "tls", "off", NULL}, "contradicts"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "senders", "news|nobody", NULL}, "senders: that of news"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "reply", "nobody", NULL}, "reply"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "reply", "\"a b\"@b.c", NULL}, "reply"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "reply", "a-local-part-of-thirty-five-letters@b.c", NULL}, "34 characters"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "dkim", "b.c|s1|garbage", NULL}, "dkim: the key of b.c (selector s1) is no private key"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "dkim", "b c|s1|" ED25519, NULL}, "dkim: the key of b c (selector s1) has no domain"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "dkim", "b.c|s;1|" ED25519, NULL}, "no DNS label"},
 };
 
 START_TEST(a_mistake_in_the_options_is_named)
@@ -814,6 +913,11 @@ int main(void)
   int failed;
 
   tcase_add_checked_fixture(tcase, begin, end);
+  tcase_add_test(tcase, attachments_of_more_than_25_mib_together_are_refused_unread);
+  tcase_add_loop_test(tcase, each_topic_has_its_sender_and_that_one_its_keys, 0, COUNT(topics));
+  tcase_add_test(tcase, a_signed_mail_is_made_on_the_work_pool);
+  tcase_add_test(tcase, a_stop_while_signing_gives_back);
+  tcase_add_test(tcase, a_drain_while_signing_finishes);
   tcase_add_test(tcase, a_mail_leaves_and_is_accepted);
   tcase_add_test(tcase, many_mails_share_few_connections);
   tcase_add_test(tcase, more_than_the_window_is_not_taken);
