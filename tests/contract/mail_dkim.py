@@ -140,6 +140,15 @@ def the_key_follows_the_sender_of_the_topic(folder):
 
 
 @test
+def a_channel_in_a_process_of_its_own_signs_as_well(folder):
+    keys = Keys(folder)
+    with DnsServer(keys.records()) as dns, sending(folder, channel={"isolation": "process"}, dkim=keys.option()) as (daemon, mails):
+        for _ in range(20):
+            send(daemon)
+        expect({tuple(by_dkimpy(mail, dns)) for mail in mails(20)}, {(True, True)})
+
+
+@test
 def a_second_attempt_has_the_same_bytes(folder):
     keys = Keys(folder)
     with Peer("smtp", "tests/contract/smtp_peers.cjs") as server:

@@ -41,8 +41,8 @@ class Keys:
 
 
 @contextlib.contextmanager
-def sending(folder, config=None, **options):
-    """(daemon, the mails that left): a daemon whose channel mail sends to npm's smtp-server."""
+def sending(folder, config=None, channel=None, **options):
+    """(daemon, the mails that left): a daemon whose channel mail sends to npm's smtp-server. channel: more of it beside options."""
     with Peer("smtp", "tests/contract/smtp_peers.cjs") as server:
         port = server.ask({"do": "listen"})["port"]
 
@@ -53,8 +53,9 @@ def sending(folder, config=None, **options):
             found = wait_until(lambda: (lambda all: all if len(all) >= count else None)(seen()), f"{count} mails")
             return [base64.b64decode(mail["raw"]) for mail in found]
 
-        channel = {"plugin": "email", "options": {"smtp": f"smtp://127.0.0.1:{port}", "from": "Shop <orders@shop.example>", **options}}
-        with Daemon(folder, channels={"mail": channel}, config=config) as daemon:
+        mail = {"plugin": "email", "options": {"smtp": f"smtp://127.0.0.1:{port}", "from": "Shop <orders@shop.example>", **options},
+                **(channel or {})}
+        with Daemon(folder, channels={"mail": mail}, config=config) as daemon:
             yield daemon, mails
 
 
