@@ -58,9 +58,9 @@ struct stream_host {
 
 /* plugin: its name; build/<preset>/plugins/NAME.so is loaded. Or the .so's path, from the root on. */
 struct stream_host *stream_host_new(const char *plugin, const struct stream_peer *peer);
-/* Options by name: texts for TEXT and URL, numbers (ms) for the rest, the choice's word for CHOICE; ends with NULL. A MAP of texts is "key|text", a
- * LIST of groups "text|text|..." in the order of its fields, lines apart. Those not
- * named get their default from the plugin's table. */
+/* Options by name: texts for TEXT and URL, numbers (ms) for the rest, the choice's word for CHOICE; ends with NULL. A MAP of texts is
+ * "key|text", a LIST of groups "text|text|..." in the order of its fields, lines apart. Those not named get their default from the
+ * plugin's table. */
 parley_status stream_host_create(struct stream_host *host, const char *const *pairs);
 parley_status stream_host_start(struct stream_host *host);
 parley_status stream_host_submit(struct stream_host *host, uint64_t token, const parley_message *message);
