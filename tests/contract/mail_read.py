@@ -128,7 +128,7 @@ def attachments_above_25_mib_together_are_refused_in_words(folder):
 
 
 MAILS_UNDER_WAY = 8
-PEAK_MIB_MAX = 240
+PEAK_MIB_MAX = 260  # all eight at once would take above 450
 
 
 def peak_mib(pid):
@@ -222,6 +222,7 @@ def rspamd_finds_nothing_wrong_with_the_form_of_a_newsletter(folder):
             sending(folder, dkim=keys.option(), reply="reply@in.shop.example") as (daemon, mails):
         logo = upload(daemon, PNG, "image/png")
         send(daemon, {"text": "x"})
+        mails()
         granted(daemon)
         send(daemon, {"subject": "Novedades de otoño", "html": NEWS,
                       "text": "Hola Ana, estas son las novedades de la tienda para la nueva temporada.\nhttps://shop.example/sale\n",
