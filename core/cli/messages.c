@@ -69,6 +69,15 @@ static void plan_print(const json_t *answer)
              cli_text(step, "verdict")[0] ? " - " : "", cli_text(step, "verdict"));
 }
 
+static void warnings_print(const json_t *answer)
+{
+  const json_t *row;
+  size_t i;
+
+  json_array_foreach(json_object_get(answer, "warnings"), i, row)
+      printf("  warning: %s: %s\n", cli_text(row, "code"), cli_text(row, "detail"));
+}
+
 int cli_send(struct cli *cli)
 {
   json_t *message = message_of(cli), *answer = NULL;
@@ -83,6 +92,7 @@ int cli_send(struct cli *cli)
   } else if (code == CLI_OK) {
     printf("%s  %s  %s\n", cli_text(answer, "id"), cli_text(answer, "status"), cli_text(answer, "customer"));
     plan_print(answer);
+    warnings_print(answer);
     fprintf(stderr, "Next: parley%s%s status %s\n",
             cli->url != NULL ? " --url " : cli->config_path != NULL ? " -c " : "",
             cli->url != NULL ? cli->url : cli->config_path != NULL ? cli->config_path : "", cli_text(answer, "id"));
@@ -98,6 +108,7 @@ static void explain_print(const json_t *answer)
 
   printf("%s%s%s  (%s)\n", cli_text(answer, "verdict"), reason[0] ? ": " : "", reason, cli_text(answer, "consent"));
   plan_print(answer);
+  warnings_print(answer);
 }
 
 int cli_explain(struct cli *cli)
@@ -130,6 +141,8 @@ static void status_print(const json_t *message)
       printf("  delivery %lld  %s  %s%s%s\n", (long long)json_integer_value(json_object_get(row, "step")) + 1,
              cli_text(row, "channel"), cli_text(row, "status"), cli_text(row, "due_at")[0] ? ", next try at " : "",
              cli_text(row, "due_at"));
+  json_array_foreach(json_object_get(message, "degraded"), i, row)
+      printf("  degraded: %s\n", json_string_value(row));
   json_array_foreach(json_object_get(message, "attempts"), i, row)
       printf("  attempt %s  %s  %s  %s %s\n", cli_cell(row, "number", room), cli_text(row, "started_at"),
              cli_text(row, "outcome"), cli_text(row, "code"), cli_text(row, "detail"));

@@ -18,7 +18,7 @@ import urllib.request
 from parley_dns import DnsServer
 from parley_mail import Keys, granted, reader, sending
 from parley_peers import unpacked
-from parley_test import expect, expect_true, free_port, run, test, wait_until
+from parley_test import expect, expect_true, free_port, parley, run, test, wait_until
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c626001000000050001"
                     "0d0a2db40000000049454e44ae426082")
@@ -109,10 +109,14 @@ def a_page_that_gmail_clips_is_told_at_once_and_kept(folder):
         told = daemon.post("/v1/explain", body).json
         expect([warning["code"] for warning in told["warnings"]], ["html_clipped"])
         expect_true("mail: the html has 125007 bytes" in told["warnings"][0]["detail"], told)
+        said = parley(daemon, "explain", "--to", "email:ana@example.org", "--topic", "orders", "--channel", "mail", "--html",
+                      body["content"]["html"]).stdout
+        expect_true("warning: html_clipped: mail: the html has 125007 bytes" in said, said)
         sent = daemon.post("/v1/messages", body).json
         expect([warning["code"] for warning in sent["warnings"]], ["html_clipped"])
         mails()
         expect(daemon.wait_status(sent["id"], "sent")["degraded"], ["html_clipped"])
+        expect_true("degraded: html_clipped" in parley(daemon, "status", sent["id"]).stdout, sent)
 
 
 @test
