@@ -88,6 +88,7 @@ int cli_inbox_show(struct cli *cli);
 int cli_inbox_reply(struct cli *cli);
 int cli_channel_list(struct cli *cli);
 int cli_channel_check(struct cli *cli);
+int cli_channel_login(struct cli *cli);
 int cli_channel_pause(struct cli *cli);
 int cli_channel_resume(struct cli *cli);
 int cli_channel_reload(struct cli *cli);

@@ -43,6 +43,14 @@ static const struct cli_option copy_options[] = {
     {NULL, NULL, NULL},
 };
 static const struct cli_option limit_options[] = {{"limit", "N", "how many (1-200)"}, {NULL, NULL, NULL}};
+static const struct cli_option login_options[] = {
+    {"browser", NULL, "by a browser on this machine, although the provider has codes to type in elsewhere"},
+    {"port", "N", "where the browser comes back to on 127.0.0.1; else a free port"},
+    {"scope", "WORDS", "what to ask for; else the option oauth.scope, else what is known of Google and Microsoft"},
+    {"device-url", "URL", "another provider's device authorization endpoint (RFC 8628)"},
+    {"auth-url", "URL", "another provider's authorization endpoint"},
+    {NULL, NULL, NULL},
+};
 static const struct cli_option tail_options[] = {
     {"types", "LIST", "message.received,conversation.*: these only"},
     {"after", "CURSOR", "from this event or cursor on; without it from now"},
@@ -91,6 +99,8 @@ const struct command cli_commands[] = {
      reply_options},
     {"channel list", "", "channels with state and health", 0, 0, false, cli_channel_list, NULL},
     {"channel check", "NAME", "log in at the provider, send nothing", 1, 1, false, cli_channel_check, NULL},
+    {"channel login", "NAME", "log in by OAuth and keep the refresh token in the file that the configuration names (needs -c)", 1, 1,
+     true, cli_channel_login, login_options},
     {"channel pause", "NAME", "send nothing until resumed; accepting goes on", 1, 1, false, cli_channel_pause, NULL},
     {"channel resume", "NAME", "go on sending", 1, 1, false, cli_channel_resume, NULL},
     {"channel reload", "NAME", "a new instance beside the old, then over to it", 1, 1, false, cli_channel_reload, NULL},

@@ -2,7 +2,9 @@
  * connection is ready, is composed then, and is settled with what the server said. Bytes are smtp_wire's, the talk is
  * smtp_session's; here are sockets, the pool and the table that the host sees. */
 #include "email_fetch.h"
+#include <parley/ext/http.h>
 #include <parley/ext/stream.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -17,6 +19,8 @@ enum {
   FAILURES_TO_DOWN = 5,       /* logins in a row that failed for a time: then an operator should look */
   BACKOFF_MIN_MS = 1000,
   BACKOFF_MAX_MS = 60000,
+  BLAME_MS = 3600000,         /* a provider's fault with this sender is shown so long after its last refusal */
+  REMEDY_MAX = 160,
   STOP_HOLD_MS = 1            /* hold for what was not tried when the channel stops */
 };
 
@@ -27,6 +31,7 @@ struct link { /* one connection */
   struct smtp_session session;
   struct email_job *job; /* what it carries; of a probe: the probe's token */
   int64_t idle_since_ms;
+  uint32_t generation; /* of the access token, when it was opened */
   bool probe, login; /* login: counted in n_logins */
 };
 struct queue {
@@ -43,6 +48,11 @@ struct parley_channel {
   struct link *links;
   struct queue queue;       /* waits for a connection */
   struct queue large;       /* waits for its turn to be fetched */
+  struct queue probes;      /* wait for an access token */
+  struct email_oauth *oauth; /* NULL: a password, or no login */
+  char login_remedy[REMEDY_MAX]; /* of oauth */
+  const char *blame;        /* the remedy that is shown; static; NULL: none */
+  int64_t blame_until_ms;
   struct email_job *fetching[LARGE_MAX];
   uint32_t n_links, n_logins; /* probes are in neither; n_logins: connections not ready for the first time yet */
   uint32_t n_open;            /* tokens */
@@ -143,6 +153,36 @@ static parley_text remedy_of(enum smtp_stage stage)
   return PARLEY_LIT("does the server want a login? set user and password");
 }
 
+static parley_text channel_remedy(const parley_channel *channel, enum smtp_stage stage)
+{
+  return channel->oauth != NULL && stage == SMTP_STAGE_AUTH ? parley_text_of(channel->login_remedy) : remedy_of(stage);
+}
+
+/* A provider refuses this sender's mail as such. Others take it: the channel works, and an operator should know. */
+static void blame_show(parley_channel *channel, const struct smtp_result *result, parley_text domain)
+{
+  char cause[SMTP_REPLY_TEXT_MAX + MAIL_ADDRESS_MAX];
+  int len;
+
+  channel->blame_until_ms = now_ms(channel) + BLAME_MS;
+  if (channel->blame == result->verdict.remedy || channel->down)
+    return;
+  channel->blame = result->verdict.remedy;
+  len = snprintf(cause, sizeof cause, "%.*s: %u %s", (int)domain.len, domain.at, result->reply->code, result->reply->text);
+  channel->host->health(channel->host, PARLEY_DEGRADED,
+                        (parley_text){cause, (size_t)len < sizeof cause ? (size_t)len : sizeof cause - 1},
+                        parley_text_of(channel->blame));
+}
+
+static void blame_sweep(parley_channel *channel)
+{
+  if (channel->blame == NULL || now_ms(channel) < channel->blame_until_ms)
+    return;
+  channel->blame = NULL;
+  if (!channel->down)
+    channel->host->health(channel->host, PARLEY_UP, PARLEY_LIT(""), PARLEY_LIT(""));
+}
+
 static uint32_t backoff_ms(uint32_t failures)
 {
   uint32_t ms = BACKOFF_MIN_MS;
@@ -160,6 +200,7 @@ static void channel_up(parley_channel *channel)
   if (!channel->down)
     return;
   channel->down = false;
+  channel->blame = NULL;
   channel->host->health(channel->host, PARLEY_UP, PARLEY_LIT(""), PARLEY_LIT(""));
 }
 
@@ -170,7 +211,8 @@ static void channel_down(parley_channel *channel, const struct smtp_result *resu
   if (channel->down)
     return;
   channel->down = true;
-  channel->host->health(channel->host, PARLEY_DOWN, cause, remedy_of(result->stage));
+  channel->blame = NULL;
+  channel->host->health(channel->host, PARLEY_DOWN, cause, channel_remedy(channel, result->stage));
 }
 
 static uint32_t backoff_left_ms(const parley_channel *channel)
@@ -232,6 +274,14 @@ static void stop_finish(parley_channel *channel)
     return;
   channel->stopped = NULL;
   done(channel->stopped_arg);
+}
+
+static void tick(void *arg);
+
+static void tick_want(parley_channel *channel)
+{
+  if (channel->timer == 0)
+    channel->timer = channel->host->timer(channel->host, TICK_MS, TICK_MS, tick, channel);
 }
 
 /* --- A connection ------------------------------------------------------------------------------------------------- */
@@ -305,6 +355,8 @@ static void link_ready(void *arg)
   parley_channel *channel = link->channel;
 
   link->idle_since_ms = now_ms(channel);
+  if ((link->login || link->probe) && channel->oauth != NULL)
+    email_oauth_accepted(channel->oauth);
   if (link->login || link->probe)
     channel_up(channel);
   login_over(link);
@@ -345,10 +397,27 @@ static void link_done(const struct smtp_result *result, void *arg)
     backoff_begin(channel);
     channel_down(channel, result);
   }
+  if (result->verdict.remedy != NULL && result->reply != NULL)
+    blame_show(channel, result, mail_address_domain(&job->to));
   job_settle(channel, &job, result);
   large_pump(channel);
   if (channel->down)
     queue_give_back(channel, PARLEY_LIT("the server refuses this channel's mail"));
+}
+
+/* The server wants no more of an access token that was good yesterday: a new one is tried, once. */
+static bool token_refused(struct link *link, const struct smtp_result *result)
+{
+  parley_channel *channel = link->channel;
+
+  if (channel->oauth == NULL || channel->stopping || result->stage != SMTP_STAGE_AUTH || result->reply == NULL ||
+      result->verdict.outcome != PARLEY_OUTCOME_CHANNEL_DOWN || !email_oauth_refused(channel->oauth, link->generation))
+    return false;
+  if (link->probe)
+    queue_push(&channel->probes, link->job);
+  link->job = NULL;
+  login_over(link);
+  return true;
 }
 
 static void link_failed(const struct smtp_result *result, void *arg)
@@ -356,6 +425,8 @@ static void link_failed(const struct smtp_result *result, void *arg)
   struct link *link = arg;
   parley_channel *channel = link->channel;
 
+  if (token_refused(link, result))
+    return;
   if (link->probe) {
     probe_done(link, result);
     return;
@@ -430,6 +501,8 @@ static bool link_open(parley_channel *channel, struct email_job *probe)
   channel->n_links += !link->probe;
   link->login = !link->probe;
   channel->n_logins += link->login;
+  if (channel->oauth != NULL)
+    email_oauth_token(channel->oauth, &link->generation);
   smtp_session_init(&link->session, &channel->options.smtp, &link_owner, link);
   link->stream =
       channel->stream->connect(channel->host,
@@ -439,15 +512,42 @@ static bool link_open(parley_channel *channel, struct email_job *probe)
   return true;
 }
 
-/* --- The pool ----------------------------------------------------------------------------------------------------- */
-static void tick(void *arg);
-
-static void tick_want(parley_channel *channel)
+/* --- OAuth ------------------------------------------------------------------------------------------------------------ */
+/* Whether somebody can log in now. false: an access token is on its way, and token_got() goes on. */
+static bool login_possible(parley_channel *channel)
 {
-  if (channel->timer == 0)
-    channel->timer = channel->host->timer(channel->host, TICK_MS, TICK_MS, tick, channel);
+  return channel->oauth == NULL || email_oauth_ready(channel->oauth);
 }
 
+static void token_got(void *arg)
+{
+  parley_channel *channel = arg;
+  uint32_t generation;
+
+  channel->options.smtp.token = email_oauth_token(channel->oauth, &generation);
+  for (struct email_job *job = queue_pop(&channel->probes); job != NULL; job = queue_pop(&channel->probes))
+    if (!link_open(channel, job))
+      email_job_end(&job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("no memory"));
+  if (channel->down && channel->n_links == 0 && !channel->draining)
+    link_open(channel, NULL);
+  pump(channel);
+}
+
+static void token_failed(bool for_good, parley_text why, void *arg)
+{
+  parley_channel *channel = arg;
+  const struct smtp_result result = {.verdict = {.outcome = for_good ? PARLEY_OUTCOME_CHANNEL_DOWN : PARLEY_OUTCOME_THROTTLED},
+                                     .why = why, .stage = SMTP_STAGE_AUTH};
+
+  for (struct email_job *job = queue_pop(&channel->probes); job != NULL; job = queue_pop(&channel->probes))
+    email_job_settle(&job, &result);
+  login_failed(channel, &result);
+  tick_want(channel);
+}
+
+static const struct email_oauth_owner oauth_owner = {.got = token_got, .failed = token_failed};
+
+/* --- The pool ----------------------------------------------------------------------------------------------------- */
 static bool link_idle(const struct link *link)
 {
   return !link->probe && link->job == NULL && link->session.state == SMTP_READY;
@@ -464,7 +564,7 @@ static void pump(parley_channel *channel)
     queue_give_back(channel, PARLEY_LIT("no connection to the server"));
   while (channel->queue.n > channel->n_logins && channel->n_links < channel->options.sessions &&
          backoff_left_ms(channel) == 0)
-    if (!link_open(channel, NULL))
+    if (!login_possible(channel) || !link_open(channel, NULL))
       break;
   if (channel->links != NULL || channel->queue.first != NULL || channel->down)
     tick_want(channel);
@@ -497,9 +597,11 @@ static void tick(void *arg)
   queue_sweep(channel, &channel->queue);
   queue_sweep(channel, &channel->large);
   large_pump(channel);
-  if (channel->down && !channel->draining && channel->n_links == 0 && backoff_left_ms(channel) == 0)
+  if (channel->down && !channel->draining && channel->n_links == 0 && backoff_left_ms(channel) == 0 &&
+      login_possible(channel))
     link_open(channel, NULL); /* knocks until somebody opens */
-  if (channel->links == NULL && channel->queue.first == NULL && channel->large.first == NULL &&
+  blame_sweep(channel);
+  if (channel->links == NULL && channel->queue.first == NULL && channel->large.first == NULL && channel->blame == NULL &&
       !(channel->down && !channel->draining)) {
     channel->host->cancel(channel->host, channel->timer);
     channel->timer = 0;
@@ -611,7 +713,9 @@ static parley_status email_probe(parley_channel *channel, uint64_t token)
 
   if (job == NULL)
     return PARLEY_BUSY;
-  if (!link_open(channel, job)) {
+  if (!login_possible(channel)) {
+    queue_push(&channel->probes, job);
+  } else if (!link_open(channel, job)) {
     free(job);
     return PARLEY_BUSY;
   }
@@ -632,6 +736,10 @@ static void email_stop(parley_channel *channel, parley_call *done, void *arg)
 {
   channel->draining = channel->stopping = true;
   queue_flush(channel, &channel->queue, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
+  for (struct email_job *job = queue_pop(&channel->probes); job != NULL; job = queue_pop(&channel->probes))
+    email_job_end(&job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("the channel stops"));
+  if (channel->oauth != NULL)
+    email_oauth_stop(channel->oauth);
   for (struct link *link = channel->links; link != NULL; link = link->next) {
     if (link->probe && link->job != NULL)
       email_job_end(&link->job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("the channel stops"));
@@ -647,6 +755,7 @@ static void email_destroy(parley_channel *channel)
 {
   mail_composer_free(&channel->composer);
   email_options_done(&channel->options);
+  email_oauth_free(&channel->oauth);
   free(channel);
 }
 
@@ -675,6 +784,24 @@ static const parley_capabilities capabilities = {.size = sizeof capabilities,
                                                  .channel_kind = "email",
                                                  .features = features};
 
+/* false: *ret_why says why not. */
+static bool oauth_begin(parley_channel *channel, const char **ret_why)
+{
+  const parley_host *host = channel->host;
+
+  if (!channel->options.smtp.bearer)
+    return true;
+  if (host->extension(host, PARLEY_HTTP) == NULL) {
+    *ret_why = "oauth: the host has no HTTP";
+    return false;
+  }
+  snprintf(channel->login_remedy, sizeof channel->login_remedy, "parley channel login %.*s, then let parleyd read its configuration anew",
+           (int)host->channel.len, host->channel.at);
+  channel->oauth = email_oauth_new(host, &channel->options.oauth, &oauth_owner, channel);
+  *ret_why = "no memory";
+  return channel->oauth != NULL;
+}
+
 static parley_status email_create(const parley_host *host, const parley_value *options, parley_channel **ret)
 {
   parley_channel *channel = calloc(1, sizeof *channel);
@@ -687,7 +814,9 @@ static parley_status email_create(const parley_host *host, const parley_value *o
   channel->media = host->extension(host, PARLEY_MEDIA);
   queue_init(&channel->queue);
   queue_init(&channel->large);
-  if (channel->stream == NULL || email_options_read(options, &channel->options, &why) != PARLEY_OK) {
+  queue_init(&channel->probes);
+  if (channel->stream == NULL || email_options_read(options, &channel->options, &why) != PARLEY_OK ||
+      !oauth_begin(channel, &why)) {
     host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "the host has no byte streams"),
                  PARLEY_LIT("change the channel's options"));
     email_options_done(&channel->options);

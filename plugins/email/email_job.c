@@ -35,6 +35,22 @@ bool email_job_signs(const struct email_job *job, const struct email_options *op
   return email_keys_of(&options->senders, email_sender_of(&options->senders, job->message->topic), keys) > 0;
 }
 
+/* Who gets the bounce: bounce+<token>@domain where the operator named an address for it. */
+static parley_text sender_write(struct email_job *job, const struct email_options *options, const struct mail_address *from)
+{
+  const struct mail_address *path = &options->return_path;
+  const parley_message *message = job->message;
+  int len;
+
+  if (path->len == 0)
+    return mail_address_text(from);
+  if (!PARLEY_HAS(parley_message, message, token) || message->token.len != EMAIL_TOKEN_LEN) /* a host that makes none */
+    return mail_address_text(path);
+  len = snprintf(job->return_path, sizeof job->return_path, "%.*s+%.*s@%s", (int)path->domain_at - 1, path->text,
+                 (int)message->token.len, message->token.at, path->text + path->domain_at);
+  return (parley_text){job->return_path, (size_t)len};
+}
+
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer,
                                 const struct email_options *options, const parley_bytes *media, const char **ret_why)
 {
@@ -60,10 +76,10 @@ parley_status email_job_compose(struct email_job *job, struct mail_composer *com
     return PARLEY_RETRY;
   }
   job->composed = true;
-  job->smtp = (struct smtp_job){.from = mail_address_text(&from->address),
+  job->smtp = (struct smtp_job){.from = sender_write(job, options, &from->address),
                                 .to = mail_address_text(&job->to),
                                 .mail = {job->mail.at, job->mail.len},
-                                .smtputf8 = job->to.utf8 || from->address.utf8,
+                                .smtputf8 = job->to.utf8 || from->address.utf8 || options->return_path.utf8,
                                 .eightbit = job->mail.eightbit,
                                 .dot_by_ms = job->taken_ms + DOT_BY_MS};
   return PARLEY_OK;

@@ -19,6 +19,7 @@ struct email_job {
   struct mail_address to;
   struct mail mail;
   struct smtp_job smtp;
+  char return_path[MAIL_ADDRESS_MAX + 1]; /* with the message's token */
 };
 /* NULL: no memory. */
 struct email_job *email_job_new(const parley_host *host, uint64_t token, const parley_message *message, int64_t mono_ms);

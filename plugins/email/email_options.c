@@ -8,6 +8,20 @@ enum { TLS_CHOICE_REQUIRED, TLS_CHOICE_OPPORTUNISTIC, TLS_CHOICE_OFF };
 
 static const char *const tls_choices[] = {"required", "opportunistic", "off", NULL};
 
+static const parley_option *const oauth_fields[] = {
+    PARLEY_REF(parley_option, .name = "token_url", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
+               .doc = "the provider's token endpoint", .example = "https://oauth2.googleapis.com/token"),
+    PARLEY_REF(parley_option, .name = "client_id", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED, .min = 1,
+               .max = EMAIL_OAUTH_TEXT_MAX, .doc = "of the application that you registered there", .example = "1234.apps.example"),
+    PARLEY_REF(parley_option, .name = "client_secret", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET,
+               .max = EMAIL_OAUTH_TEXT_MAX, .doc = "its secret, where it has one", .example = "client-secret"),
+    PARLEY_REF(parley_option, .name = "refresh_token", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED | PARLEY_SECRET,
+               .min = 1, .max = EMAIL_OAUTH_TEXT_MAX, .doc = "a file that parley channel login writes", .example = "refresh-token"),
+    PARLEY_REF(parley_option, .name = "scope", .type = PARLEY_OPTION_TEXT, .max = EMAIL_OAUTH_TEXT_MAX,
+               .doc = "what is asked for; default: what the login was for", .example = "https://mail.google.com/"),
+    NULL,
+};
+
 const parley_option *const email_option_table[] = {
     PARLEY_REF(parley_option, .name = "smtp", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
                .doc = "the mail server: smtp://host:port, or smtps:// for TLS from the first byte",
@@ -21,6 +35,12 @@ const parley_option *const email_option_table[] = {
                .doc = "to log in with; leave it out where the server wants no login", .example = "orders@shop.example"),
     PARLEY_REF(parley_option, .name = "password", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET, .max = TEXT_MAX,
                .doc = "the password of user", .example = "secret"),
+    PARLEY_REF(parley_option, .name = "oauth", .type = PARLEY_OPTION_GROUP, .fields = oauth_fields,
+               .doc = "instead of a password: log user in by OAuth 2.0 (XOAUTH2, OAUTHBEARER)"),
+    PARLEY_REF(parley_option, .name = "return_path", .type = PARLEY_OPTION_TEXT, .max = MAIL_ADDRESS_MAX,
+               .doc = "where bounces go, each with its message's token: bounce@in.shop.example becomes "
+                      "bounce+<token>@in.shop.example; default: the address of from",
+               .example = "bounce@in.shop.example"),
     PARLEY_REF(parley_option, .name = "tls", .type = PARLEY_OPTION_CHOICE, .choices = tls_choices,
                .doc = "required, or opportunistic (take it if offered, any certificate), or off; default: off on "
                       "loopback, else required",
@@ -89,6 +109,7 @@ static bool server_read(parley_text rest, uint32_t port, struct email_options *t
     snprintf(to->server, sizeof to->server, "%.*s", (int)host.len, host.at);
   else if (mail_domain_read(host, to->server, sizeof to->server, &len) != PARLEY_OK)
     return false;
+  to->smtp.port = port;
   snprintf(to->address, sizeof to->address, bracketed ? "[%s]:%u" : "%s:%u", to->server, (unsigned)port);
   return true;
 }
@@ -159,6 +180,33 @@ static int64_t number_of(const parley_value *options, const char *name, int64_t 
   return value != NULL && value->type != 0 ? value->number : otherwise;
 }
 
+static const char *oauth_read(const parley_value *group, struct email_options *to)
+{
+  if (group == NULL || group->type == 0)
+    return NULL;
+  to->smtp.bearer = true;
+  to->oauth = (struct email_oauth_config){.token_url = text_of(group, "token_url"), .client_id = text_of(group, "client_id"),
+                                          .client_secret = text_of(group, "client_secret"),
+                                          .refresh_token = text_of(group, "refresh_token"), .scope = text_of(group, "scope")};
+  if (to->smtp.user.len == 0)
+    return "oauth: needs user, the mailbox to log in to";
+  return to->smtp.password.len > 0 ? "oauth and password exclude each other: give one of them" : NULL;
+}
+
+/* The token and its "+" must find room in the local part (RFC 5321 4.5.3.1.1), and stand there without quotes. */
+static const char *return_path_read(parley_text given, struct email_options *to)
+{
+  struct mail_address *path = &to->return_path;
+
+  if (given.len == 0)
+    return NULL;
+  if (mail_address_read(given, path) != PARLEY_OK || path->text[0] == '"')
+    return "return_path: must be one plain address, like bounce@in.shop.example";
+  if (path->domain_at - 1 + 1 + EMAIL_TOKEN_LEN > MAIL_LOCAL_MAX || path->len + 1 + EMAIL_TOKEN_LEN > MAIL_ADDRESS_MAX)
+    return "return_path: the part before the @ may have 34 bytes at most: a token of 30 comes behind it";
+  return NULL;
+}
+
 parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why)
 {
   const char *why;
@@ -175,13 +223,18 @@ parley_status email_options_read(const parley_value *options, struct email_optio
     why = helo_read(text_of(options, "helo"), to);
   if (why == NULL)
     why = tls_read(parley_find(options, "tls"), to);
-  if (why == NULL && (to->smtp.user.len == 0) != (to->smtp.password.len == 0))
-    why = "user and password belong together: give both or neither";
+  if (why == NULL)
+    why = oauth_read(parley_find(options, "oauth"), to);
+  if (why == NULL)
+    why = return_path_read(text_of(options, "return_path"), to);
+  if (why == NULL && !to->smtp.bearer && (to->smtp.user.len == 0) != (to->smtp.password.len == 0))
+    why = "user and password belong together: give both or neither (or user and oauth)";
   if (why != NULL) {
     *ret_why = why;
     return PARLEY_INVALID;
   }
   to->smtp.helo = parley_text_of(to->helo);
+  to->smtp.host = parley_text_of(to->server);
   return PARLEY_OK;
 }
 

@@ -2,12 +2,15 @@
  * Texts are borrowed from the option tree, which lives until destroy(), or are this struct's own. Thread: loop; read by any. */
 #ifndef EMAIL_OPTIONS_H
 #define EMAIL_OPTIONS_H
+#include "email_oauth.h"
 #include "email_sender.h"
 #include "smtp_session.h"
 
-enum { EMAIL_SESSIONS_MAX = 1000, EMAIL_HOST_MAX = 253 };
+enum { EMAIL_SESSIONS_MAX = 1000, EMAIL_HOST_MAX = 253, EMAIL_TOKEN_LEN = 29 /* parley_message.token */ };
 struct email_options {
   struct email_senders senders;
+  struct mail_address return_path; /* len 0: none, the address of from is */
+  struct email_oauth_config oauth; /* with smtp.bearer */
   struct smtp_config smtp;
   bool implicit_tls;  /* smtps: TLS from the first byte */
   uint32_t sessions;

@@ -2,7 +2,8 @@
  * Logs in (greeting, EHLO or HELO, STARTTLS, AUTH), then carries one mail after another, MAIL RCPT DATA in one write where the
  * server offers PIPELINING, and clears a refusal away with RSET. Where it offers CHUNKING (RFC 3030) the mail is one chunk, BDAT n
  * LAST and the bytes in one write, behind the answers to MAIL and RCPT: so it takes as many turns as DATA, a refused recipient
- * costs no mail, and until the chunk's last byte has left a lost connection is definite. Replies are matched to commands by their order alone; one that
+ * costs no mail, and until the chunk's last byte has left a lost connection is definite.
+ * Replies are matched to commands by their order alone; one that
  * comes before its command ends the connection, and what had no final dot yet is definitely not out.
  * Owned by its owner, who calls smtp_session_closed() when the stream is over. Thread: loop. Times: monotonic ms. */
 #ifndef EMAIL_SMTP_SESSION_H

@@ -2,11 +2,14 @@
 //   {"do":"listen", ...options, "pem"?, "user"?, "password"?}  ->  {"port"}     options are smtp-server's own
 //   {"do":"fail","port","stage","code","text","times"}         ->  {}           stage: connect, auth, mail, rcpt, dot
 //   {"do":"fail","port","stage":"drop"|"slow","ms","times"}    ->  {}           after the mail was taken
+//   {"do":"listen", ..., "authMethods": ["XOAUTH2"], "tokens": [...]}, {"do":"tokens","port","tokens"}   access tokens that it takes
+//   {"do":"oauth"}                                             ->  {"port"}     npm's oauth2-mock-server: /authorize and /token
 //   {"do":"seen","port"}                                       ->  {"sessions","refused","mails":[{from,to,raw,secure,user,session}]}
 // raw is base64.
 'use strict';
 const fs = require('node:fs');
 const readline = require('node:readline');
+const { pathToFileURL } = require('node:url');
 const { SMTPServer } = require('smtp-server');
 
 const servers = new Map();
@@ -35,7 +38,11 @@ function login(state, options) {
   return (auth, session, done) => {
     const fault = faultOf(state, 'auth');
     if (fault) return done(errorOf(fault));
-    state.logins.push({ user: auth.username, secure: session.secure });
+    state.logins.push({ user: auth.username, secure: session.secure, token: auth.accessToken });
+    if (auth.accessToken) {
+      if (state.tokens.includes(auth.accessToken) || state.tokens.includes('*')) return done(null, { user: auth.username });
+      return done(null, { data: { status: '401', schemes: 'bearer', scope: 'mail' } });
+    }
     if (auth.username !== options.user || auth.password !== options.password) {
       return done(Object.assign(new Error('5.7.8 wrong user or password'), { responseCode: 535 }));
     }
@@ -65,9 +72,9 @@ function take(state) {
 }
 
 function listen(options, answer) {
-  const state = { faults: [], refused: [], mails: [], logins: [], sockets: new Map(), sessions: 0 };
+  const state = { faults: [], refused: [], mails: [], logins: [], tokens: options.tokens || [], sockets: new Map(), sessions: 0 };
   const pem = options.pem ? fs.readFileSync(options.pem) : undefined;
-  const server = new SMTPServer({ disableReverseLookup: true, authOptional: !options.user, logger: false, key: pem, cert: pem,
+  const server = new SMTPServer({ disableReverseLookup: true, authOptional: !options.user && !options.tokens, logger: false, key: pem, cert: pem,
     ...options,
     onAuth: login(state, options),
     onConnect: (session, done) => { state.sessions++; step(state, 'connect')(session, done); },
@@ -81,6 +88,14 @@ function listen(options, answer) {
   });
 }
 
+async function oauth(answer) {
+  const { OAuth2Server } = await import(pathToFileURL(require.resolve('oauth2-mock-server')));
+  const server = new OAuth2Server();
+  await server.issuer.keys.generate('RS256');
+  await server.start(0, '127.0.0.1');
+  answer({ port: server.address().port });
+}
+
 function seen(state) {
   return { sessions: state.sessions, refused: state.refused, logins: state.logins, mails: state.mails };
 }
@@ -88,6 +103,8 @@ function seen(state) {
 function handle(request, answer) {
   const { do: what, port, ...rest } = request;
   if (what === 'listen') return listen(rest, answer);
+  if (what === 'oauth') return oauth(answer);
+  if (what === 'tokens') servers.get(port).tokens = rest.tokens;
   if (what === 'fail') servers.get(port).faults.push({ times: 1, ...rest });
   return answer(what === 'seen' ? seen(servers.get(port)) : {});
 }
