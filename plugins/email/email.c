@@ -795,7 +795,7 @@ static bool oauth_begin(parley_channel *channel, const char **ret_why)
     *ret_why = "oauth: the host has no HTTP";
     return false;
   }
-  snprintf(channel->login_remedy, sizeof channel->login_remedy, "parley channel login %.*s, then let parleyd read its configuration anew",
+  snprintf(channel->login_remedy, sizeof channel->login_remedy, "parley channel login %.*s, then let parleyd read its configuration",
            (int)host->channel.len, host->channel.at);
   channel->oauth = email_oauth_new(host, &channel->options.oauth, &oauth_owner, channel);
   *ret_why = "no memory";

@@ -894,6 +894,11 @@ static const struct {
     {{"smtp", "smtp://x", "from", "a@b.c", "dkim", "b.c|s1|garbage", NULL}, "dkim: the key of b.c (selector s1) is no private key"},
     {{"smtp", "smtp://x", "from", "a@b.c", "dkim", "b c|s1|" ED25519, NULL}, "dkim: the key of b c (selector s1) has no domain"},
     {{"smtp", "smtp://x", "from", "a@b.c", "dkim", "b.c|s;1|" ED25519, NULL}, "no DNS label"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "return_path", "Bounce <b@b.c>", NULL}, "return_path"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "return_path", "b@b.c> SIZE=1", NULL}, "return_path"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "return_path", "b\r\nRCPT@b.c", NULL}, "return_path"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "return_path", "\"a b\"@b.c", NULL}, "return_path"},
+    {{"smtp", "smtp://x", "from", "a@b.c", "return_path", "a2345678901234567890123456789012345@b.c", NULL}, "34 bytes"},
 };
 
 START_TEST(a_mistake_in_the_options_is_named)
