@@ -34,7 +34,7 @@ double pace_meter_per_s(const struct pace_meter *meter, int64_t mono_ms)
 /* What it took since it last said so; else what it was let have; else, for want of its own count, what all took. */
 static double pace_went_per_s(const struct pace *pace, double all_per_s, int64_t mono_ms)
 {
-  double limit = pace->rate_per_s > 0 ? pace->rate_per_s : all_per_s;
+  double limit = pace->rate_per_s > 0 ? pace->rate_per_s : all_per_s > 0 ? all_per_s : PACE_UNKNOWN_PER_S;
   double own = pace_meter_per_s(&pace->meter, mono_ms);
 
   return pace->meter.taken > 0 && own < limit ? own : limit;
@@ -47,7 +47,7 @@ void pace_slower(struct pace *pace, double all_per_s, double floor_per_s, int64_
   pace->throttled_per_s = from < floor_per_s ? floor_per_s : from;
   pace->rate_per_s = pace->throttled_per_s / 2 < floor_per_s ? floor_per_s : pace->throttled_per_s / 2;
   pace->room = 1;
-  pace->room_ms = pace->grown_ms = mono_ms;
+  pace->room_ms = pace->grown_ms = pace->put_off_ms = mono_ms;
   pace->meter = (struct pace_meter){0};
   memset(pace->queue_ms, 0, sizeof pace->queue_ms); /* those put off were put off for another rate */
 }
@@ -58,8 +58,8 @@ void pace_taken(struct pace *pace, int64_t mono_ms)
   if (pace->rate_per_s <= 0 || mono_ms - pace->grown_ms < PACE_STEP_MS)
     return;
   pace->grown_ms = mono_ms;
-  pace->rate_per_s += pace->throttled_per_s * PACE_STEP_SHARE;
-  if (pace->rate_per_s >= pace->throttled_per_s * PACE_FREE_AT)
+  pace->rate_per_s += (pace->rate_per_s > pace->throttled_per_s ? pace->rate_per_s : pace->throttled_per_s) * PACE_STEP_SHARE;
+  if (pace->rate_per_s >= pace->throttled_per_s * PACE_FREE_AT && mono_ms - pace->put_off_ms >= PACE_FREE_MS)
     pace->rate_per_s = 0;
 }
 
@@ -80,8 +80,10 @@ bool pace_take(struct pace *pace, int64_t mono_ms)
   }
   if (pace->room > pace_room_max(pace))
     pace->room = pace_room_max(pace);
-  if (pace->room < 1)
+  if (pace->room < 1) {
+    pace->put_off_ms = mono_ms;
     return false;
+  }
   pace->room -= 1;
   return true;
 }

@@ -1,5 +1,6 @@
 /* pace.h - how fast messages go to a destination that has said "slower" (THROTTLED): half as fast as it took them, down to a floor.
- * Each PACE_STEP_MS in which it takes some again make it faster, by a tenth of what it had been; at twice of that the limit is gone.
+ * Each PACE_STEP_MS in which it takes some again make it faster, by a tenth; once it is at twice of what it had been, and nobody had
+ * to wait for it for PACE_FREE_MS, the limit is gone.
  * What finds no place is told when to come again, behind those of its lane and of the more urgent ones, so that a backlog comes
  * back spread out and not all at once. Values only; times are handed in, monotonic ms. */
 #ifndef CORE_DELIVER_PACE_H
@@ -9,8 +10,10 @@
 
 #define PACE_SPAN_MS 10000         /* the rate of what was taken is measured over so long */
 #define PACE_STEP_MS 10000         /* grows at most once in so long */
-#define PACE_STEP_SHARE 0.1        /* of the rate at which it was throttled */
-#define PACE_FREE_AT 2.0           /* times that rate: no limit any more */
+#define PACE_STEP_SHARE 0.1        /* of the rate at which it was throttled, or above that of what it is now */
+#define PACE_FREE_AT 2.0           /* times that rate, and ... */
+#define PACE_FREE_MS 60000         /* ... nobody put off for so long: no limit any more */
+#define PACE_UNKNOWN_PER_S 20      /* throttled before anything was counted: as if it had taken so many */
 #define PACE_BURST_MS 1000         /* what was not used of so long may go at once */
 #define PACE_LANES 5
 #define PACE_PUT_OFF_MIN_MS 250    /* put off by whole steps of this: looked at together */
@@ -29,7 +32,7 @@ struct pace { /* all 0: no limit */
   double rate_per_s; /* 0: no limit */
   double throttled_per_s; /* how fast it went when it was last throttled */
   double room; /* how many may go at once now */
-  int64_t room_ms, grown_ms;
+  int64_t room_ms, grown_ms, put_off_ms;
   int64_t queue_ms[PACE_LANES]; /* when the last of those put off comes again, by lane */
   uint32_t n_beyond;            /* put off without a place in that queue */
   struct pace_meter meter;

@@ -373,6 +373,24 @@ static void link_ready(void *arg)
     smtp_session_quit(&link->session);
 }
 
+/* The server has said "slower" of a domain: what waits here for the same one goes back unsaid, instead of being refused in turn. */
+static void domain_give_back(parley_channel *channel, const struct smtp_result *result, parley_text domain)
+{
+  struct smtp_result untried = {.verdict = result->verdict, .why = PARLEY_LIT("not tried: its domain has just asked for less"),
+                                .stage = result->stage};
+  uint32_t n = channel->queue.n;
+
+  for (uint32_t i = 0; i < n; i++) {
+    struct email_job *job = queue_pop(&channel->queue);
+    parley_text its = mail_address_domain(&job->to);
+
+    if (its.len == domain.len && memcmp(its.at, domain.at, domain.len) == 0)
+      job_settle(channel, &job, &untried);
+    else
+      queue_push(&channel->queue, job);
+  }
+}
+
 static void link_done(const struct smtp_result *result, void *arg)
 {
   struct link *link = arg;
@@ -399,6 +417,8 @@ static void link_done(const struct smtp_result *result, void *arg)
   }
   if (result->verdict.remedy != NULL && result->reply != NULL)
     blame_show(channel, result, mail_address_domain(&job->to));
+  if (result->verdict.outcome == PARLEY_OUTCOME_THROTTLED && result->verdict.by_domain)
+    domain_give_back(channel, result, mail_address_domain(&job->to));
   job_settle(channel, &job, result);
   large_pump(channel);
   if (channel->down)

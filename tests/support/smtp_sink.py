@@ -5,7 +5,7 @@
     {"event": "listening", "host": "127.0.0.1", "port": 40123}
     {"event": "mail", "n": 1, "from": "orders@shop.example", "to": ["ana@example.org"], "subject": "Order 1042", ...}
 
-SIGTERM and SIGINT end it. It can be told to fail: --fail-rcpt, --fail-data, --drop-after-data, --delay; each with --times N only
+SIGTERM and SIGINT end it. It can be told to fail: --fail-rcpt, --rate, --fail-data, --drop-after-data, --delay; each with --times N only
 for the first N mails. With --starttls it makes a certificate of its own with openssl(1) and prints its path.
 """
 import argparse
@@ -20,6 +20,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -55,6 +56,7 @@ class Sink:
         self.options = options
         self.mails = 0
         self.failed = 0
+        self.taken = {}
 
     def may_fail(self):
         if self.options.times and self.failed >= self.options.times:
@@ -62,7 +64,21 @@ class Sink:
         self.failed += 1
         return True
 
+    def too_fast(self, address):
+        """Whether more than so many of this pattern have been taken in the last second."""
+        now = time.monotonic()
+        for rule in self.options.rate:
+            pattern, _, per_s = rule.partition("=")
+            if fnmatch.fnmatch(address, pattern):
+                taken = [at for at in self.taken.get(pattern, []) if now - at < 1]
+                self.taken[pattern] = taken if len(taken) >= int(per_s) else taken + [now]
+                return len(taken) >= int(per_s)
+        return False
+
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if self.too_fast(address):
+            say("slower", to=address)
+            return "451 4.7.1 too fast, try again in 1 second"
         for pattern in self.options.fail_rcpt:
             pattern, _, reply = pattern.partition("=")
             if fnmatch.fnmatch(address, pattern) and self.may_fail():
@@ -158,6 +174,8 @@ def main():
     parser.add_argument("--port", type=int, default=0, help="0: a free one, which is printed")
     parser.add_argument("--fail-rcpt", action="append", default=[], metavar="PATTERN[=REPLY]",
                         help="refuse matching recipients (shell pattern); reply: 550 5.1.1 by default")
+    parser.add_argument("--rate", action="append", default=[], metavar="PATTERN=N",
+                        help="take at most N such recipients in any second, answer 451 4.7.1 to the rest")
     parser.add_argument("--fail-data", metavar="REPLY", help="answer mails so: '451 4.3.0 later'")
     parser.add_argument("--drop-after-data", action="store_true", help="take the mail, then drop the connection without a reply")
     parser.add_argument("--times", type=int, default=0, help="fail so often, then no more; 0: always")
