@@ -204,15 +204,20 @@ static void channel_up(parley_channel *channel)
   channel->host->health(channel->host, PARLEY_UP, PARLEY_LIT(""), PARLEY_LIT(""));
 }
 
+static parley_text result_words(const struct smtp_result *result)
+{
+  parley_text words = result->reply != NULL ? (parley_text){result->reply->text, result->reply->text_len} : result->why;
+
+  return words.len > 0 ? words : PARLEY_LIT("the server lets nobody in");
+}
+
 static void channel_down(parley_channel *channel, const struct smtp_result *result)
 {
-  parley_text cause = result->reply != NULL ? (parley_text){result->reply->text, result->reply->text_len} : result->why;
-
   if (channel->down)
     return;
   channel->down = true;
   channel->blame = NULL;
-  channel->host->health(channel->host, PARLEY_DOWN, cause, channel_remedy(channel, result->stage));
+  channel->host->health(channel->host, PARLEY_DOWN, result_words(result), channel_remedy(channel, result->stage));
 }
 
 static uint32_t backoff_left_ms(const parley_channel *channel)
@@ -259,7 +264,7 @@ static void login_failed(parley_channel *channel, const struct smtp_result *resu
   if (result->verdict.outcome == PARLEY_OUTCOME_CHANNEL_DOWN || channel->failures >= FAILURES_TO_DOWN)
     channel_down(channel, result);
   if (channel->n_logins == 0)
-    queue_give_back(channel, result->why.len > 0 ? result->why : PARLEY_LIT("the server lets nobody in"));
+    queue_give_back(channel, result_words(result));
 }
 
 /* The host may call destroy() from within done(): the last thing to do. */

@@ -10,6 +10,7 @@ import email
 import email.policy
 import json
 import os
+import re
 import subprocess
 
 from parley_peers import Peer
@@ -312,6 +313,34 @@ def a_name_with_umlauts_goes_through_postfix_by_smtputf8(folder):
             sent = send(daemon, "hello", "mail", to="josé@bücher.example")
             daemon.wait_status(sent, "sent")
             expect(sink.next()["to"], ["josé@xn--bcher-kva.example"])
+
+
+@test
+def postfix_lets_in_who_logs_in_over_tls_and_nobody_else(folder):
+    authority = Authority(folder)
+    account = ("shop", "open sesame")
+    with contextlib.closing(Sink()) as sink, Postfix({"relayhost": f"[127.0.0.1]:{sink.port}"}, account=account,
+                                                     pem=authority.make("mx")) as postfix:
+        def channel(**options):
+            return {"plugin": "email", "options": {"smtp": f"smtp://localhost:{postfix.port}", "from": "Shop <orders@shop.example>",
+                                                   **options}}
+
+        login = {"user": "shop", "password": {"env": "GOOD"}, "tls": "required"}
+        channels = {"mail": channel(**login, return_path="bounce@in.shop.example"),
+                    "wrong": channel(**{**login, "password": {"env": "BAD"}}), "nobody": channel(tls="required"), "clear": channel()}
+        env = {"GOOD": "open sesame", "BAD": "open barley", "SSL_CERT_FILE": authority.ca}
+        with Daemon(folder, channels=channels, env=env) as daemon:
+            sent = {name: send(daemon, f"by {name}", name) for name in channels}
+            daemon.wait_status(sent["mail"], "sent")
+            mail = sink.next()
+            expect(lines(mail["text"]), ["by mail"])
+            expect_true(re.fullmatch(r"bounce\+[a-z0-9]{29}@in\.shop\.example", mail["from"]), mail["from"])
+            expect([outcome for outcome, _ in outcomes(ended_attempt(daemon, sent["wrong"]))][0], "channel_down")
+            expect(daemon.get("/v1/channels/wrong").json["remedy"], "check user and password")
+            for name in ("nobody", "clear"):
+                state = ended_attempt(daemon, sent[name])
+                expect_true(outcomes(state)[0][0] in ("rejected", "channel_down"), f"{name}: {state['attempts']}")
+            expect_true("open sesame" not in daemon.log(), "the password stands in the log")
 
 
 run()

@@ -43,14 +43,16 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """Listens on 127.0.0.1:port. settings: lines of main.cf beside the base ones, such as relayhost."""
+    """Listens on 127.0.0.1:port. settings: lines of main.cf beside the base ones, such as relayhost. account: (user, password), who
+    alone may relay then, and only over TLS; pem: its certificate and key."""
 
-    def __init__(self, settings=None, port=None):
+    def __init__(self, settings=None, port=None, account=None, pem=None):
         need_tool("postfix")
         if os.geteuid() != 0:
             raise Skip("needs root, to start postfix")
         self.port = port or free_port()
         self.settings = settings or {}
+        self.account, self.pem = account, pem
         self.folder = None
         self.process = None
 
@@ -82,8 +84,32 @@ class Postfix:
             "smtpd_client_connection_rate_limit": "0",
             "maillog_file": self.log_path,
             "maillog_file_prefixes": self.folder,
+            **(self.login_cf() if self.account else {}),
             **self.settings,
         }
+
+    def login_cf(self):
+        return {
+            "smtpd_sasl_auth_enable": "yes",
+            "smtpd_sasl_path": "smtpd",
+            "smtpd_sasl_local_domain": "mx.example.test",
+            "cyrus_sasl_config_path": f"{self.folder}/etc/sasl",
+            "smtpd_relay_restrictions": "permit_sasl_authenticated, reject",
+            "smtpd_tls_security_level": "encrypt",
+            "smtpd_tls_auth_only": "yes",
+            "smtpd_tls_cert_file": self.pem,
+            "smtpd_tls_key_file": self.pem,
+        }
+
+    def write_account(self):
+        need_tool("saslpasswd2")
+        accounts = f"{self.folder}/data/sasldb2"
+        os.makedirs(f"{self.folder}/etc/sasl")
+        with open(f"{self.folder}/etc/sasl/smtpd.conf", "w", encoding="ascii") as file:
+            file.write(f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {accounts}\nmech_list: PLAIN LOGIN\n")
+        subprocess.run(["saslpasswd2", "-p", "-c", "-f", accounts, "-u", "mx.example.test", self.account[0]], input=self.account[1],
+                       text=True, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        shutil.chown(accounts, "postfix")
 
     def make_folder(self):
         """Postfix's processes are users of their own, which have to reach it through the folders above."""
@@ -104,6 +130,8 @@ class Postfix:
         for name in ("postfix-files", "dynamicmaps.cf"):
             if os.path.exists(f"/etc/postfix/{name}"):
                 shutil.copy(f"/etc/postfix/{name}", f"{self.folder}/etc/{name}")
+        if self.account:
+            self.write_account()
         shutil.chown(f"{self.folder}/data", "postfix")
 
     def __enter__(self):
