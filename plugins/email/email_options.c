@@ -36,7 +36,7 @@ const parley_option *const email_option_table[] = {
     PARLEY_REF(parley_option, .name = "password", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET, .max = TEXT_MAX,
                .doc = "the password of user", .example = "secret"),
     PARLEY_REF(parley_option, .name = "oauth", .type = PARLEY_OPTION_GROUP, .fields = oauth_fields,
-               .doc = "instead of a password: log user in by OAuth 2.0 (XOAUTH2, OAUTHBEARER)"),
+               .doc = "log user in by OAuth 2.0 (XOAUTH2, OAUTHBEARER); password is not used then"),
     PARLEY_REF(parley_option, .name = "return_path", .type = PARLEY_OPTION_TEXT, .max = MAIL_ADDRESS_MAX,
                .doc = "where bounces go, each with its message's token: bounce@in.shop.example becomes "
                       "bounce+<token>@in.shop.example; default: the address of from",
@@ -188,9 +188,7 @@ static const char *oauth_read(const parley_value *group, struct email_options *t
   to->oauth = (struct email_oauth_config){.token_url = text_of(group, "token_url"), .client_id = text_of(group, "client_id"),
                                           .client_secret = text_of(group, "client_secret"),
                                           .refresh_token = text_of(group, "refresh_token"), .scope = text_of(group, "scope")};
-  if (to->smtp.user.len == 0)
-    return "oauth: needs user, the mailbox to log in to";
-  return to->smtp.password.len > 0 ? "oauth and password exclude each other: give one of them" : NULL;
+  return to->smtp.user.len == 0 ? "oauth: needs user, the mailbox to log in to" : NULL;
 }
 
 /* The token and its "+" must find room in the local part (RFC 5321 4.5.3.1.1), and stand there without quotes. */

@@ -87,6 +87,19 @@ def a_mail_goes_out_by_an_access_token_that_was_fetched(folder):
 
 
 @test
+def a_plugin_in_a_process_of_its_own_gets_its_token_too(folder):
+    with smtp() as peer, OAuth() as oauth:
+        oauth.rotate = True
+        server = Server(peer, "*")
+        channels = {"mail": {"isolation": "process", **server.channel(oauth.url("/token"), refresh_file(folder))}}
+        with Daemon(folder, channels=channels, env=ENV) as daemon:
+            daemon.wait_status(send(daemon, "hello"), "sent")
+            daemon.restart()
+            daemon.wait_status(send(daemon, "again"), "sent")
+            expect(len({form["refresh_token"] for form in oauth.requests}), 2)
+
+
+@test
 def a_token_that_the_server_refuses_is_replaced_once_and_nobody_notices(folder):
     with smtp() as peer, OAuth() as oauth:
         server = Server(peer, "access.2")  # as if the first had been revoked
@@ -157,15 +170,14 @@ def a_refresh_token_that_is_replaced_at_each_use_outlives_a_restart(folder):
 
 
 @test
-def options_that_contradict_each_other_are_named(folder):
-    with OAuth() as oauth, smtp() as peer:
-        channel_options = Server(peer).channel(oauth.url("/token"), refresh_file(folder))
-        channel_options["options"]["password"] = {"env": "CLIENT_SECRET"}
-        daemon = Daemon(folder, channels={"mail": channel_options}, env=ENV)
+def a_login_for_nobody_is_refused_at_the_start(folder):
+    with OAuth() as oauth:
+        daemon = configured(folder, oauth, refresh_file(folder))
+        del daemon.config["channels"]["mail"]["options"]["user"]
         daemon.write_config()
         ran = subprocess.run([os.path.join(BIN_DIR, "parleyd"), "-c", daemon.config_path], capture_output=True, text=True,
                              env={**os.environ, "PARLEY_KEY": KEY, **ENV}, timeout=30, check=False)
-        expect_true(ran.returncode != 0 and "exclude each other" in ran.stderr + ran.stdout, ran.stderr)
+        expect_true(ran.returncode != 0 and "needs user" in ran.stderr + ran.stdout, ran.stderr)
 
 
 # --- parley channel login ---

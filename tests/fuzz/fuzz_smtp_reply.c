@@ -36,7 +36,12 @@ static void check_replies(parley_bytes bytes)
   assert(strcmp(whole.reply.text, pieces.reply.text) == 0);
   for (uint32_t stage = SMTP_STAGE_CONNECT; stage <= SMTP_STAGE_QUIT; stage++) {
     struct smtp_verdict verdict = smtp_judge((enum smtp_stage)stage, whole.reply.code, whole.reply.enhanced);
+    struct smtp_verdict said = smtp_judge_reply((enum smtp_stage)stage, &whole.reply);
 
+    assert(said.outcome != PARLEY_OUTCOME_ACCEPTED || (stage == SMTP_STAGE_DOT && whole.reply.code < 300));
+    assert(said.outcome == verdict.outcome || whole.reply.code >= 400);
+    assert(said.retry_ms <= SMTP_WAIT_MAX_MS && (said.outcome != PARLEY_OUTCOME_THROTTLED || said.retry_ms > 0));
+    assert(said.remedy == NULL || whole.reply.code >= 400);
     assert(verdict.outcome != PARLEY_OUTCOME_ACCEPTED || (stage == SMTP_STAGE_DOT && whole.reply.code < 300));
     assert(verdict.outcome != PARLEY_OUTCOME_UNKNOWN || stage == SMTP_STAGE_DOT);
   }
@@ -51,6 +56,17 @@ static size_t lines_of(const struct smtp_commands *out)
   return n;
 }
 
+static void check_bearer(parley_bytes bytes)
+{
+  char line[SMTP_BEARER_LINE_MAX];
+  size_t half = bytes.len / 2;
+  const struct smtp_bearer bearer = {.user = {bytes.at, half}, .token = {bytes.at + half, bytes.len - half}, .host = PARLEY_LIT("mx"),
+                                     .xoauth2 = bytes.len % 2 == 0};
+  size_t len = smtp_bearer_write(&bearer, line);
+
+  assert(len <= sizeof line && (len == 0 || (memcmp(line + len - 2, "\r\n", 2) == 0 && memchr(line, '\r', len) == line + len - 2)));
+}
+
 static void check_commands(parley_bytes bytes)
 {
   struct smtp_commands out = {0};
@@ -62,6 +78,7 @@ static void check_commands(parley_bytes bytes)
   out = (struct smtp_commands){0};
   smtp_put_auth_plain(&out, bytes, bytes);
   assert(out.bad ? out.len == 0 : lines_of(&out) == 2);
+  check_bearer(bytes);
   if (mail_address_read(bytes, &address) == PARLEY_OK) {
     struct mail_address same;
 
@@ -73,6 +90,22 @@ static void check_commands(parley_bytes bytes)
   }
   if (mail_mailbox_read(bytes, &mailbox) == PARLEY_OK)
     assert(mail_text_ok(parley_text_of(mailbox.name)));
+}
+
+/* A chunk has the size that its head says, and the lines of the mail. */
+static void check_chunk(parley_bytes bytes)
+{
+  struct smtp_stuffer stuffer = {.undotted = true};
+  char *out = malloc(2 * bytes.len + 16);
+  size_t used = 0, n;
+
+  assert(out != NULL);
+  n = smtp_stuff(&stuffer, bytes, out, 2 * bytes.len + 16, &used);
+  assert(used == bytes.len);
+  n += smtp_stuff_end(&stuffer, out + n);
+  assert(n == smtp_stuffed_len(bytes) && n <= 2 * bytes.len + 2);
+  assert(n == 0 || (n >= 2 && out[n - 2] == '\r' && out[n - 1] == '\n'));
+  free(out);
 }
 
 /* Reads a stuffed mail as a server does: every line ends by CRLF, only the last is a lone dot. */
@@ -109,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
   check_replies(bytes);
   check_commands(bytes);
+  check_chunk(bytes);
   check_stuffing(bytes);
   return 0;
 }
