@@ -83,7 +83,7 @@ static int64_t hold_until(struct hold *hold, enum lane lane, int64_t mono_ms)
     return hold->pace.rate_per_s > 0 ? pace_put_off(&hold->pace, lane, hold->until_ms) : hold->until_ms;
   if (!breaker_allows(&hold->breaker, mono_ms))
     return hold->breaker.open_until_ms > mono_ms ? hold->breaker.open_until_ms : mono_ms + BREAKER_GAP_MIN_MS;
-  if (pace_take(&hold->pace, mono_ms))
+  if (pace_take(&hold->pace, lane, mono_ms))
     return 0;
   breaker_untried(&hold->breaker);
   return pace_put_off(&hold->pace, lane, mono_ms);

@@ -49,6 +49,7 @@ void pace_slower(struct pace *pace, double all_per_s, double floor_per_s, int64_
   pace->room = 1;
   pace->room_ms = pace->grown_ms = pace->put_off_ms = mono_ms;
   pace->meter = (struct pace_meter){0};
+  memset(pace->own_ms, 0, sizeof pace->own_ms);
   memset(pace->queue_ms, 0, sizeof pace->queue_ms); /* those put off were put off for another rate */
 }
 
@@ -70,7 +71,15 @@ static double pace_room_max(const struct pace *pace)
   return most < 1 ? 1 : most;
 }
 
-bool pace_take(struct pace *pace, int64_t mono_ms)
+static bool urgent_comes(const struct pace *pace, uint32_t lane, int64_t mono_ms)
+{
+  for (uint32_t i = 0; i < lane && i < PACE_LANES; i++)
+    if (pace->own_ms[i] != 0 && mono_ms < pace->own_ms[i] + PACE_URGENT_MS)
+      return true;
+  return false;
+}
+
+bool pace_take(struct pace *pace, uint32_t lane, int64_t mono_ms)
 {
   if (pace->rate_per_s <= 0)
     return true;
@@ -80,7 +89,7 @@ bool pace_take(struct pace *pace, int64_t mono_ms)
   }
   if (pace->room > pace_room_max(pace))
     pace->room = pace_room_max(pace);
-  if (pace->room < 1) {
+  if (pace->room < 1 || (pace->room < 2 && urgent_comes(pace, lane, mono_ms))) {
     pace->put_off_ms = mono_ms;
     return false;
   }
@@ -98,7 +107,8 @@ void pace_give_back(struct pace *pace)
 
 int64_t pace_put_off(struct pace *pace, uint32_t lane, int64_t from_ms)
 {
-  int64_t latest = from_ms + PACE_PUT_OFF_MAX_MS, *queue = &pace->queue_ms[lane < PACE_LANES ? lane : PACE_LANES - 1];
+  uint32_t place = lane < PACE_LANES ? lane : PACE_LANES - 1;
+  int64_t latest = from_ms + PACE_PUT_OFF_MAX_MS, *queue = &pace->queue_ms[place];
   int64_t at = *queue > from_ms ? *queue : from_ms;
 
   if (pace->rate_per_s > 0)
@@ -108,5 +118,7 @@ int64_t pace_put_off(struct pace *pace, uint32_t lane, int64_t from_ms)
   else
     for (; queue < pace->queue_ms + PACE_LANES; queue++) /* the less urgent come behind it */
       *queue = *queue > at ? *queue : at;
-  return at + PACE_PUT_OFF_MIN_MS - at % PACE_PUT_OFF_MIN_MS;
+  at += PACE_PUT_OFF_MIN_MS - at % PACE_PUT_OFF_MIN_MS;
+  pace->own_ms[place] = at > pace->own_ms[place] ? at : pace->own_ms[place];
+  return at;
 }

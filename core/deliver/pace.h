@@ -16,6 +16,7 @@
 #define PACE_UNKNOWN_PER_S 20      /* throttled before anything was counted: as if it had taken so many */
 #define PACE_BURST_MS 1000         /* what was not used of so long may go at once */
 #define PACE_LANES 5
+#define PACE_URGENT_MS 1000        /* so long after its time a more urgent one's place is left free */
 #define PACE_PUT_OFF_MIN_MS 250    /* put off by whole steps of this: looked at together */
 #define PACE_PUT_OFF_MAX_MS 300000 /* put off no further than this at once: by then it may be faster */
 
@@ -34,6 +35,7 @@ struct pace { /* all 0: no limit */
   double room; /* how many may go at once now */
   int64_t room_ms, grown_ms, put_off_ms;
   int64_t queue_ms[PACE_LANES]; /* when the last of those put off comes again, by lane */
+  int64_t own_ms[PACE_LANES];   /* when the last of the lane's own comes again */
   uint32_t n_beyond;            /* put off without a place in that queue */
   struct pace_meter meter;
 };
@@ -41,8 +43,9 @@ struct pace { /* all 0: no limit */
 void pace_slower(struct pace *pace, double all_per_s, double floor_per_s, int64_t mono_ms);
 /* It took one. */
 void pace_taken(struct pace *pace, int64_t mono_ms);
-/* Takes a place for one that goes now. false: it waits. */
-bool pace_take(struct pace *pace, int64_t mono_ms);
+/* Takes a place for one of this lane that goes now. false: it waits. A place is left for a more urgent one that was put off and is
+ * about to come again. */
+bool pace_take(struct pace *pace, uint32_t lane, int64_t mono_ms);
 /* It did not go after all. */
 void pace_give_back(struct pace *pace);
 /* When one of this lane, for which there was no place, shall come again: behind from_ms. */

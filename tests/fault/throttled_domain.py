@@ -78,6 +78,18 @@ def a_throttled_domain_gets_what_it_takes_and_delays_no_other(folder):
 
 
 @test
+def a_code_to_log_in_goes_before_a_throttled_newsletter(folder):
+    with contextlib.closing(Sink("--rate", "*@slow.example=3")) as sink:
+        with Daemon(folder, channels=channel(sink)) as daemon:
+            send(daemon, "slow.example", MAILS)
+            wait_until(lambda: len(sink.took("slow.example")) > 5, "it goes slowly")
+            sent = daemon.post("/v1/messages", {"to": {"email": "ana@slow.example"}, "topic": "security", "channels": ["mail"],
+                                                "content": {"text": "123456", "subject": "Your code"}}).json["id"]
+            daemon.wait_status(sent, "sent", timeout_s=15)
+            expect_true(len(sink.took("slow.example")) < MAILS // 2, "the newsletter waits")
+
+
+@test
 def what_one_domain_of_a_provider_says_holds_for_its_others(folder):
     with contextlib.closing(Sink("--fail-rcpt", "*@gmail.com=421 4.7.28 unusual rate, try again in 5 minutes")) as sink:
         with Daemon(folder, channels=channel(sink)) as daemon:

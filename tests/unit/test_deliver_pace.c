@@ -19,9 +19,9 @@ START_TEST(what_never_throttled_has_no_limit)
   struct pace pace = {0};
 
   for (uint32_t i = 0; i < 1000; i++)
-    ck_assert(pace_take(&pace, T0));
+    ck_assert(pace_take(&pace, 3, T0));
   take_evenly(&pace, 100, 10, T0);
-  ck_assert(pace_take(&pace, T0));
+  ck_assert(pace_take(&pace, 3, T0));
 }
 END_TEST
 
@@ -60,11 +60,11 @@ START_TEST(a_limit_lets_so_many_through_and_no_more)
 
   pace_slower(&pace, 20, FLOOR, T0); /* 10 a second */
   for (int64_t at = T0; at < T0 + 10000; at += 5)
-    went += pace_take(&pace, at);
+    went += pace_take(&pace, 3, at);
   ck_assert_uint_ge(went, 99);
   ck_assert_uint_le(went, 101);
   pace_give_back(&pace);
-  ck_assert(pace_take(&pace, T0 + 10000));
+  ck_assert(pace_take(&pace, 3, T0 + 10000));
 }
 END_TEST
 
@@ -98,7 +98,7 @@ START_TEST(as_long_as_somebody_waits_it_is_not_set_free)
   pace_slower(&pace, 0.2, FLOOR, now);
   for (uint32_t i = 0; i < 30; i++) {
     now += PACE_STEP_MS;
-    while (pace_take(&pace, now)) /* more want to go than may */
+    while (pace_take(&pace, 3, now)) /* more want to go than may */
       pace_taken(&pace, now);
   }
   ck_assert_double_gt(pace.rate_per_s, 0.2 * PACE_FREE_AT);
@@ -134,6 +134,21 @@ START_TEST(who_waits_comes_back_one_after_the_other_the_urgent_first)
   urgent = pace_put_off(&pace, 0, T0);
   ck_assert_int_le(urgent, T0 + 1000);
   ck_assert_int_gt(pace_put_off(&pace, 3, T0), last);
+}
+END_TEST
+
+START_TEST(the_next_place_is_for_the_urgent_one_that_waits)
+{
+  struct pace pace = {0};
+  int64_t at;
+
+  pace_slower(&pace, 2, FLOOR, T0); /* 1 a second */
+  ck_assert(pace_take(&pace, 3, T0));
+  ck_assert(!pace_take(&pace, 0, T0));
+  at = pace_put_off(&pace, 0, T0);
+  ck_assert(!pace_take(&pace, 3, at)); /* there is one place now */
+  ck_assert(pace_take(&pace, 0, at));
+  ck_assert(pace_take(&pace, 3, at + PACE_URGENT_MS)); /* and nobody's place is kept for ever */
 }
 END_TEST
 
@@ -190,6 +205,7 @@ int main(void)
   tcase_add_test(tcase, as_long_as_somebody_waits_it_is_not_set_free);
   tcase_add_test(tcase, what_throttles_at_once_begins_somewhere);
   tcase_add_test(tcase, who_waits_comes_back_one_after_the_other_the_urgent_first);
+  tcase_add_test(tcase, the_next_place_is_for_the_urgent_one_that_waits);
   tcase_add_test(tcase, nobody_is_put_off_further_than_the_limit_and_not_all_for_the_same_moment);
   tcase_add_loop_test(tcase, domains_of_one_receiver_are_one_destination, 0, sizeof domains / sizeof *domains);
   suite_add_tcase(suite, tcase);
