@@ -25,7 +25,7 @@ openssl git python3-dkim libmail-dkim-perl sasl2-bin libsasl2-modules'
 # What UNPACKED needs of the system beside libraries that are there already; patroni is Python.
 AROUND_POSTGRES='python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
 python3-urllib3 python3-yaml python3-cdiff python3-pkg-resources'
-UNPACKED='pgbouncer patroni etcd-server'
+UNPACKED='pgbouncer patroni etcd-server opensmtpd'
 RSPAMD='libhyperscan5 libluajit-5.1-2' # what rspamd needs of the system; it starts a service, so it is unpacked as well
 no_cluster=/etc/postgresql-common/createcluster.d/parley-bootstrap.conf
 

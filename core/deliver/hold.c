@@ -51,8 +51,7 @@ void line_holds_done(struct line *line)
   map_done(&line->holds);
 }
 
-/* The hold of a destination; NULL when there is none, and with `make` when there is no place for one more. */
-static struct hold *line_hold(struct line *line, parley_text destination, bool make)
+struct hold *line_hold(struct line *line, parley_text destination, bool make)
 {
   uint64_t key = hold_key(line, destination);
   struct hold *hold = map_get(&line->holds, key);

@@ -100,7 +100,9 @@ void line_free(struct line *line); /* nothing is held any more */
 struct line *line_find(const struct deliver *deliver, parley_text name);
 uint32_t line_capacity(const struct line *line); /* of each lane */
 bool line_may_go(const struct line *line, enum lane lane); /* not paused, down (but for LANE_TEST), removed, draining */
-/* hold.c. 0: may go now (takes a half-open breaker's place, and one of its destination's); else the monotonic time to look again. */
+/* hold.c. The hold of a destination; NULL when there is none, and with `make` when there is no place for one more. */
+struct hold *line_hold(struct line *line, parley_text destination, bool make);
+/* 0: may go now (takes a half-open breaker's place, and one of its destination's); else the monotonic time to look again. */
 int64_t line_blocked_until(struct line *line, const struct outbound *out);
 /* It did not go after all: its places are free again. */
 void line_untried(struct line *line, parley_text destination);

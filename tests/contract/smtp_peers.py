@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 
+from parley_opensmtpd import OpenSmtpd
 from parley_peers import Peer
 from parley_postfix import Postfix
 from parley_test import TOP, Daemon, expect, expect_true, run, test, wait_until
@@ -341,6 +342,18 @@ def postfix_lets_in_who_logs_in_over_tls_and_nobody_else(folder):
                 state = ended_attempt(daemon, sent[name])
                 expect_true(outcomes(state)[0][0] in ("rejected", "channel_down"), f"{name}: {state['attempts']}")
             expect_true("open sesame" not in daemon.log(), "the password stands in the log")
+
+
+@test
+def opensmtpd_takes_our_mail_and_hands_every_byte_on(folder):
+    with contextlib.closing(Sink()) as sink, OpenSmtpd(sink.port) as smtpd:
+        with Daemon(folder, channels={"mail": through(smtpd)}) as daemon:
+            sent = {name: send(daemon, text, "mail", subject=f"Nasty: {name}") for name, text in NASTY.items()}
+            for message_id in sent.values():
+                daemon.wait_status(message_id, "sent")
+            arrived = {mail["subject"]: mail for mail in (sink.next() for _ in NASTY)}
+            for name, text in NASTY.items():
+                expect(lines(arrived[f"Nasty: {name}"]["text"]), lines(text), name)
 
 
 run()

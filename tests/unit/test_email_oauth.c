@@ -10,9 +10,9 @@
 static struct plugin_host *host;
 static struct plugin_host_message messages[8];
 
-static const char *const options[] = {"smtp", "smtp://127.0.0.1:2525", "from", "a@shop.example", "user", "a@shop.example", "sessions", "1",
-                                      "oauth.token_url", "https://login.example/token", "oauth.client_id", "client", "oauth.refresh_token",
-                                      "refresh-0", NULL};
+static const char *const options[] = {"smtp", "smtp://127.0.0.1:2525", "from", "a@shop.example", "user", "a@shop.example",
+                                      "sessions", "1", "oauth.token_url", "https://login.example/token", "oauth.client_id", "client",
+                                      "oauth.refresh_token", "refresh-0", NULL};
 
 static void begin(void)
 {
