@@ -172,6 +172,7 @@ START_TEST(the_last_byte_of_the_chunk_is_the_dot)
   stream_host_run(host);
   ck_assert_uint_eq(result(2), PARLEY_OUTCOME_ACCEPTED);
   ck_assert_uint_eq(script->n_conns, ends[_i].conns);
+  ck_assert_uint_eq(smtp_script_count(script, "RSET"), ends[_i].conns == 1); /* RFC 3030: behind a chunk that failed */
 }
 END_TEST
 
