@@ -45,6 +45,9 @@ const parley_option *const email_option_table[] = {
                .doc = "required, or opportunistic (take it if offered, any certificate), or off; default: off on "
                       "loopback, else required",
                .example = "required"),
+    PARLEY_REF(parley_option, .name = "chunking", .type = PARLEY_OPTION_BOOL, .default_text = "true",
+               .doc = "send a mail as one chunk (BDAT) where the server offers CHUNKING; false for a gateway that spoils it",
+               .example = "true"),
     PARLEY_REF(parley_option, .name = "helo", .type = PARLEY_OPTION_TEXT, .max = EMAIL_HOST_MAX,
                .doc = "the name this machine gives itself; default: its full host name, else the domain of from",
                .example = "parley.shop.example"),
@@ -214,6 +217,7 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   to->smtp.password = text_of(options, "password");
   to->sessions = (uint32_t)number_of(options, "sessions", 20);
   to->smtp.timeout_ms = (uint32_t)number_of(options, "timeout", 600000);
+  to->smtp.no_chunks = number_of(options, "chunking", 1) == 0;
   why = smtp_read(text_of(options, "smtp"), to);
   if (why == NULL)
     why = email_senders_read(options, &to->senders);

@@ -257,6 +257,7 @@ static void login_greeted(struct smtp_session *session) /* after EHLO or HELO */
 {
   enum smtp_tls tls = session->config->tls;
 
+  session->offers.chunking = session->offers.chunking && !session->config->no_chunks;
   if (session->secured || tls == SMTP_TLS_OFF) {
     login_auth(session);
   } else if (session->offers.starttls) {

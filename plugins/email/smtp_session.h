@@ -18,6 +18,7 @@ struct smtp_config { /* borrowed, the same for every session of a channel */
   bool bearer;          /* by OAuth: instead of the password */
   parley_text token;    /* of bearer: the access token as it is now */
   enum smtp_tls tls;
+  bool no_chunks;       /* DATA, whatever the server offers */
   bool clear_auth;      /* AUTH without TLS is allowed: only with tls off on a loopback address */
   uint32_t timeout_ms;  /* for the answer to a mail; the other commands have at most this */
 };

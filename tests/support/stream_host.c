@@ -501,6 +501,8 @@ static void value_fill(parley_value *value, const parley_option *option, const c
   value->number = strtoll(text, &unit, 10);
   if (option->type == PARLEY_OPTION_DURATION && strcmp(unit, "ms") != 0)
     value->number *= strcmp(unit, "m") == 0 ? 60000 : 1000;
+  if (option->type == PARLEY_OPTION_BOOL)
+    value->number = strcmp(text, "true") == 0;
   if (option->type == PARLEY_OPTION_CHOICE)
     for (value->number = 0; strcmp(option->choices[value->number], text) != 0; value->number++)
       continue;

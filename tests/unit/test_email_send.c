@@ -95,6 +95,18 @@ START_TEST(a_mail_is_one_chunk_and_comes_as_by_data)
 }
 END_TEST
 
+START_TEST(who_wants_no_chunks_gets_none)
+{
+  static const char *const options[] = {"smtp", "smtp://127.0.0.1:2525", "from", "orders@shop.example", "chunking", "false", NULL};
+
+  start(options);
+  submit(1);
+  stream_host_run(host);
+  ck_assert_uint_eq(result(1), PARLEY_OUTCOME_ACCEPTED);
+  ck_assert_uint_eq(smtp_script_count(script, "BDAT"), 0);
+}
+END_TEST
+
 static const char *const bodies[] = {"", ".", "\r\n.\r\nMAIL FROM:<x>\r\n", "a\n.\nb\r.\rc\n.\r\nd\r\n.\ne", "no end", "end\n"};
 
 START_TEST(whatever_stands_in_it_the_chunk_ends_where_its_head_says)
@@ -273,6 +285,7 @@ int main(void)
 
   tcase_add_checked_fixture(tcase, begin, end);
   tcase_add_test(tcase, a_mail_is_one_chunk_and_comes_as_by_data);
+  tcase_add_test(tcase, who_wants_no_chunks_gets_none);
   tcase_add_loop_test(tcase, whatever_stands_in_it_the_chunk_ends_where_its_head_says, 0, COUNT(bodies));
   tcase_add_test(tcase, a_large_chunk_goes_in_pieces_and_comes_whole);
   tcase_add_test(tcase, a_refused_recipient_costs_no_mail);
