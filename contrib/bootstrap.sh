@@ -10,8 +10,8 @@
 # Debian 12 or newer, as root or with sudo. Nothing is ever removed, no service is started, and the package lists are
 # refreshed only when something is missing. Some packages are unpacked and not installed: on Debian 12 the C sources of
 # llhttp (build/llhttp), since node-llhttp would bring in all of Node, and what stands around a PostgreSQL server (pgbouncer,
-# patroni, etcd) and rspamd (build/peers/debian), since these would start their services. The server itself makes and starts no
-# cluster.
+# patroni, etcd) and rspamd (build/peers/debian), since these would start their services, and OpenSMTPD, which would turn out
+# Postfix. The server itself makes and starts no cluster.
 set -eu
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
