@@ -22,7 +22,8 @@ static void hold_free(struct hold *hold)
 /* Nothing that would be missed: it is as if it had never been heard of. */
 static bool hold_is_idle(const struct hold *hold, int64_t mono_ms)
 {
-  return hold->until_ms <= mono_ms && hold->pace.rate_per_s <= 0 && hold->breaker.open_until_ms == 0 && hold->breaker.in_row == 0;
+  return hold->until_ms <= mono_ms && !pace_is_limited(&hold->pace, mono_ms) && hold->breaker.open_until_ms == 0 &&
+         hold->breaker.in_row == 0;
 }
 
 static void holds_clean(struct line *line, int64_t mono_ms)
@@ -134,6 +135,7 @@ static void hold_throttled(struct line *line, struct hold *hold, uint32_t pause_
     pace_slower(&hold->pace, all_per_s, line->rates.floor_per_s, mono_ms);
   if (mono_ms + pause_ms > hold->until_ms)
     hold->until_ms = mono_ms + pause_ms;
+  hold->pace.used_ms = hold->until_ms; /* its hour begins when it may be gone to again */
 }
 
 static void line_throttled(struct line *line, parley_text where, const parley_outcome *outcome, int64_t mono_ms)
@@ -212,7 +214,7 @@ void line_holds_count(const struct line *line, struct deliver_counters *ret)
     const struct hold *hold = value;
 
     ret->breakers_open += breaker_open_until_ms(&hold->breaker) > mono_ms;
-    ret->throttled += hold->destination[0] != '\0' && (hold->until_ms > mono_ms || hold->pace.rate_per_s > 0);
+    ret->throttled += hold->destination[0] != '\0' && (hold->until_ms > mono_ms || pace_is_limited(&hold->pace, mono_ms));
   }
 }
 
@@ -227,7 +229,7 @@ size_t deliver_throttled(const struct deliver *deliver, parley_text channel, str
   for (size_t pos = 0; line != NULL && n < n_max && map_next(&line->holds, &pos, &key, &value);) {
     const struct hold *hold = value;
 
-    if (hold->destination[0] != '\0' && (hold->until_ms > mono_ms || hold->pace.rate_per_s > 0))
+    if (hold->destination[0] != '\0' && (hold->until_ms > mono_ms || pace_is_limited(&hold->pace, mono_ms)))
       to[n++] = (struct deliver_throttle){.destination = hold->destination, .rate_per_s = hold->pace.rate_per_s,
                                           .held_ms = hold->until_ms > mono_ms ? hold->until_ms - mono_ms : 0};
   }

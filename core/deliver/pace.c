@@ -47,7 +47,7 @@ void pace_slower(struct pace *pace, double all_per_s, double floor_per_s, int64_
   pace->throttled_per_s = from < floor_per_s ? floor_per_s : from;
   pace->rate_per_s = pace->throttled_per_s / 2 < floor_per_s ? floor_per_s : pace->throttled_per_s / 2;
   pace->room = 1;
-  pace->room_ms = pace->grown_ms = pace->put_off_ms = mono_ms;
+  pace->room_ms = pace->grown_ms = pace->put_off_ms = pace->used_ms = mono_ms;
   pace->meter = (struct pace_meter){0};
   memset(pace->own_ms, 0, sizeof pace->own_ms);
   memset(pace->queue_ms, 0, sizeof pace->queue_ms); /* those put off were put off for another rate */
@@ -56,12 +56,18 @@ void pace_slower(struct pace *pace, double all_per_s, double floor_per_s, int64_
 void pace_taken(struct pace *pace, int64_t mono_ms)
 {
   pace_meter_add(&pace->meter, mono_ms);
+  pace->used_ms = mono_ms;
   if (pace->rate_per_s <= 0 || mono_ms - pace->grown_ms < PACE_STEP_MS)
     return;
   pace->grown_ms = mono_ms;
   pace->rate_per_s += (pace->rate_per_s > pace->throttled_per_s ? pace->rate_per_s : pace->throttled_per_s) * PACE_STEP_SHARE;
   if (pace->rate_per_s >= pace->throttled_per_s * PACE_FREE_AT && mono_ms - pace->put_off_ms >= PACE_FREE_MS)
     pace->rate_per_s = 0;
+}
+
+bool pace_is_limited(const struct pace *pace, int64_t mono_ms)
+{
+  return pace->rate_per_s > 0 && mono_ms - pace->used_ms < PACE_FORGET_MS;
 }
 
 static double pace_room_max(const struct pace *pace)
@@ -81,8 +87,11 @@ static bool urgent_comes(const struct pace *pace, uint32_t lane, int64_t mono_ms
 
 bool pace_take(struct pace *pace, uint32_t lane, int64_t mono_ms)
 {
-  if (pace->rate_per_s <= 0)
+  if (!pace_is_limited(pace, mono_ms)) {
+    pace->rate_per_s = 0;
     return true;
+  }
+  pace->used_ms = mono_ms;
   if (mono_ms > pace->room_ms) {
     pace->room += (double)(mono_ms - pace->room_ms) / SECOND_MS * pace->rate_per_s;
     pace->room_ms = mono_ms;

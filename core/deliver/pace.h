@@ -13,6 +13,7 @@
 #define PACE_STEP_SHARE 0.1        /* of the rate at which it was throttled, or above that of what it is now */
 #define PACE_FREE_AT 2.0           /* times that rate, and ... */
 #define PACE_FREE_MS 60000         /* ... nobody put off for so long: no limit any more */
+#define PACE_FORGET_MS 3600000     /* or nobody went there for so long */
 #define PACE_UNKNOWN_PER_S 20      /* throttled before anything was counted: as if it had taken so many */
 #define PACE_BURST_MS 1000         /* what was not used of so long may go at once */
 #define PACE_LANES 5
@@ -33,7 +34,7 @@ struct pace { /* all 0: no limit */
   double rate_per_s; /* 0: no limit */
   double throttled_per_s; /* how fast it went when it was last throttled */
   double room; /* how many may go at once now */
-  int64_t room_ms, grown_ms, put_off_ms;
+  int64_t room_ms, grown_ms, put_off_ms, used_ms;
   int64_t queue_ms[PACE_LANES]; /* when the last of those put off comes again, by lane */
   int64_t own_ms[PACE_LANES];   /* when the last of the lane's own comes again */
   uint32_t n_beyond;            /* put off without a place in that queue */
@@ -41,6 +42,8 @@ struct pace { /* all 0: no limit */
 };
 /* It said "slower". all_per_s: what all destinations took, where it has no count of its own yet; floor_per_s: above 0. */
 void pace_slower(struct pace *pace, double all_per_s, double floor_per_s, int64_t mono_ms);
+/* Whether there is a limit, which somebody has met of late. */
+bool pace_is_limited(const struct pace *pace, int64_t mono_ms);
 /* It took one. */
 void pace_taken(struct pace *pace, int64_t mono_ms);
 /* Takes a place for one of this lane that goes now. false: it waits. A place is left for a more urgent one that was put off and is

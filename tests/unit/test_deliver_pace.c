@@ -77,7 +77,7 @@ START_TEST(it_grows_slowly_with_what_is_taken_until_it_is_free)
 
   pace_slower(&pace, 20, FLOOR, now);
   before = pace.rate_per_s;
-  now += PACE_STEP_MS * 100; /* time alone changes nothing */
+  now += PACE_STEP_MS * 100; /* less than an hour: time alone changes nothing */
   ck_assert_double_eq_tol(pace.rate_per_s, before, 1e-9);
   for (; pace.rate_per_s > 0 && steps < 1000; steps++, now += PACE_STEP_MS) {
     for (uint32_t i = 0; i < 10; i++)
@@ -105,6 +105,20 @@ START_TEST(as_long_as_somebody_waits_it_is_not_set_free)
   ck_assert_double_lt(pace.rate_per_s, 10);
   pace_taken(&pace, now + PACE_FREE_MS + PACE_STEP_MS);
   ck_assert_double_eq_tol(pace.rate_per_s, 0, 1e-9);
+}
+END_TEST
+
+START_TEST(a_limit_that_nobody_met_for_an_hour_is_forgotten)
+{
+  struct pace pace = {0};
+
+  pace_slower(&pace, 2, FLOOR, T0);
+  ck_assert(pace_is_limited(&pace, T0 + PACE_FORGET_MS - 1));
+  ck_assert(pace_take(&pace, 3, T0 + PACE_FORGET_MS - 1));
+  ck_assert(!pace_take(&pace, 3, T0 + PACE_FORGET_MS)); /* the one before has met it */
+  ck_assert(!pace_is_limited(&pace, T0 + 2 * PACE_FORGET_MS));
+  ck_assert(pace_take(&pace, 3, T0 + 2 * PACE_FORGET_MS));
+  ck_assert(pace_take(&pace, 3, T0 + 2 * PACE_FORGET_MS));
 }
 END_TEST
 
@@ -203,6 +217,7 @@ int main(void)
   tcase_add_test(tcase, a_limit_lets_so_many_through_and_no_more);
   tcase_add_test(tcase, it_grows_slowly_with_what_is_taken_until_it_is_free);
   tcase_add_test(tcase, as_long_as_somebody_waits_it_is_not_set_free);
+  tcase_add_test(tcase, a_limit_that_nobody_met_for_an_hour_is_forgotten);
   tcase_add_test(tcase, what_throttles_at_once_begins_somewhere);
   tcase_add_test(tcase, who_waits_comes_back_one_after_the_other_the_urgent_first);
   tcase_add_test(tcase, the_next_place_is_for_the_urgent_one_that_waits);
