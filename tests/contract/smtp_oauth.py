@@ -118,7 +118,7 @@ def a_server_that_takes_no_token_stops_the_channel_until_it_does(folder):
             sent = send(daemon, "hello")
             wait_until(lambda: channel(daemon)["state"] == "down", "the channel is down")
             expect_true("parley channel login mail" in channel(daemon)["remedy"], channel(daemon))
-            expect(daemon.message_state(sent)["status"], "queued")
+            daemon.wait_status(sent, "queued")
             server.take("*")
             expect(outcomes(daemon.wait_status(sent, "sent"))[-1], "accepted")
 
