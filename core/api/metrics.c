@@ -425,6 +425,8 @@ static void write_inbound(struct buf *buf, struct api_request *req)
   single(buf, "inbound_duplicates_total", "counter", "Inbound reports that had come before", counters->duplicates);
   single(buf, "inbound_refused_total", "counter", "Inbound reports that made no sense", counters->refused);
   single(buf, "inbound_busy_total", "counter", "Inbound reports turned away to come again", counters->busy);
+  single(buf, "inbound_loops_total", "counter", "Automatic messages refused because their address sent too many within an hour",
+         counters->loops);
   single(buf, "inbound_touchpoints_total", "counter", "Touchpoints of plugins", counters->touchpoints);
 }
 

@@ -32,6 +32,11 @@ static void claim_copy(struct arena *arena, const struct claim *from, struct cla
   for (size_t i = 0; i < from->n_provider_ids; i++)
     ids[i] = arena_text(arena, from->provider_ids[i]);
   to->provider_ids = ids;
+  to->reply_to = arena_text(arena, from->reply_to);
+  ids = arena_alloc(arena, (from->n_thread + 1) * sizeof *ids);
+  for (size_t i = 0; i < from->n_thread; i++)
+    ids[i] = arena_text(arena, from->thread[i]);
+  to->thread = ids;
 }
 
 struct outbound *outbound_new(struct line *line, const struct claim *claim)
@@ -178,6 +183,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
       .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
       .topic = claim->topic, .subject = fitted.subject, .to = &out->to, .customer = &out->customer,
       .parts = outbound_parts(out, &fitted), .token = outbound_token(out),
-      .override_json = outbound_override(out, &content)};
+      .override_json = outbound_override(out, &content), .reply_to = claim->reply_to,
+      .n_thread = (uint32_t)claim->n_thread, .thread = claim->thread};
   return PARLEY_OK;
 }

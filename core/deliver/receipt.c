@@ -1,6 +1,7 @@
 /* Receipts of providers, on their way to the store. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include "core/customer/identity.h"
 #include "core/message/token.h"
 #include "line.h"
 #include <stdlib.h>
@@ -55,6 +56,18 @@ static void deliver_on_receipt(struct store_op *op)
   free(call);
 }
 
+/* As deliveries have it. */
+static parley_text receipt_address(const parley_identity *to, struct arena *arena)
+{
+  struct identity identity;
+  struct problems problems;
+
+  problems_init(&problems, arena);
+  if (!identity_normalise(to->kind, to->value, arena, TEXT_EMPTY, &problems, &identity))
+    return arena_text(arena, to->value);
+  return identity.value;
+}
+
 void deliver_receipt(struct deliver *deliver, struct channel *channel, const parley_receipt *receipt, parley_done *done,
                      void *arg)
 {
@@ -78,6 +91,7 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
   op->code = arena_text(call->arena, text_sub(receipt->code, 0, 255));
   op->detail = arena_text(call->arena, text_sub(receipt->detail, 0, 512));
   op->link = arena_text(call->arena, text_sub(receipt->link, 0, RECEIPT_LINK_BYTES_MAX));
+  op->to = receipt->to != NULL ? receipt_address(receipt->to, call->arena) : TEXT_EMPTY;
   if (!id_parse("msg", receipt->message_id, &op->message) &&
       !id_token_read(store_secret(deliver->shared.store), TOKEN_MESSAGE, receipt->message_id, &op->message))
     op->message = 0;

@@ -59,6 +59,8 @@ static void inbound_head(struct buf *buf, const struct message_row *row)
   buf_json_text(buf, kind.len > 0 ? kind : PARLEY_LIT("content"));
   MEMBER_TRUE_IF(buf, "automatic", (row->flags & PARLEY_AUTOMATIC) != 0);
   MEMBER_TRUE_IF(buf, "echo", (row->flags & PARLEY_ECHO) != 0);
+  MEMBER_TRUE_IF(buf, "foreign_reply", row->foreign);
+  MEMBER_TEXT_IF(buf, "campaign", row->campaign);
 }
 
 static void outbound_head(struct buf *buf, const struct message_row *row)

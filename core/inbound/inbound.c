@@ -2,6 +2,8 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "core/message/token.h"
+#include "loop_guard.h"
 #include "report.h"
 #include <stdlib.h>
 
@@ -16,6 +18,7 @@ struct inbound {
   struct list later; /* answers that must not come within the call */
   uint32_t open;
   struct inbound_counters counters;
+  struct loop_guard *guard;
   bool closing;
   void (*closed)(void *arg);
   void *closed_arg;
@@ -45,6 +48,7 @@ static void inbound_on_idle_closed(uv_handle_t *handle)
   void (*closed)(void *) = inbound->closed;
   void *arg = inbound->closed_arg;
 
+  loop_guard_free(&inbound->guard);
   free(inbound);
   closed(arg);
 }
@@ -191,6 +195,18 @@ static void inbound_ask(struct report_call *call, const parley_inbound *in, stru
   }
 }
 
+/* A robot that answers our robot answers for ever. What is refused is stored nowhere and told to nobody, so it ends there. */
+static bool inbound_loops(struct inbound *inbound, const struct store_inbound *op)
+{
+  parley_text who = op->from.n_identities > 0 ? op->from.identities[0].value : op->from.external;
+
+  if (!loop_guard_over(inbound->guard, op->channel, who, inbound->env->mono_ms(inbound->env)))
+    return false;
+  inbound->counters.loops++;
+  log_line(inbound->log, PARLEY_WARN, "event=loop channel=%.*s per_hour=%d", TEXT_ARG(op->channel), INBOUND_AUTOMATIC_PER_HOUR);
+  return true;
+}
+
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
                   void *arg)
 {
@@ -217,6 +233,13 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
                  problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the report is not complete"));
     return;
   }
+  if (in->flags & PARLEY_AUTOMATIC && inbound_loops(inbound, op)) {
+    report_later(call, PARLEY_REJECTED, PARLEY_LIT("too many automatic messages from this address within an hour"));
+    return;
+  }
+  if (PARLEY_HAS(parley_inbound, in, token) &&
+      !id_token_read(store_secret(inbound->store), TOKEN_MESSAGE, in->token, &op->token_message))
+    op->token_message = 0;
   op->op.kind = STORE_INBOUND;
   op->op.done = inbound_on_stored;
   store_submit(inbound->store, &op->op);
@@ -343,6 +366,7 @@ struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct
   inbound->env = env;
   inbound->log = log;
   inbound->store = store;
+  inbound->guard = loop_guard_new(INBOUND_AUTOMATIC_PER_HOUR, INBOUND_LOOP_ADDRESSES);
   list_init(&inbound->later);
   uv_idle_init(loop, &inbound->later_idle);
   inbound->later_idle.data = inbound;

@@ -8,11 +8,15 @@
 #define INBOUND_OPEN_MAX 4096
 #define INBOUND_BODY_BYTES_MAX ((size_t)1 << 20) /* of the stored JSON; larger content is media */
 
+#define INBOUND_AUTOMATIC_PER_HOUR 20            /* vacation notes and robots' answers of one address; more is a loop: refused */
+#define INBOUND_LOOP_ADDRESSES 1024              /* addresses whose automatic messages are counted at once */
+
 struct inbound;
-struct inbound_counters { uint64_t received, duplicates, other_body, refused, busy, touchpoints; };
+struct inbound_counters { uint64_t received, duplicates, other_body, refused, busy, touchpoints, loops; };
 struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct log *log, struct store *store);
 void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *arg); /* after the last open one is answered */
-/* done: PARLEY_OK with value = msg_ id and count = 1 for a repeated event_id; INVALID (reason says what); BUSY, RETRY. Several
+/* done: PARLEY_OK with value = msg_ id and count = 1 for a repeated event_id; INVALID (reason says what); REJECTED: an automatic
+ * message beyond INBOUND_AUTOMATIC_PER_HOUR, which somebody's robot and ours may be throwing to each other; BUSY, RETRY. Several
  * `to` get the same verdict. Never within the call. */
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done, void *arg);
 void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event, parley_done *done,

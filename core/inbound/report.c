@@ -6,6 +6,7 @@
 
 #define REPORT_ID_BYTES_MAX 512
 #define REPORT_FIELDS_MAX 64
+#define REPORT_REFERENCES_MAX 20 /* of a thread: the newest are asked for */
 #define TOUCHPOINT_TYPE_BYTES_MAX 64
 
 const char *report_kind_name(uint32_t kind)
@@ -186,6 +187,19 @@ static bool report_texts_ok(const parley_inbound *in, struct problems *problems)
   return ok;
 }
 
+/* The newest ones: they stand last. One that no id of ours can be is left out. */
+static void report_references(const parley_inbound *in, struct arena *arena, struct store_inbound *ret)
+{
+  size_t from = in->n_references > REPORT_REFERENCES_MAX ? in->n_references - REPORT_REFERENCES_MAX : 0;
+  parley_text *names = arena_alloc(arena, REPORT_REFERENCES_MAX * sizeof *names);
+
+  ret->n_references = 0;
+  ret->references = names;
+  for (size_t i = from; i < in->n_references; i++)
+    if (in->references[i].len > 0 && in->references[i].len <= REPORT_ID_BYTES_MAX && text_utf8_ok(in->references[i]))
+      names[ret->n_references++] = arena_text(arena, in->references[i]);
+}
+
 bool report_read(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_inbound *ret)
 {
   const char *kind = report_kind_name(in->kind);
@@ -212,6 +226,7 @@ bool report_read(const parley_inbound *in, struct arena *arena, struct problems 
   ret->event_id = arena_text(arena, in->event_id.len > 0 ? in->event_id : in->provider_id);
   ret->provider_id = arena_text(arena, in->provider_id);
   ret->in_reply_to = arena_text(arena, in->reply_to);
+  report_references(in, arena, ret);
   ret->kind = in->kind;
   ret->flags = in->flags;
   return fits;

@@ -12,6 +12,7 @@
 #define DAY_MS INT64_C(86400000)
 #define KEYS_KEEP_MS (31 * DAY_MS) /* business keys stand for 30 days, inbound ids and provider ids as long */
 #define PARK_KEEP_MS DAY_MS
+#define BOUNCE_KEEP_MS (90 * DAY_MS) /* a soft bounce so long ago counts no more */
 
 static void expire_by_id(struct stmt *drop, int64_t before_ms)
 {
@@ -49,10 +50,28 @@ static void expire_keys(struct round *round)
                       db_sql(db, "DELETE FROM seen WHERE h>=? AND h<=? AND at<?"), &at[1]};
   struct walk refs = {db_sql(db, "SELECT h FROM provider_ref WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
                       db_sql(db, "DELETE FROM provider_ref WHERE h>=? AND h<=? AND message<?"), &at[2]};
+  struct walk bounces = {db_sql(db, "SELECT h FROM bounce WHERE h>=? ORDER BY h LIMIT 1 OFFSET ?"),
+                         db_sql(db, "DELETE FROM bounce WHERE h>=? AND h<=? AND at<?"), &at[3]};
 
   expire_walk(&keys, before_ms);
   expire_walk(&seen, before_ms);
   expire_walk(&refs, (int64_t)id_at(before_ms));
+  if (round->store->n_bounced > 0)
+    expire_walk(&bounces, round->now_ms - BOUNCE_KEEP_MS);
+}
+
+/* Where several daemons share a store, the first suppression or bounce may be another's. */
+static void count_others(struct round *round)
+{
+  struct store_base *store = round->store;
+
+  if (store->fresh != NULL)
+    return;
+  if (store->n_suppressions == 0)
+    store->n_suppressions = (uint64_t)db_int_of(round->db, "SELECT count(*) FROM (SELECT 1 FROM suppression WHERE removed=0 LIMIT 1)"
+                                                           " AS one");
+  if (store->n_bounced == 0)
+    store->n_bounced = (uint64_t)db_int_of(round->db, "SELECT count(*) FROM (SELECT 1 FROM bounce LIMIT 1) AS one");
 }
 
 static bool expire_answers(struct round *round)
@@ -100,6 +119,7 @@ void expire_step(struct round *round, size_t n_ops)
                round->now_ms - PARK_KEEP_MS);
   store->n_parked -= (uint64_t)db_changes(round->db);
   expire_keys(round);
+  count_others(round);
   retain_late(round, mono_ms);
   if (store->ways->idem_expire != NULL)
     store->ways->idem_expire(round);

@@ -8,12 +8,13 @@
 #include "driver.h"
 #include "core/base/digest.h"
 
-#define STORE_SCHEMA_VERSION 3 /* what a version means is the same for every driver */
+#define STORE_SCHEMA_VERSION 4 /* what a version means is the same for every driver */
 #define BODY_INLINE_MAX 16384 /* bytes; a longer body stands in table `body` */
 
 /* message.flags */
 enum { MESSAGE_TEST = 1, MESSAGE_BODY_APART = 2, MESSAGE_AUTOMATIC = 4, MESSAGE_ECHO = 8, MESSAGE_RAW_APART = 16,
-       MESSAGE_BODY_EXPIRED = 32 /* body and decision are kept no longer */ };
+       MESSAGE_BODY_EXPIRED = 32 /* body and decision are kept no longer */,
+       MESSAGE_FOREIGN = 64 /* in: its token names a message to somebody else */ };
 /* customer.flags: what need not be looked for */
 enum { CUSTOMER_HAS_CONSENT = 1, CUSTOMER_HAS_EXTERNAL = 2, CUSTOMER_HAS_ALIAS = 4 };
 enum { DIR_OUT = 0, DIR_IN = 1 };
@@ -100,8 +101,8 @@ struct store_base {
   struct id_source ids;
   struct store_gauges gauges;
   struct store_restored restored; /* as it was opened */
-  uint64_t n_suppressions, n_parked; /* 0: nobody is looked up */
-  int64_t expire_ms, expire_at[3];   /* mono: when to look for what is past its time; where in each table */
+  uint64_t n_suppressions, n_parked, n_bounced; /* 0: nobody is looked up */
+  int64_t expire_ms, expire_at[4];   /* mono: when to look for what is past its time; where in each table */
   struct retention retention;
   struct fresh *fresh; /* fresh.h; NULL: others write as well */
 };

@@ -96,6 +96,12 @@ static const char schema_2[] = "ALTER TABLE delivery ADD COLUMN deaths bigint DE
 static const char schema_3[] = "CREATE TABLE expired(name text PRIMARY KEY, upto bigint);"
                                "CREATE TABLE late(message bigint PRIMARY KEY);";
 
+static const char schema_4[] =
+    "CREATE TABLE thread(conversation bigint, message bigint, channel text COLLATE \"C\", provider_id text, inbound bigint,"
+    " PRIMARY KEY(conversation, message));"
+    "CREATE TABLE bounce(h bigint PRIMARY KEY, n bigint, message bigint, sent bigint, at bigint);"
+    "ALTER TABLE suppression ADD COLUMN message bigint DEFAULT 0, ADD COLUMN code text DEFAULT '', ADD COLUMN detail text DEFAULT '';";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
@@ -103,6 +109,7 @@ static const struct migration {
     {1, 1, schema_1},
     {2, 1, schema_2},
     {3, 1, schema_3},
+    {4, 1, schema_4},
 };
 
 /* --- migrations ---------------------------------------------------------------------------------------------------------------- */

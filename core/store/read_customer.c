@@ -292,7 +292,9 @@ parley_status read_conversations(struct reader *reader, struct store_op *op)
 
 static struct suppression suppression_fill(struct stmt *get, struct arena *arena)
 {
-  struct suppression row = {.id = col_id(get, 0), .reason = col_text(get, 3, arena), .at_ms = col_int(get, 4)};
+  struct suppression row = {.id = col_id(get, 0), .reason = col_text(get, 3, arena), .at_ms = col_int(get, 4),
+                            .lifted_ms = col_int(get, 5), .message = col_id(get, 6), .code = col_text(get, 7, arena),
+                            .detail = col_text(get, 8, arena)};
 
   row.identity.kind = col_text(get, 1, arena);
   row.identity.value = row.identity.raw = col_text(get, 2, arena);
@@ -306,16 +308,24 @@ static bool same_address(const struct identity *a, const struct identity *b)
   return parley_text_is(a->kind, "email") ? text_eq_nocase(a->value, b->value) : text_eq(a->value, b->value);
 }
 
+#define SUPPRESSION_COLUMNS "SELECT id, kind, value, reason, at, removed, message, code, detail FROM suppression"
+
+/* Lifted ones are looked at by few, and seldom: the table is read in its own order. */
+static struct stmt *suppressions_of(struct db *db, bool one, bool lifted)
+{
+  if (lifted)
+    return one ? db_sql(db, SUPPRESSION_COLUMNS " WHERE h=?2 AND removed>0 AND id<?1 ORDER BY id DESC")
+               : db_sql(db, SUPPRESSION_COLUMNS " WHERE removed>0 AND id<?1 ORDER BY id DESC");
+  return one ? db_sql(db, SUPPRESSION_COLUMNS " WHERE h=?2 AND removed=0 AND id<?1 ORDER BY id DESC")
+             : db_sql(db, SUPPRESSION_COLUMNS " INDEXED BY suppression_live WHERE removed=0 AND id<?1 ORDER BY id DESC");
+}
+
 parley_status read_suppressions(struct reader *reader, struct store_op *op)
 {
   struct store_suppressions *ask = container_of(op, struct store_suppressions, op);
   size_t limit = read_limit(ask->limit);
   bool one = ask->only.kind.len > 0;
-  struct stmt *list =
-      one ? db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression WHERE h=?2 AND removed=0"
-                               " AND id<?1 ORDER BY id DESC")
-          : db_sql(reader->db, "SELECT id, kind, value, reason, at FROM suppression INDEXED BY suppression_live"
-                               " WHERE removed=0 AND id<?1 ORDER BY id DESC");
+  struct stmt *list = suppressions_of(reader->db, one, ask->lifted);
 
   ask->n = 0;
   ask->more = false;
@@ -328,6 +338,8 @@ parley_status read_suppressions(struct reader *reader, struct store_op *op)
 
     if (one && !same_address(&row.identity, &ask->only))
       continue; /* a twin of the same hash */
+    if (ask->reason.len > 0 && !text_eq(row.reason, ask->reason))
+      continue;
     if (ask->n < limit)
       ask->rows[ask->n++] = row;
     else

@@ -44,6 +44,7 @@ static int message_fill(struct stmt *get, struct arena *arena, struct message_ro
   row->body_expired = (*ret_flags & MESSAGE_BODY_EXPIRED) != 0;
   row->flags =
       ((*ret_flags & MESSAGE_AUTOMATIC) ? PARLEY_AUTOMATIC : 0u) | ((*ret_flags & MESSAGE_ECHO) ? PARLEY_ECHO : 0u);
+  row->foreign = (*ret_flags & MESSAGE_FOREIGN) != 0;
   return (int)col_int(get, 11);
 }
 

@@ -252,6 +252,7 @@ void store_recount(struct store_base *store, struct db *db)
 {
   store->n_suppressions = (uint64_t)db_int_of(db, "SELECT count(*) FROM suppression WHERE removed=0");
   store->n_parked = (uint64_t)db_int_of(db, "SELECT count(*) FROM park");
+  store->n_bounced = (uint64_t)db_int_of(db, "SELECT count(*) FROM (SELECT 1 FROM bounce LIMIT 1) AS one");
 }
 
 id64 newest_id(struct db *db)

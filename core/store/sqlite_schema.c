@@ -102,6 +102,16 @@ static const char schema_2[] = "ALTER TABLE delivery ADD COLUMN deaths DEFAULT 0
 static const char schema_3[] = "CREATE TABLE expired(name TEXT PRIMARY KEY, upto) WITHOUT ROWID;"
                                "CREATE TABLE late(message INTEGER PRIMARY KEY);";
 
+/* thread: what a conversation's mails and chats are called by their providers, for References and replies. bounce: by
+ * identity_hash(); n: soft bounces in a row, the last one of `message`; sent: the first message after it that was taken, 0: none.
+ * suppression: what it came from. */
+static const char schema_4[] =
+    "CREATE TABLE thread(conversation, message, channel, provider_id, inbound, PRIMARY KEY(conversation, message)) WITHOUT ROWID;"
+    "CREATE TABLE bounce(h INTEGER PRIMARY KEY, n, message, sent, at);"
+    "ALTER TABLE suppression ADD COLUMN message DEFAULT 0;"
+    "ALTER TABLE suppression ADD COLUMN code DEFAULT '';"
+    "ALTER TABLE suppression ADD COLUMN detail DEFAULT '';";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
@@ -109,6 +119,7 @@ static const struct migration {
     {1, 1, schema_1},
     {2, 1, schema_2},
     {3, 1, schema_3},
+    {4, 1, schema_4},
 };
 
 static parley_status schema_fail(const struct db *db, struct buf *reterr_why, const char *doing)

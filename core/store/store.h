@@ -106,7 +106,11 @@ struct claim {
   struct submission *submission; /* straight from accept: owned by the claim's receiver now; NULL when read back */
   size_t n_provider_ids;       /* of parts that went out in earlier attempts */
   parley_text *provider_ids;
+  size_t n_thread;             /* of an answer: what its conversation's messages are called on this channel, oldest first */
+  parley_text *thread;
+  parley_text reply_to;        /* of them, the customer's last one */
 };
+#define STORE_THREAD_MAX 20    /* newest provider ids of a conversation that an answer names */
 
 enum accept_result { ACCEPTED = 1, ACCEPT_DUPLICATE_KEY /* `message` is the first one's */, ACCEPT_NO_CUSTOMER, ACCEPT_CONFLICT,
                      ACCEPT_NO_CONVERSATION };
@@ -173,6 +177,7 @@ struct store_receipt {
   uint32_t outcome; /* of FAILED */
   int64_t at_ms;
   parley_text code, detail;
+  parley_text to; /* the address that it is about; of another one than the delivery's it changes nothing. Empty: the delivery's */
   parley_text link, agent; /* of OPENED and CLICKED: what was opened, and with what program */
   bool machine;            /* no person did */
   bool parked, repeated;   /* out */
@@ -214,9 +219,15 @@ struct store_inbound {
   parley_text topic;              /* "" : support's conversation */
   parley_bytes body;              /* {"content":{...},"fields":{...}} as it is stored */
   parley_bytes raw;               /* the provider's envelope */
-  parley_text in_reply_to;        /* msg_ or provider id of ours; "" */
+  /* Which message it answers, in the order they are asked: named by a token that only we can make; provider ids, the last one
+   * first; msg_ or provider id, "" for none. Somebody else's message threads nothing. */
+  id64 token_message;
+  size_t n_references;
+  const parley_text *references;
+  parley_text in_reply_to;
   id64 message, customer, conversation; /* out */
-  bool duplicate, other_body, customer_created, conversation_opened;
+  id64 answers;                         /* out: the message it answers, 0: none */
+  bool duplicate, other_body, customer_created, conversation_opened, foreign; /* foreign: the token's message was not to them */
 };
 
 /* --- Customer context ---------------------------------------------------------------------------------------------------- */
@@ -258,7 +269,11 @@ struct store_consent {
   id64 *whose;
 };
 enum suppress_action { SUPPRESS_ADD = 1, SUPPRESS_REMOVE };
-struct suppression { struct identity identity; parley_text reason /* hard_bounce complaint manual ... */; int64_t at_ms; id64 id; };
+#define SOFT_BOUNCES_MAX 5 /* one after the other, and nothing taken between: the address is suppressed */
+struct suppression { struct identity identity; parley_text reason /* hard_bounce soft_bounce complaint manual ... */;
+                     int64_t at_ms; id64 id;
+                     id64 message; parley_text code, detail; /* what it came from: 0 and empty where a person said so */
+                     int64_t lifted_ms; /* 0: in force */ };
 struct store_suppress { struct store_op op; enum suppress_action action; struct suppression entry; };
 /* POST /v1/events and the plugins' `event`: one timeline entry. The customer is resolved as for a message. */
 struct store_touchpoint {
@@ -323,6 +338,7 @@ struct message_row {
   enum message_state state;
   parley_text reason, topic, channel, channel_kind, key, campaign, provider_id, in_reply_to;
   parley_bytes body, decision; /* JSON as stored */
+  bool foreign; /* in: it names, by its token, a message to somebody else */
   bool body_expired, attempts_expired; /* they were there, and are kept no longer; of a whole message, see STORE_MESSAGE */
   parley_text degraded;        /* JSON array */
   size_t n_deliveries, n_attempts;
@@ -377,7 +393,9 @@ struct store_events {
 };
 struct store_conversations { struct store_op op; id64 id, customer, before; parley_text state, assignee; size_t limit;
                              size_t n; struct conversation_row *rows; bool more; };
-struct store_suppressions { struct store_op op; struct identity only; id64 before; size_t limit; size_t n;
+/* In force; with `lifted` those that were lifted. reason: empty for any. */
+struct store_suppressions { struct store_op op; struct identity only; parley_text reason; bool lifted; id64 before;
+                            size_t limit; size_t n;
                             struct suppression *rows; bool more; };
 struct store_docs { struct store_op op; parley_text kind, name /* empty: all of the kind */; size_t n; struct doc *rows; };
 struct store_media { struct store_op op; id64 id; uint64_t offset; size_t limit; parley_text type, name; parley_bytes bytes;

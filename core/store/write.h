@@ -95,7 +95,7 @@ struct life {
   uint32_t flags;
   enum topic_class class;
   parley_text topic, key;
-  parley_text code;                    /* of what happened: shown in the event; '' */
+  parley_text code, detail;            /* of what happened: shown in the event; '' */
   uint32_t n_go;
   int end_state;                       /* enum message_state of one without deliveries, else -1 */
   struct customer_brief who;           /* life_who() reads it */
@@ -177,13 +177,23 @@ id64 conversation_open(struct round *round, const struct conversation_row *row);
 /* The customer has written: last channel and address; pending and snoozed become open. */
 void conversation_heard(struct round *round, id64 id, id64 identity, parley_text channel, parley_text channel_kind,
                         int64_t now_ms, struct arena *arena);
+/* The customer has answered in one that was closed, and has no other open one. */
+void conversation_reopen(struct round *round, id64 id, int64_t now_ms, struct arena *arena);
+/* What a message of the conversation is called on its channel; read back for an answer. */
+void thread_put(struct round *round, id64 conversation, id64 message, parley_text channel, parley_text provider_id, bool inbound);
+void thread_load(struct round *round, struct arena *arena, struct claim *claim);
 
 /* --- write_consent.c ------------------------------------------------------------------------------------------------------------- */
 
 /* What decide() let pass may be forbidden by now: asked again of each delivery that is read back to be handed over. NULL: it may
  * go; else why not, as in HAPPEN_STOPPED. */
 const char *consent_stops(struct round *round, struct life *life, size_t row);
-void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer);
+struct bounced { int64_t at_ms; id64 customer, message; parley_text code, detail; }; /* what a suppression comes from */
+void suppression_add(struct round *round, const struct identity *identity, const char *reason, const struct bounced *from);
+/* One that may pass. The SOFT_BOUNCES_MAX-th in a row suppresses the address. */
+void bounce_soft(struct round *round, const struct identity *identity, const struct bounced *from);
+void bounce_sent(struct round *round, const struct identity *identity, id64 message); /* taken by the provider */
+void bounce_over(struct round *round, const struct identity *identity);               /* something has arrived there */
 
 /* --- idem.c: an idempotency key and its answer ------------------------------------------------------------------------------- */
 

@@ -177,7 +177,8 @@ static struct claim *claim_of(const struct submission *submission, const struct 
                           .address = step->address,
                           .customer_name = customer->name,
                           .locale = customer->locale,
-                          .timezone = customer->timezone};
+                          .timezone = customer->timezone,
+                          .reply_to = TEXT_EMPTY};
   return claim;
 }
 
@@ -265,6 +266,7 @@ static void item_begin(struct round *round, const struct submission *submission,
     return;
   item->state = MESSAGE_SENDING;
   item->claim = claim_of(submission, item, delivery, customer, arena);
+  thread_load(round, arena, item->claim);
   item_keep_fresh(round, submission, item, &begin, delivery);
 }
 

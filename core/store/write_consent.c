@@ -82,7 +82,7 @@ parley_status write_consent(struct round *round, struct store_op *op)
 }
 
 static void suppression_tell(struct round *round, const char *type, const struct identity *identity, const char *reason,
-                             int64_t at_ms, id64 customer)
+                             const struct bounced *from)
 {
   struct buf *data = &round->scratch;
 
@@ -93,8 +93,12 @@ static void suppression_tell(struct round *round, const char *type, const struct
     buf_str(data, ",\"reason\":");
     buf_json_str(data, reason);
   }
+  if (from->code.len > 0) {
+    buf_str(data, ",\"code\":");
+    buf_json_text(data, from->code);
+  }
   buf_char(data, '}');
-  round_event(round, type, at_ms, customer, 0, 0, 0, buf_as_text(data));
+  round_event(round, type, from->at_ms, from->customer, 0, 0, from->message, buf_as_text(data));
 }
 
 static id64 owner_of(struct round *round, const struct identity *identity, struct arena *arena)
@@ -104,10 +108,11 @@ static id64 owner_of(struct round *round, const struct identity *identity, struc
   return identity_find(round->db, &round->store->hash_key, identity, arena, &row) ? row.customer : 0;
 }
 
-static id64 suppression_insert(struct round *round, const struct identity *identity, parley_text reason, int64_t at_ms)
+static id64 suppression_insert(struct round *round, const struct identity *identity, parley_text reason,
+                               const struct bounced *from)
 {
-  struct stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed)"
-                                        " VALUES(?, ?, ?, ?, ?, ?, 0)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed, message, code, detail)"
+                                        " VALUES(?, ?, ?, ?, ?, ?, 0, ?, ?, ?)");
   id64 id = id_next(&round->store->ids);
 
   bind_id(put, 1, id);
@@ -115,18 +120,75 @@ static id64 suppression_insert(struct round *round, const struct identity *ident
   bind_text(put, 3, identity->kind);
   bind_text(put, 4, identity->value);
   bind_text(put, 5, reason);
-  bind_int(put, 6, at_ms);
+  bind_int(put, 6, from->at_ms);
+  bind_id(put, 7, from->message);
+  bind_text(put, 8, from->code.len > 0 ? from->code : TEXT_EMPTY);
+  bind_text(put, 9, from->detail.len > 0 ? from->detail : TEXT_EMPTY);
   db_run(put);
   round->store->n_suppressions++;
   return id;
 }
 
-void suppression_add(struct round *round, const struct identity *identity, const char *reason, int64_t at_ms, id64 customer)
+void suppression_add(struct round *round, const struct identity *identity, const char *reason, const struct bounced *from)
 {
   if (suppression_find(round->db, &round->store->hash_key, identity->kind, identity->value))
     return;
-  suppression_insert(round, identity, parley_text_of(reason), at_ms);
-  suppression_tell(round, "customer.suppressed", identity, reason, at_ms, customer);
+  suppression_insert(round, identity, parley_text_of(reason), from);
+  suppression_tell(round, "customer.suppressed", identity, reason, from);
+}
+
+/* --- soft bounces: counted by the address's hash alone, so that the count says nobody's address ---------------------------- */
+
+static uint64_t bounce_place(struct round *round, const struct identity *identity)
+{
+  return identity_hash(&round->store->hash_key, identity->kind, identity->value);
+}
+
+/* An earlier message that was taken after the last bounce and did not come back is the success that ends the row. */
+void bounce_soft(struct round *round, const struct identity *identity, const struct bounced *from)
+{
+  struct stmt *put = db_sql(round->db, "INSERT INTO bounce(h, n, message, sent, at) VALUES(?, 1, ?, 0, ?) ON CONFLICT(h) DO UPDATE SET"
+                                        " n=CASE WHEN bounce.sent<>0 AND bounce.sent<excluded.message THEN 1 ELSE bounce.n+1 END,"
+                                        " message=excluded.message, sent=0, at=excluded.at");
+  struct stmt *get = db_sql(round->db, "SELECT n FROM bounce WHERE h=?");
+  int64_t n = 0;
+
+  bind_id(put, 1, bounce_place(round, identity));
+  bind_id(put, 2, from->message);
+  bind_int(put, 3, round->now_ms);
+  db_run(put);
+  round->store->n_bounced++;
+  bind_id(get, 1, bounce_place(round, identity));
+  if (db_step(get))
+    n = col_int(get, 0);
+  db_reset(get);
+  if (n < SOFT_BOUNCES_MAX)
+    return;
+  suppression_add(round, identity, "soft_bounce", from);
+  bounce_over(round, identity);
+}
+
+void bounce_sent(struct round *round, const struct identity *identity, id64 message)
+{
+  struct stmt *put;
+
+  if (round->store->n_bounced == 0)
+    return;
+  put = db_sql(round->db, "UPDATE bounce SET sent=?1 WHERE h=?2 AND sent=0 AND message<?1");
+  bind_id(put, 1, message);
+  bind_id(put, 2, bounce_place(round, identity));
+  db_run(put);
+}
+
+void bounce_over(struct round *round, const struct identity *identity)
+{
+  struct stmt *drop;
+
+  if (round->store->n_bounced == 0)
+    return;
+  drop = db_sql(round->db, "DELETE FROM bounce WHERE h=?");
+  bind_id(drop, 1, bounce_place(round, identity));
+  db_run(drop);
 }
 
 parley_status write_suppress(struct round *round, struct store_op *op)
@@ -137,28 +199,29 @@ parley_status write_suppress(struct round *round, struct store_op *op)
   bool there = suppression_find(round->db, key, identity->kind, identity->value);
   struct stmt *lift = db_sql(round->db, "UPDATE suppression SET removed=?1 WHERE h=?2 AND removed=0 AND kind=?3 AND"
                                          " lower(value)=lower(?4)");
-  int64_t at_ms = suppress->entry.at_ms != 0 ? suppress->entry.at_ms : round->now_ms;
+  struct bounced said = {.at_ms = suppress->entry.at_ms != 0 ? suppress->entry.at_ms : round->now_ms,
+                         .customer = owner_of(round, identity, op->arena), .code = TEXT_EMPTY, .detail = suppress->entry.detail};
   struct buf reason = BUF_INIT(256);
 
   switch (suppress->action) {
   case SUPPRESS_ADD:
     if (there)
       return PARLEY_OK;
-    suppress->entry.id = suppression_insert(round, identity, suppress->entry.reason, at_ms);
+    suppress->entry.id = suppression_insert(round, identity, suppress->entry.reason, &said);
     buf_text(&reason, suppress->entry.reason);
-    suppression_tell(round, "customer.suppressed", identity, reason.at != NULL ? reason.at : "", at_ms,
-                     owner_of(round, identity, op->arena));
+    suppression_tell(round, "customer.suppressed", identity, reason.at != NULL ? reason.at : "", &said);
     buf_done(&reason);
     return PARLEY_OK;
   case SUPPRESS_REMOVE:
     if (!there)
       return PARLEY_NOT_FOUND;
-    bind_int(lift, 1, at_ms);
+    bind_int(lift, 1, said.at_ms);
     bind_id(lift, 2, identity_hash(key, identity->kind, identity->value));
     bind_text(lift, 3, identity->kind);
     bind_text(lift, 4, identity->value);
     db_run(lift);
-    suppression_tell(round, "customer.unsuppressed", identity, NULL, at_ms, owner_of(round, identity, op->arena));
+    suppression_tell(round, "customer.unsuppressed", identity, NULL, &said);
+    bounce_over(round, identity);
     return PARLEY_OK;
   }
   return PARLEY_INVALID;

@@ -91,6 +91,64 @@ void conversation_heard(struct round *round, id64 id, id64 identity, parley_text
   tell_updated(round, row, TEXT_EMPTY, now_ms);
 }
 
+void conversation_reopen(struct round *round, id64 id, int64_t now_ms, struct arena *arena)
+{
+  struct stmt *put = db_sql(round->db, "UPDATE conversation SET state='open', closed=0, updated=?, version=version+1 WHERE id=?");
+  struct conversation_row *row = conversation_get(round->db, id, arena);
+
+  if (row == NULL)
+    return;
+  bind_int(put, 1, now_ms);
+  bind_id(put, 2, id);
+  db_run(put);
+  customer_open_set(round, row->customer, id);
+  row->state = PARLEY_LIT("open");
+  tell_updated(round, row, TEXT_EMPTY, now_ms);
+}
+
+/* --- what its messages are called --------------------------------------------------------------------------------------------- */
+
+void thread_put(struct round *round, id64 conversation, id64 message, parley_text channel, parley_text provider_id, bool inbound)
+{
+  struct stmt *put = db_sql(round->db, "INSERT INTO thread(conversation, message, channel, provider_id, inbound) VALUES(?, ?, ?, ?, ?)"
+                                        " ON CONFLICT DO NOTHING");
+
+  if (conversation == 0 || provider_id.len == 0)
+    return;
+  bind_id(put, 1, conversation);
+  bind_id(put, 2, message);
+  bind_text(put, 3, channel);
+  bind_text(put, 4, provider_id);
+  bind_int(put, 5, inbound);
+  db_run(put);
+}
+
+void thread_load(struct round *round, struct arena *arena, struct claim *claim)
+{
+  struct stmt *get = db_sql(round->db, "SELECT provider_id, inbound FROM thread WHERE conversation=? AND channel=? AND message<?"
+                                        " ORDER BY message DESC LIMIT ?");
+  parley_text *ids;
+  size_t n = 0;
+
+  claim->n_thread = 0;
+  claim->reply_to = TEXT_EMPTY;
+  if (claim->conversation == 0 || claim->lane != LANE_CONVERSATION)
+    return;
+  ids = arena_alloc(arena, STORE_THREAD_MAX * sizeof(*ids));
+  bind_id(get, 1, claim->conversation);
+  bind_text(get, 2, claim->channel);
+  bind_id(get, 3, claim->message);
+  bind_int(get, 4, STORE_THREAD_MAX);
+  while (n < STORE_THREAD_MAX && db_step(get)) {
+    ids[STORE_THREAD_MAX - ++n] = col_text(get, 0, arena);
+    if (claim->reply_to.len == 0 && col_int(get, 1) != 0)
+      claim->reply_to = ids[STORE_THREAD_MAX - n];
+  }
+  db_reset(get);
+  claim->n_thread = n;
+  claim->thread = ids + STORE_THREAD_MAX - n;
+}
+
 static void conversation_write(struct round *round, const struct conversation_row *row)
 {
   struct stmt *put = db_sql(round->db, "UPDATE conversation SET state=?, assignee=?, tags=?, updated=?, closed=?, version=?"

@@ -131,7 +131,123 @@ static id64 identity_moved(struct round *round, const struct store_inbound *in, 
   return is->id;
 }
 
-static void conversation_join(struct round *round, struct store_inbound *in, const struct who *who, id64 identity)
+/* --- which message it answers ------------------------------------------------------------------------------------------------ */
+
+struct answered { /* a message that was named */
+  id64 id, customer, conversation;
+  bool outbound, marketing;
+  parley_text campaign;
+};
+
+static bool answered_read(struct round *round, id64 message, struct arena *arena, struct answered *ret)
+{
+  struct stmt *get = db_sql(round->db, "SELECT dir, customer, conversation, class, campaign FROM message WHERE id=?");
+
+  bind_id(get, 1, message);
+  if (message == 0 || !db_step(get))
+    return false;
+  *ret = (struct answered){.id = message,
+                           .outbound = col_int(get, 0) == DIR_OUT,
+                           .customer = col_id(get, 1),
+                           .conversation = col_id(get, 2),
+                           .marketing = col_int(get, 3) == CLASS_MARKETING,
+                           .campaign = col_text(get, 4, arena)};
+  db_reset(get);
+  return true;
+}
+
+static bool answered_named(struct round *round, const struct store_inbound *in, parley_text name, struct answered *ret)
+{
+  id64 message = 0;
+  uint32_t step;
+  int part;
+
+  if (name.len == 0)
+    return false;
+  if (!id_parse("msg", name, &message) && !provider_ref_find(round, in->channel, name, &message, &step, &part))
+    return false;
+  return answered_read(round, message, in->op.arena, ret);
+}
+
+static bool is_theirs(struct round *round, const struct who *who, const struct answered *answered, struct arena *arena)
+{
+  id64 *aliases;
+  size_t n;
+
+  if (answered->customer == who->customer.id)
+    return true;
+  n = customer_aliases(round->db, &who->customer, arena, &aliases);
+  for (size_t i = 1; i < n; i++)
+    if (aliases[i] == answered->customer)
+      return true;
+  return false;
+}
+
+/* Takes what it is told, unless it was to somebody else: of a newsletter that was passed on the campaign alone counts. */
+static bool answers_take(struct round *round, const struct who *who, const struct answered *found, struct arena *arena,
+                         struct answered *ret)
+{
+  if (is_theirs(round, who, found, arena)) {
+    *ret = *found;
+    return true;
+  }
+  if (found->marketing && ret->campaign.len == 0)
+    ret->campaign = found->campaign;
+  return false;
+}
+
+/* The token first, then references from the last one on, then what it says it answers. ret->id 0: none of theirs. */
+static void answers_find(struct round *round, struct store_inbound *in, const struct who *who, struct answered *ret)
+{
+  struct arena *arena = in->op.arena;
+  struct answered found;
+
+  *ret = (struct answered){.campaign = TEXT_EMPTY};
+  if (answered_read(round, in->token_message, arena, &found)) {
+    in->foreign = !answers_take(round, who, &found, arena, ret);
+    return;
+  }
+  for (size_t i = in->n_references; i > 0; i--)
+    if (answered_named(round, in, in->references[i - 1], &found) && answers_take(round, who, &found, arena, ret))
+      return;
+  if (answered_named(round, in, in->in_reply_to, &found))
+    answers_take(round, who, &found, arena, ret);
+}
+
+/* --- its conversation -------------------------------------------------------------------------------------------------------- */
+
+static bool conversation_is_closed(struct round *round, id64 conversation)
+{
+  struct stmt *get = db_sql(round->db, "SELECT state FROM conversation WHERE id=?");
+  bool closed = true;
+
+  bind_id(get, 1, conversation);
+  if (db_step(get))
+    closed = parley_text_is(col_peek(get, 0), "closed");
+  db_reset(get);
+  return closed;
+}
+
+/* The one that what it answers stands in. When that is closed: the customer's open one, since at most one is; else it is opened
+ * again, but never by what nobody wrote, which is filed there and leaves it closed. */
+static void conversation_of_answered(struct round *round, struct store_inbound *in, const struct who *who,
+                                     const struct answered *answered)
+{
+  in->conversation = who->customer.conversation;
+  if (answered->conversation == 0 || answered->conversation == in->conversation)
+    return;
+  if (!conversation_is_closed(round, answered->conversation)) {
+    in->conversation = answered->conversation;
+  } else if (!opens_conversation(in)) {
+    in->conversation = answered->conversation;
+  } else if (in->conversation == 0) {
+    in->conversation = answered->conversation;
+    conversation_reopen(round, in->conversation, in->now_ms, in->op.arena);
+  }
+}
+
+static void conversation_join(struct round *round, struct store_inbound *in, const struct who *who,
+                              const struct answered *answered, id64 identity)
 {
   struct conversation_row row = {.customer = who->customer.id,
                                  .identity = identity,
@@ -140,7 +256,7 @@ static void conversation_join(struct round *round, struct store_inbound *in, con
                                  .opened_ms = in->now_ms,
                                  .last_inbound_ms = in->now_ms};
 
-  in->conversation = who->customer.conversation;
+  conversation_of_answered(round, in, who, answered);
   if (!opens_conversation(in))
     return;
   if (in->conversation != 0) {
@@ -151,17 +267,17 @@ static void conversation_join(struct round *round, struct store_inbound *in, con
   in->conversation_opened = true;
 }
 
-static void inbound_insert(struct round *round, const struct store_inbound *in, id64 identity, int64_t at_ms)
+static void inbound_insert(struct round *round, const struct store_inbound *in, id64 identity, parley_text campaign, int64_t at_ms)
 {
   struct stmt *put = db_sql(
       round->db,
       "INSERT INTO message(id, dir, kind, customer, identity, conversation, api_key, created, at, expires, not_before,"
       " flags, class, n_steps, n_go, end_state, topic, key, campaign, channel, channel_kind, provider_id,"
       " in_reply_to, reason, decision, body)"
-      " VALUES(?,1,?,?,?,?,0,?,?,0,0,?,?,0,0,?,?,'','',?,?,?,?,'','',?)");
+      " VALUES(?,1,?,?,?,?,0,?,?,0,0,?,?,0,0,?,?,'',?,?,?,?,?,'','',?)");
   bool apart = in->body.len > BODY_INLINE_MAX;
-  uint32_t flags =
-      (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0);
+  uint32_t flags = (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0) |
+                   (in->foreign ? MESSAGE_FOREIGN : 0);
 
   bind_id(put, 1, in->message);
   bind_int(put, 2, in->kind);
@@ -174,11 +290,12 @@ static void inbound_insert(struct round *round, const struct store_inbound *in, 
   bind_int(put, 9, CLASS_CONVERSATION);
   bind_int(put, 10, MESSAGE_DELIVERED);
   bind_text(put, 11, in->topic);
-  bind_text(put, 12, in->channel);
-  bind_text(put, 13, in->channel_kind);
-  bind_text(put, 14, in->provider_id);
-  bind_text(put, 15, in->in_reply_to);
-  bind_blob(put, 16, apart ? (parley_bytes){"", 0} : in->body);
+  bind_text(put, 12, campaign);
+  bind_text(put, 13, in->channel);
+  bind_text(put, 14, in->channel_kind);
+  bind_text(put, 15, in->provider_id);
+  bind_text(put, 16, in->in_reply_to);
+  bind_blob(put, 17, apart ? (parley_bytes){"", 0} : in->body);
   db_run(put);
   if (apart)
     body_insert(round, in->message, in->body);
@@ -195,24 +312,17 @@ static void raw_insert(struct round *round, id64 message, parley_bytes raw)
   db_run(put);
 }
 
-/* An answer to one of ours reaches every `until`: nothing more of that plan is sent. */
-static void replied(struct round *round, const struct store_inbound *in)
+/* An answer of a person to one of ours reaches every `until`: nothing more of that plan is sent. */
+static void replied(struct round *round, const struct store_inbound *in, const struct answered *answered)
 {
   struct happened happened = {.what = HAPPEN_RECEIPT, .fact = FACT_REPLIED};
   struct life life;
-  id64 message = 0;
-  uint32_t step = 0;
-  int part, row;
-  bool by_ref = false;
+  int row;
 
-  if (in->in_reply_to.len == 0)
+  if (!answered->outbound || answered->customer != in->customer || (in->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) != 0 ||
+      !life_load(round, answered->id, NULL, in->now_ms, in->op.arena, &life))
     return;
-  if (!id_parse("msg", in->in_reply_to, &message))
-    by_ref = provider_ref_find(round, in->channel, in->in_reply_to, &message, &step, &part);
-  if (message == 0 || !life_load(round, message, NULL, in->now_ms, in->op.arena, &life) ||
-      life.customer != in->customer)
-    return;
-  row = by_ref ? life_row_of(&life, step) : life_row_of_channel(&life, in->channel);
+  row = life_row_of_channel(&life, in->channel);
   if (row < 0)
     row = (int)life.message.n_deliveries - 1;
   if (row < 0)
@@ -221,7 +331,36 @@ static void replied(struct round *round, const struct store_inbound *in)
   life_advance(round, &life, &happened, NULL);
 }
 
-static void inbound_tell(struct round *round, const struct store_inbound *in, id64 identity, int64_t at_ms)
+/* How an answer of ours will name it; and what it answers itself, when that had no conversation yet. */
+static void inbound_thread(struct round *round, const struct store_inbound *in, const struct answered *answered)
+{
+  struct stmt *get = db_sql(round->db, "SELECT provider_id FROM delivery WHERE message=? AND channel=? ORDER BY step DESC LIMIT 1");
+  parley_text first = TEXT_EMPTY;
+
+  if (answered->outbound && answered->conversation == 0 && in->provider_id.len > 0) {
+    bind_id(get, 1, answered->id);
+    bind_text(get, 2, in->channel);
+    if (db_step(get))
+      first = col_text(get, 0, in->op.arena);
+    db_reset(get);
+    thread_put(round, in->conversation, answered->id, in->channel, first, false);
+  }
+  thread_put(round, in->conversation, in->message, in->channel, in->provider_id, true);
+}
+
+/* Nobody's message may take the name of another one. */
+static void inbound_named(struct round *round, const struct store_inbound *in)
+{
+  id64 there;
+  uint32_t step;
+  int part;
+
+  if (in->provider_id.len > 0 && !provider_ref_find(round, in->channel, in->provider_id, &there, &step, &part))
+    provider_ref_put(round, in->channel, in->provider_id, in->message, 0, -1);
+}
+
+static void inbound_tell(struct round *round, const struct store_inbound *in, const struct answered *answered, id64 identity,
+                         int64_t at_ms)
 {
   struct buf *data = &round->scratch;
 
@@ -230,6 +369,16 @@ static void inbound_tell(struct round *round, const struct store_inbound *in, id
   buf_json_text(data, in->channel);
   if (in->flags & PARLEY_AUTOMATIC)
     buf_str(data, ",\"automatic\":true");
+  if (in->foreign)
+    buf_str(data, ",\"foreign_reply\":true");
+  if (answered->id != 0) {
+    buf_str(data, ",\"in_reply_to\":");
+    buf_json_id(data, "msg", answered->id);
+  }
+  if (answered->campaign.len > 0) {
+    buf_str(data, ",\"campaign\":");
+    buf_json_text(data, answered->campaign);
+  }
   buf_char(data, '}');
   round_event(round, "message.received", at_ms, in->customer, identity, in->conversation, in->message,
               buf_as_text(data));
@@ -245,6 +394,7 @@ parley_status write_inbound(struct round *round, struct store_op *op)
   struct store_inbound *in = container_of(op, struct store_inbound, op);
   parley_text key = in->event_id.len > 0 ? in->event_id : in->provider_id;
   int64_t at_ms = occurred_ms(in->at_ms, in->now_ms);
+  struct answered answered;
   struct seen seen = {0};
   struct who who;
   id64 identity;
@@ -262,17 +412,19 @@ parley_status write_inbound(struct round *round, struct store_op *op)
   in->customer_created = who.created;
   identities_used(round, in, &who);
   identity = in->kind == PARLEY_KIND_MOVED ? identity_moved(round, in, &who) : identity_of(in, &who);
-  conversation_join(round, in, &who, identity);
+  answers_find(round, in, &who, &answered);
+  in->answers = answered.id;
+  conversation_join(round, in, &who, &answered, identity);
   in->message = id_next(&round->store->ids);
-  inbound_insert(round, in, identity, at_ms);
+  inbound_insert(round, in, identity, answered.campaign, at_ms);
   raw_insert(round, in->message, in->raw);
   if (key.len > 0)
     seen_put(round, &seen, in->message, in->body_sha256);
-  if (in->provider_id.len > 0)
-    provider_ref_put(round, in->channel, in->provider_id, in->message, 0, -1);
+  inbound_named(round, in);
+  inbound_thread(round, in, &answered);
   who_tell_conflicts(round, &in->from, &who, in->now_ms);
-  inbound_tell(round, in, identity, at_ms);
-  replied(round, in);
+  inbound_tell(round, in, &answered, identity, at_ms);
+  replied(round, in, &answered);
   round_timeline(round, in->customer, at_ms, in->message, TIMELINE_MESSAGE);
   round->delta.inbound++;
   return PARLEY_OK;

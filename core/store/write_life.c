@@ -92,6 +92,7 @@ static void claim_fill(struct round *round, struct life *life, size_t at, struct
                         .timezone = customer.timezone};
   claim_body(round, life, ret);
   claim_provider_ids(life, row, ret);
+  thread_load(round, life->arena, ret);
 }
 
 /* State, attempt, token and session; the attempt that is open is this row. */
@@ -358,6 +359,10 @@ static void life_tell(struct round *round, const struct life *life, const struct
     buf_str(data, ",\"code\":");
     buf_json_text(data, life->code);
   }
+  if (happened->what == HAPPEN_RECEIPT && life->detail.len > 0) {
+    buf_str(data, ",\"detail\":");
+    buf_json_text(data, life->detail);
+  }
   if (maybe_twice(life))
     buf_str(data, ",\"possible_duplicate\":true");
   buf_char(data, '}');
@@ -365,13 +370,35 @@ static void life_tell(struct round *round, const struct life *life, const struct
               life->id, buf_as_text(data));
 }
 
-static void address_suppress(struct round *round, const struct life *life, size_t at)
+/* What the outcome of an attempt says of its address. */
+static void address_note(struct round *round, const struct life *life, const struct happened *happened, bool hard)
 {
-  const struct life_row *row = &life->rows[at];
+  const struct life_row *row = &life->rows[happened->delivery];
   struct identity identity = {.kind = row->address_kind, .value = row->address, .raw = row->address};
+  struct bounced from = {life->message.now_ms, life->customer, life->id, life->code, life->detail};
 
-  if (row->address.len > 0)
-    suppression_add(round, &identity, "hard_bounce", life->message.now_ms, life->customer);
+  if (row->address.len == 0)
+    return;
+  if (hard)
+    suppression_add(round, &identity, "hard_bounce", &from);
+  else if (happened->what == HAPPEN_OUTCOME && happened->outcome == PARLEY_OUTCOME_DELIVERED)
+    bounce_over(round, &identity);
+  else if (happened->what == HAPPEN_OUTCOME && happened->outcome == PARLEY_OUTCOME_ACCEPTED)
+    bounce_sent(round, &identity, life->id);
+}
+
+/* Its time is over, and what stood in the way to the last was told as one that may pass: a soft bounce at SMTP time. */
+static void addresses_expired(struct round *round, const struct life *life)
+{
+  struct bounced from = {life->message.now_ms, life->customer, life->id, PARLEY_LIT("expired"), TEXT_EMPTY};
+
+  for (size_t i = 0; i < life->message.n_deliveries; i++) {
+    const struct life_row *row = &life->rows[i];
+    struct identity identity = {.kind = row->address_kind, .value = row->address, .raw = row->address};
+
+    if (life->facts[i].state == DELIVERY_EXPIRED && row->outcome == PARLEY_OUTCOME_RETRY && row->address.len > 0)
+      bounce_soft(round, &identity, &from);
+  }
 }
 
 /* The message is in another state than before. */
@@ -413,8 +440,10 @@ struct advanced life_advance(struct round *round, struct life *life, const struc
   adv.before = before;
   after = adv.after = life_state(life);
   round->delta.duplicates += !was_maybe_twice && maybe_twice(life);
-  if (adv.suppress_address)
-    address_suppress(round, life, happened->delivery);
+  if (happened->what == HAPPEN_OUTCOME)
+    address_note(round, life, happened, adv.suppress_address);
+  else if (happened->what == HAPPEN_EXPIRE)
+    addresses_expired(round, life);
   if (before != after)
     life_turned(round, life, happened, &adv);
   if (stops != NULL)

@@ -32,13 +32,19 @@ static struct stmt *ref_seek(struct round *round, parley_text channel, parley_te
   return NULL;
 }
 
+/* "msg_...", or the left side of a mail's Message-ID. */
+static bool own_parse(parley_text id, id64 *ret)
+{
+  return id_parse("msg", text_cut(&id, '@'), ret);
+}
+
 /* Many channels hand our own id on: it needs no row, since it names its message and the channel its step. */
 static bool own_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step)
 {
   struct stmt *get = db_sql(round->db, "SELECT step FROM delivery WHERE message=? AND channel=? ORDER BY step DESC LIMIT 1");
   id64 message;
 
-  if (!id_parse("msg", id, &message))
+  if (!own_parse(id, &message))
     return false;
   bind_id(get, 1, message);
   bind_text(get, 2, channel);
@@ -54,7 +60,7 @@ static bool is_own(parley_text id, id64 message)
 {
   id64 named;
 
-  return id_parse("msg", id, &named) && named == message;
+  return own_parse(id, &named) && named == message;
 }
 
 bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
@@ -196,12 +202,30 @@ static const char *unsubscribed_by(const struct receipt *receipt)
   return parley_text_is(receipt->code, "mailto") ? "mailto" : "provider";
 }
 
-static void address_suppress(struct round *round, const struct life *life, size_t at, const char *reason, int64_t at_ms)
+static void address_suppress(struct round *round, const struct life *life, size_t at, const char *reason,
+                             const struct receipt *receipt)
 {
   struct identity identity = {.kind = life->rows[at].address_kind, .value = life->rows[at].address};
+  struct bounced from = {receipt->at_ms, life->customer, life->id, receipt->code, receipt->detail};
 
   if (identity.value.len > 0)
-    suppression_add(round, &identity, reason, at_ms, life->customer);
+    suppression_add(round, &identity, reason, &from);
+}
+
+/* What a receipt says of the address: nobody is there, nobody is there for now, or something has arrived. */
+static void address_note(struct round *round, const struct life *life, size_t at, const struct receipt *receipt)
+{
+  struct identity identity = {.kind = life->rows[at].address_kind, .value = life->rows[at].address};
+  struct bounced from = {receipt->at_ms, life->customer, life->id, receipt->code, receipt->detail};
+
+  if (identity.value.len == 0)
+    return;
+  if (receipt->kind == PARLEY_RECEIPT_DELIVERED || receipt->kind == PARLEY_RECEIPT_READ)
+    bounce_over(round, &identity);
+  else if (receipt->kind == PARLEY_RECEIPT_FAILED && receipt->outcome == PARLEY_OUTCOME_BAD_ADDRESS)
+    suppression_add(round, &identity, "hard_bounce", &from);
+  else if (receipt->kind == PARLEY_RECEIPT_FAILED && receipt->outcome == PARLEY_OUTCOME_RETRY)
+    bounce_soft(round, &identity, &from);
 }
 
 /* What says nothing about the delivery itself. */
@@ -219,7 +243,7 @@ static bool receipt_note(struct round *round, const struct life *life, size_t at
     break;
   case PARLEY_RECEIPT_COMPLAINED:
     consent_withdraw(round, life, at, "complaint", receipt);
-    address_suppress(round, life, at, "complaint", receipt->at_ms);
+    address_suppress(round, life, at, "complaint", receipt);
     break;
   }
   return true;
@@ -238,9 +262,10 @@ bool receipt_apply(struct round *round, struct life *life, size_t row, int part,
     return true;
   }
   life->code = receipt->code;
+  life->detail = receipt->detail;
   adv = life_advance(round, life, &happened, next);
-  if (!adv.ignored && receipt->kind == PARLEY_RECEIPT_FAILED && receipt->outcome == PARLEY_OUTCOME_BAD_ADDRESS)
-    address_suppress(round, life, row, "hard_bounce", receipt->at_ms);
+  if (!adv.ignored)
+    address_note(round, life, row, receipt);
   life_write(round, life);
   return !adv.ignored;
 }
@@ -323,6 +348,14 @@ void receipts_join(struct round *round, struct life *life, size_t row, const par
       receipt_apply(round, life, row, n_ids > 1 ? (int)i : -1, &receipt, *next == NULL ? next : NULL);
 }
 
+/* A report may be about several addresses, and ours is one of them. */
+static bool is_about(const struct store_receipt *receipt, const struct life_row *row)
+{
+  if (receipt->to.len == 0)
+    return true;
+  return parley_text_is(row->address_kind, "email") ? text_eq_nocase(receipt->to, row->address) : text_eq(receipt->to, row->address);
+}
+
 parley_status write_receipt(struct round *round, struct store_op *op)
 {
   struct store_receipt *receipt = container_of(op, struct store_receipt, op);
@@ -341,6 +374,8 @@ parley_status write_receipt(struct round *round, struct store_op *op)
   bool by_id = receipt->provider_id.len > 0 &&
                provider_ref_find(round, receipt->channel, receipt->provider_id, &message, &step, &part);
 
+  if (!by_id && receipt->message == 0 && receipt->provider_id.len == 0)
+    return PARLEY_REJECTED; /* it names nothing, or by a token that we never made: what could it be joined with later? */
   if (!by_id && receipt->message == 0) {
     if (round->store->n_parked >= PARKED_MAX)
       return PARLEY_RETRY;
@@ -353,6 +388,9 @@ parley_status write_receipt(struct round *round, struct store_op *op)
   row = by_id ? life_row_of(life, step) : life_row_of_channel(life, receipt->channel);
   if (row < 0)
     return PARLEY_NOT_FOUND;
+  receipt->repeated = true;
+  if (!is_about(receipt, &life->rows[row]))
+    return PARLEY_OK;
   receipt->repeated = !receipt_apply(round, life, (size_t)row, part, &what, &receipt->next);
   receipt->n_whose = what.n_whose;
   receipt->whose = what.whose;

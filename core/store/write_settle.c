@@ -87,6 +87,7 @@ static void settle_note(struct store_settle *settle, struct life *life, size_t a
     return;
   row->outcome = settle->outcome;
   life->code = settle->code;
+  life->detail = settle->detail;
   if (first_id(settle).len > 0) {
     row->provider_id = first_id(settle);
     row->provider_ids = settle->n_provider_ids > 1 ? ids_as_json(settle, life->arena) : TEXT_EMPTY;
@@ -142,6 +143,8 @@ parley_status write_settle(struct round *round, struct store_op *op)
     return PARLEY_OK;
   settle_attempt(round, settle, number);
   receipts_join(round, life, (size_t)at, settle->provider_ids, settle->n_provider_ids, &settle->next);
+  if (life->class == CLASS_CONVERSATION)
+    thread_put(round, life->conversation, life->id, life->rows[at].channel, first_id(settle), false);
   settle->after = life_state(life);
   if (settle->next == NULL && !settle->taken_back)
     settle->next = life_claim_next_ordered(round, life, (size_t)at);

@@ -137,7 +137,7 @@ END_TEST
 
 static void suppression(id64 id, const char *value, int64_t removed)
 {
-  rows_exec(&rows, "INSERT INTO suppression VALUES(%llu,%lld,'email','%s','hard_bounce',5,%lld)",
+  rows_exec(&rows, "INSERT INTO suppression(id,h,kind,value,reason,at,removed) VALUES(%llu,%lld,'email','%s','hard_bounce',5,%lld)",
             (unsigned long long)id,
             (long long)identity_hash(&rows.hash_key, PARLEY_LIT("email"), parley_text_of(value)), value,
             (long long)removed);
