@@ -131,7 +131,8 @@ const struct openapi_schema openapi_schemas[] = {
      "{'type':'object','required':['id','direction','status','customer','created_at'],'properties':{'id':" ID("msg") ","
      "'direction':{'type':'string','enum':['in','out']},'status':{'type':'string','enum':['received'," MESSAGE_STATES
      "]},"
-     "'reason':" TEXT ",'kind':" TEXT ",'automatic':" FLAG ",'echo':" FLAG ",'test':" FLAG ","
+     "'reason':" TEXT ",'kind':" TEXT ",'automatic':" FLAG ",'echo':" FLAG ","
+     "'foreign_reply':{'const':true,'description':'It came to the reply address of a message to somebody else'},'test':" FLAG ","
      "'possible_duplicate':" FLAG ","
      "'degraded':" TEXTS ",'not_before':" TIME ",'expires_at':" TIME ",'key':" TEXT ",'campaign':" TEXT ","
      "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'conversation':" ID_OR_NULL("cnv") ","
@@ -201,10 +202,12 @@ const struct openapi_schema openapi_schemas[] = {
     {"SuppressionIn",
      "{'type':'object','required':['identity'],'additionalProperties':false,'properties':{'identity':{'type':'string',"
      "'pattern':'^[a-z][a-z0-9_]{0,31}:.+$','examples':['email:ana@example.org']},'reason':{'type':'string',"
-     "'maxLength':64}}}"},
+     "'maxLength':64},'detail':{'type':'string','maxLength':512}}}"},
     {"Suppression",
-     "{'type':'object','required':['identity','reason','at'],'properties':{'identity':" TEXT ",'reason':" TEXT ","
-     "'at':" TIME_OR_NULL "}}"},
+     "{'type':'object','required':['identity','reason','at'],'properties':{'identity':" TEXT ",'reason':{'type':'string',"
+     "'description':'hard_bounce, soft_bounce, complaint, manual, or what was given'},"
+     "'at':" TIME_OR_NULL ",'message':{'description':'The one that came back','allOf':[" ID("msg") "]},'code':" TEXT ","
+     "'detail':" TEXT ",'lifted_at':" TIME "}}"},
     {"SuppressionList", PAGE_OF("Suppression")},
     {"EventIn",
      "{'type':'object','required':['type'],'additionalProperties':false,'description':'With to or customer',"
@@ -389,6 +392,8 @@ const struct openapi_query openapi_queries[] = {
     {"channel", NAME, "Of this channel only"},
     {"direction", "{'type':'string','enum':['in','out']}", "To the customer or from the customer"},
     {"since", TIME, "Not older than this"},
+    {"reason", "{'type':'string','maxLength':64}", "For this reason only"},
+    {"lifted", FLAG, "Those that were lifted, not those in force"},
     {"cursor", TEXT, "The next of the page before; bound to path and filter"},
     {"limit", "{'type':'integer','minimum':1,'maximum':200,'default':50}", "Items of a page"},
     {"name", "{'type':'string','maxLength':255}", "The name shown for the file"},

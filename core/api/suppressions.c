@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define REASON_BYTES_MAX 64
+#define DETAIL_BYTES_MAX 512
 
 struct suppress {
   struct api_request *req;
@@ -30,6 +31,22 @@ static void buf_suppression(struct buf *buf, const struct suppression *row)
   buf_json_text(buf, row->reason);
   buf_json_key(buf, "at");
   buf_json_time(buf, row->at_ms);
+  if (row->message != 0) {
+    buf_json_key(buf, "message");
+    buf_json_id(buf, "msg", row->message);
+  }
+  if (row->code.len > 0) {
+    buf_json_key(buf, "code");
+    buf_json_text(buf, row->code);
+  }
+  if (row->detail.len > 0) {
+    buf_json_key(buf, "detail");
+    buf_json_text(buf, row->detail);
+  }
+  if (row->lifted_ms != 0) {
+    buf_json_key(buf, "lifted_at");
+    buf_json_time(buf, row->lifted_ms);
+  }
   buf_char(buf, '}');
   buf_done(&identity);
 }
@@ -63,7 +80,9 @@ void api_suppressions_list(struct api_request *req)
   bool given;
 
   suppress->req = req;
-  if (!(api_query_identity(req, "identity", &many->only, &given) && api_query_limit(req, &many->limit) &&
+  if (!(api_query_identity(req, "identity", &many->only, &given) &&
+        api_query_text(req, "reason", REASON_BYTES_MAX, &many->reason) && api_query_bool(req, "lifted", &many->lifted) &&
+        api_query_limit(req, &many->limit) &&
         api_query_cursor(req, &many->before, 1)))
     api_problems(req);
   else
@@ -88,14 +107,15 @@ static void add_done(struct store_op *op)
 
 void api_suppressions_add(struct api_request *req)
 {
-  static const char *const fields[] = {"identity", "reason", NULL};
+  static const char *const fields[] = {"identity", "reason", "detail", NULL};
   struct suppress *suppress = arena_alloc(req->arena, sizeof *suppress);
   struct suppression *entry = &suppress->u.one.entry;
-  parley_text identity = TEXT_EMPTY, reason = PARLEY_LIT("manual"), kind;
+  parley_text identity = TEXT_EMPTY, reason = PARLEY_LIT("manual"), detail = TEXT_EMPTY, kind;
   bool ok =
       JSON_IN_ALL(json_in_only(&req->in, fields),
                   json_in_text(&req->in, "identity", IDENTITY_VALUE_BYTES_MAX + IDENTITY_KIND_BYTES_MAX + 1, &identity),
-                  json_in_text(&req->in, "reason", REASON_BYTES_MAX, &reason));
+                  json_in_text(&req->in, "reason", REASON_BYTES_MAX, &reason),
+                  json_in_text(&req->in, "detail", DETAIL_BYTES_MAX, &detail));
 
   suppress->req = req;
   if (ok && identity.len == 0)
@@ -108,6 +128,7 @@ void api_suppressions_add(struct api_request *req)
     return;
   }
   entry->reason = reason;
+  entry->detail = detail;
   entry->at_ms = req->now_ms;
   suppress->u.one.action = SUPPRESS_ADD;
   suppress->u.op.render = add_render;

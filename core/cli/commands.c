@@ -64,6 +64,15 @@ static const struct cli_option subscription_options[] = {
     {"types", "LIST", "message.received,message.status: these only"}, {NULL, NULL, NULL}};
 static const struct cli_option replay_options[] = {{"event", "ID", "this event; else all dead ones"},
                                                    {NULL, NULL, NULL}};
+static const struct cli_option suppressions_options[] = {
+    {"reason", "WORD", "hard_bounce, soft_bounce, complaint, manual: these only"},
+    {"identity", "KIND:VALUE", "this address only, such as email:ana@example.org"},
+    {"lifted", NULL, "those that were lifted, not those in force"},
+    {"limit", "N", "how many (1-200)"},
+    {NULL, NULL, NULL},
+};
+static const struct cli_option suppress_options[] = {
+    {"reason", "WORD", "why; else manual"}, {"detail", "TEXT", "what shows it: a ticket, a letter"}, {NULL, NULL, NULL}};
 static const struct cli_option key_options[] = {{"scopes", "LIST", "messages:send,customers:read,...; admin is all"},
                                                 {"test", NULL, "a test key: nothing leaves the sink"},
                                                 {NULL, NULL, NULL}};
@@ -114,6 +123,11 @@ const struct command cli_commands[] = {
     {"subscription test", "SUBSCRIPTION", "push one signed test event now", 1, 1, false, cli_subscription_test, NULL},
     {"subscription replay", "SUBSCRIPTION", "push dead or single events again", 1, 1, false, cli_subscription_replay,
      replay_options},
+    {"suppression list", "", "addresses that nothing is sent to, newest first", 0, 0, false, cli_suppression_list,
+     suppressions_options},
+    {"suppression add", "KIND:VALUE", "send nothing more to this address", 1, 1, false, cli_suppression_add, suppress_options},
+    {"suppression remove", "KIND:VALUE", "send to it again; the list of lifted ones keeps it", 1, 1, false, cli_suppression_remove,
+     NULL},
     {"key list", "", "API keys, without their secrets", 0, 0, false, cli_key_list, NULL},
     {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},

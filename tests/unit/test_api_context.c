@@ -94,14 +94,25 @@ END_TEST
 
 START_TEST(a_suppressed_address_gets_nothing_until_it_is_lifted)
 {
-  ask(&f, "POST", "/v1/suppressions", "{\"identity\":\"email:ana@example.org\",\"reason\":\"complaint\"}");
+  ask(&f, "POST", "/v1/suppressions",
+      "{\"identity\":\"email:ana@example.org\",\"reason\":\"complaint\",\"detail\":\"letter of May 2\"}");
   ck_assert_code(&f, 201);
   ask(&f, "POST", "/v1/messages", simple_message);
   ck_assert_code(&f, 202);
   ck_assert_str_eq(said_text(&f, "status"), "suppressed");
   ask(&f, "GET", "/v1/suppressions", NULL);
   ck_assert_str_eq(said_text(&f, "items.0.identity"), "email:ana@example.org");
+  ck_assert_str_eq(said_text(&f, "items.0.detail"), "letter of May 2");
+  ask(&f, "GET", "/v1/suppressions?reason=hard_bounce", NULL);
+  ck_assert_uint_eq(json_array_size(said(&f, "items")), 0);
+  ask(&f, "GET", "/v1/suppressions?reason=complaint", NULL);
+  ck_assert_uint_eq(json_array_size(said(&f, "items")), 1);
+  ask(&f, "GET", "/v1/suppressions?lifted=true", NULL);
+  ck_assert_uint_eq(json_array_size(said(&f, "items")), 0);
   ck_assert_int_eq(ask(&f, "DELETE", "/v1/suppressions/email:ana@example.org", NULL), 204);
+  ask(&f, "GET", "/v1/suppressions?lifted=true&identity=email:ana@example.org", NULL);
+  ck_assert_str_eq(said_text(&f, "items.0.reason"), "complaint");
+  ck_assert(said_text(&f, "items.0.lifted_at")[0] != '\0');
   ck_assert_int_eq(ask(&f, "DELETE", "/v1/suppressions/email:ana@example.org", NULL), 404);
   ask(&f, "POST", "/v1/messages", simple_message);
   ck_assert_str_eq(said_text(&f, "status"), "accepted");
