@@ -1,6 +1,7 @@
 /* email.c - the e-mail channel: mails out by SMTP over a pool of connections. A message waits in a short queue until a
  * connection is ready, is composed then, and is settled with what the server said. Bytes are smtp_wire's, the talk is
  * smtp_session's; here are sockets, the pool and the table that the host sees. */
+#include "email_events.h"
 #include "email_fetch.h"
 #include <parley/ext/http.h>
 #include <parley/ext/stream.h>
@@ -43,6 +44,7 @@ struct parley_channel {
   const parley_stream *stream;
   const parley_media *media; /* NULL: the host has none */
   struct mail_composer *composer;
+  struct email_events *events; /* NULL: no provider's */
   struct email_options options;
   parley_capabilities capabilities;
   struct link *links;
@@ -760,6 +762,7 @@ static void email_drain(parley_channel *channel, uint32_t within_ms)
 static void email_stop(parley_channel *channel, parley_call *done, void *arg)
 {
   channel->draining = channel->stopping = true;
+  email_events_stop(channel->events);
   queue_flush(channel, &channel->queue, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT("the channel stops"));
   for (struct email_job *job = queue_pop(&channel->probes); job != NULL; job = queue_pop(&channel->probes))
     email_job_end(&job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("the channel stops"));
@@ -779,6 +782,7 @@ static void email_stop(parley_channel *channel, parley_call *done, void *arg)
 static void email_destroy(parley_channel *channel)
 {
   mail_composer_free(&channel->composer);
+  email_events_free(&channel->events);
   email_options_done(&channel->options);
   email_oauth_free(&channel->oauth);
   free(channel);
@@ -805,6 +809,9 @@ static const parley_feature *const features[] = {
 };
 static const parley_capabilities capabilities = {.size = sizeof capabilities,
                                                  .in_flight = 20 * JOBS_PER_SESSION,
+                                                 .receipts = PARLEY_BIT(PARLEY_RECEIPT_FAILED) |
+                                                             PARLEY_BIT(PARLEY_RECEIPT_COMPLAINED) |
+                                                             PARLEY_BIT(PARLEY_RECEIPT_UNSUBSCRIBED),
                                                  .address_kind = "email",
                                                  .channel_kind = "email",
                                                  .features = features};
@@ -848,7 +855,15 @@ static parley_status email_create(const parley_host *host, const parley_value *o
     free(channel);
     return PARLEY_INVALID;
   }
+  if (email_events_new(host, parley_find(options, "events"), &channel->events, &why) != PARLEY_OK) {
+    host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "no memory"), PARLEY_LIT("change the channel's options"));
+    email_options_done(&channel->options);
+    free(channel);
+    return PARLEY_INVALID;
+  }
   channel->capabilities = capabilities;
+  if (email_events_any(channel->events))
+    channel->capabilities.receipts |= PARLEY_BIT(PARLEY_RECEIPT_DELIVERED);
   channel->capabilities.in_flight = channel->options.sessions * JOBS_PER_SESSION;
   channel->composer = mail_composer_new();
   *ret = channel;
@@ -864,14 +879,25 @@ static parley_status email_start(parley_channel *channel)
 static const parley_metric *const metrics[] = {
     PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_login_failures", .label = "stage",
                .help = "Connections to the mail server that came to nothing, by the step that failed"),
+    PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_events", .label = "provider",
+               .help = "Events of mail providers' webhooks that tell of a mail of ours"),
+    PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_events_refused", .label = "provider",
+               .help = "Event webhooks whose signature did not hold"),
     NULL,
 };
+
+static void email_called(parley_channel *channel, uint64_t call, const parley_http_call *request)
+{
+  email_events_called(channel->events, call, request);
+}
+static const parley_http_in http_in = {.size = sizeof http_in, .called = email_called};
 
 const parley_plugin parley_plugin_v1 = {
     .size = sizeof parley_plugin_v1, .abi_major = PARLEY_ABI_MAJOR, .abi_minor = PARLEY_ABI_MINOR,
     .name = "email", .version = "1.0.0", .summary = "sends e-mail by SMTP",
     .capabilities = &capabilities, .options = email_option_table, .metrics = metrics,
     .requires_ids = (const char *const[]){PARLEY_STREAM, NULL},
+    .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &http_in), NULL),
     .create = email_create, .start = email_start, .submit = email_submit, .drain = email_drain, .stop = email_stop,
     .destroy = email_destroy, .capable = email_capable, .probe = email_probe,
 };

@@ -1,4 +1,5 @@
 #include "email_options.h"
+#include "email_events.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,6 +57,8 @@ const parley_option *const email_option_table[] = {
     PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS,
                .max = TIMEOUT_MAX_MS, .default_text = "10m", .doc = "how long to wait for the answer to a mail",
                .example = "10m"),
+    PARLEY_REF(parley_option, .name = "events", .type = PARLEY_OPTION_GROUP, .fields = email_events_fields,
+               .doc = "event webhooks of a provider, posted to /in/<channel>/ses, sendgrid, mailgun or postmark"),
     NULL,
 };
 

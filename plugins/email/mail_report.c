@@ -372,13 +372,14 @@ static void failed_read(struct mail_report *report, parley_text addresses, parle
 {
   struct mail_report_item *item = item_add(report);
   struct mail_status status = {0};
+  char clean[MAIL_REPORT_ADDRESS_MAX + 2];
 
   report->kind = MAIL_REPORT_DELIVERY;
   if (item == NULL)
     return;
   mail_status_read(text, &status);
   *item = (struct mail_report_item){.receipt = PARLEY_RECEIPT_FAILED, .outcome = mail_bounce_outcome(status, text)};
-  address_copy(addresses, item->to);
+  address_copy((parley_text){clean, mail_value_clean(addresses, clean, sizeof clean)}, item->to);
   mail_status_write(status, item->code);
   snprintf(item->detail, sizeof item->detail, "told in words");
   original_read(report, text_from(text, "Return-Path:"));
