@@ -6,38 +6,13 @@ a restart."""
 
 import datetime
 import json
-import os
-import subprocess
 import sys
 
+from parley_smtp import Mail
 from parley_test import (SECRET, TOP, Daemon, Recorder, Reply, expect, expect_true, parley, post_inbound, run, test,
                          wait_until)
 
 TOMORROW = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Mail:
-    """python3-aiosmtpd on a port of its own; every mail is one line of JSON."""
-
-    def __init__(self, *options, port=0):
-        self.process = subprocess.Popen(["/usr/bin/python3", os.path.join(TOP, "tests/support/smtp_sink.py"), "--port",
-                                         str(port), *options], stdout=subprocess.PIPE, text=True)
-        self.port = json.loads(self.process.stdout.readline())["port"]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def next(self):
-        return json.loads(self.process.stdout.readline())
-
-    def channel(self, **options):
-        return {"plugin": "email", "options": {"smtp": f"smtp://127.0.0.1:{self.port}", "from": "Shop <orders@shop.example>",
-                                               **options}}
 
 
 def subscribed(desk, *types):
