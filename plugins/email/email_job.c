@@ -4,6 +4,8 @@
 
 enum {
   DETAIL_MAX = 480,
+  TRACE_LINE_MAX = EVENT_TRACE_MAX + 32,             /* bytes: the value with its name */
+  TRACES_ROOM = EVENT_PROVIDERS * TRACE_LINE_MAX,
   DOT_BY_MS = 600000 /* from submit to the final dot; the host waits eleven minutes for the whole */
 };
 
@@ -51,6 +53,24 @@ static parley_text sender_write(struct email_job *job, const struct email_option
   return (parley_text){job->return_path, (size_t)len};
 }
 
+/* A provider that is not told of our token tells of a mail by a name of its own, which nobody here knows. */
+static bool traces_add(struct email_job *job, const struct email_options *options)
+{
+  parley_text token = PARLEY_HAS(parley_message, job->message, token) ? job->message->token : PARLEY_LIT("");
+  char value[EVENT_TRACE_MAX], line[TRACE_LINE_MAX];
+  const char *name;
+  int len;
+
+  for (int i = 0; i < EVENT_PROVIDERS; i++) {
+    if (!options->traces[i] || !event_trace_header((enum event_provider)i, token, &name, value))
+      continue;
+    len = snprintf(line, sizeof line, "%s: %s\r\n", name, value);
+    if (!mail_prepend(&job->mail, (parley_text){line, (size_t)len}))
+      return false;
+  }
+  return true;
+}
+
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer,
                                 const struct email_options *options, const parley_bytes *media, const char **ret_why)
 {
@@ -62,7 +82,7 @@ parley_status email_job_compose(struct email_job *job, struct mail_composer *com
                                      .message = job->message,
                                      .media = media,
                                      .reply = options->senders.has_reply ? &options->senders.reply : NULL,
-                                     .headroom = n_keys * (size_t)DKIM_FIELD_ROOM};
+                                     .headroom = n_keys * (size_t)DKIM_FIELD_ROOM + TRACES_ROOM};
   parley_status st;
 
   if (job->composed)
@@ -70,7 +90,8 @@ parley_status email_job_compose(struct email_job *job, struct mail_composer *com
   st = mail_compose(composer, &source, &job->mail, ret_why);
   if (st != PARLEY_OK)
     return st;
-  if (n_keys > 0 && !email_sign(keys, n_keys, job->message->accepted_ms, &job->mail)) {
+  if (!traces_add(job, options) ||
+      (n_keys > 0 && !email_sign(keys, n_keys, job->message->accepted_ms, &job->mail))) {
     mail_done(&job->mail);
     *ret_why = "the mail cannot be signed";
     return PARLEY_RETRY;

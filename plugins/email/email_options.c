@@ -221,6 +221,8 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   to->sessions = (uint32_t)number_of(options, "sessions", 20);
   to->smtp.timeout_ms = (uint32_t)number_of(options, "timeout", 600000);
   to->smtp.no_chunks = number_of(options, "chunking", 1) == 0;
+  for (int i = 0; i < EVENT_PROVIDERS; i++)
+    to->traces[i] = text_of(parley_find(options, "events"), event_provider_names[i]).len > 0;
   why = smtp_read(text_of(options, "smtp"), to);
   if (why == NULL)
     why = email_senders_read(options, &to->senders);

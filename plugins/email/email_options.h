@@ -4,6 +4,7 @@
 #define EMAIL_OPTIONS_H
 #include "email_oauth.h"
 #include "email_sender.h"
+#include "event_read.h"
 #include "smtp_session.h"
 
 enum { EMAIL_SESSIONS_MAX = 1000, EMAIL_HOST_MAX = 253, EMAIL_TOKEN_LEN = 29 /* parley_message.token */ };
@@ -17,6 +18,7 @@ struct email_options {
   char server[EMAIL_HOST_MAX + 1];                   /* to connect to and to check the certificate against; no brackets */
   char address[EMAIL_HOST_MAX + sizeof "[]:65535"];  /* "host:port" */
   char helo[EMAIL_HOST_MAX + 3];
+  bool traces[EVENT_PROVIDERS]; /* each mail has a header that this provider's events bring back */
 };
 extern const parley_option *const email_option_table[];
 /* PARLEY_INVALID: *ret_why says which option and why (static, or within `to`). Either way email_options_done() is due. The result

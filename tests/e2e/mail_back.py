@@ -64,6 +64,20 @@ def named(message):
     return {"headers": {"message-id": f"{message}@shop.example"}}
 
 
+def trace_of(mail, message_id):
+    """The token that this mail's headers give to the providers, the same to each."""
+    while True:
+        got = mail.next()
+        if got["event"] == "mail" and got["message_id"].strip("<>") == message_id:
+            break
+    headers = dict(got["headers"])
+    token = headers["X-PM-Metadata-parley"]
+    expect(json.loads(headers["X-SMTPAPI"]), {"unique_args": {"parley": token}})
+    expect(json.loads(headers["X-Mailgun-Variables"]), {"parley": token})
+    expect_true("X-SES-MESSAGE-TAGS" not in headers and len(token) == 29, headers)
+    return token
+
+
 @test
 def a_mailing_spares_next_time_whom_it_did_not_reach(folder):
     with Mail("--fail-rcpt", "gone@*=550 5.1.1 no such user") as mail, \
@@ -72,11 +86,12 @@ def a_mailing_spares_next_time_whom_it_did_not_reach(folder):
         daemon.wait_status(sent["gone"], "failed")
         for name in ("late", "angry", "fine"):
             daemon.wait_status(sent[name], "sent")
+        token = trace_of(mail, f"{sent['fine']}@shop.example")
         now = time.time()
         expect(mailgun(daemon, {"event": "failed", "severity": "permanent", "timestamp": now, "message": named(sent["late"]),
                                 "delivery-status": {"code": 550, "enhanced-code": "5.1.1", "message": "no such user"}}), 200)
         expect(sendgrid(daemon, folder, [{"event": "spamreport", "timestamp": int(now), "smtp-id": f"<{sent['angry']}@shop.example>"}]), 200)
-        expect(postmark(daemon, {"RecordType": "Delivery", "MessageID": f"{sent['fine']}@shop.example"}), 200)
+        expect(postmark(daemon, {"RecordType": "Delivery", "MessageID": "883953f4-6105-42a2", "Metadata": {"parley": token}}), 200)
         expect(daemon.message_state(sent["late"])["status"], "failed")
         expect(daemon.message_state(sent["fine"])["status"], "delivered")
         rows = reasons(daemon)
