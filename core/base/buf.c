@@ -208,14 +208,36 @@ static bool json_plain(unsigned char byte)
   return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
+/* Whether all eight bytes are plain: what a byte lacks to a zero shows in its highest bit. */
+static bool json_plain_word(uint64_t word)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
+  uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+
+  return ((word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high) == 0;
+}
+
+static size_t json_plain_run(parley_text text, size_t pos)
+{
+  uint64_t word;
+
+  for (; pos + sizeof word <= text.len; pos += sizeof word) {
+    memcpy(&word, text.at + pos, sizeof word);
+    if (!json_plain_word(word))
+      break;
+  }
+  while (pos < text.len && json_plain((unsigned char)text.at[pos]))
+    pos++;
+  return pos;
+}
+
 void buf_json_text(struct buf *buf, parley_text text)
 {
   buf_char(buf, '"');
   for (size_t pos = 0; pos < text.len;) {
     size_t from = pos;
 
-    while (pos < text.len && json_plain((unsigned char)text.at[pos]))
-      pos++;
+    pos = json_plain_run(text, pos);
     if (pos > from) {
       buf_add(buf, text.at + from, pos - from);
     } else if ((unsigned char)text.at[pos] < 0x80) {

@@ -432,38 +432,35 @@ bool html_place_is_text(const struct html_place *place)
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
 
-static const char *reference_of(char byte)
+static parley_text reference_of(char byte)
 {
   switch (byte) {
   case '&':
-    return "&amp;";
+    return PARLEY_LIT("&amp;");
   case '<':
-    return "&lt;";
+    return PARLEY_LIT("&lt;");
   case '>':
-    return "&gt;";
+    return PARLEY_LIT("&gt;");
   case '"':
-    return "&quot;";
-  case '\'':
-    return "&#39;";
+    return PARLEY_LIT("&quot;");
   default:
-    return NULL;
+    return PARLEY_LIT("&#39;");
   }
 }
 
 static void buf_escaped(struct buf *buf, parley_text value)
 {
-  size_t from = 0;
+  static const bool special[256] = {['&'] = true, ['<'] = true, ['>'] = true, ['"'] = true, ['\''] = true};
 
   for (size_t i = 0; i < value.len; i++) {
-    const char *reference = reference_of(value.at[i]);
+    size_t from = i;
 
-    if (reference == NULL)
-      continue;
+    while (i < value.len && !special[(unsigned char)value.at[i]])
+      i++;
     buf_add(buf, value.at + from, i - from);
-    buf_str(buf, reference);
-    from = i + 1;
+    if (i < value.len)
+      buf_text(buf, reference_of(value.at[i]));
   }
-  buf_add(buf, value.at + from, value.len - from);
 }
 
 static void buf_line(struct buf *buf, parley_text value)
@@ -481,31 +478,37 @@ static void buf_line(struct buf *buf, parley_text value)
   }
 }
 
-static bool url_byte_stays(char byte, enum html_escape escape)
+/* What may stand as it is: in a query, in a path, in a whole link. */
+enum { STAYS_QUERY = 1, STAYS_PATH = 2, STAYS_LINK = 4 };
+static const uint8_t url_bytes[256] = {
+    ['a' ... 'z'] = 7, ['A' ... 'Z'] = 7, ['0' ... '9'] = 7, ['-'] = 7, ['.'] = 7, ['_'] = 7, ['~'] = 7, ['!'] = 6, ['$'] = 6,
+    ['&'] = 6, ['('] = 6, [')'] = 6, ['*'] = 6, ['+'] = 6, [','] = 6, ['/'] = 6, [':'] = 6, [';'] = 6, ['='] = 6, ['@'] = 6,
+    ['['] = 6, [']'] = 6, ['?'] = STAYS_LINK, ['#'] = STAYS_LINK, ['%'] = STAYS_LINK, [0x80 ... 0xff] = STAYS_LINK};
+
+static uint8_t url_need(enum html_escape escape)
 {
-  if (byte_is_plain(byte) || memchr("-._~", byte, 4) != NULL)
-    return true;
-  if (escape == HTML_ESCAPE_URL_QUERY || (unsigned char)byte <= ' ' || byte == 0x7f || memchr("\"<>\\^`{|}'", byte, 10) != NULL)
-    return false;
-  return escape == HTML_ESCAPE_URL || ((unsigned char)byte < 0x80 && memchr("?#%", byte, 3) == NULL);
+  return escape == HTML_ESCAPE_URL ? STAYS_LINK : escape == HTML_ESCAPE_URL_PATH ? STAYS_PATH : STAYS_QUERY;
 }
 
 static void buf_url(struct buf *buf, parley_text value, enum html_escape escape, bool html)
 {
   static const char digits[] = "0123456789ABCDEF";
+  uint8_t need = url_need(escape);
 
-  for (size_t i = 0; i < value.len; i++) {
-    unsigned char byte = (unsigned char)value.at[i];
+  for (size_t i = 0; i < value.len;) {
+    size_t from = i;
+    unsigned char byte;
 
-    if (html && byte == '&' && url_byte_stays('&', escape)) {
-      buf_str(buf, "&amp;");
-    } else if (url_byte_stays(value.at[i], escape)) {
-      buf_char(buf, value.at[i]);
-    } else {
-      buf_char(buf, '%');
-      buf_char(buf, digits[byte >> 4]);
-      buf_char(buf, digits[byte & 15]);
-    }
+    while (i < value.len && (url_bytes[(unsigned char)value.at[i]] & need) != 0 && !(html && value.at[i] == '&'))
+      i++;
+    buf_add(buf, value.at + from, i - from);
+    if (i == value.len)
+      break;
+    byte = (unsigned char)value.at[i++];
+    if ((url_bytes[byte] & need) != 0)
+      buf_add(buf, "&amp;", 5);
+    else
+      buf_add(buf, (const char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
   }
 }
 

@@ -125,10 +125,12 @@ static bool name_add(struct reading *reading, const struct tag *tag, uint32_t *r
   struct mustache *made = reading->made;
 
   if (tag->word.len > 0 && (tag->word.at[0] == '$' || tag->word.at[0] == '<') && tag->type == 0)
-    return fail(reading, tag->at, "template_syntax", "blocks and parents ({{$...}} {{<...}}) are not offered: use a partial, {{>name}}");
+    return fail(reading, tag->at, "template_syntax",
+                "blocks and parents ({{$...}} {{<...}}) are not offered: use a partial, {{>name}}");
   if (!word_is_blank_free(tag->word) || tag->word.len > MUSTACHE_NAME_BYTES_MAX || !name_ok(tag->word))
     return fail(reading, tag->at, "template_syntax",
-                tag->word.len > 0 ? "'%.*s' is no name: one word, or words with a dot between them" : "a name is missing in this tag%.*s",
+                tag->word.len > 0 ? "'%.*s' is no name: one word, or words with a dot between them"
+                                  : "a name is missing in this tag%.*s",
                 shown(tag->word), tag->word.at);
   for (size_t i = 0; i < made->n_names; i++) {
     if (parley_text_is(tag->word, made->names[i].whole)) {
@@ -347,7 +349,7 @@ static bool block_find(struct reading *reading, const struct tag *tag, uint32_t 
 static bool partial_add(struct reading *reading, const struct tag *tag, bool alone, size_t line_from)
 {
   struct mustache_step *step;
-  uint32_t block;
+  uint32_t block = 0;
 
   if (tag->word.len > 0 && tag->word.at[0] == '*')
     return fail(reading, tag->at, "template_syntax", "a partial's name is written out: dynamic names are not offered");

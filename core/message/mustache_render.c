@@ -248,9 +248,9 @@ static bool partial_run(struct rendering *rendering, const struct mustache_step 
 
 static bool link_look(struct rendering *rendering, const struct mustache_step *step)
 {
-  struct buf *out = rendering->out;
+  parley_text link = text_sub(buf_as_text(rendering->out), rendering->link_begin, SIZE_MAX);
 
-  if (out->len <= rendering->link_begin || html_link_ok((parley_text){out->at + rendering->link_begin, out->len - rendering->link_begin}))
+  if (html_link_ok(link))
     return true;
   return fail(rendering, step, "unsafe_link", "a value makes this link something else than http, https, mailto or tel");
 }

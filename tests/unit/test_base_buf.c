@@ -152,6 +152,32 @@ START_TEST(json_commas_come_where_they_belong)
 }
 END_TEST
 
+/* Texts are looked at in words of eight bytes: each byte, at each place in one. */
+START_TEST(a_byte_is_escaped_wherever_it_stands)
+{
+  for (int byte = 1; byte < 0x80; byte++) {
+    for (size_t at = 0; at < 17; at++) {
+      char text[17], want[32] = "\"";
+      struct buf got = BUF_INIT(0);
+      bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
+
+      memset(text, 'a', sizeof text);
+      text[at] = (char)byte;
+      buf_json_text(&got, (parley_text){text, sizeof text});
+      ck_assert_uint_eq(got.len == sizeof text + 2, plain);
+      if (plain) {
+        memcpy(want + 1, text, sizeof text);
+        want[sizeof text + 1] = '"';
+        ck_assert_str_eq(got.at, want);
+      } else {
+        ck_assert_int_eq(got.at[at + 1], '\\');
+      }
+      buf_done(&got);
+    }
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("base: buf");
@@ -159,6 +185,7 @@ int main(void)
   SRunner *runner;
   int failed;
 
+  tcase_add_test(tcase, a_byte_is_escaped_wherever_it_stands);
   tcase_add_test(tcase, a_buffer_grows_and_stays_terminated);
   tcase_add_test(tcase, what_is_expected_fits_without_moving);
   tcase_add_test(tcase, beyond_the_ceiling_nothing_is_added);
