@@ -103,6 +103,7 @@ static uint32_t problems_code(const struct problem *first)
   } others[] = {
       {"bad_encoding", 400}, {"duplicate_key", 400}, {"too_deep", 400},          {"bad_number", 400},
       {"bad_json", 400},     {"bad_cursor", 400},    {"content_too_large", 413}, {"too_many_values", 400},
+      {"starting", 503},
   };
 
   for (size_t i = 0; i < COUNT_OF(others); i++)
@@ -176,14 +177,19 @@ bool api_went(struct api_request *req, struct store_op *op)
   if (op->status == PARLEY_OK || op->status == PARLEY_NOT_FOUND || op->status == PARLEY_REJECTED)
     return true;
   arena_free(&op->arena);
-  if (op->status == PARLEY_BUSY)
+  api_store_problem(req, op->status);
+  return false;
+}
+
+void api_store_problem(struct api_request *req, parley_status status)
+{
+  if (status == PARLEY_BUSY)
     api_problem(req, 503, "store_busy", "try again", "the store has too much to do; nothing was stored");
-  else if (op->status == PARLEY_CLOSED)
+  else if (status == PARLEY_CLOSED)
     api_problem(req, 503, "store_in_doubt", "try again with the same Idempotency-Key",
                 "the store was lost while it committed, and this process ends: whether this was stored is not known here");
   else
     api_problem(req, 503, "store_unavailable", "try again", "the store cannot do this now; nothing was changed");
-  return false;
 }
 
 void api_answer_op(struct api_request *req, struct store_op *op)

@@ -76,6 +76,8 @@ static void api_on_closed(uv_handle_t *handle) /* the only place that frees an a
   policy_unref(&api->policy);
   map_done(&api->running);
   api_subscriptions_free(api);
+  template_set_done(&api->templates);
+  json_decref(api->templates_read);
   for (size_t i = 0; i < api->n_paused; i++)
     free(api->paused[i]);
   free(api->paused);
@@ -378,6 +380,7 @@ struct api *api_new(const struct api_shared *shared)
   api->shared = *shared;
   api->started_ms = shared->env->now_ms(shared->env);
   api_handles_open(api);
+  list_init(&api->template_changes);
   api->auth = auth_new(shared->env);
   shared->env->random(shared->env, &api->hash_key, sizeof api->hash_key);
   api->digester = digester_new();
@@ -396,8 +399,10 @@ void api_configure(struct api *api, struct conf *conf, struct policy *policy)
   for (size_t i = 0; i < api->n_paused; i++)
     deliver_pause(api->shared.deliver, parley_text_of(api->paused[i]),
                   true); /* a channel that came back is still paused */
-  if (api->started)
+  if (api->started) {
     api_subscriptions_configure(api);
+    api_templates_link(api);
+  }
   conf_unref(&old_conf);
   policy_unref(&old_policy);
 }

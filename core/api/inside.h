@@ -2,6 +2,7 @@
 #ifndef CORE_API_INSIDE_H
 #define CORE_API_INSIDE_H
 #include "auth.h"
+#include "core/base/list.h"
 #include "core/base/map.h"
 #include "request.h"
 
@@ -33,6 +34,10 @@ struct api {
   struct api_subscription **subscriptions;
   size_t n_subscriptions;
   uint32_t n_changing; /* changes of subscriptions that the store has not answered yet */
+  struct template_set templates;     /* made by API */
+  struct list template_changes;      /* their requests, waiting; the first is under way */
+  size_t n_template_changes;
+  json_t *templates_read;            /* documents, until all are there */
   char **paused; /* channels paused by an operator, configured now or not */
   size_t n_paused;
   struct loop_watch watch;
@@ -54,6 +59,10 @@ void loop_watch_start(struct loop_watch *watch, uv_loop_t *loop);
 
 /* channels.c: an operator's word, remembered beyond reloads and restarts. */
 void api_paused_put(struct api *api, parley_text name, bool paused);
+
+/* templates.c: a document was read at the start; all were; the configuration's are others now. */
+void api_templates_loaded(struct api *api, const struct doc *doc);
+void api_templates_link(struct api *api);
 
 /* subscriptions.c */
 void api_subscriptions_loaded(struct api *api, const struct doc *doc);

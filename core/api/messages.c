@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "core/feed/envelope.h"
+#include "compose.h"
 #include "submit.h"
 
 #define BATCH_ITEMS_MAX 500
@@ -88,6 +89,7 @@ struct accept {
   struct store_accept op;
   struct accept_item one;
   json_t *array; /* batch */
+  struct submission **submissions; /* batch: by index; NULL: refused */
   struct {
     uint32_t code;
     parley_text body;
@@ -190,14 +192,47 @@ void api_accept(struct api_request *req, struct submission *submission)
   api_submit(req, &accept->op.op, STORE_ACCEPT, accept_done);
 }
 
+/* One whose content a template makes. */
+static void send_refused(struct api_request *req, size_t at, void *arg)
+{
+  (void)req;
+  (void)at;
+  (void)arg; /* told once all is done: the answer ends the request */
+}
+
+static void send_composed(struct api_request *req, parley_status status, void *arg)
+{
+  struct submission **submission = arg;
+
+  if (req->problems.count > 0) {
+    api_problems(req);
+  } else if (status != PARLEY_OK) {
+    submission_free(submission);
+    api_store_problem(req, status);
+  } else {
+    api_accept(req, *submission);
+  }
+}
+
+static void send_compose(struct api_request *req, struct submission *submission)
+{
+  static const struct compose_calls calls = {.refused = send_refused, .done = send_composed};
+  struct submission **kept = arena_alloc(req->arena, sizeof(struct submission *));
+
+  *kept = submission;
+  compose(req, kept, 1, false, &calls, kept);
+}
+
 void api_messages_send(struct api_request *req)
 {
   struct submission *submission = submission_read(req, &req->in, req->http->body);
 
   if (submission == NULL)
     api_problems(req);
-  else
+  else if (submission->template == NULL)
     api_accept(req, submission);
+  else
+    send_compose(req, submission);
 }
 
 /* --- A batch: one result an item, in order ------------------------------------------------------------------------ */
@@ -296,15 +331,37 @@ static void batch_read_item(struct api_request *req, struct accept *accept, size
   } else {
     problem_add(&req->problems, in.pointer, "bad_type", "a message is a JSON object");
   }
+  accept->submissions[at] = submission;
   if (submission == NULL)
     batch_refuse(req, accept, at);
+}
+
+static void batch_refused(struct api_request *req, size_t at, void *arg)
+{
+  batch_refuse(req, arg, at);
+}
+
+static void batch_composed(struct api_request *req, parley_status status, void *arg)
+{
+  struct accept *accept = arg;
+  size_t n = json_array_size(accept->array);
+
+  for (size_t i = 0; i < n; i++) {
+    if (status != PARLEY_OK)
+      submission_free(&accept->submissions[i]);
+    else if (accept->submissions[i] != NULL)
+      accept->op.items[accept->op.n_items++].submission = accept->submissions[i];
+  }
+  if (status != PARLEY_OK)
+    api_store_problem(req, status);
   else
-    accept->op.items[accept->op.n_items++].submission = submission;
+    api_submit(req, &accept->op.op, STORE_ACCEPT, batch_done);
 }
 
 void api_messages_batch(struct api_request *req)
 {
   static const char *const fields[] = {"items", NULL};
+  static const struct compose_calls calls = {.refused = batch_refused, .done = batch_composed};
   struct accept *accept = arena_alloc(req->arena, sizeof *accept);
   size_t n;
 
@@ -320,11 +377,12 @@ void api_messages_batch(struct api_request *req)
   }
   accept->refused = arena_alloc(req->arena, n * sizeof *accept->refused);
   accept->op.items = arena_alloc(req->arena, n * sizeof *accept->op.items);
+  accept->submissions = arena_alloc(req->arena, n * sizeof(struct submission *));
   for (size_t i = 0; i < n; i++)
     batch_read_item(req, accept, i);
   accept->op.decide = decide;
   accept->op.op.render = batch_render;
-  api_submit(req, &accept->op.op, STORE_ACCEPT, batch_done);
+  compose(req, accept->submissions, n, true, &calls, accept);
 }
 
 /* --- Looking ------------------------------------------------------------------------------------------------------ */

@@ -250,6 +250,7 @@ static void tags(struct buf *buf)
       {"channels", "Configured instances of plugins"},
       {"plugins", "What is loaded"},
       {"topics", "What messages are about"},
+      {"templates", "What messages say, in several languages, with values in it"},
       {"keys", "API keys"},
       {"store", "The store itself"},
       {"service", "Health, metrics, callbacks, this document"},

@@ -73,9 +73,12 @@ const struct openapi_schema openapi_schemas[] = {
      "'until':" UNTIL
      ",'within':" SPAN "}}"},
     {"MessageIn",
-     "{'type':'object','required':['to','topic','content'],'additionalProperties':false,'properties':{'to':" REF(
-     "Recipient")
-     ",'topic':" NAME ",'content':" REF("Content") ","
+     "{'type':'object','required':['to','topic'],'oneOf':[{'required':['content']},{'required':['template']}],"
+     "'additionalProperties':false,'properties':{'to':" REF("Recipient")
+     ",'topic':" NAME ",'content':" REF("Content") ",'template':" NAME ","
+     "'data':{'type':'object','description':'The values of the template; what it declares as required is there'},"
+     "'locale':{'type':'string','maxLength':64,'description':'Of the template; left out: the customer\u2019s',"
+     "'examples':['pt-BR']},"
      "'channels':{'type':'array','minItems':1,'maxItems':8,'description':'Short for a plan of such steps',"
      "'items':" NAME "},"
      "'plan':{'description':'The name of a plan, or its steps','anyOf':[" NAME ",{'type':'array','minItems':1,"
@@ -138,7 +141,8 @@ const struct openapi_schema openapi_schemas[] = {
      "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'conversation':" ID_OR_NULL("cnv") ","
      "'topic':" TEXT_OR_NULL ","
      "'channel':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'created_at':" TIME_OR_NULL ",'at':" TIME_OR_NULL ","
-     "'provider_id':" TEXT ",'in_reply_to':" TEXT ",'content':{'type':['object','null']},'payload':{},'target':{},"
+     "'provider_id':" TEXT ",'in_reply_to':" TEXT ",'template':{'type':'string','examples':['order@3']},'locale':" TEXT ","
+     "'content':{'type':['object','null']},'payload':{},'target':{},"
      "'fields':{},'body_expired':{'const':true,'description':'What it said, and its decision, are kept no longer'},"
      "'plan':" LIST_OF("PlanStep") ",'decision':{'anyOf':[" REF("Explanation") ",{'type':'null'}]},"
      "'deliveries':" LIST_OF("Delivery")
@@ -352,6 +356,35 @@ const struct openapi_schema openapi_schemas[] = {
      "'class':{'type':'string',"
      "'enum':['critical','conversation','transactional','marketing']},'expires_in':" SPAN ",'configured':" FLAG "}}"},
     {"TopicList", PAGE_OF("Topic")},
+    {"TemplateContent",
+     "{'type':'object','minProperties':1,'description':'As a content, with Mustache in its texts','additionalProperties':true,"
+     "'properties':{'subject':" TEXT ",'text':" TEXT ",'html':" TEXT ",'channels':{'type':'object',"
+     "'additionalProperties':" REF("TemplateContent") "}}}"},
+    {"TemplateIn",
+     "{'type':'object','required':['locales'],'additionalProperties':false,'properties':{"
+     "'locales':{'type':'object','minProperties':1,'maxProperties':100,'additionalProperties':" REF("TemplateContent") "},"
+     "'default_locale':{'type':'string','description':'Needed with several locales'},"
+     "'variables':{'type':'object','maxProperties':200,'additionalProperties':{'type':'object','additionalProperties':false,"
+     "'properties':{'required':{'type':'boolean','default':true},"
+     "'type':{'type':'string','enum':['any','text','number','boolean','list','object']},"
+     "'description':{'type':'string','maxLength':500}}}}},"
+     "'examples':[{'locales':{'en':{'subject':'Order {{order}}','text':'Thank you, {{name}}.'}},"
+     "'variables':{'order':{},'name':{'type':'text'}}}]}"},
+    {"Template",
+     "{'type':'object','required':['name','version','updated_at'],'properties':{'name':" NAME ",'version':" COUNT
+     ",'configured':" FLAG ",'updated_at':" TIME_OR_NULL ",'locales':" TEXTS ",'default_locale':" TEXT
+     ",'template':" REF("TemplateIn") "}}"},
+    {"TemplateList", PAGE_OF("Template")},
+    {"TemplateVersion",
+     "{'type':'object','required':['name','version','updated_at'],'properties':{'name':" NAME ",'version':" COUNT
+     ",'updated_at':" TIME_OR_NULL "}}"},
+    {"TemplateVersionList", PAGE_OF("TemplateVersion")},
+    {"RenderIn",
+     "{'type':'object','additionalProperties':false,'properties':{'data':{'type':'object'},'locale':" TEXT ",'channel':" NAME ","
+     "'channel_kind':{'type':'string','description':'The content as it is for this kind: its variant laid over the rest'}}}"},
+    {"Rendered",
+     "{'type':'object','required':['template','locale','content'],'properties':{'template':" TEXT ",'locale':" TEXT
+     ",'content':" REF("Content") "}}"},
     {"Scopes",
      "{'type':'array','items':{'type':'string','enum':['messages:send','messages:read','customers:read',"
      "'customers:write',"
@@ -410,5 +443,6 @@ const struct openapi_query openapi_queries[] = {
     {"test", FLAG, "The sink of the test mode"},
     {"address", TEXT, "To this address only"},
     {"message", TEXT, "Copies of this message only"},
+    {"version", "{'type':'integer','minimum':0}", "A template as it was in this version"},
     {NULL, NULL, NULL},
 };

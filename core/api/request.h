@@ -85,6 +85,8 @@ void api_problems(struct api_request *req);
 /* A write's result: replays and reused keys, BUSY, RETRY, FAILED are answered here; true: OK, NOT_FOUND or REJECTED: go
  * on. */
 bool api_went(struct api_request *req, struct store_op *op);
+/* 503: why the store could not, with a status that api_went() would answer. */
+void api_store_problem(struct api_request *req, parley_status status);
 /* Answers with what op->render makes, or made in the transaction. */
 void api_answer_op(struct api_request *req, struct store_op *op);
 
@@ -177,6 +179,12 @@ void api_plugins_reload(struct api_request *req);
 void api_channels_sink(struct api_request *req);
 void api_plugins_list(struct api_request *req);
 void api_topics_list(struct api_request *req);
+void api_templates_list(struct api_request *req);
+void api_templates_get(struct api_request *req);
+void api_templates_versions(struct api_request *req);
+void api_templates_render(struct api_request *req);
+void api_templates_put(struct api_request *req);
+void api_templates_remove(struct api_request *req);
 void api_keys_list(struct api_request *req);
 void api_keys_add(struct api_request *req);
 void api_keys_remove(struct api_request *req);

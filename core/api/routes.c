@@ -13,6 +13,7 @@ static const char *const query_listConversations[] = {"state", "assignee", "cust
 static const char *const query_getConversation[] = {"cursor", "limit", NULL};
 static const char *const query_listDeliveries[] = {"dead", "cursor", "limit", NULL};
 static const char *const query_listSink[] = {"test", "address", "message", "cursor", "limit", NULL};
+static const char *const query_getTemplate[] = {"version", NULL};
 static const char *const any_query[] = {"*", NULL}; /* the provider's, handed on as it came */
 
 const struct route api_routes[] = {
@@ -114,6 +115,18 @@ const struct route api_routes[] = {
      "reloadPlugin", "The file as it is now, beside the old, then over to it", NULL, "PluginList", 200, NULL},
     {HTTP_M_GET, "/v1/topics", SCOPE_MESSAGES_READ, ROUTE_NO_BODY, 0, api_topics_list, "listTopics",
      "Configured topics", NULL, "TopicList", 200, NULL},
+    {HTTP_M_GET, "/v1/templates", SCOPE_TEMPLATES_WRITE, ROUTE_NO_BODY, 0, api_templates_list, "listTemplates",
+     "Templates, by name", NULL, "TemplateList", 200, NULL},
+    {HTTP_M_GET, "/v1/templates/{name}", SCOPE_TEMPLATES_WRITE, ROUTE_NO_BODY, 0, api_templates_get, "getTemplate",
+     "One template with its source, as it is or as it was", NULL, "Template", 200, query_getTemplate},
+    {HTTP_M_PUT, "/v1/templates/{name}", SCOPE_TEMPLATES_WRITE, 0, TEMPLATE_BYTES_MAX, api_templates_put, "putTemplate",
+     "A new version; the same content again makes none", "TemplateIn", "Template", 200, NULL},
+    {HTTP_M_DELETE, "/v1/templates/{name}", SCOPE_TEMPLATES_WRITE, ROUTE_NO_BODY, 0, api_templates_remove,
+     "removeTemplate", "Remove it; what was accepted with it goes on", NULL, NULL, 204, NULL},
+    {HTTP_M_GET, "/v1/templates/{name}/versions", SCOPE_TEMPLATES_WRITE, ROUTE_NO_BODY, 0, api_templates_versions,
+     "listTemplateVersions", "The versions that are kept, newest first", NULL, "TemplateVersionList", 200, NULL},
+    {HTTP_M_POST, "/v1/templates/{name}/render", SCOPE_TEMPLATES_WRITE, ROUTE_BODY_OPTIONAL, 0, api_templates_render,
+     "renderTemplate", "What it makes of some data; nothing is sent", "RenderIn", "Rendered", 200, NULL},
     {HTTP_M_GET, "/v1/keys", SCOPE_ADMIN, ROUTE_NO_BODY, 0, api_keys_list, "listKeys",
      "API keys, without their secrets", NULL, "KeyList", 200, NULL},
     {HTTP_M_POST, "/v1/keys", SCOPE_ADMIN, ROUTE_IDEMPOTENT, 0, api_keys_add, "addKey",

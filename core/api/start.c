@@ -23,7 +23,8 @@ static void load_paused(struct api *api, const struct doc *doc)
 static const struct {
   const char *kind;
   void (*take)(struct api *api, const struct doc *doc);
-} kinds[] = {{"key", load_key}, {"channel", load_paused}, {"subscription", api_subscriptions_loaded}};
+} kinds[] = {{"key", load_key}, {"channel", load_paused}, {"subscription", api_subscriptions_loaded},
+             {"template", api_templates_loaded}};
 
 static void load_next(struct load *load);
 
@@ -34,6 +35,7 @@ static void load_over(struct load *load, parley_status status)
   free(load);
   if (status == PARLEY_OK && !api->closing) {
     api->started = true;
+    api_templates_link(api);
     api_subscriptions_configure(api);
     feed_subscribed(api->shared.feed);
   }

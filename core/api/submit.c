@@ -1,12 +1,14 @@
 #include "submit.h"
 #include "core/base/alloc.h"
+#include "core/base/locale.h"
 #include "core/base/text.h"
+#include "template.h"
 #include <string.h>
 
 #define SUBMISSION_BYTES 512 /* what is read of most bodies beside the body itself */
 
-static const char *const message_fields[] = {"to",  "topic",    "content", "channels",   "plan",
-                                             "key", "campaign", "send_at", "expires_in", NULL};
+static const char *const message_fields[] = {"to",         "topic",    "content", "template", "data", "locale", "channels", "plan",
+                                             "key",        "campaign", "send_at", "expires_in", NULL};
 
 static struct submission *submission_new(struct api_request *req, json_t *object, parley_bytes body)
 {
@@ -16,7 +18,7 @@ static struct submission *submission_new(struct api_request *req, json_t *object
   submission->arena = arena;
   submission->json = json_incref(object);
   submission->policy = policy_ref(req->policy);
-  submission->body = arena_text(arena, body);
+  submission->body = arena_text(arena, json_object_get(object, "template") == NULL ? body : TEXT_EMPTY); /* else it is made later */
   submission->now_ms = req->now_ms;
   submission->api_key = req->key.id;
   submission->test = req->key.test;
@@ -235,11 +237,61 @@ static bool read_content(struct api_request *req, const struct json_in *in, stru
     return false;
   if (content.object == NULL) {
     problem_add(&req->problems, pointer_member(req->arena, in->pointer, PARLEY_LIT("content")), "missing",
-                "content is needed: {\"text\"} at least");
+                "content is needed: {\"text\"} at least; or template");
     return false;
   }
   content.arena = submission->arena;
   return content_read(&content, &submission->content);
+}
+
+/* --- Templates ---------------------------------------------------------------------------------------------------- */
+
+static bool read_template_data(struct api_request *req, const struct json_in *in, struct submission *submission)
+{
+  struct json_in data;
+  parley_text locale = TEXT_EMPTY;
+
+  if (!json_in_object(in, "data", &data) || !json_in_text(in, "locale", LOCALE_BYTES_MAX, &locale))
+    return false;
+  if (locale.len > 0 && !locale_ok(locale))
+    return json_in_problem(in, "locale", "bad_locale", "a language tag is needed, such as en or pt-BR");
+  submission->data = data.object;
+  submission->locale = locale;
+  return template_check(submission->template, data.object, pointer_member(req->arena, in->pointer, PARLEY_LIT("data")),
+                        &req->problems);
+}
+
+static bool read_template(struct api_request *req, const struct json_in *in, struct submission *submission)
+{
+  struct template *found;
+  parley_text name = TEXT_EMPTY;
+
+  if (json_object_get(in->object, "content") != NULL)
+    return json_in_problem(in, "content", "content_and_template", "give either content or template");
+  if (!json_in_text(in, "template", TEMPLATE_NAME_BYTES_MAX, &name))
+    return false;
+  found = api_template_find(req, name);
+  if (found == NULL) {
+    api_template_unknown(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("template")), name);
+    return false;
+  }
+  submission->template = template_ref(found);
+  return read_template_data(req, in, submission);
+}
+
+/* Content as it stands in the request, or the name of what makes it. */
+static bool read_said(struct api_request *req, const struct json_in *in, struct submission *submission)
+{
+  static const char *const with_template[] = {"data", "locale"};
+  const json_t *template = json_object_get(in->object, "template");
+  bool ok = true;
+
+  if (template != NULL && !json_is_null(template))
+    return read_template(req, in, submission);
+  for (size_t i = 0; i < COUNT_OF(with_template); i++)
+    if (json_object_get(in->object, with_template[i]) != NULL)
+      ok = json_in_problem(in, with_template[i], "no_template", "%s belongs to a template, and none is named", with_template[i]);
+  return read_content(req, in, submission) && ok;
 }
 
 static bool read_keys(struct api_request *req, const struct json_in *in, struct submission *submission)
@@ -264,7 +316,7 @@ struct submission *submission_read(struct api_request *req, const struct json_in
   bool ok = json_in_only(in, message_fields);
 
   ok &= read_to(req, in, submission);
-  ok &= read_content(req, in, submission);
+  ok &= read_said(req, in, submission);
   ok &= read_keys(req, in, submission);
   ok &= read_topic(req, in, submission) && read_times(req, in, submission) && read_plan(req, in, submission);
   if (!ok)

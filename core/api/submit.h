@@ -10,7 +10,8 @@
 #define MESSAGE_EXPIRES_MS_MAX (30LL * 86400000)
 #define MESSAGE_AHEAD_MS_MAX (365LL * 86400000) /* of send_at */
 
-/* in: the message's object; body: its bytes as they will be stored, copied. NULL: req->problems say why. The submission
+/* in: the message's object; body: its bytes as they will be stored, copied. One that names a template has no content yet:
+ * compose() it before it is accepted. NULL: req->problems say why. The submission
  * has an arena of its own and keeps a reference of in->object. */
 struct submission *submission_read(struct api_request *req, const struct json_in *in, parley_bytes body);
 /* A reply: content only, topic and step are given. */

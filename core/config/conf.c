@@ -138,6 +138,7 @@ static void conf_fill(struct conf_reader *r)
       {.name = "topics", .read = conf_read_topics},
       {.name = "plans", .read = read_later},
       {.name = "subscriptions", .read = conf_read_subscriptions},
+      {.name = "templates", .read = conf_read_templates},
       {.name = "log", .read = read_log, .offset = offsetof(struct conf, log)},
       {.name = NULL}};
   const struct yaml_node *plans = yaml_find(r->file->root, "plans");
@@ -220,10 +221,12 @@ struct conf *conf_ref(struct conf *conf)
 void conf_unref(struct conf **conf)
 {
   struct conf_private *private = *conf != NULL ? (*conf)->private : NULL;
+  const struct conf *mine = *conf;
 
   *conf = NULL;
   if (private == NULL || atomic_fetch_sub_explicit(&private->refs, 1, memory_order_acq_rel) > 1)
     return;
+  conf_templates_free(mine);
   secrets_done(&private->secrets);
   yaml_file_free(&private->file);
   arena_free(&private->arena);

@@ -96,6 +96,10 @@ struct conf_subscription {
   const struct yaml_node *filter; /* NULL: none */
   uint32_t line, col;
 };
+struct conf_template { /* a file of templates.dir: NAME.yaml, NAME.yml or NAME.json */
+  parley_text name;
+  const struct yaml_file *file; /* its root is checked by core/message */
+};
 struct conf_log {
   uint32_t level; /* PARLEY_DEBUG .. PARLEY_ERROR */
   bool json;
@@ -113,6 +117,8 @@ struct conf {
   const struct conf_topic *topics;
   const struct conf_plan *plans; /* "default" is there when the file has one */
   const struct conf_subscription *subscriptions;
+  size_t n_templates;
+  const struct conf_template *templates;
   struct conf_log log;
   const struct yaml_file *file; /* for errors found later: yaml_error() */
   struct conf_private *private;

@@ -1,4 +1,5 @@
 #include "core/base/text.h"
+#include "core/message/template_conf.h"
 #include "daemon.h"
 
 static void channel_rules(struct policy_channel *to, const struct conf_channel *from, const struct channel *channel,
@@ -63,6 +64,8 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   policy->plans = arena_alloc(arena, (conf->n_plans + 1) * sizeof *policy->plans);
   for (size_t i = 0; i < conf->n_plans; i++)
     ok &= plan_rules(conf, &conf->plans[i], policy, &policy->plans[i], reterr_why);
+  policy->templates = arena_alloc(arena, sizeof *policy->templates);
+  ok = template_set_of_conf(conf, policy->templates, reterr_why) && ok;
   if (!ok) {
     policy_unref(&policy);
     return PARLEY_INVALID;

@@ -30,6 +30,15 @@ static void said(struct buf *buf, parley_text body)
     MEMBER_JSON(buf, "fields", fields, "null");
 }
 
+/* Which template made it: core/api writes that first, so most bodies are left after one look. */
+static void made_of(struct buf *buf, parley_text body)
+{
+  if (!text_starts(body, "{\"template\":\""))
+    return;
+  MEMBER_TEXT_IF(buf, "template", slice_word(body, "template"));
+  MEMBER_TEXT_IF(buf, "locale", slice_word(body, "locale"));
+}
+
 static void content(struct buf *buf, const struct message_row *row, size_t text_bytes_max)
 {
   parley_text body = row->body, found = slice_member(body, "content");
@@ -96,6 +105,8 @@ static void message_open(struct buf *buf, const struct message_row *row, size_t 
   MEMBER_TIME(buf, "at", row->at_ms != 0 ? row->at_ms : row->created_ms);
   MEMBER_TEXT_IF(buf, "provider_id", row->provider_id);
   MEMBER_TEXT_IF(buf, "in_reply_to", row->in_reply_to);
+  if (!row->inbound)
+    made_of(buf, row->body);
   content(buf, row, text_bytes_max);
 }
 

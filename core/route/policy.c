@@ -93,6 +93,8 @@ void policy_unref(struct policy **policy)
   if (atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) == 1) {
     struct arena *arena = mine->arena; /* the policy lies in it as well */
 
+    if (mine->templates != NULL)
+      template_set_done(mine->templates);
     arena_free(&arena);
   }
 }

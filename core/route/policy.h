@@ -4,6 +4,7 @@
 #ifndef CORE_ROUTE_POLICY_H
 #define CORE_ROUTE_POLICY_H
 #include "core/customer/consent.h"
+#include "core/message/template.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -51,6 +52,7 @@ struct policy {
   size_t n_channels, n_topics, n_plans;
   struct policy_channel *channels;
   struct policy_topic *topics;
+  struct template_set *templates; /* of the configuration; NULL: none. Freed with the policy */
   struct policy_plan
       *plans; /* "default" is taken where neither plan nor channels is said and no plan has the topic's name */
 };

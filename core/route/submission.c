@@ -12,6 +12,7 @@ void submission_free(struct submission **submission)
     return;
   json_decref(mine->json);
   policy_unref(&mine->policy);
+  template_unref(&mine->template);
   arena = mine->arena; /* the submission lies in it as well */
   arena_free(&arena);
 }

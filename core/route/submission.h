@@ -4,7 +4,7 @@
 #ifndef CORE_ROUTE_SUBMISSION_H
 #define CORE_ROUTE_SUBMISSION_H
 #include "core/customer/resolve.h"
-#include "core/message/content.h"
+#include "core/message/template.h"
 #include "policy.h"
 
 struct submission {
@@ -16,6 +16,9 @@ struct submission {
   size_t n_steps;
   struct policy_step steps[PLAN_STEPS_MAX];
   struct content content;
+  struct template *template; /* a reference: the content is still to be made of it; NULL: it is whole */
+  json_t *data;              /* of the template, within json */
+  parley_text locale;        /* as asked for; empty: the customer's */
   parley_bytes body;        /* the message's JSON as it was sent; kept in the store */
   parley_text key;          /* business key; empty: none */
   parley_text campaign;

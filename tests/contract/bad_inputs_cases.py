@@ -660,3 +660,82 @@ def store_folder_missing(stand):
     done = parleyd_with(path, timeout_s=START_S)
     expect_true(done.returncode not in (0, "it runs"), "it ends")
     expect_true("missing" in done.stderr, f"it names the folder: {done.stderr}")
+
+
+# --- templates ---
+
+def template(stand, name, content, status=200, code=None):
+    """Puts a template of one language; a refused one leaves nothing behind."""
+    answer = stand.daemon.put(f"/v1/templates/{name}", {"locales": {"en": content}})
+    expect((answer.status, answer.json.get("code")), (status, code), answer.text[:300])
+    if status != 200:
+        expect(stand.daemon.get(f"/v1/templates/{name}").status, 404, f"{name} is not there")
+    return answer.json
+
+
+def rendered(stand, name, status=200, code=None, **data):
+    answer = stand.daemon.post(f"/v1/templates/{name}/render", {"data": data})
+    expect((answer.status, answer.json.get("code")), (status, code), answer.text[:300])
+    return answer.json.get("content")
+
+
+def template_includes(stand):
+    for partial in ("/etc/passwd", "../x", "x/../y", "file:///etc/passwd", "http://127.0.0.1/", "nobody"):
+        template(stand, "bad.includes", {"text": "{{> %s}}" % partial}, 422, "unknown_partial")
+    template(stand, "bad.itself", {"text": "{{>bad.itself}}"}, 422, "cycle")
+    for name, text in (("ring.a", "a"), ("ring.b", "{{>ring.a}}"), ("ring.c", "{{>ring.b}}")):
+        template(stand, name, {"text": text})
+    answer = stand.daemon.put("/v1/templates/ring.a", {"locales": {"en": {"text": "{{>ring.c}}"}}})
+    problem(answer, 422, "cycle")
+    expect(rendered(stand, "ring.c"), {"text": "a"}, "what was there goes on")
+
+
+def template_limits(stand):
+    template(stand, "bad.deep", {"text": "{{#a}}" * 80000}, 422, "limit")
+    answer = stand.daemon.put("/v1/templates/bad.big", {"locales": {"en": {"text": "x" * (600 << 10)}}})
+    expect(answer.status, 413, answer.text[:300])
+    template(stand, "loops", {"text": "{{#a}}{{#a}}x{{/a}}{{/a}}"})
+    began = time.monotonic()
+    rendered(stand, "loops", 422, "limit", a=[1] * 100000)
+    expect_true(time.monotonic() - began < CPU_MAX_S, "it is refused soon")
+    template(stand, "wide", {"text": "{{#a}}" + "0123456789abcdef" * 1000 + "{{/a}}"})
+    rendered(stand, "wide", 422, "limit", a=[1] * 10000)
+    before = accepted(stand)
+    sent = stand.daemon.post("/v1/messages", {"to": {"email": "ana@example.org"}, "topic": "orders", "template": "wide", "channels": ["lab"],
+                                              "data": {"a": [1] * 200}})
+    problem(sent, 413, "content_too_large")
+    expect(accepted(stand), before, "nothing is accepted")
+
+
+def template_values(stand):
+    template(stand, "values", {"text": "{{x}}", "html": "<style>p{color:{{x}}}</style><p style=\"width:{{x}}\" title=\"{{x}}\">{{x}}</p>"})
+    html = rendered(stand, "values", x="<script>alert(1)</script>")["html"]
+    expect_true("<script" not in html and "&lt;script&gt;" in html, html)
+    html = rendered(stand, "values", x='" onload=alert(1) x="')["html"]
+    expect_true('" onload' not in html, html)
+    html = rendered(stand, "values", x="</style><b>")["html"]
+    expect(html.count("</style>"), 1, html)
+    html = rendered(stand, "values", x="expression(alert(1))")["html"]
+    expect_true("expression(" not in html.replace(">expression(", "").replace('title="expression(', ""), html)
+    template(stand, "links", {"text": "x", "html": "<a href=\"{{x}}\">x</a>"})
+    for link in ("javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd"):
+        rendered(stand, "links", 422, "unsafe_link", x=link)
+    for place in ("<script>{{x}}</script>", "<b onload=\"{{x}}\">", "<b title={{x}}>", "<{{x}}>"):
+        template(stand, "bad.place", {"text": "x", "html": place}, 422, "unsafe_place")
+
+
+def template_line_breaks(stand):
+    template(stand, "breaks", {"subject": "Order {{x}}", "text": "{{x}}", "html": "<a href=\"https://shop.example/?q={{x}}\">x</a>",
+                               "buttons": [{"label": "To {{x}}", "url": "https://shop.example/{{x}}"}]})
+    made = rendered(stand, "breaks", x="1\r\nBcc: eve@evil.example")
+    expect(made["subject"], "Order 1 Bcc: eve@evil.example")
+    expect_true("?q=1%0D%0ABcc%3A%20eve" in made["html"], made["html"])
+    expect_true("\r" not in made["buttons"][0]["label"] and "%0D%0A" in made["buttons"][0]["url"], made["buttons"])
+    template(stand, "bad.subject", {"subject": "a\r\nBcc: x", "text": "x"}, 422, "header_injection")
+
+
+def template_places(stand):
+    for member in ("to", "from", "sender", "recipient", "url", "headers"):
+        template(stand, "bad.member", {"text": "x", member: "{{x}}"}, 422, "unknown_field")
+    template(stand, "bad.host", {"text": "x", "html": "<a href=\"https://{{x}}/\">x</a>"}, 422, "unsafe_place")
+    template(stand, "bad.host", {"text": "x", "buttons": [{"label": "x", "url": "https://{{x}}/"}]}, 422, "unsafe_place")

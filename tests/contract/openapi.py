@@ -258,6 +258,31 @@ def tour_feed(tour, desk):
     tour.call(404, "GET", f"/v1/subscriptions/{made['id']}")
 
 
+def tour_templates(tour):
+    order = {"locales": {"en": {"subject": "Order {{order}}", "text": "Hi {{name}}", "channels": {"hook": {"text": "{{order}}"}}},
+                         "pt": {"text": "Oi {{name}}"}}, "default_locale": "en",
+             "variables": {"order": {"type": "text"}, "name": {"required": False, "description": "who"}}}
+    tour.call(200, "PUT", "/v1/templates/order", order)
+    tour.call(200, "PUT", "/v1/templates/order", {**order, "default_locale": "pt"})
+    tour.call(422, "PUT", "/v1/templates/wrong", {"locales": {"en": {"text": "{{#a}}"}}})
+    tour.call(200, "PUT", "/v1/templates/around", {"locales": {"en": {"text": "{{>order}}"}}})
+    tour.call(200, "GET", "/v1/templates")
+    tour.call(200, "GET", "/v1/templates/order")
+    tour.call(200, "GET", "/v1/templates/order?version=1")
+    tour.call(404, "GET", "/v1/templates/order?version=7")
+    tour.call(200, "GET", "/v1/templates/order/versions")
+    made = tour.call(200, "POST", "/v1/templates/order/render", {"data": {"order": "1"}, "locale": "pt-BR", "channel_kind": "sms"})
+    expect((made["template"], made["locale"]), ("order@2", "pt"))
+    tour.call(422, "POST", "/v1/templates/order/render", {"data": {}})
+    sent = tour.call(202, "POST", "/v1/messages", {"to": {"email": "ana@example.org"}, "topic": "orders", "template": "order",
+                                                   "data": {"order": "1"}, "locale": "en"})
+    expect(tour.call(200, "GET", f"/v1/messages/{sent['id']}")["template"], "order@2")
+    tour.call(422, "POST", "/v1/messages", {"to": {"email": "ana@example.org"}, "topic": "orders", "template": "order"})
+    tour.call(409, "DELETE", "/v1/templates/order")
+    tour.call(204, "DELETE", "/v1/templates/around")
+    tour.call(404, "DELETE", "/v1/templates/around")
+
+
 def tour_operations(tour, folder):
     for path in ("/v1/channels", "/v1/channels/hook", "/v1/channels/box", "/v1/plugins", "/v1/topics", "/v1/keys", "/healthz",
                  "/readyz", "/metrics", "/openapi.json"):
@@ -294,6 +319,7 @@ def every_operation_answers_as_described(folder):
                 tour_customers(tour)
                 tour_inbox(tour, daemon)
                 tour_feed(tour, desk)
+                tour_templates(tour)
                 tour_operations(tour, folder)
             expect(sorted({operation["operationId"] for operation in operations(document).values()} - tour.seen), [],
                    "operations that were not tried")
