@@ -70,6 +70,9 @@ void cli_table_end(struct cli_table *table);
 int cli_print_list(struct cli *cli, const json_t *answer, const char *const *columns, const char *const *paths, size_t n);
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* template.c: the values of a template, out of a file, or standard input for "-"; NULL: told. */
+json_t *cli_data(const char *path);
+
 /* manual.c */
 void cli_help(const struct command *command); /* NULL: the overview */
 int cli_manpage(struct cli *cli);
@@ -103,6 +106,12 @@ int cli_subscription_replay(struct cli *cli);
 int cli_suppression_list(struct cli *cli);
 int cli_suppression_add(struct cli *cli);
 int cli_suppression_remove(struct cli *cli);
+int cli_template_list(struct cli *cli);
+int cli_template_show(struct cli *cli);
+int cli_template_put(struct cli *cli);
+int cli_template_render(struct cli *cli);
+int cli_template_versions(struct cli *cli);
+int cli_template_remove(struct cli *cli);
 int cli_key_list(struct cli *cli);
 int cli_key_new(struct cli *cli);
 int cli_key_revoke(struct cli *cli);

@@ -15,6 +15,9 @@ static const struct cli_option send_options[] = {
     {"text", "TEXT", "the message"},
     {"subject", "TEXT", "its subject"},
     {"html", "HTML", "its HTML"},
+    {"template", "NAME", "in place of a text: a template"},
+    {"data", "FILE", "the template's values as JSON; - is standard input"},
+    {"locale", "TAG", "the template's language; without it the customer's"},
     {"channel", "NAME", "try this channel; may be given again, in order"},
     {"plan", "NAME", "a configured plan"},
     {"key", "TEXT", "business key: the same event twice is sent once"},
@@ -73,6 +76,14 @@ static const struct cli_option suppressions_options[] = {
 };
 static const struct cli_option suppress_options[] = {
     {"reason", "WORD", "why; else manual"}, {"detail", "TEXT", "what shows it: a ticket, a letter"}, {NULL, NULL, NULL}};
+static const struct cli_option template_show_options[] = {{"version", "N", "as it was in this version"}, {NULL, NULL, NULL}};
+static const struct cli_option template_put_options[] = {{"name", "NAME", "its name, when it isn't the file's"}, {NULL, NULL, NULL}};
+static const struct cli_option template_render_options[] = {
+    {"data", "FILE", "the values as JSON; - is standard input"},
+    {"locale", "TAG", "such as pt-BR; without it the template's default"},
+    {"channel-kind", "KIND", "as it is for email, sms, chat, push, voice or webhook"},
+    {NULL, NULL, NULL},
+};
 static const struct cli_option key_options[] = {{"scopes", "LIST", "messages:send,customers:read,...; admin is all"},
                                                 {"test", NULL, "a test key: nothing leaves the sink"},
                                                 {NULL, NULL, NULL}};
@@ -128,6 +139,13 @@ const struct command cli_commands[] = {
     {"suppression add", "KIND:VALUE", "send nothing more to this address", 1, 1, false, cli_suppression_add, suppress_options},
     {"suppression remove", "KIND:VALUE", "send to it again; the list of lifted ones keeps it", 1, 1, false, cli_suppression_remove,
      NULL},
+    {"template list", "", "templates, by name", 0, 0, false, cli_template_list, NULL},
+    {"template show", "NAME", "a template as JSON, to change and put back", 1, 1, false, cli_template_show, template_show_options},
+    {"template put", "FILE", "a new version, out of NAME.yaml or NAME.json", 1, 1, false, cli_template_put, template_put_options},
+    {"template render", "NAME", "what it makes of some data; nothing is sent", 1, 1, false, cli_template_render,
+     template_render_options},
+    {"template versions", "NAME", "the versions that are kept", 1, 1, false, cli_template_versions, NULL},
+    {"template remove", "NAME", "remove it; what was accepted with it goes on", 1, 1, false, cli_template_remove, NULL},
     {"key list", "", "API keys, without their secrets", 0, 0, false, cli_key_list, NULL},
     {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},

@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/channel/check.h"
 #include "core/config/conf.h"
+#include "core/message/template_conf.h"
 #include "core/store/store.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,15 @@ static parley_status reach(const struct conf *conf, bool connect, struct buf *re
   return store_reach(&config, connect, reterr_why);
 }
 
+static bool templates_ok(const struct conf *conf, struct buf *why)
+{
+  struct template_set set = {.n = 0};
+  bool good = template_set_of_conf(conf, &set, why);
+
+  template_set_done(&set);
+  return good;
+}
+
 int cli_config_check(struct cli *cli)
 {
   struct buf why = BUF_INIT(65536);
@@ -38,6 +48,8 @@ int cli_config_check(struct cli *cli)
     st = reach(conf, false, &why);
   if (st == PARLEY_OK)
     st = channels_check(conf, NULL, NULL, &why);
+  if (st == PARLEY_OK && !templates_ok(conf, &why))
+    st = PARLEY_INVALID;
   if (st == PARLEY_OK)
     printf("%s: ok: %zu channels, %zu topics, %zu plans, %zu subscriptions\n", path, conf->n_channels, conf->n_topics,
            conf->n_plans, conf->n_subscriptions);

@@ -31,16 +31,31 @@ static void text_set(const struct cli *cli, const char *option, json_t *object, 
     json_object_set_new(object, member, json_string(cli_given(cli, option)));
 }
 
+/* A template and its values in place of the content. false: told. */
+static bool template_set(const struct cli *cli, json_t *message)
+{
+  const char *path = cli_given(cli, "data");
+  json_t *data = path != NULL ? cli_data(path) : NULL;
+
+  if (path != NULL && data == NULL)
+    return false;
+  if (data != NULL)
+    json_object_set_new(message, "data", data);
+  text_set(cli, "template", message, "template");
+  text_set(cli, "locale", message, "locale");
+  return true;
+}
+
 static json_t *message_of(const struct cli *cli)
 {
   json_t *message = json_object(), *to = json_object(), *content = json_object(), *channels = json_array();
 
   json_object_set_new(message, "to", to);
-  json_object_set_new(message, "content", content);
   for (size_t i = 0; i < cli->n_given; i++) {
     if (strcmp(cli->given[i].name, "to") == 0 && !to_add(to, cli->given[i].value)) {
       json_decref(message);
       json_decref(channels);
+      json_decref(content);
       return NULL;
     }
     if (strcmp(cli->given[i].name, "channel") == 0)
@@ -56,7 +71,13 @@ static json_t *message_of(const struct cli *cli)
   if (json_array_size(channels) > 0)
     json_object_set(message, "channels", channels);
   json_decref(channels);
-  return message;
+  if (json_object_size(content) > 0 || cli_given(cli, "template") == NULL)
+    json_object_set(message, "content", content);
+  json_decref(content);
+  if (template_set(cli, message))
+    return message;
+  json_decref(message);
+  return NULL;
 }
 
 static void plan_print(const json_t *answer)
