@@ -433,6 +433,44 @@ def row_store_read(bench):
             Figure("each entry's body", large["body_us"], 25, 15, at_least=False, unit="us")]
 
 
+# --- templates ---
+
+def row_template(bench):
+    done = subprocess.run([os.path.join(tools.BENCH, "template_render"), "-n", str(bench.scale.reads)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"template_render: {done.stderr.strip()}")
+    figures = json.loads(done.stdout)
+    bench.log(str(figures))
+    return [Figure("a 20 KiB newsletter template, rendered", figures["html_us"], 60, 40, at_least=False, must=True, unit="us"),
+            Figure("the same as a message's content: html, text, subject", figures["whole_us"], 100, 80, at_least=False, unit="us")]
+
+
+def newsletter():
+    row = ("<table width=\"100%\"><tr><td style=\"padding:8px\"><h2>{{title}}</h2><p>" + "What the shop has to say this month. " * 10 +
+           "</p><a href=\"https://shop.example/{{sku}}\">{{title}}</a></td></tr></table>\n")
+    return {"locales": {"en": {"subject": "News, {{name}}", "text": "Dear {{name}}", "html": "<h1>{{name}}</h1>" + row * 40}}}
+
+
+def row_template_memory(bench):
+    """Personalised mails of 20 KiB each, queued and on their way to an SMTP server: 100,000 at most, 2 GiB on disk."""
+    mails = min(bench.scale.queued, 100000)
+    with SmtpSink(mails) as sink:
+        options = {"smtp": f"smtp://127.0.0.1:{sink.port}", "from": "Shop <orders@shop.example>", "tls": "off"}
+        with bench.daemon({"mail": {"plugin": "email", "options": options}}) as daemon:
+            expect(daemon.put("/v1/templates/news", newsletter()).status, 200)
+            largest = 0
+            for first in range(0, mails, 100):
+                items = [{"to": {"email": f"c{number}@example.test"}, "topic": "orders", "template": "news",
+                          "data": {"name": f"Customer {number}", "title": "Fresh & new", "sku": f"A/{number}"}}
+                         for number in range(first, min(first + 100, mails))]
+                expect(daemon.post("/v1/messages/batch", {"items": items}).status, 200)
+                largest = max(largest, rss_mib(daemon.process.pid))
+            sink.figures(bench.scale.deadline_s)
+            largest = max(largest, rss_mib(daemon.process.pid))
+    bench.log(f"{mails} mails of 20 KiB")
+    return [Figure(f"RSS, {mails} personalised mails", largest, 96, 64, at_least=False, must=True, unit="MiB")]
+
+
 # --- the process border ---
 
 def border_figures(bench):
@@ -510,6 +548,8 @@ ROWS = {
     "backlog": row_backlog,
     "isolation": row_isolation,
     "store-read": row_store_read,
+    "template": row_template,
+    "template-memory": row_template_memory,
     "border-latency": row_border_latency,
     "border-throughput": row_border_throughput,
     "border-memory": row_border_memory,
