@@ -22,8 +22,9 @@ static void html_make(struct buf *html)
   for (int i = 0; i < ARTICLES; i++)
     buf_printf(html,
                "<table width=\"100%%\" cellpadding=\"0\"><tr><td style=\"padding:8px;font-family:sans-serif\"><h2>{{title}} %d</h2>"
-               "<p>Written out once and the same for everybody: what the shop has to say about this month's offer, and why it is one, in "
-               "a few lines that nobody reads to their end.</p><a href=\"https://shop.example/item/{{sku}}?c={{campaign}}\">{{price}}"
+               "<p>Written out once and the same for everybody: what the shop has to say about this month's offer, and why it is one, "
+               "in a few lines that nobody reads to their end.</p>"
+               "<a href=\"https://shop.example/item/{{sku}}?c={{campaign}}\">{{price}}"
                "</a>{{#stock}}<b>in stock</b>{{/stock}}{{^stock}}<i>soon</i>{{/stock}}</td></tr></table>\n",
                i);
   buf_str(html, "{{#orders}}<p>{{number}}: {{total}}</p>\n{{/orders}}</body></html>\n");
@@ -128,7 +129,8 @@ int main(int argc, char **argv)
 
   while ((letter = getopt(argc, argv, "n:")) != -1)
     n = letter == 'n' ? bench_number('n', optarg, BATCH, BATCH * (long)BATCHES_MAX) : n;
-  one.values.data = json_loads("{\"customer\":{\"name\":\"Ana <Torres>\"},\"color\":\"#333\",\"title\":\"Fresh & new\",\"sku\":\"A/1042\","
+  one.values.data = json_loads("{\"customer\":{\"name\":\"Ana <Torres>\"},"
+                               "\"color\":\"#333\",\"title\":\"Fresh & new\",\"sku\":\"A/1042\","
                                "\"campaign\":\"spring 2026\",\"price\":\"39,90 EUR\",\"stock\":true,\"orders\":[{\"number\":\"1041\","
                                "\"total\":12.5},{\"number\":\"1042\",\"total\":39.9}]}",
                                0, NULL);

@@ -22,7 +22,8 @@ static bool partial_find(parley_text name, parley_text *ret, void *arg)
 
 static bool text_is_raw(parley_text text) /* {{{x}}} or {{&x}} may stand in it, or what is looked for */
 {
-  return text_find_text(text, PARLEY_LIT("zqz")) != SIZE_MAX || text_find(text, '&') < text.len || text_find_text(text, PARLEY_LIT("{{{")) != SIZE_MAX || text_find(text, '=') < text.len;
+  return text_find_text(text, PARLEY_LIT("zqz")) != SIZE_MAX || text_find(text, '&') < text.len ||
+         text_find_text(text, PARLEY_LIT("{{{")) != SIZE_MAX || text_find(text, '=') < text.len;
 }
 
 static void rendered_check(parley_text source, parley_text partial, enum mustache_kind kind, parley_text out)

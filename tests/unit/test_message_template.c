@@ -68,7 +68,8 @@ START_TEST(a_content_keeps_its_shape_and_only_wanted_variants_are_made)
 
   bed_open(&bed);
   made = read_one(&bed, "order",
-                  "{\"locales\":{\"en\":{\"subject\":\"Order {{n}}\",\"text\":\"\\\"{{n}}\\\"\",\"buttons\":[{\"label\":\"{{n}}\",\"url\":"
+                  "{\"locales\":{\"en\":{\"subject\":\"Order {{n}}\","
+                  "\"text\":\"\\\"{{n}}\\\"\",\"buttons\":[{\"label\":\"{{n}}\",\"url\":"
                   "\"https://s.example/{{n}}\"},{\"label\":\"b\",\"id\":\"b\"}],\"location\":{\"latitude\":1.5,\"longitude\":2},"
                   "\"channels\":{\"sms\":{\"text\":\"s {{n}}\"},\"email\":{\"subject\":\"e {{n}}\",\"text\":\"plain\"}}}}}");
   ck_assert_ptr_nonnull(made);
@@ -110,7 +111,8 @@ START_TEST(a_partial_is_of_the_same_language_variant_and_member)
                   "{\"locales\":{\"en\":{\"subject\":\"{{>foot}}\",\"text\":\"{{>foot}}\",\"html\":\"<p>{{>foot}}</p>\",\"channels\":{"
                   "\"email\":{\"text\":\"{{>foot}}!\"}}},\"pt\":{\"text\":\"{{>foot}}\"}},\"default_locale\":\"en\"}");
   ck_assert_ptr_nonnull(made);
-  renders(&bed, made, "en", "{}", "{\"subject\":\"bye\",\"text\":\"bye\",\"html\":\"<p><i>bye</i></p>\",\"channels\":{\"email\":{\"text\":"
+  renders(&bed, made, "en", "{}",
+          "{\"subject\":\"bye\",\"text\":\"bye\",\"html\":\"<p><i>bye</i></p>\",\"channels\":{\"email\":{\"text\":"
                                   "\"mail bye!\"}}}");
   renders(&bed, made, "pt-BR", "{}", "{\"text\":\"tchau\"}");
   ck_assert(template_contains(made, PARLEY_LIT("foot")));
