@@ -22,6 +22,7 @@ enum token_kind {
   TOKEN_CONFIRM = 'd',     /* double opt-in: who, what, until when */
   TOKEN_CAPTURE = 'l',     /* an API key: log+<it>@ files a mail sent elsewhere */
   TOKEN_BRIDGE = 'b',      /* a conversation, in mail to the support mailbox */
+  TOKEN_PREFERENCES = 'p', /* a customer */
 };
 struct token_payload { size_t len; uint8_t at[TOKEN_PAYLOAD_MAX]; };
 
