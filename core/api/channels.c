@@ -442,10 +442,12 @@ void api_topics_list(struct api_request *req)
     buf_json_comma(&body);
     buf_str(&body, "{\"name\":");
     buf_json_text(&body, topic->name);
+    buf_member(&body, "title", policy_title(topic));
     buf_member(&body, "class", parley_text_of(topic_class_name(topic->class)));
     buf_str(&body, ",\"expires_in\":\"");
     buf_span(&body, lives_ms);
-    buf_str(&body, "\",\"configured\":true}");
+    buf_printf(&body, "\",\"track\":{\"clicks\":%s,\"opens\":%s},\"configured\":%s}", topic->track_clicks ? "true" : "false",
+               topic->track_opens ? "true" : "false", conf_topic_find(req->conf, topic->name) != NULL ? "true" : "false");
   }
   buf_str(&body, "],\"next\":null}");
   api_answer(req, 200, &body);

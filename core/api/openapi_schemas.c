@@ -352,7 +352,8 @@ const struct openapi_schema openapi_schemas[] = {
      ",'channels':" TEXTS "}}"},
     {"PluginList", PAGE_OF("Plugin")},
     {"Topic",
-     "{'type':'object','required':['name','class','expires_in','configured'],'properties':{'name':" TEXT ","
+     "{'type':'object','required':['name','title','class','expires_in','track','configured'],'properties':{'name':" TEXT ","
+     "'title':" TEXT ",'track':{'type':'object','required':['clicks','opens'],'properties':{'clicks':" FLAG ",'opens':" FLAG "}},"
      "'class':{'type':'string',"
      "'enum':['critical','conversation','transactional','marketing']},'expires_in':" SPAN ",'configured':" FLAG "}}"},
     {"TopicList", PAGE_OF("Topic")},

@@ -117,13 +117,25 @@ static void read_log(struct conf_reader *r, const struct yaml_node *node, const 
 
 /* --- The whole --------------------------------------------------------------------------------------------------------------- */
 
-/* Plans name channels, so they are read when all channels are there, wherever they stand in the file. */
+/* Plans and forms name channels and topics, so they are read when all of those are there, wherever they stand in the file. */
 static void read_later(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   (void)r;
   (void)node;
   (void)field;
   (void)to;
+}
+
+static void later_read(struct conf_reader *r, const char *name, conf_read_fn *read)
+{
+  const struct yaml_node *node = yaml_find(r->file->root, name);
+  size_t mark;
+
+  if (node == NULL)
+    return;
+  mark = conf_path_push(r, parley_text_of(name));
+  read(r, node, NULL, r->conf);
+  conf_path_pop(r, mark);
 }
 
 static void conf_fill(struct conf_reader *r)
@@ -137,19 +149,17 @@ static void conf_fill(struct conf_reader *r)
       {.name = "channels", .read = conf_read_channels},
       {.name = "topics", .read = conf_read_topics},
       {.name = "plans", .read = read_later},
+      {.name = "forms", .read = read_later},
+      {.name = "pages", .read = conf_read_pages, .offset = offsetof(struct conf, pages)},
+      {.name = "tracking", .read = conf_read_tracking, .offset = offsetof(struct conf, tracking)},
       {.name = "subscriptions", .read = conf_read_subscriptions},
       {.name = "templates", .read = conf_read_templates},
       {.name = "log", .read = read_log, .offset = offsetof(struct conf, log)},
       {.name = NULL}};
-  const struct yaml_node *plans = yaml_find(r->file->root, "plans");
 
   conf_read_mapping(r, r->file->root, fields, r->conf);
-  if (plans != NULL) {
-    size_t mark = conf_path_push(r, PARLEY_LIT("plans"));
-
-    conf_read_plans(r, plans, NULL, r->conf);
-    conf_path_pop(r, mark);
-  }
+  later_read(r, "plans", conf_read_plans);
+  later_read(r, "forms", conf_read_forms);
   conf_server_finish(r);
 }
 
@@ -165,6 +175,7 @@ static struct conf *conf_new(struct yaml_file *file)
   conf->file = file;
   conf_server_default(&conf->server);
   conf_store_default(&conf->store);
+  conf_forms_default(conf);
   conf->store.path = parley_text_of(yaml_path(file, arena, PARLEY_LIT("parley.db")));
   conf->n_plugin_dirs = COUNT_OF(dirs);
   conf->plugin_dirs = dirs;
@@ -257,6 +268,11 @@ const struct conf_plan *conf_plan_find(const struct conf *conf, parley_text name
 const struct conf_subscription *conf_subscription_find(const struct conf *conf, parley_text name)
 {
   FIND(conf->subscriptions, conf->n_subscriptions, name);
+}
+
+const struct conf_form *conf_form_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->forms, conf->n_forms, name);
 }
 
 const struct conf_key *conf_key_find(const struct conf *conf, parley_text name)

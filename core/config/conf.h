@@ -76,6 +76,8 @@ struct conf_topic {
   enum conf_class class;
   enum conf_on_unknown on_unknown;
   int64_t expires_in_ms; /* 0: the class's default */
+  parley_text title;     /* for customers: on pages and in mails; else the name */
+  struct conf_track { bool clicks, opens; } track; /* off */
 };
 struct conf_step {
   const struct conf_channel *channel;
@@ -100,6 +102,24 @@ struct conf_template { /* a file of templates.dir: NAME.yaml, NAME.yml or NAME.j
   parley_text name;
   const struct yaml_file *file; /* its root is checked by core/message */
 };
+struct conf_form { /* a sign-up form: POST /s/<name> */
+  parley_text name;
+  const struct conf_topic *topic;
+  const struct conf_channel *channel; /* over which the confirmation goes, and whose kind is granted */
+  parley_text from_page;   /* where the form stands: kept with the proof */
+  parley_text thanks_page; /* where a browser is sent afterwards; else a page of ours */
+  struct conf_rate rate;   /* of one client's address: 20/h */
+  uint32_t line, col;
+};
+struct conf_pages { /* what strangers see and may do */
+  parley_text name;       /* of the business */
+  uint32_t once_per_ms;   /* at most one confirmation message an address and topic: 4h */
+  uint32_t confirm_ms;    /* how long a confirm link is good: 7d */
+};
+struct conf_tracking {
+  uint32_t machine_within_ms; /* a click or open so soon after the hand-over is no person's: 5s */
+  uint32_t burst_ms;          /* the same again within it is not counted: 30s */
+};
 struct conf_log {
   uint32_t level; /* PARLEY_DEBUG .. PARLEY_ERROR */
   bool json;
@@ -108,7 +128,7 @@ struct conf_log {
 struct conf {
   struct conf_server server;
   struct conf_store store;
-  size_t n_plugin_dirs, n_channels, n_topics, n_plans, n_subscriptions;
+  size_t n_plugin_dirs, n_channels, n_topics, n_plans, n_subscriptions, n_forms;
   const parley_text *plugin_dirs;
   uint64_t plugin_memory_bytes; /* of one plugin's process */
   uint32_t plugin_hang_ms;      /* without an answer for so long, it is killed */
@@ -119,6 +139,9 @@ struct conf {
   const struct conf_subscription *subscriptions;
   size_t n_templates;
   const struct conf_template *templates;
+  const struct conf_form *forms;
+  struct conf_pages pages;
+  struct conf_tracking tracking;
   struct conf_log log;
   const struct yaml_file *file; /* for errors found later: yaml_error() */
   struct conf_private *private;
@@ -137,6 +160,7 @@ const struct conf_channel *conf_channel_find(const struct conf *conf, parley_tex
 const struct conf_topic *conf_topic_find(const struct conf *conf, parley_text name);
 const struct conf_plan *conf_plan_find(const struct conf *conf, parley_text name);
 const struct conf_subscription *conf_subscription_find(const struct conf *conf, parley_text name);
+const struct conf_form *conf_form_find(const struct conf *conf, parley_text name);
 const struct conf_key *conf_key_find(const struct conf *conf, parley_text name);
 
 /* Values as the file writes them; core/channel reads plugins' options with the same. false leaves *ret. */

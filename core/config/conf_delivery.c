@@ -11,7 +11,7 @@ static const char *const on_unknown_words[] = {"resend", "query", "hold", NULL};
 
 /* --- Channels -------------------------------------------------------------------------------------------------------------- */
 
-static void read_rate(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+void conf_read_rate(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   uint64_t bare;
 
@@ -31,8 +31,8 @@ static void channel_item(struct conf_reader *r, const struct yaml_member *member
   static const struct conf_field fields[] = {
       {.name = "plugin", .read = conf_read_name, .offset = offsetof(struct conf_channel, plugin), .required = true,
        .example = "plugin: email"},
-      {.name = "rate", .read = read_rate, .offset = offsetof(struct conf_channel, rate)},
-      {.name = "rate_floor", .read = read_rate, .offset = offsetof(struct conf_channel, rate_floor)},
+      {.name = "rate", .read = conf_read_rate, .offset = offsetof(struct conf_channel, rate)},
+      {.name = "rate_floor", .read = conf_read_rate, .offset = offsetof(struct conf_channel, rate_floor)},
       {.name = "isolation", .read = conf_read_choice, .offset = offsetof(struct conf_channel, isolation), .words = isolations,
        .first = CONF_INLINE},
       {.name = "on_unknown", .read = conf_read_choice, .offset = offsetof(struct conf_channel, on_unknown),
@@ -57,6 +57,19 @@ void conf_read_channels(struct conf_reader *r, const struct yaml_node *node, con
 
 /* --- Topics ---------------------------------------------------------------------------------------------------------------- */
 
+#define TITLE_BYTES_MAX 128
+
+static void read_track(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  static const struct conf_field fields[] = {
+      {.name = "clicks", .read = conf_read_bool, .offset = offsetof(struct conf_track, clicks)},
+      {.name = "opens", .read = conf_read_bool, .offset = offsetof(struct conf_track, opens)},
+      {.name = NULL}};
+
+  (void)field;
+  conf_read_mapping(r, node, fields, to);
+}
+
 static void topic_item(struct conf_reader *r, const struct yaml_member *member, void *item)
 {
   static const char *const classes[] = {"critical", "conversation", "transactional", "marketing", NULL};
@@ -67,10 +80,12 @@ static void topic_item(struct conf_reader *r, const struct yaml_member *member, 
        .words = on_unknown_words, .first = CONF_UNKNOWN_RESEND},
       {.name = "expires_in", .read = conf_read_span, .offset = offsetof(struct conf_topic, expires_in_ms), .min = 1000,
        .max = SPAN_MAX_MS},
+      {.name = "title", .read = conf_read_text, .offset = offsetof(struct conf_topic, title), .max = TITLE_BYTES_MAX},
+      {.name = "track", .read = read_track, .offset = offsetof(struct conf_topic, track)},
       {.name = NULL}};
   struct conf_topic *topic = item;
 
-  *topic = (struct conf_topic){.name = member->name, .class = CONF_TRANSACTIONAL};
+  *topic = (struct conf_topic){.name = member->name, .class = CONF_TRANSACTIONAL, .title = member->name};
   conf_read_mapping(r, member->value, fields, topic);
 }
 
@@ -95,7 +110,7 @@ static const char *channel_nearest(struct conf_reader *r, parley_text word)
   return text_nearest(word, names);
 }
 
-static void read_step_channel(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+void conf_read_channel(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   parley_text name = TEXT_EMPTY;
   const struct conf_channel *channel;
@@ -117,7 +132,7 @@ static void step_item(struct conf_reader *r, const struct yaml_node *node, void 
 {
   static const char *const untils[] = {"sent", "delivered", "read", "replied", NULL};
   static const struct conf_field fields[] = {
-      {.name = "channel", .read = read_step_channel, .offset = offsetof(struct conf_step, channel), .required = true},
+      {.name = "channel", .read = conf_read_channel, .offset = offsetof(struct conf_step, channel), .required = true},
       {.name = "until", .read = conf_read_choice, .offset = offsetof(struct conf_step, until), .words = untils,
        .first = CONF_UNTIL_SENT},
       {.name = "within", .read = conf_read_span, .offset = offsetof(struct conf_step, within_ms), .min = 1000,

@@ -76,10 +76,17 @@ conf_read_fn conf_read_store;    /* conf_store.c */
 conf_read_fn conf_read_channels; /* conf_delivery.c */
 conf_read_fn conf_read_topics;
 conf_read_fn conf_read_plans; /* after channels */
+conf_read_fn conf_read_rate;  /* struct conf_rate */
+conf_read_fn conf_read_forms; /* conf_forms.c; after channels and topics */
+conf_read_fn conf_read_pages;
+conf_read_fn conf_read_tracking;
+/* The channel of this name, as a const struct conf_channel *. After channels. */
+conf_read_fn conf_read_channel;
 conf_read_fn conf_read_subscriptions; /* conf_feed.c */
 conf_read_fn conf_read_templates; /* conf_template.c */
 void conf_templates_free(const struct conf *conf);
 void conf_server_default(struct conf_server *server);
 void conf_store_default(struct conf_store *store);
+void conf_forms_default(struct conf *conf);
 void conf_server_finish(struct conf_reader *r); /* what depends on several fields */
 #endif

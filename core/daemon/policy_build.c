@@ -1,5 +1,6 @@
 #include "core/base/text.h"
 #include "core/message/template_conf.h"
+#include "core/message/web_link.h"
 #include "daemon.h"
 
 static void channel_rules(struct policy_channel *to, const struct conf_channel *from, const struct channel *channel,
@@ -40,6 +41,47 @@ static bool plan_rules(const struct conf *conf, const struct conf_plan *from, st
   return ok;
 }
 
+static void topics_rules(const struct conf *conf, struct policy *policy)
+{
+  bool confirmation = conf_topic_find(conf, PARLEY_LIT(POLICY_TOPIC_CONFIRMATION)) != NULL;
+
+  policy->n_topics = conf->n_topics;
+  policy->topics = arena_alloc(policy->arena, (conf->n_topics + 1) * sizeof *policy->topics);
+  for (size_t i = 0; i < conf->n_topics; i++) {
+    const struct conf_topic *from = &conf->topics[i];
+
+    policy->topics[i] = (struct policy_topic){.name = arena_text(policy->arena, from->name),
+                                              .class = (enum topic_class)from->class,
+                                              .on_unknown = (enum on_unknown)from->on_unknown,
+                                              .expires_in_ms = from->expires_in_ms,
+                                              .title = arena_text(policy->arena, from->title),
+                                              .track_clicks = from->track.clicks,
+                                              .track_opens = from->track.opens};
+  }
+  if (!confirmation)
+    policy->topics[policy->n_topics++] = (struct policy_topic){.name = PARLEY_LIT(POLICY_TOPIC_CONFIRMATION),
+                                                               .class = CLASS_TRANSACTIONAL,
+                                                               .title = PARLEY_LIT(POLICY_TOPIC_CONFIRMATION)};
+}
+
+/* A confirmation has to reach somebody, and what it grants has to have a name in its link. */
+static bool forms_ok(const struct conf *conf, const struct policy *policy, struct buf *why)
+{
+  bool ok = true;
+
+  for (size_t i = 0; i < conf->n_forms; i++) {
+    const struct conf_form *form = &conf->forms[i];
+    const struct policy_channel *channel = policy_find_channel(policy, form->channel->name);
+
+    if (!parley_text_is(channel->address_kind, "none") && web_kind_ok(channel->channel_kind))
+      continue;
+    yaml_error(conf->file, form->line, form->col, why, "forms.%.*s: channel '%.*s' sends to no address that somebody could give",
+               TEXT_ARG(form->name), TEXT_ARG(form->channel->name));
+    ok = false;
+  }
+  return ok;
+}
+
 parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver,
                            struct policy **ret, struct buf *reterr_why)
 {
@@ -53,19 +95,14 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   for (size_t i = 0; i < conf->n_channels; i++)
     channel_rules(&policy->channels[i], &conf->channels[i], channel_set_find(set, conf->channels[i].name)->channel,
                   deliver, arena);
-  policy->n_topics = conf->n_topics;
-  policy->topics = arena_alloc(arena, (conf->n_topics + 1) * sizeof *policy->topics);
-  for (size_t i = 0; i < conf->n_topics; i++)
-    policy->topics[i] = (struct policy_topic){.name = arena_text(arena, conf->topics[i].name),
-                                              .class = (enum topic_class)conf->topics[i].class,
-                                              .on_unknown = (enum on_unknown)conf->topics[i].on_unknown,
-                                              .expires_in_ms = conf->topics[i].expires_in_ms};
+  topics_rules(conf, policy);
   policy->n_plans = conf->n_plans;
   policy->plans = arena_alloc(arena, (conf->n_plans + 1) * sizeof *policy->plans);
   for (size_t i = 0; i < conf->n_plans; i++)
     ok &= plan_rules(conf, &conf->plans[i], policy, &policy->plans[i], reterr_why);
   policy->templates = arena_alloc(arena, sizeof *policy->templates);
   ok = template_set_of_conf(conf, policy->templates, reterr_why) && ok;
+  ok &= forms_ok(conf, policy, reterr_why);
   if (!ok) {
     policy_unref(&policy);
     return PARLEY_INVALID;

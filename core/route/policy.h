@@ -36,7 +36,12 @@ struct policy_topic {
   enum topic_class class;
   enum on_unknown on_unknown;
   int64_t expires_in_ms; /* 0: the class's default */
+  parley_text title;     /* as customers read it */
+  bool track_clicks, track_opens;
 };
+static inline parley_text policy_title(const struct policy_topic *topic) { return topic->title.len > 0 ? topic->title : topic->name; }
+/* The topic of messages that ask somebody to confirm a consent. There without being configured, of class transactional. */
+#define POLICY_TOPIC_CONFIRMATION "confirmation"
 struct policy_step {
   const struct policy_channel *channel;
   enum until until;

@@ -19,9 +19,9 @@ static inline void rules_init(struct rules *rules, int room)
       {"hook", "webhook", "none", 0, PARLEY_BIT(PARLEY_RECEIPT_DELIVERED)},
   };
   static const struct policy_topic topics[] = {
-      {PARLEY_LIT("orders"), CLASS_TRANSACTIONAL, UNKNOWN_DEFAULT, 0},
-      {PARLEY_LIT("news"), CLASS_MARKETING, UNKNOWN_DEFAULT, 0},
-      {PARLEY_LIT("wire"), CLASS_TRANSACTIONAL, UNKNOWN_HOLD, 0},
+      {.name = PARLEY_LIT("orders"), .class = CLASS_TRANSACTIONAL, .on_unknown = UNKNOWN_DEFAULT},
+      {.name = PARLEY_LIT("news"), .class = CLASS_MARKETING, .on_unknown = UNKNOWN_DEFAULT},
+      {.name = PARLEY_LIT("wire"), .class = CLASS_TRANSACTIONAL, .on_unknown = UNKNOWN_HOLD},
   };
   struct policy *policy = policy_new();
 
