@@ -85,6 +85,7 @@ static void buf_mail(struct buf *buf, const parley_mail *mail)
   buf_printf(buf, ",\"attempt\":%u,\"resent\":%s", message->attempt, message->resent ? "true" : "false");
   buf_some(buf, "topic", message->topic);
   buf_some(buf, "conversation", message->conversation_id);
+  buf_some(buf, "unsubscribe_url", message->unsubscribe_url);
   buf_json_key(buf, "to");
   if (message->to != NULL) {
     buf_str(buf, "{\"kind\":");

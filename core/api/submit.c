@@ -3,6 +3,7 @@
 #include "core/base/locale.h"
 #include "core/base/text.h"
 #include "template.h"
+#include "core/message/links.h"
 #include <string.h>
 
 #define SUBMISSION_BYTES 512 /* what is read of most bodies beside the body itself */
@@ -294,6 +295,68 @@ static bool read_said(struct api_request *req, const struct json_in *in, struct 
   return read_content(req, in, submission) && ok;
 }
 
+/* --- Links of a topic whose clicks are told ------------------------------------------------------------------------- */
+
+static const char *link_fault(enum link_verdict verdict)
+{
+  switch (verdict) {
+  case LINK_SCHEME: return "goes to javascript:, data:, vbscript:, file:, blob: or to http: without a host";
+  case LINK_CONTROL: return "has a control character in it, such as a line break";
+  case LINK_LONG: return "has more than 2048 bytes";
+  case LINK_WEB:
+  case LINK_OTHER: break;
+  }
+  return NULL;
+}
+
+static bool link_ok(struct api_request *req, parley_text pointer, parley_text written, bool html, size_t nth)
+{
+  struct buf target = BUF_INIT(0);
+  const char *fault = link_fault(link_target(written, html, &target));
+
+  buf_done(&target);
+  if (fault == NULL)
+    return true;
+  problem_add(&req->problems, pointer, "bad_link", "its link number %zu %s: it cannot be told of clicks", nth, fault);
+  problem_hint(&req->problems, "this topic has track: { clicks: true }: its links are http or https");
+  return false;
+}
+
+static bool links_ok(struct api_request *req, parley_text pointer, const char *member, parley_text text, bool html)
+{
+  struct links links = links_of(text, html);
+  parley_text written;
+  size_t nth = 0;
+  bool ok = true;
+
+  while (ok && links_next(&links, &written))
+    ok = link_ok(req, pointer_member(req->arena, pointer, parley_text_of(member)), written, html, ++nth);
+  return ok;
+}
+
+static bool content_links_ok(struct api_request *req, parley_text pointer, const struct content *content)
+{
+  bool ok = links_ok(req, pointer, "text", content->text, false);
+
+  ok &= links_ok(req, pointer, "html", content->html, true);
+  for (size_t i = 0; i < content->n_buttons; i++)
+    if (content->buttons[i].action == PARLEY_BUTTON_URL)
+      ok &= link_ok(req, pointer_index(req->arena, pointer_member(req->arena, pointer, PARLEY_LIT("buttons")), i),
+                    content->buttons[i].target, false, i + 1);
+  for (size_t i = 0; i < content->n_overrides; i++) {
+    parley_text at = pointer_member(req->arena, pointer, PARLEY_LIT("channels"));
+
+    ok &= content_links_ok(req, pointer_member(req->arena, at, content->overrides[i].name), content->overrides[i].content);
+  }
+  return ok;
+}
+
+static bool read_links(struct api_request *req, const struct json_in *in, const struct submission *submission)
+{
+  return !submission->topic->track_clicks ||
+         content_links_ok(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("content")), &submission->content);
+}
+
 static bool read_keys(struct api_request *req, const struct json_in *in, struct submission *submission)
 {
   parley_text key = TEXT_EMPTY;
@@ -318,7 +381,8 @@ struct submission *submission_read(struct api_request *req, const struct json_in
   ok &= read_to(req, in, submission);
   ok &= read_said(req, in, submission);
   ok &= read_keys(req, in, submission);
-  ok &= read_topic(req, in, submission) && read_times(req, in, submission) && read_plan(req, in, submission);
+  ok &= read_topic(req, in, submission) && read_times(req, in, submission) && read_plan(req, in, submission) &&
+        read_links(req, in, submission);
   if (!ok)
     submission_free(&submission);
   return submission;
@@ -334,7 +398,7 @@ struct submission *submission_reply(struct api_request *req, const struct json_i
   submission->conversation = conversation;
   submission->n_steps = 1;
   submission->steps[0] = (struct policy_step){.channel = channel, .until = UNTIL_SENT};
-  if (!read_content(req, in, submission) || !read_times(req, in, submission))
+  if (!read_content(req, in, submission) || !read_times(req, in, submission) || !read_links(req, in, submission))
     submission_free(&submission);
   return submission;
 }

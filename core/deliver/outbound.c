@@ -153,6 +153,8 @@ static const parley_part *const *outbound_parts(struct outbound *out, const stru
 parley_status outbound_build(struct outbound *out, const parley_capabilities *caps, const char **ret_code)
 {
   const struct claim *claim = &out->claim;
+  const struct policy_topic *topic = policy_find_topic(out->deliver->policy, claim->topic);
+  parley_text unsubscribe_url;
   struct content content;
   struct fitted fitted;
   parley_status st;
@@ -161,6 +163,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
   if (!outbound_content(out, &content))
     return PARLEY_REJECTED;
   content = content_for(&content, claim->channel, caps->channel_kind);
+  unsubscribe_url = outbound_links(out, topic, caps->channel_kind, &content);
   st = fit_content(&content, caps, out->arena, outbound_media_url, out, &fitted, ret_code);
   if (st != PARLEY_OK)
     return PARLEY_REJECTED;
@@ -178,10 +181,10 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
                                     .name = claim->customer_name, .locale = claim->locale, .timezone = claim->timezone};
   out->message = (parley_message){
       .size = sizeof out->message, .kind = PARLEY_KIND_CONTENT, .attempt = claim->attempt, .resent = claim->resent,
-      .topic_class = claim->lane + 1,
+      .topic_class = claim->lane < LANE_TEST ? claim->lane + 1 : topic != NULL ? (uint32_t)topic->class : 0,
       .n_parts = (uint32_t)fitted.n_parts, .accepted_ms = claim->accepted_ms, .expires_ms = claim->expires_ms,
       .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
-      .topic = claim->topic, .subject = fitted.subject, .to = &out->to, .customer = &out->customer,
+      .topic = claim->topic, .subject = fitted.subject, .unsubscribe_url = unsubscribe_url, .to = &out->to, .customer = &out->customer,
       .parts = outbound_parts(out, &fitted), .token = outbound_token(out),
       .override_json = outbound_override(out, &content), .reply_to = claim->reply_to,
       .n_thread = (uint32_t)claim->n_thread, .thread = claim->thread};
