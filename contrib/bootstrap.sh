@@ -21,7 +21,7 @@ BUILD='gcc g++ cmake make ninja-build pkg-config libuv1-dev libcurl4-openssl-dev
 libyaml-dev libpq-dev libc-ares-dev libidn2-dev libgumbo-dev libgmime-3.0-dev libseccomp-dev tzdata'
 DEMO='python3 python3-aiosmtpd curl ca-certificates'
 TEST='check gdb python3 python3-aiosmtpd curl swaks libnet-ssleay-perl strace faketime e2fsprogs mount util-linux shellcheck
- openssl git python3-dkim libmail-dkim-perl libsisimai-perl sasl2-bin libsasl2-modules'
+ openssl git python3-dkim libmail-dkim-perl libsisimai-perl sasl2-bin libsasl2-modules chromium chromium-driver'
 # What UNPACKED needs of the system beside libraries that are there already; patroni is Python.
 AROUND_POSTGRES='python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
 python3-urllib3 python3-yaml python3-cdiff python3-pkg-resources'

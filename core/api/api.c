@@ -75,6 +75,8 @@ static void api_on_closed(uv_handle_t *handle) /* the only place that frees an a
   conf_unref(&api->conf);
   policy_unref(&api->policy);
   map_done(&api->running);
+  rate_done(&api->signups);
+  rate_done(&api->visits);
   api_subscriptions_free(api);
   template_set_done(&api->templates);
   json_decref(api->templates_read);

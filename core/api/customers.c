@@ -4,6 +4,7 @@
 #include "core/base/locale.h"
 #include "core/base/text.h"
 #include "core/feed/envelope.h"
+#include "confirm.h"
 #include "inside.h"
 #include <string.h>
 
@@ -426,6 +427,107 @@ static void consent_done(struct store_op *op)
   buf_done(&body);
 }
 
+/* --- Double opt-in: the customer is asked first ------------------------------------------------------------------- */
+
+static void asked(struct api_request *req, const struct confirm_ask *ask, id64 message, bool repeated)
+{
+  struct consent none = {.topic = ask->topic->name, .channel_kind = ask->channel->channel_kind, .at_ms = req->now_ms,
+                         .source = PARLEY_LIT("confirmation"), .proof = TEXT_EMPTY};
+  struct buf body = BUF_INIT(0);
+
+  if (message == 0) {
+    customer_not_found(req);
+    return;
+  }
+  buf_consent(&body, &none);
+  body.len--; /* its closing brace */
+  buf_json_key(&body, "confirmation");
+  buf_json_id(&body, "msg", message);
+  buf_printf(&body, ",\"repeated\":%s}", repeated ? "true" : "false");
+  api_answer(req, 202, &body);
+  buf_done(&body);
+}
+
+/* Verified before others, then the one used last. */
+static const struct stored_identity *identity_of(const struct customer_row *row, parley_text kind)
+{
+  const struct stored_identity *best = NULL;
+
+  for (size_t i = 0; i < row->n_identities; i++) {
+    const struct stored_identity *each = &row->identities[i];
+
+    if (each->blocked || !text_eq(each->identity.kind, kind))
+      continue;
+    if (best == NULL || each->identity.assurance > best->identity.assurance ||
+        (each->identity.assurance == best->identity.assurance && each->used_ms > best->used_ms))
+      best = each;
+  }
+  return best;
+}
+
+/* The first channel of the kind that reaches the customer. False: there is none. */
+static bool ask_route(struct api_request *req, const struct customer_row *row, parley_text kind, struct confirm_ask *ask)
+{
+  const struct policy *policy = req->policy;
+
+  for (size_t i = 0; i < policy->n_channels; i++) {
+    const struct policy_channel *channel = &policy->channels[i];
+    const struct stored_identity *found = text_eq(channel->channel_kind, kind) ? identity_of(row, channel->address_kind) : NULL;
+
+    if (found == NULL)
+      continue;
+    ask->channel = channel;
+    ask->who = (struct identity){.kind = arena_text(req->arena, found->identity.kind),
+                                 .value = arena_text(req->arena, found->identity.value),
+                                 .raw = arena_text(req->arena, found->identity.value)};
+    return true;
+  }
+  return false;
+}
+
+static parley_text ask_proof(const struct api_request *req, const struct consent *entry)
+{
+  struct buf proof = BUF_INIT(0);
+  parley_text text;
+
+  buf_str(&proof, "{\"key\":");
+  buf_json_text(&proof, req->key.name);
+  buf_json_key(&proof, "source");
+  buf_json_text(&proof, entry->source);
+  buf_json_key(&proof, "proof");
+  buf_json_text(&proof, entry->proof);
+  buf_client(&proof, req);
+  buf_char(&proof, '}');
+  text = arena_text(req->arena, buf_as_text(&proof));
+  buf_done(&proof);
+  return text;
+}
+
+static void consent_ask(struct person *person, const struct customer_row *row)
+{
+  struct api_request *req = person->req;
+  const struct consent *entry = &person->consent.entry;
+  struct confirm_ask *ask = arena_alloc(req->arena, sizeof *ask);
+
+  if (row == NULL) {
+    customer_not_found(req);
+    return;
+  }
+  if (!ask_route(req, row, entry->channel_kind, ask)) {
+    api_problem(req, 422, "no_address", "link one first, or configure a channel of this kind",
+                "no channel of the kind %.*s can reach this customer", TEXT_ARG(entry->channel_kind));
+    return;
+  }
+  ask->customer = row->id;
+  ask->topic = policy_find_topic(req->policy, entry->topic);
+  ask->lang = page_lang(req, row->locale);
+  ask->proof = ask_proof(req, entry);
+  ask->test = req->key.test;
+  confirm_send(req, ask, asked);
+}
+
+/* --- Said outright ------------------------------------------------------------------------------------------------ */
+
 static void consent_put(struct person *person, const struct customer_row *row)
 {
   if (row == NULL) {
@@ -437,9 +539,20 @@ static void consent_put(struct person *person, const struct customer_row *row)
   api_submit(person->req, &person->consent.op, STORE_CONSENT, consent_done);
 }
 
-static bool consent_read(struct api_request *req, struct consent *entry)
+/* What can be asked: a grant, of one kind, from now on. */
+static bool confirm_ok(const struct json_in *in, const struct consent *entry)
 {
-  static const char *const fields[] = {"granted", "at", "source", "proof", NULL};
+  if (!entry->granted)
+    return json_in_problem(in, "confirm", "bad_value", "only a grant can be confirmed: a withdrawal holds at once");
+  if (json_object_get(in->object, "at") != NULL)
+    return json_in_problem(in, "at", "bad_value", "with confirm, the time is when the customer confirms");
+  return !parley_text_is(entry->channel_kind, "*") ||
+         json_in_problem(in, "confirm", "bad_value", "say which kind of channel: one confirmation is for one of them");
+}
+
+static bool consent_read(struct api_request *req, struct consent *entry, bool *ret_confirm)
+{
+  static const char *const fields[] = {"granted", "at", "source", "proof", "confirm", NULL};
   static const char *const kinds[] = {"*", "email", "sms", "chat", "push", "voice", "webhook", NULL};
   const struct json_in *in = &req->in;
   size_t kind = 0;
@@ -449,7 +562,8 @@ static bool consent_read(struct api_request *req, struct consent *entry)
                             .at_ms = req->now_ms,
                             .source = PARLEY_LIT("api"),
                             .proof = TEXT_EMPTY};
-  if (!JSON_IN_ALL(json_in_only(in, fields), json_in_bool(in, "granted", &entry->granted),
+  *ret_confirm = false;
+  if (!JSON_IN_ALL(json_in_only(in, fields), json_in_bool(in, "granted", &entry->granted), json_in_bool(in, "confirm", ret_confirm),
                    json_in_time(in, "at", &entry->at_ms),
                    json_in_text(in, "source", CONSENT_WORD_BYTES_MAX, &entry->source),
                    json_in_text(in, "proof", CONSENT_PROOF_BYTES_MAX, &entry->proof)))
@@ -458,6 +572,8 @@ static bool consent_read(struct api_request *req, struct consent *entry)
     return json_in_problem(in, "granted", "missing", "granted is needed: true or false");
   if (entry->at_ms > req->now_ms + CONSENT_AHEAD_MS_MAX)
     return json_in_problem(in, "at", "bad_value", "at is in the future");
+  if (*ret_confirm && !confirm_ok(in, entry))
+    return false;
   while (kinds[kind] != NULL && !parley_text_is(entry->channel_kind, kinds[kind]))
     kind++;
   if (kinds[kind] == NULL)
@@ -472,10 +588,11 @@ void api_consents_put(struct api_request *req)
 {
   struct person *person = person_new(req);
   parley_text external;
+  bool confirm;
   id64 id;
 
-  if (!consent_read(req, &person->consent.entry))
+  if (!consent_read(req, &person->consent.entry, &confirm))
     api_problems(req);
   else if (api_param_customer(req, 0, &id, &external))
-    person_look(person, id, external, consent_put);
+    person_look(person, id, external, confirm ? consent_ask : consent_put);
 }

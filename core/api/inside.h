@@ -4,6 +4,7 @@
 #include "auth.h"
 #include "core/base/list.h"
 #include "core/base/map.h"
+#include "rate.h"
 #include "request.h"
 
 #define API_RUNNING_MAX 100000 /* idempotent requests under way */
@@ -27,6 +28,7 @@ struct api {
   struct id_source ids; /* of requests */
   struct hash_key hash_key;
   struct digester *digester;
+  struct rate signups, visits; /* of late; visits: clicks and opens */
   struct map running; /* of (key, route, Idempotency-Key): those not yet answered */
   uint64_t requests, refused;
   uint32_t open;         /* requests not yet answered, and loads under way */

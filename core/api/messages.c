@@ -88,6 +88,8 @@ struct accept {
   struct api_request *req;
   struct store_accept op;
   struct accept_item one;
+  void (*then)(struct api_request *req, const struct accept_item *item, void *arg); /* NULL: it is answered as POST /v1/messages */
+  void *arg;
   json_t *array; /* batch */
   struct submission **submissions; /* batch: by index; NULL: refused */
   struct {
@@ -177,6 +179,33 @@ static void accept_done(struct store_op *op)
   else
     api_answer(req, accept->op.op.answer_status, &body);
   buf_done(&body);
+}
+
+static void accept_then_done(struct store_op *op)
+{
+  struct accept *accept = container_of(op, struct accept, op.op);
+  struct arena *results = op->arena;
+
+  accept_hand_on(accept->req, &accept->op);
+  if (!api_went(accept->req, op))
+    return;
+  accept->then(accept->req, &accept->one, accept->arg);
+  arena_free(&results);
+}
+
+void api_accept_then(struct api_request *req, struct submission *submission,
+                     void (*then)(struct api_request *req, const struct accept_item *item, void *arg), void *arg)
+{
+  struct accept *accept = arena_alloc(req->arena, sizeof *accept);
+
+  accept->req = req;
+  accept->then = then;
+  accept->arg = arg;
+  accept->one.submission = submission;
+  accept->op.decide = decide;
+  accept->op.n_items = 1;
+  accept->op.items = &accept->one;
+  api_look(req, &accept->op.op, STORE_ACCEPT, accept_then_done);
 }
 
 void api_accept(struct api_request *req, struct submission *submission)

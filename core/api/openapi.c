@@ -85,6 +85,11 @@ static void request_body(struct buf *buf, const struct route *route)
     return;
   buf_json_key(buf, "requestBody");
   buf_printf(buf, "{\"required\":%s,\"content\":", optional || (route->flags & ROUTE_OPEN) != 0 ? "false" : "true");
+  if ((route->flags & ROUTE_PAGE) != 0) {
+    buf_loose(buf, "{'application/x-www-form-urlencoded':{'schema':{'type':'object'}},'multipart/form-data':{'schema':{'type':"
+                   "'object'}}}}");
+    return;
+  }
   if ((route->flags & ROUTE_RAW_BODY) != 0) {
     buf_str(buf, "{\"*/*\":{}}}");
     return;
@@ -103,9 +108,13 @@ static const struct {
     {"sendMessage", 200, "A message with this key was accepted before: the first one"},
     {"putCustomer", 201, "The customer was made"},
     {"addEvent", 200, "An event with this key was filed before: the first one"},
+    {"putConsent", 202, "With confirm: the customer was asked, and the consent holds when they confirm"},
+    {"signUp", 303, "On to the form's thanks_page"},
+    {"confirmPage", 410, "The link has expired"},
+    {"confirm", 410, "The link has expired"},
 };
 
-static void answer_content(struct buf *buf, const struct route *route)
+static void answer_content(struct buf *buf, const struct route *route, uint32_t code)
 {
   bool events = strcmp(route->operation, "listEvents") == 0;
 
@@ -121,6 +130,10 @@ static void answer_content(struct buf *buf, const struct route *route)
     buf_loose(buf, ",'content':{'application/json':{'schema':{'type':'object'}}}");
   } else if (strcmp(route->operation, "openMedia") == 0) {
     buf_loose(buf, ",'content':{'*/*':{}}");
+  } else if (strcmp(route->operation, "open") == 0) {
+    buf_loose(buf, ",'content':{'image/gif':{}}");
+  } else if ((route->flags & ROUTE_PAGE) != 0 && code / 100 != 3) {
+    buf_loose(buf, ",'content':{'text/html':{'schema':{'type':'string'}}}");
   }
 }
 
@@ -129,7 +142,7 @@ static void one_answer(struct buf *buf, const struct route *route, uint32_t code
   buf_json_comma(buf);
   buf_printf(buf, "\"%u\":{\"description\":", code);
   buf_json_str(buf, words);
-  answer_content(buf, route);
+  answer_content(buf, route, code);
   buf_char(buf, '}');
 }
 
@@ -152,6 +165,10 @@ static void answers(struct buf *buf, const struct route *route)
     problem_answer(buf, "401");
     problem_answer(buf, "403");
   }
+  if ((route->flags & ROUTE_PAGE) != 0) {
+    buf_loose(buf, ",'404':{'$ref':'#/components/responses/Page'},'default':{'$ref':'#/components/responses/Page'}}");
+    return;
+  }
   if (strchr(route->path, '{') != NULL)
     problem_answer(buf, "404");
   if (strcmp(route->operation, "listEvents") == 0)
@@ -169,6 +186,8 @@ static parley_text route_tag(const struct route *route)
 {
   parley_text path = parley_text_of(route->path);
 
+  if ((route->flags & ROUTE_PAGE) != 0 || strcmp(route->operation, "open") == 0)
+    return PARLEY_LIT("pages");
   if (!text_starts(path, "/v1/"))
     return PARLEY_LIT("service");
   path = text_sub(path, 4, SIZE_MAX);
@@ -253,6 +272,7 @@ static void tags(struct buf *buf)
       {"templates", "What messages say, in several languages, with values in it"},
       {"keys", "API keys"},
       {"store", "The store itself"},
+      {"pages", "What customers open: unsubscribe, choose, sign up, confirm, links"},
       {"service", "Health, metrics, callbacks, this document"},
   };
 
@@ -273,6 +293,8 @@ static void components(struct buf *buf)
             "body within "
             "7 days: the first answer again','schema':{'type':'string','minLength':1,'maxLength':255}}},"
             "'responses':{'Problem':{'description':'Refused','content':{'application/problem+json':{'schema':{"
+            "'$ref':'#/components/schemas/Problem'}}}},'Page':{'description':'Refused, on a page for a person; where the store "
+            "cannot, as a problem','content':{'text/html':{'schema':{'type':'string'}},'application/problem+json':{'schema':{"
             "'$ref':'#/components/schemas/Problem'}}}}},'schemas':{");
   for (const struct openapi_schema *schema = openapi_schemas; schema->name != NULL; schema++) {
     buf_json_key(buf, schema->name);

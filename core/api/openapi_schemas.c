@@ -182,7 +182,8 @@ const struct openapi_schema openapi_schemas[] = {
     {"Consent",
      "{'type':'object','required':['topic','channel_kind','granted','at','source'],'properties':{'topic':" TEXT ","
      "'channel_kind':"
-     TEXT_OR_NULL ",'granted':" FLAG ",'at':" TIME_OR_NULL ",'source':" TEXT_OR_NULL ",'proof':" TEXT "}}"},
+     TEXT_OR_NULL ",'granted':" FLAG ",'at':" TIME_OR_NULL ",'source':" TEXT_OR_NULL ",'proof':" TEXT ",'confirmation':" ID("msg")
+     ",'repeated':" FLAG "}}"},
     {"Customer",
      "{'type':'object','required':['id','name','locale','timezone','attributes','tags','identities','consents'],"
      "'properties':{"
@@ -202,7 +203,7 @@ const struct openapi_schema openapi_schemas[] = {
     {"ConsentIn",
      "{'type':'object','required':['granted'],'additionalProperties':false,'properties':{'granted':" FLAG ","
      "'at':" TIME ","
-     "'source':{'type':'string','maxLength':64},'proof':{'type':'string','maxLength':2048}}}"},
+     "'source':{'type':'string','maxLength':64},'proof':{'type':'string','maxLength':2048},'confirm':" FLAG "}}"},
     {"SuppressionIn",
      "{'type':'object','required':['identity'],'additionalProperties':false,'properties':{'identity':{'type':'string',"
      "'pattern':'^[a-z][a-z0-9_]{0,31}:.+$','examples':['email:ana@example.org']},'reason':{'type':'string',"
@@ -338,7 +339,7 @@ const struct openapi_schema openapi_schemas[] = {
      "{'type':'object','required':['number','at','outcome','message','to','parts'],'properties':{'number':" COUNT ","
      "'at':" TIME_OR_NULL
      ",'outcome':" TEXT ",'message':" TEXT ",'attempt':" COUNT ",'resent':" FLAG ",'topic':" TEXT ","
-     "'conversation':" TEXT ","
+     "'conversation':" TEXT ",'unsubscribe_url':" TEXT ","
      "'subject':" TEXT ",'to':{'type':['object','null']},'parts':{'type':'array','items':{'type':'object'}}}}"},
     {"SinkList",
      "{'type':'object','required':['items','count','forgotten','next'],'properties':{'items':" LIST_OF("SinkEntry")

@@ -52,7 +52,8 @@ enum {
   ROUTE_OPEN = 4 /* no key */,
   ROUTE_NO_BODY = 8,
   ROUTE_BODY_OPTIONAL = 16,
-  ROUTE_KEY_ELSEWHERE = 32 /* a ticket, or loopback, may stand for the key: the handler looks */
+  ROUTE_KEY_ELSEWHERE = 32 /* a ticket, or loopback, may stand for the key: the handler looks */,
+  ROUTE_PAGE = 64 /* a person's browser: answers, refusals too, are text/html; bodies are forms */
 };
 struct route {
   enum http_method method;
@@ -121,6 +122,10 @@ void api_look(struct api_request *req, struct store_op *op, enum store_kind kind
 void api_keys_changed(struct api *api, const struct doc *doc, bool removed);
 /* messages.c: hands it to the store and answers as POST /v1/messages does. */
 void api_accept(struct api_request *req, struct submission *submission);
+/* Hands it to the store and goes on: `then` owes the answer; item is read-only and ends with the call, and of it message, result and
+ * state may be looked at. Where the store could not, it is answered and `then` is not called. */
+void api_accept_then(struct api_request *req, struct submission *submission,
+                     void (*then)(struct api_request *req, const struct accept_item *item, void *arg), void *arg);
 /* The answer of an accepted message; also what a replay and a duplicate show. */
 void buf_accepted(struct buf *buf, const struct accept_item *item);
 
@@ -149,6 +154,16 @@ void api_customers_find(struct api_request *req);
 void api_customers_timeline(struct api_request *req);
 void api_consents_put(struct api_request *req);
 void api_consents_list(struct api_request *req);
+void api_unsubscribe_page(struct api_request *req);
+void api_unsubscribe(struct api_request *req);
+void api_preferences_page(struct api_request *req);
+void api_preferences_save(struct api_request *req);
+void api_confirm_page(struct api_request *req);
+void api_confirm(struct api_request *req);
+void api_signup_page(struct api_request *req);
+void api_signup(struct api_request *req);
+void api_click(struct api_request *req);
+void api_open(struct api_request *req);
 void api_suppressions_list(struct api_request *req);
 void api_suppressions_add(struct api_request *req);
 void api_suppressions_remove(struct api_request *req);

@@ -1,4 +1,5 @@
 /* The one route table: dispatch, scopes, limits and OpenAPI all read it. */
+#include "page.h"
 #include "request.h"
 
 static const char *const query_listMessages[] = {"to",        "customer", "status", "topic", "channel",
@@ -143,6 +144,26 @@ const struct route api_routes[] = {
      "inboundPost", "A provider's callback", NULL, NULL, 200, any_query},
     {HTTP_M_PUT, "/in/{channel}/{rest...}", 0, ROUTE_OPEN | ROUTE_RAW_BODY, API_INLINE_BYTES_MAX, api_in, "inboundPut",
      "A provider's callback", NULL, NULL, 200, any_query},
+    {HTTP_M_GET, "/u/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_NO_BODY, 0, api_unsubscribe_page, "unsubscribePage",
+     "A page that asks whether to unsubscribe; changes nothing", NULL, NULL, 200, any_query},
+    {HTTP_M_POST, "/u/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_RAW_BODY, PAGE_FORM_BYTES_MAX, api_unsubscribe, "unsubscribe",
+     "Ends a topic on a kind of channel: the button, or RFC 8058's one click", NULL, NULL, 200, any_query},
+    {HTTP_M_GET, "/p/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_NO_BODY, 0, api_preferences_page, "preferencesPage",
+     "What a customer receives, to be chosen", NULL, NULL, 200, any_query},
+    {HTTP_M_POST, "/p/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_RAW_BODY, PAGE_FORM_BYTES_MAX, api_preferences_save,
+     "savePreferences", "What was chosen there", NULL, NULL, 200, any_query},
+    {HTTP_M_GET, "/d/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_NO_BODY, 0, api_confirm_page, "confirmPage",
+     "A page that asks to confirm a sign-up; changes nothing", NULL, NULL, 200, any_query},
+    {HTTP_M_POST, "/d/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_RAW_BODY, PAGE_FORM_BYTES_MAX, api_confirm, "confirm",
+     "Grants what was signed up for (double opt-in)", NULL, NULL, 200, any_query},
+    {HTTP_M_GET, "/s/{form}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_NO_BODY, 0, api_signup_page, "signUpPage",
+     "A configured sign-up form", NULL, NULL, 200, any_query},
+    {HTTP_M_POST, "/s/{form}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_RAW_BODY, PAGE_FORM_BYTES_MAX, api_signup, "signUp",
+     "Sends a message to confirm to the address that was given", NULL, NULL, 200, any_query},
+    {HTTP_M_GET, "/c/{token}", 0, ROUTE_OPEN | ROUTE_PAGE | ROUTE_NO_BODY, 0, api_click, "click",
+     "To where a link of a message goes, and told", NULL, NULL, 302, any_query},
+    {HTTP_M_GET, "/o/{rest...}", 0, ROUTE_OPEN | ROUTE_NO_BODY, 0, api_open, "open", "One pixel: a message was opened", NULL, NULL,
+     200, any_query},
     {HTTP_M_GET, "/healthz", 0, ROUTE_OPEN | ROUTE_NO_BODY, 0, api_health, "healthz", "The process answers", NULL,
      "Health", 200, NULL},
     {HTTP_M_GET, "/readyz", 0, ROUTE_OPEN | ROUTE_NO_BODY, 0, api_ready, "readyz", "Ready to accept", NULL, "Health",

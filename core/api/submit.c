@@ -2,8 +2,8 @@
 #include "core/base/alloc.h"
 #include "core/base/locale.h"
 #include "core/base/text.h"
-#include "template.h"
 #include "core/message/links.h"
+#include "template.h"
 #include <string.h>
 
 #define SUBMISSION_BYTES 512 /* what is read of most bodies beside the body itself */

@@ -83,7 +83,7 @@ static void delivery_fill(struct stmt *get, struct arena *arena, struct deliveri
                                         .provider_id = col_text(get, AT + 5, arena)};
   all->degraded[at] = col_text(get, AT + 6, arena);
   all->reasons[at] = col_text(get, AT + 7, arena);
-  all->channel_kinds[at] = col_text(get, AT + 8, arena);
+  all->rows[at].channel_kind = all->channel_kinds[at] = col_text(get, AT + 8, arena);
   all->attempt_started_ms[at] = col_int(get, AT + 9);
 }
 

@@ -280,6 +280,7 @@ struct store_touchpoint {
   struct store_op op;
   struct recipient who;
   parley_text type, channel, key /* the same event twice: second is found */, data /* JSON object */, stage;
+  const char *event; /* NULL: touchpoint.<type> with what is given; else an event of our own, with data as it stands */
   int64_t at_ms, now_ms;
   uint64_t seq; id64 customer; bool duplicate; /* out */
   enum accept_result result;                   /* ACCEPTED, ACCEPT_NO_CUSTOMER, ACCEPT_CONFLICT */
@@ -328,7 +329,7 @@ struct store_backup { struct store_op op; const char *path; uint64_t bytes; };
 
 struct attempt_row { id64 id; uint32_t step, number; int64_t started_ms, ended_ms; uint32_t outcome /* 0: open */;
                      parley_text code, detail, provider_id; };
-struct delivery_row { id64 id; struct delivery_facts facts; parley_text channel, address_kind, address; id64 identity;
+struct delivery_row { id64 id; struct delivery_facts facts; parley_text channel, channel_kind, address_kind, address; id64 identity;
                       parley_text provider_id; };
 struct message_row {
   id64 id, customer, identity, conversation, api_key;

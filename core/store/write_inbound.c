@@ -491,11 +491,11 @@ parley_status write_touchpoint(struct round *round, struct store_op *op)
     return PARLEY_OK;
   touch->customer = who.customer.id;
   who_tell_conflicts(round, &touch->who, &who, touch->now_ms);
-  buf_str(&type, "touchpoint.");
+  buf_str(&type, touch->event != NULL ? touch->event : "touchpoint.");
   buf_text(&type, touch->type);
   touch->seq = round_event(round, type.at, occurred_ms(touch->at_ms, touch->now_ms), who.customer.id,
                            touch->who.n_identities > 0 ? who.found.rows[0].id : 0, who.customer.conversation, 0,
-                           touchpoint_data(touch, op->arena));
+                           touch->event != NULL ? touch->data : touchpoint_data(touch, op->arena));
   buf_done(&type);
   if (touch->key.len > 0)
     seen_put(round, &seen, touch->seq, NULL);

@@ -148,6 +148,8 @@ class Tour:
 
 def change(config):
     config["topics"]["holds"] = {"class": "transactional", "on_unknown": "hold"}
+    config["topics"]["told"] = {"class": "marketing", "track": {"clicks": True, "opens": True}}
+    config["forms"] = {"news": {"topic": "newsletter", "channel": "box"}}
     config["plans"]["default"] = [{"channel": "hook"}]
 
 
@@ -217,6 +219,40 @@ def tour_customers(tour):
     tour.call(200, "GET", "/v1/suppressions?limit=1")
     tour.call(204, "DELETE", "/v1/suppressions/email:gone@example.org")
     tour.call(404, "DELETE", "/v1/suppressions/email:gone@example.org")
+
+
+def tour_pages(tour, shop):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    asked = tour.call(202, "PUT", "/v1/customers/external:shop-77/consents/told/email", {"granted": True, "confirm": True})
+    tour.call(422, "PUT", "/v1/customers/external:shop-77/consents/told/voice", {"granted": True, "confirm": True})
+    tour.call(200, "GET", "/s/news", key=False)
+    tour.call(200, "POST", "/s/news", b"email=bea%40example.org", key=False, headers=form)
+    tour.call(422, "POST", "/s/news", b"email=bea", key=False, headers=form)
+    tour.call(404, "GET", "/s/nothing", key=False)
+
+    def sunk(message):
+        return wait_until(lambda: tour.call(200, "GET", f"/v1/channels/box/sink?message={message}")["items"], "the sink has it")[0]
+
+    def link(text, letter):
+        return "/" + re.search(rf"http://[^\s\"]+/({letter}/[a-z0-9]+)", text).group(1)
+
+    confirm = link(json.dumps(sunk(asked["confirmation"])["parts"][0]["text"]), "d")
+    tour.call(200, "GET", confirm, key=False)
+    tour.call(200, "POST", confirm, b"do=confirm", key=False, headers=form)
+    sent = tour.call(202, "POST", "/v1/messages", {"to": {"external": "shop-77"}, "topic": "told", "channels": ["box"], "content": {
+        "html": f"<a href='{shop.url}'>x</a><a href='{{{{preferences_url}}}}'>p</a>"}})
+    entry = sunk(sent["id"])
+    html = next(part["text"] for part in entry["parts"] if part["kind"] == "html")
+    shop.then(Reply(200, b"<p>the shop", {"Content-Type": "text/html"}))
+    tour.call(200, "GET", link(html, "c"), key=False)  # prism follows it
+    tour.call(200, "GET", link(html, "o"), key=False)
+    tour.call(200, "GET", link(html, "p"), key=False)
+    tour.call(200, "POST", link(html, "p"), b"do=save", key=False, headers=form)
+    tour.call(200, "GET", link(entry["unsubscribe_url"], "u"), key=False)
+    tour.call(200, "POST", link(entry["unsubscribe_url"], "u"), b"List-Unsubscribe=One-Click", key=False, headers=form)
+    for letter in "updc":
+        tour.call(404, "GET", f"/{letter}/forged", key=False)
+    tour.call(200, "GET", "/o/forged", key=False)
 
 
 def tour_inbox(tour, daemon):
@@ -317,6 +353,7 @@ def every_operation_answers_as_described(folder):
                 tour_messages(tour, daemon, shop)
                 tour_media(tour)
                 tour_customers(tour)
+                tour_pages(tour, shop)
                 tour_inbox(tour, daemon)
                 tour_feed(tour, desk)
                 tour_templates(tour)
