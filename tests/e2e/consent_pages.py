@@ -5,13 +5,15 @@
 and pictures that tell of clicks and opens. Every page by plain HTTP, without script, cookie or key."""
 
 import contextlib
+import email
 import json
 import os
 import re
+import subprocess
 import time
 import urllib.parse
 
-from parley_test import Client, Daemon, expect, expect_true, need_tool, run, test, wait_until
+from parley_test import TOP, Client, Daemon, expect, expect_true, need_tool, run, test, wait_until
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -215,6 +217,38 @@ def the_page_speaks_the_customers_language_and_escapes_what_it_shows(folder):
             expect(page.headers["Content-Language"], tag)
             expect_true("News &amp; &lt;offers&gt;" in page.text and "Ana&#39;s Shop" in page.text, page.text[-1500:])
             expect_true("c***@example.org" in page.text and f"c{tag}@example.org" not in page.text, "the address in short")
+
+
+@contextlib.contextmanager
+def smtp_sink():
+    """A real SMTP server: yields its port and a function that returns the next mail."""
+    process = subprocess.Popen(["/usr/bin/python3", os.path.join(TOP, "tests/support/smtp_sink.py"), "--port", "0", "--raw"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        yield json.loads(process.stdout.readline())["port"], lambda: email.message_from_string(json.loads(process.stdout.readline())["raw"])
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+@test
+def a_mail_has_one_link_and_what_posts_to_it_ends_the_newsletter_but_no_receipt(folder):
+    with smtp_sink() as (port, next_mail):
+        options = {"smtp": f"smtp://127.0.0.1:{port}", "from": "Shop <news@shop.example>"}
+        with Daemon(folder, channels={"mail": {"plugin": "email", "options": options}}, config=configure) as daemon:
+            who = customer(daemon)
+            grant(daemon, who)
+            newsletter(daemon, who)
+            mail = next_mail()
+            expect(len(mail.get_all("List-Unsubscribe")), 1)
+            links = re.findall(r"<(https?://[^>]+)>", re.sub(r"\s", "", mail["List-Unsubscribe"]))
+            expect((len(links), mail["List-Unsubscribe-Post"]), (1, "List-Unsubscribe=One-Click"))
+            newsletter(daemon, who, "orders")
+            expect(next_mail()["List-Unsubscribe"], None, "a receipt has none")
+            is_page(visit(daemon, "POST", links[0], ONE_CLICK, FORM))
+            daemon.wait_status(newsletter(daemon, who), "suppressed")
+            daemon.wait_status(newsletter(daemon, who, "orders"), "sent")
 
 
 # --- preferences ---

@@ -1,5 +1,5 @@
-/* Bodies of forms. The first byte chooses the type; fields are UTF-8, as many as may be, and never more than what came in. Accept-Language
- * goes the same way. */
+/* Bodies of forms. The first byte chooses the type; fields are UTF-8, as many as may be, and never more than what came in.
+ * Accept-Language goes the same way. */
 #include "core/api/page_text.h"
 #include "core/base/text.h"
 #include "core/net/form.h"
