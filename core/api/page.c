@@ -1,5 +1,6 @@
 #include "page.h"
 #include "core/base/text.h"
+#include "core/net/cidr.h"
 #include "inside.h"
 #include <string.h>
 
@@ -192,28 +193,65 @@ parley_text client_agent(const struct api_request *req)
   return text_sub(agent, 0, text_utf8_cut(agent, CLIENT_AGENT_BYTES_MAX));
 }
 
+static bool is_proxy(const struct api_request *req, const struct net_address *address)
+{
+  struct cidr net;
+
+  for (size_t i = 0; i < req->conf->server.n_proxies; i++)
+    if (cidr_parse(req->conf->server.proxies[i], &net) && cidr_has_address(&net, address))
+      return true;
+  return false;
+}
+
+/* The last element of a list, cut off it. */
+static parley_text last_cut(parley_text *list)
+{
+  size_t from = list->len;
+  parley_text last;
+
+  while (from > 0 && list->at[from - 1] != ',')
+    from--;
+  last = text_trim(text_sub(*list, from, SIZE_MAX));
+  list->len = from > 0 ? from - 1 : 0;
+  return last;
+}
+
+/* Each proxy has written down who asked it, behind what it was told: from the last on, the first that is no proxy of ours. */
+static struct net_address client_of(const struct api_request *req)
+{
+  struct net_address at = *http_peer(req->http), before;
+  parley_text list = http_header(req->http, "x-forwarded-for");
+
+  if (http_header_count(req->http, "x-forwarded-for") != 1)
+    return at;
+  while (is_proxy(req, &at) && list.len > 0 && net_address_parse(last_cut(&list), 0, &before))
+    at = before;
+  return at;
+}
+
 void buf_client(struct buf *buf, const struct api_request *req)
 {
+  struct net_address client = client_of(req);
   char text[NET_ADDRESS_TEXT_MAX];
 
   buf_json_key(buf, "address");
-  buf_json_text(buf, net_address_format(http_peer(req->http), false, text));
+  buf_json_text(buf, net_address_format(&client, false, text));
   buf_json_key(buf, "agent");
   buf_json_text(buf, client_agent(req));
 }
 
 uint64_t client_key(const struct api_request *req, const char *what)
 {
-  const struct net_address *peer = http_peer(req->http);
+  const struct net_address client = client_of(req);
   struct buf key = BUF_INIT(256);
   uint64_t hash;
 
   buf_str(&key, what);
   buf_char(&key, '\0');
-  if (peer->any.sa_family == AF_INET6)
-    buf_add(&key, &peer->v6.sin6_addr, 8);
+  if (client.any.sa_family == AF_INET6)
+    buf_add(&key, &client.v6.sin6_addr, 8);
   else
-    buf_add(&key, &peer->v4.sin_addr, sizeof peer->v4.sin_addr);
+    buf_add(&key, &client.v4.sin_addr, sizeof client.v4.sin_addr);
   hash = hash64(&req->api->hash_key, buf_as_text(&key));
   buf_done(&key);
   return hash != 0 ? hash : 1;

@@ -38,11 +38,12 @@ struct conf_server {
   uint16_t listen_port;    /* 0: the kernel picks one */
   parley_text tls_cert_path, tls_cert_pem, tls_key_pem; /* empty: plain HTTP */
   parley_text public_url;  /* no slash at its end; by default http(s)://listen */
-  size_t n_keys, n_egress_allow, n_egress_ports, n_origins;
+  size_t n_keys, n_egress_allow, n_egress_ports, n_origins, n_proxies;
   const struct conf_key *keys;
   const parley_text *egress_allow; /* CIDRs */
   const parley_text *egress_ports; /* "443", "8000-9999"; none: 80, 443, 8443 */
   const parley_text *origins;      /* "https://desk.example": CORS */
+  const parley_text *proxies;      /* CIDRs: whose X-Forwarded-For is believed */
   uint32_t drain_ms;               /* 10s */
   struct conf_limits limits;
 };

@@ -230,6 +230,14 @@ static void read_allow(struct conf_reader *r, const struct yaml_node *node, cons
   server->egress_allow = conf_read_texts(r, node, is_cidr, "net such as 10.0.0.0/8 or ::1", &server->n_egress_allow);
 }
 
+static void read_proxies(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  struct conf_server *server = to;
+
+  (void)field;
+  server->proxies = conf_read_texts(r, node, is_cidr, "net such as 10.0.0.0/8 or ::1", &server->n_proxies);
+}
+
 static void read_ports(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   struct conf_server *server = to;
@@ -299,6 +307,7 @@ void conf_read_server(struct conf_reader *r, const struct yaml_node *node, const
       {.name = "keys", .read = read_keys},
       {.name = "egress", .read = read_egress},
       {.name = "origins", .read = read_origins},
+      {.name = "proxies", .read = read_proxies},
       {.name = "drain", .read = conf_read_span32, .offset = offsetof(struct conf_server, drain_ms), .max = 3600000},
       {.name = "limits", .read = read_limits, .offset = offsetof(struct conf_server, limits)},
       {.name = NULL}};

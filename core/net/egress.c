@@ -1,14 +1,9 @@
 #include "egress.h"
+#include "cidr.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include <stdlib.h>
 #include <string.h>
-
-struct cidr {
-  uint8_t bytes[16];
-  uint8_t family_bytes; /* 4 or 16 */
-  uint8_t bits;
-};
 
 struct port_range {
   uint16_t first, last;
@@ -48,15 +43,6 @@ static const struct cidr special_v6[] = {
 };
 static const struct cidr mapped_v4 = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 16, 96};
 static const struct cidr nat64 = {{0x00, 0x64, 0xff, 0x9b}, 16, 96};
-
-static bool cidr_has(const struct cidr *cidr, const uint8_t *bytes, uint8_t family_bytes)
-{
-  unsigned whole = cidr->bits / 8, rest = cidr->bits % 8;
-
-  if (cidr->family_bytes != family_bytes || memcmp(cidr->bytes, bytes, whole) != 0)
-    return false;
-  return rest == 0 || (cidr->bytes[whole] ^ bytes[whole]) >> (8 - rest) == 0;
-}
 
 static bool any_has(const struct cidr *list, size_t n, const uint8_t *bytes, uint8_t family_bytes)
 {
@@ -130,34 +116,6 @@ parley_status egress_url_check(const struct egress *egress, const struct url *ur
 }
 
 /* --- Making one ------------------------------------------------------------------------------- */
-/* Bits beyond the prefix must be zero: "10.1.2.3/8" is more likely a slip than a net. */
-static bool host_bits_zero(const struct cidr *cidr)
-{
-  for (unsigned bit = cidr->bits; bit < cidr->family_bytes * 8u; bit++)
-    if (cidr->bytes[bit / 8] & (0x80 >> bit % 8))
-      return false;
-  return true;
-}
-
-static bool cidr_parse(parley_text text, struct cidr *ret)
-{
-  struct net_address address;
-  parley_text host = text_sub(text, 0, text_find(text, '/'));
-  uint64_t bits;
-
-  if (!net_address_parse(host, 0, &address))
-    return false;
-  memset(ret, 0, sizeof(*ret));
-  ret->family_bytes = address.any.sa_family == AF_INET6 ? 16 : 4;
-  memcpy(ret->bytes, ret->family_bytes == 16 ? address.v6.sin6_addr.s6_addr : (uint8_t *)&address.v4.sin_addr,
-         ret->family_bytes);
-  bits = ret->family_bytes * 8u;
-  if (host.len < text.len && !text_to_uint(text_sub(text, host.len + 1, text.len), bits, &bits))
-    return false;
-  ret->bits = (uint8_t)bits;
-  return host_bits_zero(ret);
-}
-
 static bool ports_parse(parley_text text, struct port_range *ret)
 {
   size_t dash = text_find(text, '-');

@@ -382,6 +382,29 @@ def what_is_no_address_is_asked_for_again_and_too_many_are_refused(folder):
 
 
 @test
+def a_proxy_of_ours_is_believed_about_who_asks_and_nobody_else(folder):
+    def behind(config):
+        config["server"]["proxies"] = ["127.0.0.0/8", "10.0.0.0/8"]
+
+    def address_kept(daemon, key, forwarded):
+        who = customer(daemon, key)
+        grant(daemon, who)
+        link = kept(daemon, newsletter(daemon, who))["unsubscribe_url"]
+        is_page(visit(daemon, "POST", link, ONE_CLICK, {**FORM, "X-Forwarded-For": forwarded}))
+        return json.loads(consents(daemon, who)[("newsletter", "email")]["proof"])["address"]
+
+    with daemon_in(folder) as daemon:
+        expect(address_kept(daemon, "stranger", "203.0.113.9"), "127.0.0.1")
+        daemon.stop()
+        daemon.drop_client()
+        behind(daemon.config)
+        daemon.start()
+        for i, (forwarded, want) in enumerate((("6.6.6.6, 203.0.113.9, 10.1.1.1", "203.0.113.9"), ("2001:db8::7", "2001:db8::7"),
+                                               ("203.0.113.9, rubbish", "127.0.0.1"), ("", "127.0.0.1"), ("10.0.0.2", "10.0.0.2"))):
+            expect(address_kept(daemon, f"c{i}", forwarded), want, forwarded)
+
+
+@test
 def a_link_to_confirm_expires(folder):
     def short(config):
         configure(config)

@@ -289,6 +289,7 @@ static const struct {
      "forms.n: the topic 'news' is critical: that passes without consent"},
     {CH "topics: { news: { class: marketing } }\nforms: { n: { topic: news, channel: mail, thanks_page: 'javascript:x' } }",
      "4:56", ""},
+    {V "server: { proxies: [10.1.2.3/8] }", "2:21", "net such as 10.0.0.0/8"},
     {V "pages: { once_per: 1s }", "2:20", "pages.once_per: '1s' is out of range: 1m to 30d"},
     {V "pages: { confirm_within: 99d }", "2:26", "1m to 30d"},
     {V "tracking: { burst: 2h }", "2:20", "1h"},
