@@ -196,10 +196,10 @@ static void consent_withdraw(struct round *round, const struct life *life, size_
   receipt->whose = consent.whose;
 }
 
-/* By which way: a mail to the List-Unsubscribe address says so in its code; else the provider has done it for them. */
+/* By which way: a mail to the List-Unsubscribe address is said to be one, in code or detail; else the provider has done it for them. */
 static const char *unsubscribed_by(const struct receipt *receipt)
 {
-  return parley_text_is(receipt->code, "mailto") ? "mailto" : "provider";
+  return parley_text_is(receipt->code, "mailto") || parley_text_is(receipt->detail, "mailto") ? "mailto" : "provider";
 }
 
 static void address_suppress(struct round *round, const struct life *life, size_t at, const char *reason,

@@ -192,11 +192,12 @@ END_TEST
 
 static const struct told_row {
   uint32_t kind;
-  const char *code, *source;
+  const char *code, *detail, *source;
 } told_rows[] = {
-    {PARLEY_RECEIPT_UNSUBSCRIBED, "mailto", "mailto"},
-    {PARLEY_RECEIPT_UNSUBSCRIBED, "group_unsubscribe", "provider"},
-    {PARLEY_RECEIPT_COMPLAINED, "abuse", "complaint"},
+    {PARLEY_RECEIPT_UNSUBSCRIBED, "mailto", "as they said", "mailto"},
+    {PARLEY_RECEIPT_UNSUBSCRIBED, "2.0", "mailto", "mailto"},
+    {PARLEY_RECEIPT_UNSUBSCRIBED, "group_unsubscribe", "as they said", "provider"},
+    {PARLEY_RECEIPT_COMPLAINED, "abuse", "mailto", "complaint"},
 };
 
 START_TEST(a_receipt_that_withdraws_leaves_its_proof_in_the_ledger_once)
@@ -211,7 +212,7 @@ START_TEST(a_receipt_that_withdraws_leaves_its_proof_in_the_ledger_once)
   for (int i = 0; i < 2; i++) {
     struct store_receipt receipt = {.channel = PARLEY_LIT("mail"), .message = a.message, .receipt = row->kind,
                                     .at_ms = f.fake.now_ms, .code = parley_text_of(row->code),
-                                    .detail = PARLEY_LIT("as they said"), .policy = rules.policy};
+                                    .detail = parley_text_of(row->detail), .policy = rules.policy};
 
     ck_assert_int_eq(fixture_run(&f, &receipt.op, STORE_RECEIPT), PARLEY_OK);
     ck_assert_uint_eq(receipt.n_whose, i == 0);
@@ -219,7 +220,7 @@ START_TEST(a_receipt_that_withdraws_leaves_its_proof_in_the_ledger_once)
     arena_free(&receipt.op.arena);
   }
   snprintf(sql, sizeof sql, "SELECT count(*) FROM consent WHERE granted=0 AND source='%s' AND proof LIKE"
-           " '{\"message\":\"msg_%%\"channel\":\"mail\",\"code\":\"%s\",\"detail\":\"as they said\"}'", row->source, row->code);
+           " '{\"message\":\"msg_%%\"channel\":\"mail\",\"code\":\"%s\",\"detail\":\"%s\"}'", row->source, row->code, row->detail);
   ck_assert_int_eq(fixture_sql(&f, sql), 1);
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM consent"), 1);
   ck_assert_int_eq(accept_to(&f, &rules, "email", "ana@example.org", MAIL).state, MESSAGE_SUPPRESSED);
