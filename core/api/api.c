@@ -375,6 +375,18 @@ static void api_handles_open(struct api *api)
   api->handles = 2;
 }
 
+/* Whether a key that was given a capture address is still in force. */
+static bool api_captures(id64 id, void *arg)
+{
+  struct api *api = arg;
+  const struct auth_key *key;
+
+  for (size_t i = 0; (key = auth_at(api->auth, i)) != NULL; i++)
+    if (key->id == id)
+      return key->expires_ms == 0 || key->expires_ms > api->shared.env->now_ms(api->shared.env);
+  return false;
+}
+
 struct api *api_new(const struct api_shared *shared)
 {
   struct api *api = xcalloc(1, sizeof *api);
@@ -387,6 +399,8 @@ struct api *api_new(const struct api_shared *shared)
   shared->env->random(shared->env, &api->hash_key, sizeof api->hash_key);
   api->digester = digester_new();
   id_source_init(&api->ids, shared->env, 0, 0);
+  if (shared->inbound != NULL)
+    inbound_captures(shared->inbound, api_captures, api);
   return api;
 }
 

@@ -38,6 +38,9 @@ void api_set_server(struct api *api, struct http_server *server); /* for its cou
 /* Loads keys and subscriptions that were made by API from the store; loaded(status, arg) when done. */
 void api_start(struct api *api, void (*loaded)(parley_status status, void *arg), void *arg);
 void api_close(struct api **api, void (*closed)(void *arg), void *arg);
+/* handin.c: what a channel hands in for somebody with an API key (ext/submit.h). done() never within the call. */
+void api_login(struct api *api, parley_text key, parley_text peer, parley_done *done, void *arg);
+void api_handin(struct api *api, const parley_submission *submission, parley_done *done, void *arg);
 /* A receiver has said that it wants no more (410): remembered, until somebody enables it. For feed_shared.disabled. */
 void api_subscription_disabled(struct api *api, id64 subscription);
 /* The route table as OpenAPI 3.1. */

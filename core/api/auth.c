@@ -55,6 +55,7 @@ static void auth_drop(struct auth *auth, size_t index)
   map_take(&auth->by_digest, auth_slot(key->sha256));
   auth->keys[index] = auth->keys[--auth->n_keys];
   free(key->name);
+  free(key->topic);
   free(key);
 }
 
@@ -92,6 +93,7 @@ void auth_add(struct auth *auth, const struct auth_key *key)
     return;
   copy = xmemdup(key, sizeof *key);
   copy->name = xstrdup(key->name);
+  copy->topic = key->topic != NULL ? xstrdup(key->topic) : NULL;
   auth->keys = xrealloc(auth->keys, (auth->n_keys + 1) * sizeof *auth->keys);
   auth->keys[auth->n_keys++] = copy;
   map_put(&auth->by_digest, auth_slot(copy->sha256), copy);
@@ -115,6 +117,7 @@ void auth_configure(struct auth *auth, const struct conf *conf)
     const struct conf_key *from = &conf->server.keys[i];
     struct auth_key key = {.id = auth_id_of_name(from->name),
                            .name = (char *)from->name.at,
+                           .topic = from->topic.len > 0 ? (char *)from->topic.at : NULL,
                            .scopes = from->scopes,
                            .test = from->test,
                            .configured = true};
@@ -126,12 +129,18 @@ void auth_configure(struct auth *auth, const struct conf *conf)
 
 const struct auth_key *auth_check(struct auth *auth, parley_text authorization)
 {
-  uint8_t digest[SHA256_BYTES];
   parley_text secret = authorization;
   parley_text scheme = text_cut(&secret, ' ');
+
+  return text_is_nocase(scheme, "Bearer") ? auth_find(auth, secret) : NULL;
+}
+
+const struct auth_key *auth_find(struct auth *auth, parley_text secret)
+{
+  uint8_t digest[SHA256_BYTES];
   const struct auth_key *key;
 
-  if (!text_is_nocase(scheme, "Bearer") || secret.len == 0 || secret.len > AUTH_KEY_BYTES_MAX)
+  if (secret.len == 0 || secret.len > AUTH_KEY_BYTES_MAX)
     return NULL;
   digester_sha256(auth->digester, secret, digest);
   key = map_get(&auth->by_digest, auth_slot(digest));

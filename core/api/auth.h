@@ -20,6 +20,7 @@ struct auth_key {
   char *name;
   uint8_t sha256[SHA256_BYTES];
   uint32_t scopes;
+  char *topic;        /* of what is handed in without one; NULL: none */
   bool test, configured;
   int64_t expires_ms; /* 0: never */
 };
@@ -30,6 +31,8 @@ void auth_add(struct auth *auth, const struct auth_key *key);    /* copied; repl
 void auth_remove(struct auth *auth, id64 id);
 /* The key for "Bearer ...", or NULL. */
 const struct auth_key *auth_check(struct auth *auth, parley_text authorization);
+/* The same for the secret alone. */
+const struct auth_key *auth_find(struct auth *auth, parley_text secret);
 /* Counts a wrong key; true: this address has had its share. */
 bool auth_wrong(struct auth *auth, const struct net_address *peer);
 const struct auth_key *auth_at(const struct auth *auth, size_t index); /* NULL behind the last */

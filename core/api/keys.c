@@ -2,6 +2,7 @@
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "core/message/token.h"
 #include "inside.h"
 #include <openssl/crypto.h>
 #include <string.h>
@@ -76,7 +77,12 @@ static void buf_key_doc(struct buf *buf, const struct auth_key *key)
   buf_hex(buf, key->sha256, SHA256_BYTES);
   buf_str(buf, "\",\"scopes\":");
   buf_scopes(buf, key->scopes);
-  buf_printf(buf, ",\"mode\":\"%s\",\"expires_ms\":%lld}", key->test ? "test" : "live", (long long)key->expires_ms);
+  buf_printf(buf, ",\"mode\":\"%s\",\"expires_ms\":%lld", key->test ? "test" : "live", (long long)key->expires_ms);
+  if (key->topic != NULL) {
+    buf_json_key(buf, "topic");
+    buf_json_str(buf, key->topic);
+  }
+  buf_char(buf, '}');
 }
 
 void api_keys_changed(struct api *api, const struct doc *doc, bool removed)
@@ -92,9 +98,12 @@ void api_keys_changed(struct api *api, const struct doc *doc, bool removed)
   json = removed ? NULL : json_read(doc->json, &problems);
   if (removed)
     auth_remove(api->auth, doc->id);
-  json_array_foreach(json_object_get(json, "scopes"), i, scope) if (scope_parse(json_text(scope), &bit)) key.scopes |=
-      bit;
+  json_array_foreach (json_object_get(json, "scopes"), i, scope)
+    if (scope_parse(json_text(scope), &bit))
+      key.scopes |= bit;
   key.name = text_copy(arena, doc->name);
+  if (json_text(json_object_get(json, "topic")).len > 0)
+    key.topic = text_copy(arena, json_text(json_object_get(json, "topic")));
   key.test = parley_text_is(json_text(json_object_get(json, "mode")), "test");
   key.expires_ms = json_integer_value(json_object_get(json, "expires_ms"));
   if (hex_read(json_text(json_object_get(json, "sha256")), key.sha256, sizeof key.sha256, &len) && len == SHA256_BYTES)
@@ -105,7 +114,18 @@ void api_keys_changed(struct api *api, const struct doc *doc, bool removed)
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
-static void buf_key(struct buf *buf, const struct auth_key *key)
+/* What stands before the @ of the address that files a copy of mail sent elsewhere. */
+static void buf_capture(struct buf *buf, struct api *api, id64 key)
+{
+  struct buf token = BUF_INIT(0);
+
+  buf_str(&token, "log+");
+  buf_id_token(&token, store_secret(api->shared.store), TOKEN_CAPTURE, key);
+  buf_json_text(buf, buf_as_text(&token));
+  buf_done(&token);
+}
+
+static void buf_key(struct buf *buf, struct api *api, const struct auth_key *key)
 {
   buf_str(buf, "{\"id\":");
   buf_json_id(buf, "key", key->id);
@@ -115,6 +135,12 @@ static void buf_key(struct buf *buf, const struct auth_key *key)
   buf_scopes(buf, key->scopes);
   buf_json_key(buf, "mode");
   buf_json_str(buf, key->test ? "test" : "live");
+  if (key->topic != NULL) {
+    buf_json_key(buf, "topic");
+    buf_json_str(buf, key->topic);
+  }
+  buf_json_key(buf, "capture");
+  buf_capture(buf, api, key->id);
   buf_json_key(buf, "configured");
   buf_str(buf, key->configured ? "true" : "false");
   buf_json_key(buf, "created_at");
@@ -131,7 +157,7 @@ void api_keys_list(struct api_request *req)
   buf_str(&body, "{\"items\":[");
   for (size_t i = 0; (key = auth_at(req->api->auth, i)) != NULL; i++) {
     buf_json_comma(&body);
-    buf_key(&body, key);
+    buf_key(&body, req->api, key);
     buf_char(&body, '}');
   }
   buf_str(&body, "],\"next\":null}");
@@ -151,7 +177,7 @@ struct key_change {
 static void buf_key_made(struct buf *buf, struct key_change *change, const char *secret)
 {
   change->key.id = change->op.made_id;
-  buf_key(buf, &change->key);
+  buf_key(buf, change->req->api, &change->key);
   buf_json_key(buf, "secret");
   if (secret != NULL)
     buf_json_str(buf, secret);
@@ -196,8 +222,7 @@ static bool key_read_scopes(struct api_request *req, json_t *array, uint32_t *re
 
   if (!ok)
     json_in_problem(&req->in, "scopes", "missing", "scopes are needed: a list such as [\"messages:send\"]");
-  json_array_foreach(array, i, item)
-  {
+  json_array_foreach (array, i, item) {
     parley_text word = json_text(item);
     uint32_t bit;
 
@@ -232,22 +257,26 @@ static bool key_read_life(struct api_request *req, struct auth_key *key)
 
 static bool key_read(struct api_request *req, struct auth_key *key)
 {
-  static const char *const fields[] = {"name", "scopes", "mode", "expires_in", "expires_at", NULL};
-  parley_text name = TEXT_EMPTY, mode = PARLEY_LIT("live");
+  static const char *const fields[] = {"name", "scopes", "mode", "topic", "expires_in", "expires_at", NULL};
+  parley_text name = TEXT_EMPTY, mode = PARLEY_LIT("live"), topic = TEXT_EMPTY;
   json_t *scopes = NULL;
-  bool ok = JSON_IN_ALL(json_in_only(&req->in, fields), json_in_text(&req->in, "name", CONF_NAME_MAX, &name),
-                        json_in_text(&req->in, "mode", 8, &mode),
-                        json_in_array(&req->in, "scopes", KEY_SCOPES_MAX, &scopes), key_read_life(req, key));
+  bool ok =
+      JSON_IN_ALL(json_in_only(&req->in, fields), json_in_text(&req->in, "name", CONF_NAME_MAX, &name),
+                  json_in_text(&req->in, "mode", 8, &mode), json_in_text(&req->in, "topic", CONF_NAME_MAX, &topic),
+                  json_in_array(&req->in, "scopes", KEY_SCOPES_MAX, &scopes), key_read_life(req, key));
 
   if (ok && !conf_name_ok(name))
     ok = json_in_problem(&req->in, "name", name.len > 0 ? "bad_value" : "missing", "name is 1 to %d of a-z 0-9 _ . -",
                          CONF_NAME_MAX);
   if (!parley_text_is(mode, "live") && !parley_text_is(mode, "test"))
     ok = json_in_problem(&req->in, "mode", "bad_value", "mode is live or test");
+  if (topic.len > 0 && policy_find_topic(req->policy, topic) == NULL)
+    ok = json_in_problem(&req->in, "topic", "unknown_topic", "no topic of this name is configured");
   if (!ok || !key_read_scopes(req, scopes, &key->scopes))
     return false;
   key->test = parley_text_is(mode, "test");
   key->name = text_copy(req->arena, name);
+  key->topic = topic.len > 0 ? text_copy(req->arena, topic) : NULL;
   return true;
 }
 

@@ -53,12 +53,7 @@ void buf_accepted(struct buf *buf, const struct accept_item *item)
   buf_char(buf, '}');
 }
 
-struct refusal {
-  uint32_t code;
-  const char *problem, *detail;
-};
-
-static struct refusal accept_refusal(enum accept_result result)
+struct refusal accept_refusal(enum accept_result result)
 {
   switch (result) {
   case ACCEPT_NO_CUSTOMER:
@@ -109,7 +104,7 @@ static void accept_read_first(struct accept_item *item, struct arena *arena)
     *item->decision = (struct decision){.first = -1};
 }
 
-static uint32_t accept_render(struct store_op *op, struct buf *body)
+uint32_t accept_render(struct store_op *op, struct buf *body)
 {
   struct store_accept *accept = container_of(op, struct store_accept, op);
   struct accept_item *item = &accept->items[0];
@@ -139,7 +134,7 @@ static void accept_tell_due(struct api_request *req, const struct store_accept *
 
 /* What was claimed in the accept's own transaction goes on from memory; the rest of the submissions are ours to free.
  */
-static void accept_hand_on(struct api_request *req, struct store_accept *accept)
+void accept_hand_on(struct api_request *req, struct store_accept *accept)
 {
   for (size_t i = 0; i < accept->n_items; i++) {
     struct accept_item *item = &accept->items[i];

@@ -143,7 +143,7 @@ const struct openapi_schema openapi_schemas[] = {
      "'channel':" TEXT_OR_NULL ",'channel_kind':" TEXT_OR_NULL ",'created_at':" TIME_OR_NULL ",'at':" TIME_OR_NULL ","
      "'provider_id':" TEXT ",'in_reply_to':" TEXT ",'template':{'type':'string','examples':['order@3']},'locale':" TEXT ","
      "'content':{'type':['object','null']},'payload':{},'target':{},"
-     "'fields':{},'body_expired':{'const':true,'description':'What it said, and its decision, are kept no longer'},"
+     "'fields':{},'quoted':" TEXT ",'body_expired':{'const':true,'description':'What it said, and its decision, are kept no longer'},"
      "'plan':" LIST_OF("PlanStep") ",'decision':{'anyOf':[" REF("Explanation") ",{'type':'null'}]},"
      "'deliveries':" LIST_OF("Delivery")
      ",'attempts':" LIST_OF("Attempt") ",'attempts_expired':{'const':true,'description':'There were attempts; they are kept no"
@@ -396,11 +396,12 @@ const struct openapi_schema openapi_schemas[] = {
     {"KeyIn",
      "{'type':'object','required':['name','scopes'],'additionalProperties':false,'properties':{'name':" NAME ","
      "'scopes':" REF("Scopes")
-     ",'mode':{'type':'string','enum':['live','test']},'expires_in':" SPAN ",'expires_at':" TIME "}}"},
+     ",'mode':{'type':'string','enum':['live','test']},'topic':" NAME ",'expires_in':" SPAN ",'expires_at':" TIME "}}"},
     {"Key",
      "{'type':'object','required':['id','name','scopes','mode','configured','created_at','expires_at'],"
      "'properties':{'id':" ID("key") ","
      "'name':" TEXT ",'scopes':" REF("Scopes") ",'mode':{'type':'string','enum':['live','test']},'configured':" FLAG ","
+     "'topic':" TEXT ",'capture':{'type':'string','description':'Local part of the address that files a copy of mail sent elsewhere'},"
      "'created_at':" TIME_OR_NULL ",'expires_at':" TIME_OR_NULL "}}"},
     {"KeyMade",
      "{'allOf':[" REF("Key") ",{'type':'object','required':['secret'],'properties':{'secret':{'type':['string','null'],"

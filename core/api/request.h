@@ -126,6 +126,12 @@ void api_accept(struct api_request *req, struct submission *submission);
  * state may be looked at. Where the store could not, it is answered and `then` is not called. */
 void api_accept_then(struct api_request *req, struct submission *submission,
                      void (*then)(struct api_request *req, const struct accept_item *item, void *arg), void *arg);
+/* Of a store_accept of one message: its answer; why it was refused (code 0: it was not), and what is left to do with it afterwards:
+ * its submission is gone then. */
+struct refusal { uint32_t code; const char *problem, *detail; };
+uint32_t accept_render(struct store_op *op, struct buf *body);
+struct refusal accept_refusal(enum accept_result result);
+void accept_hand_on(struct api_request *req, struct store_accept *accept);
 /* The answer of an accepted message; also what a replay and a duplicate show. */
 void buf_accepted(struct buf *buf, const struct accept_item *item);
 

@@ -209,6 +209,12 @@ static const struct abi_field http_answer_fields[] = {
 };
 const struct abi_struct abi_http_answer = SHAPE(parley_http_answer, http_answer_fields);
 
+static const struct abi_field submission_fields[] = {
+    PLAIN(ABI_TEXT, parley_submission, key), PLAIN(ABI_BYTES, parley_submission, json), PLAIN(ABI_TEXT, parley_submission, topic),
+    PLAIN(ABI_TEXT, parley_submission, idempotency_key),
+};
+const struct abi_struct abi_submission = SHAPE(parley_submission, submission_fields);
+
 static const struct abi_field mail_fields[] = {
     PLAIN(ABI_U32, parley_mail, outcome), PLAIN(ABI_U64, parley_mail, number), PLAIN(ABI_I64, parley_mail, at_ms),
     POINTED(ABI_ONE, parley_mail, message, &abi_message),

@@ -5,6 +5,7 @@
 #include <parley/ext/http-in.h>
 #include <parley/ext/mailbox.h>
 #include <parley/ext/media.h>
+#include <parley/ext/submit.h>
 
 enum abi_kind {
   ABI_U32 = 1, ABI_I32, ABI_U64, ABI_I64, ABI_F64,
@@ -35,7 +36,7 @@ extern const struct abi_struct abi_option, abi_value, abi_metric, abi_feature, a
 extern const struct abi_struct abi_part, abi_identity, abi_customer, abi_message, abi_outcome, abi_receipt, abi_inbound,
     abi_touchpoint, abi_result, abi_query, abi_page;
 extern const struct abi_struct abi_http_request, abi_http_response, abi_http_call, abi_http_answer;
-extern const struct abi_struct abi_mail_query, abi_mail_page;
+extern const struct abi_struct abi_mail_query, abi_mail_page, abi_submission;
 
 /* Two structs of our own that travel the same way. */
 struct plugin_facts { /* what a plugin's table says: all of it but the functions */

@@ -31,7 +31,7 @@ enum frame_type {
   FRAME_SUBMIT,     /* message */
   FRAME_QUERY,      /* message */
   FRAME_PROBE,
-  FRAME_RESULT,     /* result: of INBOUND, RECEIPT, EVENT, STATE_*, MEDIA_* */
+  FRAME_RESULT,     /* result: of INBOUND, RECEIPT, EVENT, STATE_*, MEDIA_*, LOGIN, SUBMISSION */
   FRAME_PAGE,       /* page: of TIMELINE */
   FRAME_RESPONSE,   /* http response: of HTTP */
   FRAME_CALLED,     /* http call */
@@ -67,6 +67,8 @@ enum frame_type {
   FRAME_DIAL,       /* words: one address, number connect_ms */
   FRAME_LISTEN,     /* words: one address, number backlog */
   FRAME_MAIL_PAGE,  /* mail page */
+  FRAME_LOGIN,      /* words: one API key, two peer */
+  FRAME_SUBMISSION, /* submission */
   FRAME_TYPES
 };
 #endif

@@ -3,7 +3,7 @@
 #include "instance.h"
 #include <stdlib.h>
 
-const char *const channel_extensions[] = {PARLEY_HTTP, PARLEY_HTTP_IN, PARLEY_STREAM, PARLEY_MEDIA, NULL};
+const char *const channel_extensions[] = {PARLEY_HTTP, PARLEY_HTTP_IN, PARLEY_STREAM, PARLEY_MEDIA, PARLEY_SUBMIT, NULL};
 
 const char *channel_state_name(enum channel_state state)
 {

@@ -17,6 +17,7 @@
 #include <parley/ext/http-in.h>
 #include <parley/ext/media.h>
 #include <parley/ext/stream.h>
+#include <parley/ext/submit.h>
 
 enum channel_state { CHANNEL_NEW = 1, CHANNEL_UP, CHANNEL_DEGRADED, CHANNEL_DOWN, CHANNEL_STOPPING, CHANNEL_FAILED };
 const char *channel_state_name(enum channel_state state);
@@ -35,6 +36,9 @@ struct channel_owner {
   void (*receipt)(struct channel *channel, const parley_receipt *receipt, parley_done *done, void *done_arg, void *arg);
   void (*touchpoint)(struct channel *channel, const parley_touchpoint *event, parley_done *done, void *done_arg, void *arg);
   void (*timeline)(struct channel *channel, const parley_query *query, parley_page_done *done, void *done_arg, void *arg);
+  /* ext/submit.h; both NULL: nothing is handed in here */
+  void (*login)(struct channel *channel, parley_text key, parley_text peer, parley_done *done, void *done_arg, void *arg);
+  void (*submit)(struct channel *channel, const parley_submission *submission, parley_done *done, void *done_arg, void *arg);
   void (*health)(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy, void *arg);
   void (*progress)(struct channel *channel, void *arg); /* channel_making() or channel_starting() was GOING and is no more */
   void *arg;

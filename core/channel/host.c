@@ -573,6 +573,30 @@ static void host_timeline(const parley_host *host, const parley_query *query, pa
   channel->owner.timeline(channel, query, owner_page_done, owner_call_new(channel, NULL, done, arg), channel->owner.arg);
 }
 
+/* --- parley.submit/1 ------------------------------------------------------------------------------------------------- */
+
+static void host_login(const parley_host *host, parley_text key, parley_text peer, parley_done *done, void *arg)
+{
+  struct channel *channel = channel_of(host);
+
+  if (channel->owner.login == NULL)
+    channel_done_later(channel, done, arg, PARLEY_DENIED, "nothing can be handed in here");
+  else if (channel_takes_in(channel, done, arg))
+    channel->owner.login(channel, key, peer, owner_call_done, owner_call_new(channel, done, NULL, arg), channel->owner.arg);
+}
+
+static void host_submit(const parley_host *host, const parley_submission *submission, parley_done *done, void *arg)
+{
+  struct channel *channel = channel_of(host);
+
+  if (channel->owner.submit == NULL)
+    channel_done_later(channel, done, arg, PARLEY_DENIED, "nothing can be handed in here");
+  else if (channel_takes_in(channel, done, arg))
+    channel->owner.submit(channel, submission, owner_call_done, owner_call_new(channel, done, NULL, arg), channel->owner.arg);
+}
+
+const parley_submit ext_submit = {.size = sizeof ext_submit, .login = host_login, .submit = host_submit};
+
 static const void *host_extension(const parley_host *host, const char *id)
 {
   const struct channel_services *services = channel_of(host)->shared.services;
@@ -583,6 +607,8 @@ static const void *host_extension(const parley_host *host, const char *id)
     return services->http_answers;
   if (strcmp(id, PARLEY_STREAM) == 0)
     return services->stream;
+  if (strcmp(id, PARLEY_SUBMIT) == 0)
+    return &ext_submit;
   return strcmp(id, PARLEY_MEDIA) == 0 ? services->media : NULL;
 }
 

@@ -175,6 +175,18 @@ static void owner_timeline(struct channel *channel, const parley_query *query, p
   call_send(call, FRAME_TIMELINE, &abi_query, query);
 }
 
+static void owner_login(struct channel *channel, parley_text key, parley_text peer, parley_done *done, void *done_arg, void *arg)
+{
+  (void)channel;
+  owner_report(arg, FRAME_LOGIN, &abi_frame_words, PARLEY_REF(struct frame_words, .one = key, .two = peer), done, done_arg);
+}
+
+static void owner_submit(struct channel *channel, const parley_submission *submission, parley_done *done, void *done_arg, void *arg)
+{
+  (void)channel;
+  owner_report(arg, FRAME_SUBMISSION, &abi_submission, submission, done, done_arg);
+}
+
 static void owner_window(struct channel *channel, uint32_t in_flight, void *arg)
 {
   (void)channel;
@@ -215,6 +227,8 @@ const struct channel_owner hosted_owner = {.settled = hosted_settled,
                                            .inbound = owner_inbound,
                                            .receipt = owner_receipt,
                                            .touchpoint = owner_touchpoint,
+                                           .login = owner_login,
+                                           .submit = owner_submit,
                                            .timeline = owner_timeline,
                                            .health = owner_health,
                                            .progress = owner_progress};

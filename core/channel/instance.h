@@ -145,6 +145,7 @@ extern const parley_http ext_http;
 extern const parley_http_answers ext_http_answers;
 extern const parley_stream ext_stream;
 extern const parley_media ext_media;
+extern const parley_submit ext_submit; /* host.c: by way of the owner, on either side of the border */
 /* ext_media.c: done() of an id that stands for no upload, as create() gives one when there is no room. */
 void media_upload_unknown(struct channel *channel, uint64_t id, parley_done *done, void *arg);
 /* ext_http.c, ext_http_media.c */

@@ -321,6 +321,25 @@ static void run_cancel(struct parley_channel *remote, uint64_t id, const void *s
   }
 }
 
+/* --- What is handed in ------------------------------------------------------------------------------------------------- */
+
+static void run_login(struct parley_channel *remote, uint64_t id, const void *said)
+{
+  const struct frame_words *words = said;
+  struct remote_call *call = call_open(remote, id);
+
+  if (call != NULL)
+    ext_submit.login(remote->host, words->one, words->two, call_on_result, call);
+}
+
+static void run_submission(struct parley_channel *remote, uint64_t id, const void *said)
+{
+  struct remote_call *call = call_open(remote, id);
+
+  if (call != NULL)
+    ext_submit.submit(remote->host, said, call_on_result, call);
+}
+
 /* --- Media ---------------------------------------------------------------------------------------------------------- */
 
 static void run_media_read(struct parley_channel *remote, uint64_t id, const void *said)
@@ -424,6 +443,8 @@ static const struct frame_row {
     [FRAME_DIAL] = {&abi_frame_words, run_dial, FRAME_ALWAYS},
     [FRAME_LISTEN] = {&abi_frame_words, run_listen, FRAME_ALWAYS},
     [FRAME_MAIL_PAGE] = {&abi_mail_page, run_mail_page, FRAME_WHEN_CREATED},
+    [FRAME_LOGIN] = {&abi_frame_words, run_login, FRAME_WHEN_CREATED},
+    [FRAME_SUBMISSION] = {&abi_submission, run_submission, FRAME_WHEN_CREATED},
 };
 
 static void frame_carry_out(struct parley_channel *remote, const struct frame *frame, const struct frame_row *row)

@@ -115,6 +115,7 @@ int cli_template_remove(struct cli *cli);
 int cli_key_list(struct cli *cli);
 int cli_key_new(struct cli *cli);
 int cli_key_revoke(struct cli *cli);
+int cli_key_capture(struct cli *cli);
 int cli_config_check(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_store_backup(struct cli *cli);

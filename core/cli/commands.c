@@ -85,6 +85,7 @@ static const struct cli_option template_render_options[] = {
     {NULL, NULL, NULL},
 };
 static const struct cli_option key_options[] = {{"scopes", "LIST", "messages:send,customers:read,...; admin is all"},
+                                                {"topic", "NAME", "of what is handed in with it and names none (mail submission)"},
                                                 {"test", NULL, "a test key: nothing leaves the sink"},
                                                 {NULL, NULL, NULL}};
 
@@ -148,6 +149,8 @@ const struct command cli_commands[] = {
     {"template remove", "NAME", "remove it; what was accepted with it goes on", 1, 1, false, cli_template_remove, NULL},
     {"key list", "", "API keys, without their secrets", 0, 0, false, cli_key_list, NULL},
     {"key new", "NAME", "make an API key; it is shown once", 1, 1, false, cli_key_new, key_options},
+    {"key capture", "KEY", "the address that files a copy of mail sent elsewhere: its part before the @", 1, 1, false,
+     cli_key_capture, NULL},
     {"key revoke", "KEY", "revoke an API key", 1, 1, false, cli_key_revoke, NULL},
     {"config check", "[FILE]", "say what is wrong with a configuration and its channels' options", 0, 1, true, cli_config_check, NULL},
     {"plugin new", "NAME", "a plugin to start from, in a folder of its own", 1, 1, true, cli_plugin_new, plugin_new_options},

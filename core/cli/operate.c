@@ -222,11 +222,46 @@ int cli_key_new(struct cli *cli)
   json_object_set_new(body, "scopes", words_of(cli_given(cli, "scopes")));
   if (cli_given(cli, "test") != NULL)
     json_object_set_new(body, "mode", json_string("test"));
+  if (cli_given(cli, "topic") != NULL)
+    json_object_set_new(body, "topic", json_string(cli_given(cli, "topic")));
   code = call_path(cli, "POST", "/v1/keys", NULL, "", body, &answer);
   json_decref(body);
   code = told(cli, code, answer, paths, 3);
   if (code == CLI_OK)
     fprintf(stderr, "The secret is shown this once and stored as a hash only.\n");
+  return code;
+}
+
+static json_t *key_named(json_t *answer, const char *word)
+{
+  json_t *key;
+  size_t i;
+
+  json_array_foreach(json_object_get(answer, "items"), i, key)
+    if (strcmp(json_string_value(json_object_get(key, "name")), word) == 0 ||
+        strcmp(json_string_value(json_object_get(key, "id")), word) == 0)
+      return key;
+  return NULL;
+}
+
+/* Nothing secret beyond what GET /v1/keys shows: who has it can file mail, and no more. */
+int cli_key_capture(struct cli *cli)
+{
+  static const char *const paths[] = {"capture"};
+  json_t *answer = NULL, *key;
+  int code = call_path(cli, "GET", "/v1/keys", NULL, "", NULL, &answer);
+
+  if (code != CLI_OK)
+    return told(cli, code, answer, paths, 1);
+  key = json_incref(key_named(answer, cli->words[0]));
+  if (key == NULL) {
+    json_decref(answer);
+    cli_complain("no key has this name or id");
+    return CLI_FAILED;
+  }
+  json_decref(answer);
+  code = told(cli, code, key, paths, 1);
+  fprintf(stderr, "Put a blind copy to this at a domain of your mail channel's listen.domains, such as log+...@in.shop.example.\n");
   return code;
 }
 

@@ -25,6 +25,7 @@ struct conf_key {
   parley_text name, secret;
   uint32_t scopes; /* SCOPE_* */
   bool test;       /* mode: test */
+  parley_text topic; /* of what is handed in without one; empty: none */
 };
 struct conf_limits {
   uint64_t body_bytes;                                     /* 10M */

@@ -168,6 +168,7 @@ static void key_item(struct conf_reader *r, const struct yaml_node *node, void *
       {.name = "scopes", .read = read_scopes, .offset = offsetof(struct conf_key, scopes), .required = true,
        .example = "scopes: [admin]"},
       {.name = "mode", .read = read_mode, .offset = offsetof(struct conf_key, test), .words = modes},
+      {.name = "topic", .read = conf_read_name, .offset = offsetof(struct conf_key, topic)},
       {.name = NULL}};
 
   conf_read_mapping(r, node, fields, item);

@@ -52,6 +52,22 @@ static void owner_timeline(struct channel *channel, const parley_query *query, p
   inbound_timeline(daemon->inbound, channel, query, done, done_arg);
 }
 
+static void owner_login(struct channel *channel, parley_text key, parley_text peer, parley_done *done, void *done_arg, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  (void)channel;
+  api_login(daemon->api, key, peer, done, done_arg);
+}
+
+static void owner_submit(struct channel *channel, const parley_submission *submission, parley_done *done, void *done_arg, void *arg)
+{
+  struct daemon *daemon = arg;
+
+  (void)channel;
+  api_handin(daemon->api, submission, done, done_arg);
+}
+
 static void owner_health(struct channel *channel, enum channel_state state, parley_text cause, parley_text remedy,
                          void *arg)
 {
@@ -110,6 +126,8 @@ static struct channel_owner daemon_channel_owner(struct daemon *daemon)
                                 .receipt = owner_receipt,
                                 .touchpoint = owner_touchpoint,
                                 .timeline = owner_timeline,
+                                .login = owner_login,
+                                .submit = owner_submit,
                                 .health = owner_health,
                                 .progress = owner_progress,
                                 .arg = daemon};

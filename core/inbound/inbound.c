@@ -19,6 +19,8 @@ struct inbound {
   uint32_t open;
   struct inbound_counters counters;
   struct loop_guard *guard;
+  bool (*captures)(id64 key, void *arg);
+  void *captures_arg;
   bool closing;
   void (*closed)(void *arg);
   void *closed_arg;
@@ -207,6 +209,23 @@ static bool inbound_loops(struct inbound *inbound, const struct store_inbound *o
   return true;
 }
 
+void inbound_captures(struct inbound *inbound, bool (*allowed)(id64 key, void *arg), void *arg)
+{
+  inbound->captures = allowed;
+  inbound->captures_arg = arg;
+}
+
+/* Sent by us through another tool, says somebody who knows the address for it: whose is that? */
+static bool inbound_capture_ok(const struct inbound *inbound, const parley_inbound *in)
+{
+  id64 key;
+
+  if ((in->flags & PARLEY_ECHO) == 0 || !PARLEY_HAS(parley_inbound, in, token) || in->token.len == 0)
+    return true;
+  return inbound->captures != NULL && id_token_read(store_secret(inbound->store), TOKEN_CAPTURE, in->token, &key) &&
+         inbound->captures(key, inbound->captures_arg);
+}
+
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
                   void *arg)
 {
@@ -222,6 +241,10 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   problems_init(&problems, call->arena);
   if (in->flags & PARLEY_ASK) {
     inbound_ask(call, in, &problems);
+    return;
+  }
+  if (!inbound_capture_ok(inbound, in)) {
+    report_later(call, PARLEY_REJECTED, PARLEY_LIT("no API key in force has this capture address"));
     return;
   }
   op->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));

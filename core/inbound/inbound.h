@@ -21,6 +21,9 @@ void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *ar
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done, void *arg);
 void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event, parley_done *done,
                         void *arg);
+/* An ECHO with a token comes from a capture address (TOKEN_CAPTURE of an API key): refused unless allowed(key) says that the key is in
+ * force. Without this call none is. */
+void inbound_captures(struct inbound *inbound, bool (*allowed)(id64 key, void *arg), void *arg);
 /* The plugin's view of a customer's timeline. */
 void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query, parley_page_done *done,
                       void *arg);

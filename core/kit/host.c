@@ -216,7 +216,7 @@ const void *kit_extension(const parley_host *host, const char *id)
 {
   static const struct { const char *id; const void *table; } all[] = {
       {PARLEY_HTTP, &kit_http_table}, {PARLEY_HTTP_IN, &kit_answers_table}, {PARLEY_STREAM, &kit_stream_table},
-      {PARLEY_MEDIA, &kit_media_table}};
+      {PARLEY_MEDIA, &kit_media_table}, {PARLEY_SUBMIT, &kit_submit_table}};
 
   if (host != NULL)
     kit_on_loop(host_of(host), "extension");

@@ -340,6 +340,35 @@ static void media_finish(const parley_host *to, uint64_t id, parley_done *done, 
 const parley_media kit_media_table = {.size = sizeof kit_media_table, .read = media_read, .create = media_create,
                                       .append = media_append, .finish = media_finish};
 
+/* --- parley.submit/1: one key may, and what is handed in is answered like an inbound message ------------------------ */
+
+static void submit_login(const parley_host *to, parley_text key, parley_text peer, parley_done *done, void *arg)
+{
+  struct kit_host *host = to->impl;
+
+  kit_on_loop(host, "login of parley.submit/1");
+  kit_done_later(host, done, arg,
+                 host->state >= KIT_STOPPED                  ? PARLEY_CANCELLED
+                 : parley_text_is(key, KIT_KEY) && peer.len > 0 ? PARLEY_OK
+                                                             : PARLEY_DENIED,
+                 TEXT_EMPTY, 0);
+}
+
+static void submit_submit(const parley_host *to, const parley_submission *submission, parley_done *done, void *arg)
+{
+  struct kit_host *host = to->impl;
+  struct kit_item *item = item_add(host, 'i', "submit of parley.submit/1", done, arg);
+
+  if (submission->size < sizeof *submission)
+    kit_fail(host->kit, PROMISE_INBOUND, "the size of a parley_submission is %u: not set", submission->size);
+  if (submission->json.len > KIT_INLINE_MAX)
+    kit_fail(host->kit, PROMISE_INBOUND, "a message of %zu bytes was handed in: larger content is media", submission->json.len);
+  snprintf(item->key, sizeof item->key, "handed in '%.*s'", TEXT_ARG(submission->idempotency_key));
+  item_said(item);
+}
+
+const parley_submit kit_submit_table = {.size = sizeof kit_submit_table, .login = submit_login, .submit = submit_submit};
+
 bool kit_upload_cancel(struct kit_host *host, uint64_t id)
 {
   struct kit_upload *upload = upload_by_id(host, id);

@@ -13,6 +13,7 @@
 #include "promise.h"
 #include <parley/ext/http-in.h>
 #include <parley/ext/media.h>
+#include <parley/ext/submit.h>
 #include <parley/ext/stream.h>
 #include <pthread.h>
 
@@ -268,6 +269,8 @@ const void *kit_extension(const parley_host *host, const char *id);
 extern const parley_http kit_http_table;
 extern const parley_stream kit_stream_table;
 extern const parley_media kit_media_table;
+extern const parley_submit kit_submit_table;
+#define KIT_KEY "prl_test_kit" /* the API key that may hand in */
 extern const parley_http_answers kit_answers_table;
 enum kit_peer kit_peer_good(const struct kit *kit); /* one that takes messages, as far as anybody has said how */
 bool kit_http_step(struct kit *kit);   /* answers what may be answered */

@@ -1,4 +1,4 @@
-/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.1; C11 and C++17.
+/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.2; C11 and C++17.
  *
  * Terms       A plugin is one .so, a channel one configured instance of it. The host is whoever loaded the .so: parleyd,
  *             parley-plugin-host (a process of its own) or the test kit. A plugin cannot tell which.
@@ -34,7 +34,7 @@ extern "C" {
 #define PARLEY_ONE(type, ...) PARLEY_LIST(type, PARLEY_REF(type, __VA_ARGS__)) /* a list of one */
 #endif
 #define PARLEY_ABI_MAJOR 1 /* part of the entry symbol's name */
-#define PARLEY_ABI_MINOR 1 /* one more whenever a member, constant or function is appended */
+#define PARLEY_ABI_MINOR 2 /* one more whenever a member, constant or function is appended */
 #define PARLEY_BIT(n) (UINT32_C(1) << (n))
 #define PARLEY_HAS(type, object, member) ((object)->size >= offsetof(type, member) + sizeof((object)->member))
 

@@ -7,7 +7,8 @@
 static const struct abi_struct *const shapes[] = {
     &abi_option, &abi_value, &abi_metric, &abi_feature, &abi_capabilities, &abi_part, &abi_identity, &abi_customer, &abi_message,
     &abi_outcome, &abi_receipt, &abi_inbound, &abi_touchpoint, &abi_result, &abi_query, &abi_page, &abi_http_request,
-    &abi_http_response, &abi_http_call, &abi_http_answer, &abi_mail_query, &abi_mail_page, &abi_plugin_facts, &abi_frame_words,
+    &abi_http_response, &abi_http_call, &abi_http_answer, &abi_mail_query, &abi_mail_page, &abi_submission,
+    &abi_plugin_facts, &abi_frame_words,
 };
 
 static void require(int good)

@@ -29,6 +29,7 @@ static const struct shape { const char *name; const struct abi_struct *is; uint3
     {"http_answer", &abi_http_answer, 56, 5},
     {"mail_query", &abi_mail_query, 48, 4},
     {"mail_page", &abi_mail_page, 40, 4},
+    {"submission", &abi_submission, 72, 4},
     {"plugin_facts", &abi_plugin_facts, 88, 12},
     {"frame_words", &abi_frame_words, 88, 8},
 };
