@@ -16,11 +16,11 @@ static const char *outcome_name(uint32_t outcome)
 
 /* --- Content ---------------------------------------------------------------------------------- */
 
-/* What an inbound message says beside its content. */
-static void said(struct buf *buf, parley_text body)
+/* What an inbound message says beside its content; whole: with the quotation that stood beneath it. */
+static void said(struct buf *buf, parley_text body, bool whole)
 {
   parley_text payload = slice_member(body, "payload"), target = slice_member(body, "target"),
-              fields = slice_member(body, "fields");
+              fields = slice_member(body, "fields"), quoted = whole ? slice_member(body, "quoted") : TEXT_EMPTY;
 
   if (payload.len > 0)
     MEMBER_JSON(buf, "payload", payload, "null");
@@ -28,6 +28,8 @@ static void said(struct buf *buf, parley_text body)
     MEMBER_JSON(buf, "target", target, "null");
   if (fields.len > 0)
     MEMBER_JSON(buf, "fields", fields, "null");
+  if (quoted.len > 0)
+    MEMBER_JSON(buf, "quoted", quoted, "null");
 }
 
 /* Which template made it: core/api writes that first, so most bodies are left after one look. */
@@ -51,8 +53,8 @@ static void content(struct buf *buf, const struct message_row *row, size_t text_
   else
     buf_text(buf, found);
   MEMBER_TRUE_IF(buf, "body_expired", row->body_expired);
-  if (row->inbound && row->kind != PARLEY_KIND_CONTENT)
-    said(buf, body);
+  if (row->inbound)
+    said(buf, body, text_bytes_max == 0);
 }
 
 /* --- Head ------------------------------------------------------------------------------------- */
@@ -64,7 +66,10 @@ static void inbound_head(struct buf *buf, const struct message_row *row)
                      : row->kind != PARLEY_KIND_CONTENT ? slice_word(row->body, "kind")
                                                         : TEXT_EMPTY;
 
-  BUF_LIT(buf, ",\"direction\":\"in\",\"status\":\"received\",\"kind\":");
+  if ((row->flags & PARLEY_ECHO) != 0) /* ours, sent by another tool */
+    BUF_LIT(buf, ",\"direction\":\"out\",\"status\":\"sent\",\"kind\":");
+  else
+    BUF_LIT(buf, ",\"direction\":\"in\",\"status\":\"received\",\"kind\":");
   buf_json_text(buf, kind.len > 0 ? kind : PARLEY_LIT("content"));
   MEMBER_TRUE_IF(buf, "automatic", (row->flags & PARLEY_AUTOMATIC) != 0);
   MEMBER_TRUE_IF(buf, "echo", (row->flags & PARLEY_ECHO) != 0);

@@ -1,6 +1,7 @@
 #include "report.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include "core/message/fit.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -45,7 +46,9 @@ static bool report_from(const parley_inbound *in, struct arena *arena, struct pr
     if (ret->n_identities == RECIPIENT_IDENTITIES_MAX ||
         !identity_normalise(from->kind, from->value, arena, PARLEY_LIT("/from"), problems, to))
       return false;
-    to->assurance = from->assurance > PARLEY_OBSERVED ? from->assurance : PARLEY_OBSERVED;
+    to->assurance = in->flags & PARLEY_ECHO                 ? PARLEY_CLAIMED /* it was written to: they have shown nothing */
+                    : from->assurance > PARLEY_OBSERVED ? from->assurance
+                                                        : PARLEY_OBSERVED;
     ret->n_identities++;
   }
   if (ret->n_identities == 0 && ret->external.len == 0) {
@@ -101,7 +104,7 @@ static void content_media_add(const parley_part *part, struct content *content, 
 }
 
 /* Several text parts become one text, a blank line between them. */
-static void content_text_add(parley_text *to, parley_text more, struct arena *arena)
+static void content_text_add(parley_text *to, parley_text more, const char *between, struct arena *arena)
 {
   struct buf joined = BUF_INIT(INBOUND_BODY_BYTES_MAX);
 
@@ -110,22 +113,40 @@ static void content_text_add(parley_text *to, parley_text more, struct arena *ar
     return;
   }
   buf_text(&joined, *to);
-  buf_str(&joined, "\n\n");
+  buf_str(&joined, between);
   buf_text(&joined, more);
   *to = arena_text(arena, buf_as_text(&joined));
   buf_done(&joined);
 }
 
-static void report_content(const parley_inbound *in, struct arena *arena, struct content *content)
+struct said { /* what the parts of a message come to */
+  struct content content;
+  parley_text quoted, html_written; /* quoted text, and the HTML without it */
+};
+
+static void said_text(struct said *said, const parley_part *part, struct arena *arena)
 {
+  bool quoted = (part->flags & PARLEY_PART_QUOTED) != 0;
+
+  if (part->kind == PARLEY_PART_TEXT) {
+    content_text_add(quoted ? &said->quoted : &said->content.text, part->text, "\n\n", arena);
+    return;
+  }
+  content_text_add(&said->content.html, part->text, "", arena);
+  if (!quoted)
+    content_text_add(&said->html_written, part->text, "", arena);
+}
+
+static void report_content(const parley_inbound *in, struct arena *arena, struct said *said)
+{
+  struct content *content = &said->content;
+
   content->subject = in->subject;
   for (uint32_t i = 0; i < in->n_parts; i++) {
     const parley_part *part = in->parts[i];
 
-    if (part->kind == PARLEY_PART_TEXT) {
-      content_text_add(&content->text, part->text, arena);
-    } else if (part->kind == PARLEY_PART_HTML) {
-      content_text_add(&content->html, part->text, arena);
+    if (part->kind == PARLEY_PART_TEXT || part->kind == PARLEY_PART_HTML) {
+      said_text(said, part, arena);
     } else if (part->kind == PARLEY_PART_MEDIA) {
       content_media_add(part, content, arena);
     } else if (part->kind == PARLEY_PART_LOCATION) {
@@ -136,6 +157,8 @@ static void report_content(const parley_inbound *in, struct arena *arena, struct
       content->location_address = part->text;
     }
   }
+  if (content->text.len == 0 && said->html_written.len > 0) /* readers of text alone read it as well */
+    content->text = html_to_text(said->html_written, arena);
 }
 
 static void buf_fields(struct buf *buf, const parley_pair *fields, uint32_t n)
@@ -152,12 +175,16 @@ static void buf_fields(struct buf *buf, const parley_pair *fields, uint32_t n)
 
 static void buf_report(struct buf *buf, const parley_inbound *in, const char *kind, struct arena *arena)
 {
-  struct content content;
+  struct said said;
 
-  memset(&content, 0, sizeof content);
-  report_content(in, arena, &content);
+  memset(&said, 0, sizeof said);
+  report_content(in, arena, &said);
   buf_str(buf, "{\"content\":");
-  buf_content(buf, &content, 0);
+  buf_content(buf, &said.content, 0);
+  if (said.quoted.len > 0) {
+    buf_json_key(buf, "quoted");
+    buf_json_text(buf, said.quoted);
+  }
   if (in->kind != PARLEY_KIND_CONTENT) {
     buf_json_key(buf, "kind");
     buf_json_str(buf, kind);
@@ -200,6 +227,14 @@ static void report_references(const parley_inbound *in, struct arena *arena, str
       names[ret->n_references++] = arena_text(arena, in->references[i]);
 }
 
+/* As it came; what was too large for one call is media, and its id stands for it. */
+static parley_bytes report_raw(const parley_part *raw, struct arena *arena)
+{
+  if (raw == NULL)
+    return TEXT_EMPTY;
+  return arena_text(arena, raw->data.len > 0 ? raw->data : raw->media);
+}
+
 bool report_read(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_inbound *ret)
 {
   const char *kind = report_kind_name(in->kind);
@@ -221,7 +256,7 @@ bool report_read(const parley_inbound *in, struct arena *arena, struct problems 
     problem_add(problems, PARLEY_LIT("/content"), "content_too_large",
                 "text and html are at most 1 MiB; larger content is media");
   buf_done(&body);
-  ret->raw = in->raw != NULL ? arena_text(arena, in->raw->data) : TEXT_EMPTY;
+  ret->raw = report_raw(in->raw, arena);
   sha256(ret->raw.len > 0 ? ret->raw : ret->body, ret->body_sha256);
   ret->event_id = arena_text(arena, in->event_id.len > 0 ? in->event_id : in->provider_id);
   ret->provider_id = arena_text(arena, in->provider_id);

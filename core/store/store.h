@@ -218,7 +218,7 @@ struct store_inbound {
   int64_t at_ms, now_ms;
   parley_text topic;              /* "" : support's conversation */
   parley_bytes body;              /* {"content":{...},"fields":{...}} as it is stored */
-  parley_bytes raw;               /* the provider's envelope */
+  parley_bytes raw;               /* the provider's envelope; a large one is media: its med_ id */
   /* Which message it answers, in the order they are asked: named by a token that only we can make; provider ids, the last one
    * first; msg_ or provider id, "" for none. Somebody else's message threads nothing. */
   id64 token_message;

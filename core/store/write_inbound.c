@@ -87,6 +87,8 @@ static void identities_used(struct round *round, const struct store_inbound *in,
   struct stmt *put = db_sql(round->db, "UPDATE identity SET used=?1, assurance=CASE WHEN assurance<?2 THEN ?2 ELSE assurance END"
                                          " WHERE h=?3");
 
+  if ((in->flags & PARLEY_ECHO) != 0) /* it was written to, not by them */
+    return;
   for (size_t i = 0; i < in->from.n_identities; i++) {
     if (who->found.rows[i].customer != who->customer.id)
       continue;
