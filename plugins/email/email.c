@@ -47,6 +47,8 @@ struct parley_channel {
   struct email_events *events; /* NULL: no provider's */
   struct email_options options;
   parley_capabilities capabilities;
+  struct mail_taker *taker;           /* of what comes in; NULL: nothing does */
+  struct email_listen *listen, *submission;
   struct link *links;
   struct queue queue;       /* waits for a connection */
   struct queue large;       /* waits for its turn to be fetched */
@@ -715,6 +717,10 @@ static parley_status email_submit(parley_channel *channel, uint64_t token, const
   if (job == NULL)
     return PARLEY_BUSY;
   channel->n_open++;
+  if (!channel->options.sends) {
+    job_end(channel, &job, PARLEY_OUTCOME_REJECTED, 0, PARLEY_LIT("this channel takes in only: it has no option smtp"));
+    return PARLEY_OK;
+  }
   if (message->to == NULL || mail_address_read(message->to->value, &job->to) != PARLEY_OK) {
     job_end(channel, &job, PARLEY_OUTCOME_BAD_ADDRESS, 0, PARLEY_LIT("not an e-mail address"));
     return PARLEY_OK;
@@ -740,6 +746,10 @@ static parley_status email_probe(parley_channel *channel, uint64_t token)
 
   if (job == NULL)
     return PARLEY_BUSY;
+  if (!channel->options.sends) {
+    email_job_end(&job, PARLEY_OUTCOME_ACCEPTED, 0, PARLEY_LIT("it takes in only, and does"));
+    return PARLEY_OK;
+  }
   if (!login_possible(channel)) {
     queue_push(&channel->probes, job);
   } else if (!link_open(channel, job)) {
@@ -754,6 +764,10 @@ static void email_drain(parley_channel *channel, uint32_t within_ms)
 {
   (void)within_ms; /* what is not settled by then the host ends by stop() */
   channel->draining = true;
+  if (channel->listen != NULL)
+    email_listen_drain(channel->listen);
+  if (channel->submission != NULL)
+    email_listen_drain(channel->submission);
   for (struct link *link = channel->links; link != NULL; link = link->next)
     if (link_idle(link))
       smtp_session_quit(&link->session);
@@ -781,6 +795,9 @@ static void email_stop(parley_channel *channel, parley_call *done, void *arg)
 
 static void email_destroy(parley_channel *channel)
 {
+  email_listen_free(&channel->listen);
+  email_listen_free(&channel->submission);
+  mail_taker_free(&channel->taker);
   mail_composer_free(&channel->composer);
   email_events_free(&channel->events);
   email_options_done(&channel->options);
@@ -808,6 +825,10 @@ static const parley_feature *const features[] = {
     NULL,
 };
 static const parley_capabilities capabilities = {.size = sizeof capabilities,
+                                                 .flags = PARLEY_INBOUND,
+                                                 .receipts = PARLEY_BIT(PARLEY_RECEIPT_FAILED) |
+                                                             PARLEY_BIT(PARLEY_RECEIPT_UNSUBSCRIBED) |
+                                                             PARLEY_BIT(PARLEY_RECEIPT_COMPLAINED),
                                                  .in_flight = 20 * JOBS_PER_SESSION,
                                                  .receipts = PARLEY_BIT(PARLEY_RECEIPT_FAILED) |
                                                              PARLEY_BIT(PARLEY_RECEIPT_COMPLAINED) |
@@ -865,15 +886,49 @@ static parley_status email_create(const parley_host *host, const parley_value *o
   if (email_events_any(channel->events))
     channel->capabilities.receipts |= PARLEY_BIT(PARLEY_RECEIPT_DELIVERED);
   channel->capabilities.in_flight = channel->options.sessions * JOBS_PER_SESSION;
+  if (!channel->options.accept.listen.on) {
+    channel->capabilities.flags &= ~(uint32_t)PARLEY_INBOUND;
+    channel->capabilities.receipts = 0;
+  }
   channel->composer = mail_composer_new();
   *ret = channel;
+  return PARLEY_OK;
+}
+
+static struct email_listen *listen_on(parley_channel *channel, const struct email_listen_options *options)
+{
+  const struct email_listen_config config = {.host = channel->host,
+                                             .stream = channel->stream,
+                                             .submit = channel->host->extension(channel->host, PARLEY_SUBMIT),
+                                             .taker = channel->taker,
+                                             .options = options,
+                                             .name = parley_text_of(channel->options.helo)};
+
+  return email_listen_new(&config);
+}
+
+static parley_status accept_start(parley_channel *channel)
+{
+  const struct email_accept_options *accept = &channel->options.accept;
+  const struct mail_taker_config config = {.host = channel->host, .media = channel->media};
+
+  if (accept->submission.on && channel->host->extension(channel->host, PARLEY_SUBMIT) == NULL) {
+    channel->host->health(channel->host, PARLEY_DOWN, PARLEY_LIT("submission: this host takes no messages from a channel"),
+                          PARLEY_LIT("take the option submission away"));
+    return PARLEY_INVALID;
+  }
+  if (accept->listen.on && ((channel->taker = mail_taker_new(&config)) == NULL ||
+                            (channel->listen = listen_on(channel, &accept->listen)) == NULL))
+    return PARLEY_BUSY;
+  if (accept->submission.on && (channel->submission = listen_on(channel, &accept->submission)) == NULL)
+    return PARLEY_BUSY;
   return PARLEY_OK;
 }
 
 static parley_status email_start(parley_channel *channel)
 {
   channel->host->window(channel->host, channel->capabilities.in_flight);
-  return PARLEY_OK;
+  return accept_start(channel);
 }
 
 static const parley_metric *const metrics[] = {
@@ -894,7 +949,7 @@ static const parley_http_in http_in = {.size = sizeof http_in, .called = email_c
 
 const parley_plugin parley_plugin_v1 = {
     .size = sizeof parley_plugin_v1, .abi_major = PARLEY_ABI_MAJOR, .abi_minor = PARLEY_ABI_MINOR,
-    .name = "email", .version = "1.0.0", .summary = "sends e-mail by SMTP",
+    .name = "email", .version = "1.0.0", .summary = "e-mail both ways: out by SMTP, in by LMTP, SMTP and submission",
     .capabilities = &capabilities, .options = email_option_table, .metrics = metrics,
     .requires_ids = (const char *const[]){PARLEY_STREAM, NULL},
     .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &http_in), NULL),

@@ -24,8 +24,9 @@ static const parley_option *const oauth_fields[] = {
 };
 
 const parley_option *const email_option_table[] = {
-    PARLEY_REF(parley_option, .name = "smtp", .type = PARLEY_OPTION_URL, .flags = PARLEY_REQUIRED,
-               .doc = "the mail server: smtp://host:port, or smtps:// for TLS from the first byte",
+    PARLEY_REF(parley_option, .name = "smtp", .type = PARLEY_OPTION_URL,
+               .doc = "the mail server to send through: smtp://host:port, or smtps:// for TLS from the first byte; default: "
+                      "this machine's own, 127.0.0.1:25, or none where the channel takes mail in",
                .example = "smtp://127.0.0.1:2525"),
     PARLEY_REF(parley_option, .name = "from", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_REQUIRED, .min = 1,
                .max = TEXT_MAX, .doc = "the sender as customers see it", .example = "Shop <orders@shop.example>"),
@@ -54,6 +55,8 @@ const parley_option *const email_option_table[] = {
                .example = "parley.shop.example"),
     PARLEY_REF(parley_option, .name = "sessions", .type = PARLEY_OPTION_INT, .min = 1, .max = EMAIL_SESSIONS_MAX,
                .default_text = "20", .doc = "most connections to the server at once", .example = "20"),
+    &email_option_listen,
+    &email_option_submission,
     PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS,
                .max = TIMEOUT_MAX_MS, .default_text = "10m", .doc = "how long to wait for the answer to a mail",
                .example = "10m"),
@@ -213,6 +216,7 @@ static const char *return_path_read(parley_text given, struct email_options *to)
 
 parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why)
 {
+  parley_text smtp = text_of(options, "smtp");
   const char *why;
 
   *to = (struct email_options){0};
@@ -223,7 +227,10 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   to->smtp.no_chunks = number_of(options, "chunking", 1) == 0;
   for (int i = 0; i < EVENT_PROVIDERS; i++)
     to->traces[i] = text_of(parley_find(options, "events"), event_provider_names[i]).len > 0;
-  why = smtp_read(text_of(options, "smtp"), to);
+  why = email_accept_read(options, &to->accept);
+  to->sends = smtp.len > 0 || (!to->accept.listen.on && !to->accept.submission.on);
+  if (why == NULL && to->sends)
+    why = smtp_read(smtp.len > 0 ? smtp : PARLEY_LIT("smtp://127.0.0.1:25"), to);
   if (why == NULL)
     why = email_senders_read(options, &to->senders);
   if (why == NULL)

@@ -2,6 +2,7 @@
  * Texts are borrowed from the option tree, which lives until destroy(), or are this struct's own. Thread: loop; read by any. */
 #ifndef EMAIL_OPTIONS_H
 #define EMAIL_OPTIONS_H
+#include "email_listen.h"
 #include "email_oauth.h"
 #include "email_sender.h"
 #include "event_read.h"
@@ -13,6 +14,8 @@ struct email_options {
   struct mail_address return_path; /* len 0: none, the address of from is */
   struct email_oauth_config oauth; /* with smtp.bearer */
   struct smtp_config smtp;
+  struct email_accept_options accept;
+  bool sends;         /* smtp was given: else it takes in only */
   bool implicit_tls;  /* smtps: TLS from the first byte */
   uint32_t sessions;
   char server[EMAIL_HOST_MAX + 1];                   /* to connect to and to check the certificate against; no brackets */

@@ -247,6 +247,7 @@ static void text_split(struct body *body)
   parley_text text = body->text;
   size_t begin, end;
 
+  body->mail->whole = text;
   mail_quote_text(text, &begin, &end);
   body->mail->text = (parley_text){text.at + begin, end - begin};
   while (body->mail->text.len > 0 && body->mail->text.at[0] == '\n')

@@ -244,31 +244,39 @@ static void people_read(struct mail_in *mail, const struct mail_parse_source *so
 }
 
 /* --- Tokens ------------------------------------------------------------------------------------------------------- */
-bool mail_token_read(parley_text address, struct mail_token *ret)
+static enum mail_token_kind token_kind(parley_text local, size_t token_len)
 {
   static const struct {
     const char *local;
     enum mail_token_kind kind;
-  } kinds[] = {{MAIL_LOCAL_REPLY "+", MAIL_TOKEN_REPLY},
-               {MAIL_LOCAL_BOUNCE "+", MAIL_TOKEN_BOUNCE},
-               {MAIL_LOCAL_UNSUBSCRIBE "+", MAIL_TOKEN_UNSUBSCRIBE},
-               {MAIL_LOCAL_CAPTURE "+", MAIL_TOKEN_CAPTURE}};
+  } kinds[] = {{MAIL_LOCAL_REPLY, MAIL_TOKEN_REPLY},
+               {MAIL_LOCAL_BOUNCE, MAIL_TOKEN_BOUNCE},
+               {MAIL_LOCAL_UNSUBSCRIBE, MAIL_TOKEN_UNSUBSCRIBE},
+               {MAIL_LOCAL_CAPTURE, MAIL_TOKEN_CAPTURE}};
+
+  for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+    if (strlen(kinds[i].local) == local.len && g_ascii_strncasecmp(local.at, kinds[i].local, local.len) == 0)
+      return kinds[i].kind;
+  return token_len == MAIL_TOKEN_CHARS ? MAIL_TOKEN_REPLY : 0;
+}
+
+bool mail_token_read(parley_text address, struct mail_token *ret)
+{
   const char *at = address.len > 0 ? memrchr(address.at, '@', address.len) : NULL;
   size_t local = at != NULL ? (size_t)(at - address.at) : 0;
+  const char *plus = local > 0 ? memchr(address.at, '+', local) : NULL;
+  parley_text token;
+  enum mail_token_kind kind;
 
-  for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-    size_t len = strlen(kinds[i].local);
-    parley_text token = {address.at + len, local - len};
-
-    if (local <= len || g_ascii_strncasecmp(address.at, kinds[i].local, len) != 0)
-      continue;
-    for (size_t j = 0; j < token.len; j++)
-      if (!g_ascii_isalnum(token.at[j]))
-        return false;
-    *ret = (struct mail_token){.kind = kinds[i].kind, .token = token, .address = address};
-    return true;
-  }
-  return false;
+  if (plus == NULL || plus + 1 == at)
+    return false;
+  token = (parley_text){plus + 1, (size_t)(at - plus) - 1};
+  kind = token_kind((parley_text){address.at, (size_t)(plus - address.at)}, token.len);
+  for (size_t i = 0; i < token.len; i++)
+    if (!g_ascii_isalnum(token.at[i]))
+      return false;
+  *ret = (struct mail_token){.kind = kind, .token = token, .address = address};
+  return kind != 0;
 }
 
 static void token_add(struct mail_in *mail, parley_text address)
@@ -357,6 +365,7 @@ parley_status mail_parse(const struct mail_parse_source *source, struct mail_in 
                          .in_reply_to = none,
                          .text = none,
                          .quoted = none,
+                         .whole = none,
                          .html = none};
   struct shape shape;
   parley_bytes raw = source->raw;

@@ -15,7 +15,7 @@
 #define MAIL_LOCAL_BOUNCE "bounce"
 #define MAIL_LOCAL_UNSUBSCRIBE "unsubscribe"
 #define MAIL_LOCAL_CAPTURE "log"
-#define MAIL_TRACE_HEADER "X-Parley-Trace" /* every mail of ours has it: parley_message.token */
+#define MAIL_TRACE_HEADER "X-Parley-Ref" /* every mail of ours has it: parley_message.token */
 
 enum {
   MAIL_IN_BYTES_MAX = 25 << 20, /* of the raw mail; more is no mail (PARLEY_INVALID) */
@@ -29,7 +29,8 @@ enum {
   MAIL_IN_REFERENCES_MAX = 100, /* newest that are kept */
   MAIL_IN_ID_MAX = 500,         /* bytes of a Message-ID; a longer one counts as none */
   MAIL_IN_FILE_NAME_MAX = 200,  /* bytes */
-  MAIL_IN_TOKENS_MAX = 16
+  MAIL_IN_TOKENS_MAX = 16,
+  MAIL_TOKEN_CHARS = 29 /* of a parley_message.token */
 };
 
 struct mail_person {
@@ -43,6 +44,7 @@ struct mail_file {
   parley_bytes data;      /* decoded; of an attached mail (message/rfc822) its raw bytes */
   bool shown;             /* the HTML shows it by its content_id: PARLEY_PART_INLINE, name = content_id */
 };
+/* REPLY stands for any other local part with "+" and MAIL_TOKEN_CHARS of a token as well: the operator names those addresses. */
 enum mail_token_kind { MAIL_TOKEN_REPLY = 1, MAIL_TOKEN_BOUNCE, MAIL_TOKEN_UNSUBSCRIBE, MAIL_TOKEN_CAPTURE };
 struct mail_token { /* unchecked: only the host knows whether it made it */
   enum mail_token_kind kind;
@@ -62,6 +64,7 @@ struct mail_in {
   int64_t date_ms;                     /* of Date; 0: none that can be */
   parley_text text;   /* what was written, without quoted history and signature; of a mail with HTML only: empty */
   parley_text quoted; /* the rest of the text */
+  parley_text whole;  /* text and quoted, as they stood there */
   parley_text html;   /* the whole; html_fresh bytes of it stand before the quoted history */
   size_t html_fresh;
   struct mail_file *files;

@@ -12,7 +12,7 @@
 #include "mail_parse.h"
 #include <parley/ext/media.h>
 
-enum { MAIL_TAKE_OPEN_MAX = 256, MAIL_TAKE_BYTES_MAX = 256 << 20, MAIL_TAKE_INLINE_PARSE_MAX = 128 << 10 };
+enum { MAIL_TAKE_OPEN_MAX = 256, MAIL_TAKE_BYTES_MAX = 128 << 20, MAIL_TAKE_INLINE_PARSE_MAX = 128 << 10 };
 
 struct mail_envelope { /* borrowed for the call */
   bool known;                   /* the transport told return_path and recipients; false (IMAP): the headers do, one verdict */
@@ -29,10 +29,11 @@ struct mail_verdict {
 /* each: n verdicts; reason: for a person, of the first one that is not OK. Both until it returns. */
 typedef void mail_taken(const struct mail_verdict *each, uint32_t n, parley_text reason, void *arg);
 
-/* The hook for delivery reports and complaints. token: of the bounce+ address, or empty. true: it tells of a message of ours, its
- * receipts are on their way to the host, and done() comes once, never within the call, with the verdict on the whole (OK: committed).
- * false: nothing was done, the mail is taken in as an automatic message. mail lives until done(). */
-typedef bool mail_take_report(const parley_host *host, const struct mail_in *mail, parley_text token, parley_done *done, void *arg);
+/* The hook for delivery reports and complaints (mail_report.h). token: of the address it came to, or empty. true: it tells of a
+ * message of ours, its receipts are on their way to the host, and done() comes once, never within the call, with the verdict on the
+ * whole (OK: committed). false: nothing was done, the mail is taken in as an automatic message. message (a GMimeMessage) is not used
+ * after the call. */
+typedef bool mail_take_report(const parley_host *host, void *message, parley_text token, parley_done *done, void *arg);
 
 struct mail_taker;
 struct mail_taker_config {

@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+# label: spine email
+# timeout: 240
+"""A customer's mail comes in by LMTP and SMTP: history, files, feed; what must not come in; the submission port; the capture
+address; an address to unsubscribe."""
+
+import base64
+import email.message
+import os
+import smtplib
+import sys
+import threading
+
+from parley_test import (Daemon, Recorder, expect, expect_true, free_port, parley, run, test, wait_until)
+from parley_smtp import Mail
+
+KEY_OF_OLD_SHOP = "old-shop-software"
+
+
+def channel(port, smtp=None, submission=None, isolation=None, **listen):
+    options = {"from": "Shop <orders@shop.example>", "helo": "mx.shop.example"}
+    if port:
+        options["listen"] = {"address": f"127.0.0.1:{port}", "domains": ["shop.example"], **listen}
+    if smtp:
+        options["smtp"] = f"smtp://127.0.0.1:{smtp}"
+    if submission:
+        options["submission"] = submission
+    return {"plugin": "email", "options": options, **({"isolation": isolation} if isolation else {})}
+
+
+def mail(text="Where is my order?\n", message_id="<a1@example.org>", to="support@shop.example", sender="Ana <ana@example.org>", **headers):
+    made = email.message.EmailMessage()
+    made["From"], made["To"], made["Subject"] = sender, to, "Order 1042"
+    if message_id:
+        made["Message-ID"] = message_id
+    for name, value in headers.items():
+        made[name.replace("_", "-")] = value
+    made.set_content(text)
+    return made
+
+
+def crlf(made):
+    return made.as_bytes(policy=made.policy.clone(linesep="\r\n"))
+
+
+def codes(port, made, to=("support@shop.example",), sender="ana@example.org", client=smtplib.LMTP):
+    """The code of each recipient, refused at RCPT or answered after the final dot."""
+    raw = made if isinstance(made, bytes) else crlf(made)
+    with client("127.0.0.1", port, timeout=20) as session:
+        session.ehlo_or_helo_if_needed()
+        session.mail(sender)
+        answers = {address: session.rcpt(address)[0] for address in to}
+        taken = [address for address in to if answers[address] == 250]
+        if taken:
+            expect(session.docmd("DATA")[0], 354)
+            session.send(raw + b"\r\n.\r\n")
+            for address in taken if client is smtplib.LMTP else taken[:1]:
+                answers[address] = session.getreply()[0]
+        return [answers[address] for address in to]
+
+
+def messages(daemon, address="ana@example.org"):
+    found = daemon.get(f"/v1/customers?identity=email:{address}").json["items"]
+    if not found:
+        return []
+    items = daemon.get(f"/v1/customers/{found[0]['id']}/timeline").json["items"]
+    return [entry["message"] for entry in items if "message" in entry]
+
+
+def desk_of(desk):
+    return lambda config: config.update(subscriptions={"desk": desk.subscription("message.received")})
+
+
+@test
+def a_mail_is_in_the_history_and_in_the_feed_before_it_is_acknowledged(folder):
+    port = free_port()
+    with Recorder() as desk, Daemon(folder, channels={"mail": channel(port)}, config=desk_of(desk)) as daemon:
+        made = mail("Yes, the blue one.\n\nOn Friday Shop <orders@shop.example> wrote:\n> Which one?\n")
+        made.add_attachment(b"\x89PNG" + bytes(2000), maintype="image", subtype="png", filename="../../etc/photo.png")
+        made.set_boundary("the-same-each-time")
+        expect(codes(port, made), [250])
+        kept = messages(daemon)[0]
+        expect((kept["direction"], kept["content"]["subject"], kept["content"]["text"]), ("in", "Order 1042", "Yes, the blue one."))
+        expect(kept["provider_id"], "a1@example.org")
+        media = kept["content"]["media"][0]
+        expect((media["name"], media["type"]), ("photo.png", "image/png"))
+        file = daemon.get(f"/v1/media/{media['id']}")
+        expect_true(file.status == 200 or "link" in file.text, "the file is kept")
+        expect(codes(port, made), [250], "a second time, as after a lost answer")
+        expect(len(messages(daemon)), 1)
+        expect(desk.wait_for()[0].json["data"]["message"]["id"], kept["id"])
+        whole = daemon.get(f"/v1/messages/{kept['id']}").json
+        expect_true("> Which one?" in whole["quoted"], f"the quotation is kept: {whole}")
+        expect(whole["fields"]["to"], "support@shop.example")
+
+
+@test
+def html_alone_is_read_as_text_without_its_history(folder):
+    port = free_port()
+    with Daemon(folder, channels={"mail": channel(port, protocol="smtp")}) as daemon:
+        made = mail(sender="Ana <ana@example.org>")
+        made.set_content("<p>Yes, <b>please</b></p><div class=\"gmail_quote\">On Friday, Shop wrote: x</div>", subtype="html")
+        expect(codes(port, made, client=smtplib.SMTP), [250])
+        kept = messages(daemon)[0]["content"]
+        expect(kept["text"], "Yes, please")
+        expect_true("gmail_quote" in kept["html"], "the HTML is whole")
+
+
+@test
+def a_large_mail_with_large_files_comes_in_whole(folder):
+    port = free_port()
+    with Daemon(folder, channels={"mail": channel(port)}) as daemon:
+        made = mail()
+        for n in range(3):
+            made.add_attachment(bytes([n]) * (5 << 20), maintype="application", subtype="octet-stream", filename=f"f{n}.bin")
+        expect(codes(port, made), [250])
+        media = messages(daemon)[0]["content"]["media"]
+        expect([part["name"] for part in media], ["f0.bin", "f1.bin", "f2.bin"])
+        expect(codes(port, mail("x\n" * 14_000_000, message_id="<big@example.org>")), [552])
+
+
+@test
+def strangers_domains_and_unknown_addresses_are_refused_one_by_one(folder):
+    port = free_port()
+    with Daemon(folder, channels={"mail": channel(port, addresses=["support"])}) as daemon:
+        to = ("support@shop.example", "nobody@shop.example", "ana@other.example", "Support@SHOP.example", "postmaster@shop.example")
+        expect(codes(port, mail(), to=to), [250, 550, 550, 250, 250])
+        expect(len(messages(daemon)), 1, "one mail, whoever of us it was for")
+
+
+@test
+def a_mail_from_nobody_or_about_nothing_is_refused(folder):
+    port = free_port()
+    with Daemon(folder, channels={"mail": channel(port)}) as daemon:
+        expect(codes(port, b"Subject: x\r\n\r\nHi", sender=""), [554])
+        expect(codes(port, b"no header at all"), [554])
+        expect(codes(port, mail(Auto_Submitted="auto-replied")), [250])
+        kept = messages(daemon)[0]
+        expect((kept["automatic"], kept["conversation"]), (True, None), "a vacation note opens nothing")
+
+
+@test
+def two_mails_with_one_message_id_are_two(folder):
+    port = free_port()
+    with Daemon(folder, channels={"mail": channel(port)}) as daemon:
+        expect(codes(port, mail("one\n")), [250])
+        expect(codes(port, mail("two\n")), [250])
+        expect(sorted(message["content"]["text"] for message in messages(daemon)), ["one", "two"])
+
+
+@test
+def a_copy_to_the_capture_address_is_filed_as_sent_and_nothing_is(folder):
+    port = free_port()
+    with Mail() as sink, Daemon(folder, channels={"mail": channel(port, smtp=sink.port)}) as daemon:
+        shown = parley(daemon, "key", "capture", "tests")
+        expect(shown.returncode, 0, shown.stderr)
+        token = shown.stdout.strip()
+        expect_true(token.startswith("log+") and len(token) == 33, token)
+        sent = mail("Thank you, Ana.\n", to="Ana <ana@example.org>", sender="Shop <orders@shop.example>")
+        expect(codes(port, sent, to=(token + "@shop.example",), sender="orders@shop.example"), [250])
+        kept = messages(daemon)[0]
+        expect((kept["direction"], kept["status"], kept["echo"], kept["content"]["text"]), ("out", "sent", True, "Thank you, Ana."))
+        expect(kept["conversation"], None)
+        forged = token[:-1] + ("0" if token[-1] != "0" else "1")
+        expect(codes(port, mail(message_id="<a2@example.org>"), to=(forged + "@shop.example",)), [550])
+        key = daemon.post("/v1/keys", {"name": "gone", "scopes": ["messages:send"]}).json
+        gone = parley(daemon, "key", "capture", key["id"]).stdout.strip()
+        expect(daemon.delete(f"/v1/keys/{key['id']}").status, 204)
+        expect(codes(port, mail(message_id="<a3@example.org>"), to=(gone + "@shop.example",)), [550], "a revoked key files nothing")
+        expect(len(messages(daemon)), 1)
+
+
+def old_shop(folder):
+    def change(config):
+        for name, scope in (("old", "messages:send"), ("reader", "messages:read")):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(KEY_OF_OLD_SHOP + ("" if name == "old" else "-reads"))
+            config["server"]["keys"].append({"name": name, "secret": {"file": os.path.join(folder, name)}, "scopes": [scope],
+                                             "topic": "orders"})
+    return change
+
+
+def submission(folder, isolation):
+    port = free_port()
+    with Mail() as sink:
+        with Daemon(folder, channels={"mail": channel(0, smtp=sink.port, submission={"listen": f"127.0.0.1:{port}"},
+                                                      isolation=isolation)}, config=old_shop(folder)) as daemon:
+            made = mail("Thank you, Ana.\n", to="ana@example.org", sender="Old shop <shop@shop.example>")
+            made.add_alternative("<p>Thank you, Ana.</p>", subtype="html")
+            made.add_attachment(b"%PDF-1.4", maintype="application", subtype="pdf", filename="invoice.pdf")
+            made.set_boundary("one")
+            raw = crlf(made)
+            with smtplib.SMTP("127.0.0.1", port, timeout=20) as session:
+                expect(session.docmd("EHLO", "old.example")[0], 250)
+                expect(session.docmd("MAIL", "FROM:<shop@shop.example>")[0], 530, "nothing without a key")
+                for wrong in ("no-such-key", KEY_OF_OLD_SHOP + "-reads"):
+                    expect(session.docmd("AUTH PLAIN", base64.b64encode(f"\0any\0{wrong}".encode()).decode())[0], 535)
+                session.ehlo()
+                session.login("any", KEY_OF_OLD_SHOP)
+                expect(session.sendmail("shop@shop.example", ["ana@example.org", "bob@example.org"], raw), {})
+                expect(session.sendmail("shop@shop.example", ["ana@example.org"], raw), {}, "again: the answer was lost")
+                expect(session.mail("shop@shop.example")[0], 250)
+                expect(session.rcpt("no address")[0], 553, "one that is none is refused alone")
+                expect(session.rcpt("eva@example.org")[0], 250)
+            received = {}
+            for _ in range(2):
+                one = sink.next()
+                received[one["to"][0]] = one
+            expect(sorted(received), ["ana@example.org", "bob@example.org"])
+            sent = wait_until(lambda: [one for one in messages(daemon) if one["status"] == "sent"], "sent")
+            expect(len(messages(daemon)), 1, "once")
+            expect((sent[0]["topic"], sent[0]["content"]["subject"]), ("orders", "Order 1042"))
+            expect_true("<p>Thank you" in sent[0]["content"]["html"], "HTML is kept")
+            expect(sent[0]["content"]["media"][0]["name"], "invoice.pdf")
+
+
+@test
+def old_shop_software_sends_through_the_submission_port(folder):
+    submission(folder, "inline")
+
+
+@test
+def the_submission_port_works_from_a_process_of_its_own(folder):
+    submission(folder, "process")
+
+
+@test
+def twenty_clients_at_once_each_find_their_mails(folder):
+    port, errors = free_port(), []
+
+    def client(n):
+        try:
+            with smtplib.LMTP("127.0.0.1", port, timeout=30) as session:
+                for i in range(20):
+                    made = mail(f"{n} {i}\n", message_id=f"<{n}.{i}@example.org>", sender=f"c{n}@example.org")
+                    session.sendmail(f"c{n}@example.org", ["support@shop.example"], crlf(made))
+        except (OSError, smtplib.SMTPException) as error:
+            errors.append(error)
+
+    with Daemon(folder, channels={"mail": channel(port)}) as daemon:
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expect(errors, [])
+        for n in range(20):
+            expect(len(messages(daemon, f"c{n}@example.org")), 20)
+
+
+sys.exit(run())
