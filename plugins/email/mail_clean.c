@@ -200,6 +200,20 @@ static parley_text converted(struct mail_memory *memory, parley_bytes bytes, con
   return to != NULL ? parley_text_of(memory_keep(memory, to)) : PARLEY_LIT("");
 }
 
+static parley_bytes without_nul(struct mail_memory *memory, parley_bytes bytes)
+{
+  char *to;
+  size_t n = 0;
+
+  if (memchr(bytes.at, '\0', bytes.len) == NULL)
+    return bytes;
+  to = memory_keep(memory, g_malloc(bytes.len));
+  for (size_t i = 0; i < bytes.len; i++)
+    if (bytes.at[i] != '\0')
+      to[n++] = bytes.at[i];
+  return (parley_bytes){to, n};
+}
+
 parley_text mail_clean_charset(struct mail_memory *memory, parley_bytes bytes, const char *charset)
 {
   parley_text text = PARLEY_LIT("");
@@ -210,7 +224,8 @@ parley_text mail_clean_charset(struct mail_memory *memory, parley_bytes bytes, c
     text = converted(memory, bytes, charset);
   if (text.len > 0)
     return text;
-  if (g_utf8_validate(bytes.at, (gssize)bytes.len, NULL) || memchr(bytes.at, '\0', bytes.len) != NULL)
+  bytes = without_nul(memory, bytes);
+  if (g_utf8_validate(bytes.at, (gssize)bytes.len, NULL))
     return bytes;
   text = converted(memory, bytes, "windows-1252");
   return text.len > 0 ? text : bytes;
@@ -297,6 +312,19 @@ static parley_text name_shorten(parley_text name, char *at, size_t max)
   return (parley_text){at, head.len + tail};
 }
 
+/* Of a name much too long, its front and its end: what is between goes anyway. */
+static parley_text name_ends(struct mail_memory *memory, parley_text name, size_t max)
+{
+  char *to;
+
+  if (name.len <= 3 * max)
+    return name;
+  to = mail_memory_get(memory, 2 * max + EXTENSION_MAX);
+  memcpy(to, name.at, 2 * max);
+  memcpy(to + 2 * max, name.at + name.len - EXTENSION_MAX, EXTENSION_MAX);
+  return (parley_text){to, 2 * max + EXTENSION_MAX};
+}
+
 parley_text mail_clean_file_name(struct mail_memory *memory, parley_text name, parley_text type, uint32_t number,
                                  size_t max)
 {
@@ -308,7 +336,7 @@ parley_text mail_clean_file_name(struct mail_memory *memory, parley_text name, p
       name = (parley_text){name.at + i + 1, name.len - i - 1};
       break;
     }
-  line = mail_clean_line(memory, name, 4 * max);
+  line = mail_clean_line(memory, name_ends(memory, name, max), 4 * max);
   to = mail_memory_get(memory, line.len + EXTENSION_MAX + 32);
   line = text_trim((parley_text){to, name_write(line, to)});
   line = name_shorten(line, to + (line.at - to), max);

@@ -360,6 +360,7 @@ START_TEST(a_long_file_name_keeps_its_extension)
   buf_str(&text, ".pdf\"\n\nx\n");
   parse(text.at);
   ck_assert_uint_eq(mail.files[0].name.len, MAIL_IN_FILE_NAME_MAX);
+  ck_assert_int_eq(memcmp(mail.files[0].name.at + MAIL_IN_FILE_NAME_MAX - 5, "n.pdf", 5), 0);
   buf_done(&text);
 }
 END_TEST
