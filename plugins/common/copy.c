@@ -224,7 +224,7 @@ const parley_message *copy_message(struct copy *copy, const parley_message *mess
     return NULL;
   parley_text *const texts[] = {&to->id,       &to->conversation_id, &to->topic,         &to->subject,
                                 &to->target,   &to->payload,         &to->reply_to,      &to->reply_address,
-                                &to->traceparent, &to->unsubscribe_url, &to->override_json};
+                                &to->traceparent, &to->unsubscribe_url, &to->override_json, &to->token};
 
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     *texts[i] = copy_text(copy, *texts[i]);
@@ -252,7 +252,7 @@ const parley_inbound *copy_inbound(struct copy *copy, const parley_inbound *inbo
   if (to == NULL)
     return NULL;
   parley_text *const texts[] = {&to->event_id, &to->provider_id, &to->subject, &to->thread_id,
-                                &to->reply_to, &to->target,      &to->payload};
+                                &to->reply_to, &to->target,      &to->payload,     &to->token};
 
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     *texts[i] = copy_text(copy, *texts[i]);
