@@ -276,6 +276,57 @@ def row_smtp_dkim(bench):
             Figure("HTTP to SMTP signed by ed25519, against unsigned", ed_ratio, 0.6, 0.8)]
 
 
+def accept_rate(bench, port, *words):
+    """Mails of 1 KiB over 20 sessions, from the first offer to the last 250."""
+    started_s = time.time()
+    subprocess.run([need_tool("smtp-source"), *words, "-d", "-s", "20", "-m", str(bench.scale.mails), "-l", "1024",
+                    "-f", "ana@example.org", "-t", "support@shop.example", f"127.0.0.1:{port}"], check=True)
+    return bench.scale.mails / (time.time() - started_s)
+
+
+def postfix_accept_rate(bench):
+    """Accept alone: what it has taken is held."""
+    with Postfix({"relay_domains": "shop.example", "relay_recipient_maps": "",
+                  "smtpd_recipient_restrictions": "check_recipient_access static:HOLD, permit_mynetworks, reject"}) as postfix:
+        return accept_rate(bench, postfix.port)
+
+
+def parley_accept_rate(bench, protocol):
+    port = free_port()
+    options = {"from": "Shop <orders@shop.example>", "helo": "mx.shop.example",
+               "listen": {"address": f"127.0.0.1:{port}", "protocol": protocol, "domains": ["shop.example"]}}
+    with bench.daemon({"mail": {"plugin": "email", "options": options}}) as daemon:
+        before_s = cpu_s(daemon.process.pid)
+        rate = accept_rate(bench, port, *(["-L"] if protocol == "lmtp" else []))
+        bench.log(f"{protocol}: {(cpu_s(daemon.process.pid) - before_s) * 1e6 / bench.scale.mails:.0f} us CPU a mail")
+        stored = daemon.metric("parley_inbound_received_total")
+        expect(stored, float(bench.scale.mails), "each mail is stored")
+        return rate
+
+
+def row_mail_in(bench):
+    def once():
+        theirs = postfix_accept_rate(bench)
+        lmtp, smtp = parley_accept_rate(bench, "lmtp"), parley_accept_rate(bench, "smtp")
+        bench.log(f"postfix {theirs:.0f}/s, parleyd {lmtp:.0f}/s by LMTP, {smtp:.0f}/s by SMTP")
+        return lmtp / theirs, smtp / theirs
+
+    lmtp, smtp = bench.medians(once)
+    return [Figure("accept by LMTP, 20 sessions, against Postfix's accept", lmtp, 5, 10, must=True),
+            Figure("accept by SMTP, 20 sessions, against Postfix's accept", smtp, 5, 10, must=True)]
+
+
+def row_mime_parse(bench):
+    def once():
+        figures = json.loads(subprocess.run([os.path.join(tools.BENCH, "mime_parse"), "-n", "40" if bench.scale.name == "smoke" else "2000"],
+                                            check=True, capture_output=True, text=True).stdout)
+        bench.log(f"{figures['mails']} mails: GMime {figures['gmime_us']:.0f} us, ours {figures['parley_us']:.0f} us")
+        return (figures["ratio"],)
+
+    ratio, = bench.medians(once)
+    return [Figure("mails taken apart, against GMime alone", ratio, 0.8, 1, must=True)]
+
+
 def row_latency(bench):
     def once():
         port = free_port()
@@ -543,6 +594,8 @@ ROWS = {
     "webhook": row_webhook,
     "smtp": row_smtp,
     "smtp-dkim": row_smtp_dkim,
+    "mail-in": row_mail_in,
+    "mime-parse": row_mime_parse,
     "latency": row_latency,
     "memory": row_memory,
     "backlog": row_backlog,

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 
-from parley_mail import channel
+from parley_mail_in import channel
 from parley_test import TOP, Daemon, expect, expect_true, free_port, run, test, wait_until
 
 QUIET_S = 0.1   # nothing more is said
