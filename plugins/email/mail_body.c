@@ -69,6 +69,8 @@ static struct mail_file *file_add(struct body *body, parley_text type, parley_te
     mail->limited = true;
     return NULL;
   }
+  if (mail->files == NULL)
+    mail->files = mail_memory_get(body->memory, MAIL_IN_FILES_MAX * sizeof *mail->files);
   file = &mail->files[mail->n_files++];
   file->type = type;
   file->content_id = file->data = PARLEY_LIT("");
@@ -284,7 +286,6 @@ void mail_body_read(struct mail_in *mail)
   struct body body = {.mail = mail, .memory = mail->memory, .text = PARLEY_LIT(""), .html = PARLEY_LIT("")};
   GMimeObject *top = g_mime_message_get_mime_part(mail->message);
 
-  mail->files = mail_memory_get(body.memory, MAIL_IN_FILES_MAX * sizeof *mail->files);
   if (top == NULL)
     return;
   report_look(&body, top);
@@ -303,7 +304,6 @@ void mail_body_whole(struct mail_in *mail, parley_bytes raw)
   struct body body = {.mail = mail, .memory = mail->memory};
   struct mail_file *file;
 
-  mail->files = mail_memory_get(body.memory, sizeof *mail->files);
   file = file_add(&body, PARLEY_LIT("message/rfc822"), PARLEY_LIT("message.eml"));
   file->data = raw;
   mail->limited = true;

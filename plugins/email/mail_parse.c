@@ -7,6 +7,7 @@
 enum {
   HEADER_VALUE_MAX = 64 << 10, /* bytes of one value that are looked at */
   PERSON_NAME_MAX = 200,
+  GROUPS_DEPTH_MAX = 4, /* groups within each other: there should be none */
   ADDRESS_MAX = 320,
   FIELDS_MAX = 100000,      /* header lines anywhere in it: GMime makes an object of each */
   BOUNDARIES_MAX = 20000,   /* lines that may be a boundary: likewise */
@@ -200,7 +201,7 @@ static parley_text address_clean(struct mail_in *mail, parley_text address)
 static void people_add(struct mail_in *mail, InternetAddressList *list, struct mail_person *to, uint32_t max,
                        uint32_t *n, uint32_t depth)
 {
-  int count = list != NULL && depth < 4 ? internet_address_list_length(list) : 0;
+  int count = list != NULL && depth < GROUPS_DEPTH_MAX ? internet_address_list_length(list) : 0;
 
   for (int i = 0; i < count && *n < max; i++) {
     InternetAddress *address = internet_address_list_get_address(list, i);
@@ -216,14 +217,28 @@ static void people_add(struct mail_in *mail, InternetAddressList *list, struct m
   }
 }
 
+static uint32_t people_count(InternetAddressList *list, uint32_t depth)
+{
+  int count = list != NULL && depth < GROUPS_DEPTH_MAX ? internet_address_list_length(list) : 0;
+  uint32_t n = 0;
+
+  for (int i = 0; i < count && n < MAIL_IN_ADDRESSES_MAX; i++) {
+    InternetAddress *address = internet_address_list_get_address(list, i);
+
+    n += INTERNET_ADDRESS_IS_GROUP(address)
+             ? people_count(internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)), depth + 1)
+             : 1;
+  }
+  return n < MAIL_IN_ADDRESSES_MAX ? n : MAIL_IN_ADDRESSES_MAX;
+}
+
 static struct mail_person *people_of(struct mail_in *mail, InternetAddressList *list, uint32_t *n)
 {
-  struct mail_person room[MAIL_IN_ADDRESSES_MAX] = {0}, *people;
+  uint32_t max = people_count(list, 0);
+  struct mail_person *people = mail_memory_get(mail->memory, (max + 1) * sizeof *people);
 
   *n = 0;
-  people_add(mail, list, room, MAIL_IN_ADDRESSES_MAX, n, 0);
-  people = mail_memory_get(mail->memory, (*n + 1) * sizeof *people);
-  memcpy(people, room, *n * sizeof *people);
+  people_add(mail, list, people, max, n, 0);
   return people;
 }
 

@@ -11,6 +11,7 @@ enum {
   CALL_SPARE = 64 << 10, /* of inline_max, for what stands beside the contents */
   FIELD_MAX = 4096,      /* bytes of the To and Cc that are kept for people */
   FIELDS_MAX = 5,
+  PARTS_BESIDE_FILES = 4, /* text and HTML, written and quoted */
   EVENT_ID_MAX = 600,
   REASON_MAX = 200
 };
@@ -140,8 +141,8 @@ static void errand_done(const parley_result *result, void *arg)
 /* --- What goes to the host ---------------------------------------------------------------------------------------- */
 struct draft { /* an inbound message in the making; all in the taking's memory */
   parley_inbound inbound;
-  parley_part parts[4 + MAIL_IN_FILES_MAX], raw;
-  const parley_part *part_list[4 + MAIL_IN_FILES_MAX];
+  parley_part *parts, raw; /* PARTS_BESIDE_FILES and one a file: seldom any */
+  const parley_part **part_list;
   parley_identity from;
   const parley_identity *from_list[1];
   parley_pair fields[FIELDS_MAX];
@@ -268,7 +269,10 @@ static struct draft *draft_new(struct taking *taking)
   const struct mail_in *mail = &taking->mail;
   struct draft *draft = mail_memory_get(taking->memory, sizeof *draft);
   parley_text raw_media = taking->media[mail->n_files];
+  size_t n_parts = PARTS_BESIDE_FILES + mail->n_files;
 
+  draft->parts = mail_memory_get(taking->memory, n_parts * sizeof *draft->parts);
+  draft->part_list = mail_memory_get(taking->memory, n_parts * sizeof *draft->part_list);
   draft->raw = (parley_part){.size = sizeof draft->raw,
                              .kind = PARLEY_PART_MEDIA,
                              .total_bytes = taking->len,
