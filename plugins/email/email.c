@@ -826,9 +826,6 @@ static const parley_feature *const features[] = {
 };
 static const parley_capabilities capabilities = {.size = sizeof capabilities,
                                                  .flags = PARLEY_INBOUND,
-                                                 .receipts = PARLEY_BIT(PARLEY_RECEIPT_FAILED) |
-                                                             PARLEY_BIT(PARLEY_RECEIPT_UNSUBSCRIBED) |
-                                                             PARLEY_BIT(PARLEY_RECEIPT_COMPLAINED),
                                                  .in_flight = 20 * JOBS_PER_SESSION,
                                                  .receipts = PARLEY_BIT(PARLEY_RECEIPT_FAILED) |
                                                              PARLEY_BIT(PARLEY_RECEIPT_COMPLAINED) |
@@ -855,6 +852,22 @@ static bool oauth_begin(parley_channel *channel, const char **ret_why)
   return channel->oauth != NULL;
 }
 
+/* What comes back comes as mail, or as a provider's events. */
+static void capabilities_narrow(parley_channel *channel)
+{
+  parley_capabilities *to = &channel->capabilities;
+  bool takes_mail = channel->options.accept.listen.on, has_events = email_events_any(channel->events);
+
+  *to = capabilities;
+  to->in_flight = channel->options.sessions * JOBS_PER_SESSION;
+  if (!takes_mail)
+    to->flags &= ~(uint32_t)PARLEY_INBOUND;
+  if (has_events)
+    to->receipts |= PARLEY_BIT(PARLEY_RECEIPT_DELIVERED);
+  else if (!takes_mail)
+    to->receipts = 0;
+}
+
 static parley_status email_create(const parley_host *host, const parley_value *options, parley_channel **ret)
 {
   parley_channel *channel = calloc(1, sizeof *channel);
@@ -869,27 +882,15 @@ static parley_status email_create(const parley_host *host, const parley_value *o
   queue_init(&channel->large);
   queue_init(&channel->probes);
   if (channel->stream == NULL || email_options_read(options, &channel->options, &why) != PARLEY_OK ||
-      !oauth_begin(channel, &why)) {
+      !oauth_begin(channel, &why) || email_events_new(host, parley_find(options, "events"), &channel->events, &why) != PARLEY_OK) {
     host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "the host has no byte streams"),
                  PARLEY_LIT("change the channel's options"));
+    email_oauth_free(&channel->oauth);
     email_options_done(&channel->options);
     free(channel);
     return PARLEY_INVALID;
   }
-  if (email_events_new(host, parley_find(options, "events"), &channel->events, &why) != PARLEY_OK) {
-    host->health(host, PARLEY_DOWN, parley_text_of(why != NULL ? why : "no memory"), PARLEY_LIT("change the channel's options"));
-    email_options_done(&channel->options);
-    free(channel);
-    return PARLEY_INVALID;
-  }
-  channel->capabilities = capabilities;
-  if (email_events_any(channel->events))
-    channel->capabilities.receipts |= PARLEY_BIT(PARLEY_RECEIPT_DELIVERED);
-  channel->capabilities.in_flight = channel->options.sessions * JOBS_PER_SESSION;
-  if (!channel->options.accept.listen.on) {
-    channel->capabilities.flags &= ~(uint32_t)PARLEY_INBOUND;
-    channel->capabilities.receipts = 0;
-  }
+  capabilities_narrow(channel);
   channel->composer = mail_composer_new();
   *ret = channel;
   return PARLEY_OK;
