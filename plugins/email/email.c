@@ -3,6 +3,7 @@
  * smtp_session's; here are sockets, the pool and the table that the host sees. */
 #include "email_events.h"
 #include "email_fetch.h"
+#include "mail_report.h"
 #include <parley/ext/http.h>
 #include <parley/ext/stream.h>
 #include <stdio.h>
@@ -911,7 +912,7 @@ static struct email_listen *listen_on(parley_channel *channel, const struct emai
 static parley_status accept_start(parley_channel *channel)
 {
   const struct email_accept_options *accept = &channel->options.accept;
-  const struct mail_taker_config config = {.host = channel->host, .media = channel->media};
+  const struct mail_taker_config config = {.host = channel->host, .media = channel->media, .report = mail_report_take};
 
   if (accept->submission.on && channel->host->extension(channel->host, PARLEY_SUBMIT) == NULL) {
     channel->host->health(channel->host, PARLEY_DOWN, PARLEY_LIT("submission: this host takes no messages from a channel"),
