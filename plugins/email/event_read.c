@@ -119,7 +119,7 @@ static void ses_mail(const json_t *root, struct mail_event *ret)
   for (size_t i = 0; i < n; i++) {
     const json_t *header = json_array_get(headers, i);
 
-    if (is(header, "name", "X-Parley-Ref") || is(header, "name", "X-Parley-Ref"))
+    if (is(header, "name", "X-Parley-Ref"))
       token_of(header, "value", ret);
     else if (is(header, "name", "Message-ID") && ret->message_id[0] == '\0')
       id_of(text_of(header, "value"), ret->message_id);

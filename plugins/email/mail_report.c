@@ -79,7 +79,7 @@ static parley_text value_of(const struct mail_field *field)
 /* A header of the mail that came back: does it say which of ours it was? The first that does counts. */
 static void original_note(struct mail_report *report, const struct mail_field *field)
 {
-  static const char *const traces[] = {"X-Parley-Ref", "X-Parley-Ref", "Feedback-ID", "Return-Path", "X-Original-Mail-From"};
+  static const char *const traces[] = {MAIL_TRACE_HEADER, "Feedback-ID", "Return-Path", "X-Original-Mail-From"};
 
   if (report->message_id[0] == '\0' && mail_field_is(field, "Message-ID"))
     id_copy(value_of(field), report->message_id);
