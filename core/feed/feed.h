@@ -27,6 +27,13 @@ struct feed_shared {
   void (*disabled)(id64 subscription, void *arg); /* a receiver answered 410; NULL allowed. On the loop */
   void *arg;
 };
+/* Takes events within this process, in a webhook's place. body: the event's JSON, borrowed for the call. done(reply, done_arg) comes
+ * once and never within the call, as from an HTTP client: 2xx is good; BUSY and CANCELLED count as not tried; all else as failed. */
+struct feed_local {
+  bool (*wants)(const struct event_row *row, void *arg); /* beside types and filter; NULL: all. A page of the log is being looked at */
+  void (*take)(uint64_t event, parley_bytes body, http_client_done *done, void *done_arg, void *arg);
+  void *arg;
+};
 struct subscription { /* as read from configuration or from the store's documents of kind "subscription" */
   id64 id;                 /* sub_...; configured ones get one on first sight, kept as a document by name */
   parley_text name, url;
@@ -34,6 +41,7 @@ struct subscription { /* as read from configuration or from the store's document
   size_t n_types; parley_text types[FEED_TYPES_MAX];       /* empty: all */
   parley_text filter_channel, filter_topic;                /* empty: any */
   bool configured, disabled; /* disabled: after a 410, or by API */
+  const struct feed_local *local; /* NULL: pushed to url, signed. Outlives the feed */
 };
 struct feed *feed_new(const struct feed_shared *shared);
 void feed_close(struct feed **feed, uint32_t drain_ms, void (*closed)(void *arg), void *arg);

@@ -136,11 +136,15 @@ static void push_done(const struct http_reply *reply, void *arg)
 void push_start(struct item *item)
 {
   struct feed_sub *sub = item->sub;
+  const struct feed_local *local = sub->conf->set.local;
+  parley_bytes body = {item->event->at, item->event->len};
 
   item->state = ITEM_IN_FLIGHT;
   sub->in_flight++;
-  item->call =
-      push_post(sub->feed, sub->conf, item->seq, (parley_bytes){item->event->at, item->event->len}, push_done, item);
+  if (local != NULL)
+    local->take(item->seq, body, push_done, item, local->arg);
+  else
+    item->call = push_post(sub->feed, sub->conf, item->seq, body, push_done, item);
 }
 
 void push_cancel_all(struct feed_sub *sub)
@@ -151,7 +155,7 @@ void push_cancel_all(struct feed_sub *sub)
   for (size_t pos = 0; map_next(&sub->items, &pos, &key, &value);) {
     struct item *item = value;
 
-    if (item->state == ITEM_IN_FLIGHT)
+    if (item->state == ITEM_IN_FLIGHT && item->call != 0) /* what is taken within this process ends soon */
       http_client_cancel(sub->feed->shared.http, item->call);
   }
 }

@@ -28,10 +28,12 @@ static parley_text row_topic(const struct event_row *row)
 static bool sub_wants(const struct feed_sub *sub, const struct event_row *row)
 {
   const struct subscription *set = &sub->conf->set;
+  const struct feed_local *local = set->local;
 
   return event_type_matches(row->type, sub->follower.types, sub->follower.n_types) &&
          (set->filter_channel.len == 0 || text_eq(row_channel(row), set->filter_channel)) &&
-         (set->filter_topic.len == 0 || text_eq(row_topic(row), set->filter_topic));
+         (set->filter_topic.len == 0 || text_eq(row_topic(row), set->filter_topic)) &&
+         (local == NULL || local->wants == NULL || local->wants(row, local->arg));
 }
 
 static bool sub_has_room(const struct feed_sub *sub)

@@ -36,7 +36,7 @@ struct sub_conf *sub_conf_new(const struct subscription *from)
   set->filter_topic = arena_text(conf->arena, from->filter_topic);
   for (size_t i = 0; i < set->n_types; i++)
     set->types[i] = arena_text(conf->arena, from->types[i]);
-  conf->keyed = keys_read(from, &conf->keys);
+  conf->keyed = from->local != NULL || keys_read(from, &conf->keys);
   set->n_secrets = 0; /* the keys are enough */
   memset(set->secrets, 0, sizeof(set->secrets));
   return conf;
