@@ -266,7 +266,7 @@ void api_conversations_note(struct api_request *req)
 
 /* --- Replies ------------------------------------------------------------------------------------------------------ */
 
-/* The topic that answers go out under: the one asked for, "support", else the first of class conversation. */
+/* The one asked for, else what answers go out under. */
 static const struct policy_topic *reply_topic(struct api_request *req)
 {
   parley_text name = TEXT_EMPTY;
@@ -274,12 +274,9 @@ static const struct policy_topic *reply_topic(struct api_request *req)
 
   if (!json_in_text(&req->in, "topic", CONF_NAME_MAX, &name))
     return NULL;
-  topic = policy_find_topic(req->policy, name.len > 0 ? name : PARLEY_LIT("support"));
+  topic = name.len > 0 ? policy_find_topic(req->policy, name) : policy_reply_topic(req->policy);
   if (name.len > 0 && topic == NULL)
     json_in_problem(&req->in, "topic", "unknown_topic", "no topic of this name is configured");
-  for (size_t i = 0; topic == NULL && name.len == 0 && i < req->policy->n_topics; i++)
-    if (req->policy->topics[i].class == CLASS_CONVERSATION)
-      topic = &req->policy->topics[i];
   if (topic == NULL && req->problems.count == 0) {
     json_in_problem(&req->in, "topic", "no_reply_topic", "no topic of class conversation is configured");
     problem_hint(&req->problems, "configure topics: { support: { class: conversation } }, or say which topic");

@@ -68,6 +68,18 @@ static void check_step(struct check *check, const struct conf_plan *plan, const 
   check->good = false;
 }
 
+static void check_bridge(struct check *check, const struct conf_bridge *bridge)
+{
+  const struct conf *conf = check->conf;
+  const struct plugin *plugin = check->plugins[conf_channel_find(conf, bridge->channel) - conf->channels];
+
+  if (plugin == NULL || strcmp(plugin->table->capabilities->address_kind, "email") == 0)
+    return;
+  yaml_error(conf->file, bridge->line, bridge->col, check->why, "bridges.%.*s: channel '%.*s' sends no e-mail",
+             TEXT_ARG(bridge->name), TEXT_ARG(bridge->channel));
+  check->good = false;
+}
+
 static void check_all(struct check *check)
 {
   const struct conf *conf = check->conf;
@@ -80,6 +92,8 @@ static void check_all(struct check *check)
   for (size_t i = 0; i < conf->n_plans; i++)
     for (size_t j = 0; j < conf->plans[i].n_steps; j++)
       check_step(check, &conf->plans[i], &conf->plans[i].steps[j]);
+  for (size_t i = 0; i < conf->n_bridges; i++)
+    check_bridge(check, &conf->bridges[i]);
   for (size_t i = 0; i < conf->n_channels; i++)
     plugin_unref(&check->plugins[i]);
 }

@@ -117,7 +117,7 @@ static void read_log(struct conf_reader *r, const struct yaml_node *node, const 
 
 /* --- The whole --------------------------------------------------------------------------------------------------------------- */
 
-/* Plans and forms name channels and topics, so they are read when all of those are there, wherever they stand in the file. */
+/* Plans, forms and bridges name channels and topics, so they are read when all of those are there, wherever they stand in the file. */
 static void read_later(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   (void)r;
@@ -154,12 +154,14 @@ static void conf_fill(struct conf_reader *r)
       {.name = "tracking", .read = conf_read_tracking, .offset = offsetof(struct conf, tracking)},
       {.name = "subscriptions", .read = conf_read_subscriptions},
       {.name = "templates", .read = conf_read_templates},
+      {.name = "bridges", .read = read_later},
       {.name = "log", .read = read_log, .offset = offsetof(struct conf, log)},
       {.name = NULL}};
 
   conf_read_mapping(r, r->file->root, fields, r->conf);
   later_read(r, "plans", conf_read_plans);
   later_read(r, "forms", conf_read_forms);
+  later_read(r, "bridges", conf_read_bridges);
   conf_server_finish(r);
 }
 
@@ -273,6 +275,11 @@ const struct conf_subscription *conf_subscription_find(const struct conf *conf, 
 const struct conf_form *conf_form_find(const struct conf *conf, parley_text name)
 {
   FIND(conf->forms, conf->n_forms, name);
+}
+
+const struct conf_bridge *conf_bridge_find(const struct conf *conf, parley_text name)
+{
+  FIND(conf->bridges, conf->n_bridges, name);
 }
 
 const struct conf_key *conf_key_find(const struct conf *conf, parley_text name)

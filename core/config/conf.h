@@ -122,6 +122,15 @@ struct conf_tracking {
   uint32_t machine_within_ms; /* a click or open so soon after the hand-over is no person's: 5s */
   uint32_t burst_ms;          /* the same again within it is not counted: 30s */
 };
+/* A mailbox that people answer from. That channel, topic and the names in `only` are there is checked with the channels themselves. */
+struct conf_bridge {
+  parley_text name, channel, topic; /* topic: empty: that of answers */
+  parley_text to;                   /* the mailbox */
+  size_t n_owners, n_only;
+  const parley_text *owners; /* who may answer: addresses */
+  const parley_text *only;   /* messages of these channels; none: of all */
+  uint32_t line, col;
+};
 struct conf_log {
   uint32_t level; /* PARLEY_DEBUG .. PARLEY_ERROR */
   bool json;
@@ -130,7 +139,7 @@ struct conf_log {
 struct conf {
   struct conf_server server;
   struct conf_store store;
-  size_t n_plugin_dirs, n_channels, n_topics, n_plans, n_subscriptions, n_forms;
+  size_t n_plugin_dirs, n_channels, n_topics, n_plans, n_subscriptions, n_forms, n_bridges;
   const parley_text *plugin_dirs;
   uint64_t plugin_memory_bytes; /* of one plugin's process */
   uint32_t plugin_hang_ms;      /* without an answer for so long, it is killed */
@@ -144,6 +153,7 @@ struct conf {
   const struct conf_form *forms;
   struct conf_pages pages;
   struct conf_tracking tracking;
+  const struct conf_bridge *bridges;
   struct conf_log log;
   const struct yaml_file *file; /* for errors found later: yaml_error() */
   struct conf_private *private;
@@ -163,6 +173,7 @@ const struct conf_topic *conf_topic_find(const struct conf *conf, parley_text na
 const struct conf_plan *conf_plan_find(const struct conf *conf, parley_text name);
 const struct conf_subscription *conf_subscription_find(const struct conf *conf, parley_text name);
 const struct conf_form *conf_form_find(const struct conf *conf, parley_text name);
+const struct conf_bridge *conf_bridge_find(const struct conf *conf, parley_text name);
 const struct conf_key *conf_key_find(const struct conf *conf, parley_text name);
 
 /* Values as the file writes them; core/channel reads plugins' options with the same. false leaves *ret. */

@@ -82,6 +82,21 @@ static bool forms_ok(const struct conf *conf, const struct policy *policy, struc
   return ok;
 }
 
+static bool bridge_ok(const struct conf *conf, const struct conf_bridge *bridge, const struct policy *policy, struct buf *why)
+{
+  const struct policy_channel *channel = policy_find_channel(policy, bridge->channel);
+
+  if (channel == NULL || !parley_text_is(channel->address_kind, "email"))
+    yaml_error(conf->file, bridge->line, bridge->col, why, "bridges.%.*s: channel '%.*s' sends no e-mail", TEXT_ARG(bridge->name),
+               TEXT_ARG(bridge->channel));
+  else if (bridge->topic.len == 0 && policy_reply_topic(policy) == NULL)
+    yaml_error(conf->file, bridge->line, bridge->col, why, "bridges.%.*s: no topic of class conversation is configured; say which"
+               " topic: answers go out under", TEXT_ARG(bridge->name));
+  else
+    return true;
+  return false;
+}
+
 parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver,
                            struct policy **ret, struct buf *reterr_why)
 {
@@ -103,6 +118,8 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   policy->templates = arena_alloc(arena, sizeof *policy->templates);
   ok = template_set_of_conf(conf, policy->templates, reterr_why) && ok;
   ok &= forms_ok(conf, policy, reterr_why);
+  for (size_t i = 0; i < conf->n_bridges; i++)
+    ok &= bridge_ok(conf, &conf->bridges[i], policy, reterr_why);
   if (!ok) {
     policy_unref(&policy);
     return PARLEY_INVALID;

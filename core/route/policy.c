@@ -117,6 +117,17 @@ const struct policy_topic *policy_find_topic(const struct policy *policy, parley
   return NULL;
 }
 
+const struct policy_topic *policy_reply_topic(const struct policy *policy)
+{
+  const struct policy_topic *support = policy_find_topic(policy, PARLEY_LIT("support"));
+
+  for (size_t i = 0; support == NULL && i < policy->n_topics; i++) {
+    if (policy->topics[i].class == CLASS_CONVERSATION)
+      return &policy->topics[i];
+  }
+  return support;
+}
+
 const struct policy_plan *policy_find_plan(const struct policy *policy, parley_text name)
 {
   for (size_t i = 0; i < policy->n_plans; i++) {

@@ -67,6 +67,8 @@ void policy_unref(struct policy **policy);
 const struct policy_channel *policy_find_channel(const struct policy *policy, parley_text name); /* NULL: none */
 const struct policy_topic *policy_find_topic(const struct policy *policy, parley_text name);
 const struct policy_plan *policy_find_plan(const struct policy *policy, parley_text name);
+/* What answers to customers go out under: "support", else the first topic of class conversation; NULL: there is none. */
+const struct policy_topic *policy_reply_topic(const struct policy *policy);
 int64_t
     class_expires_ms(enum topic_class class); /* critical 5 min, conversation and transactional 24 h, marketing 5 d */
 /* The stricter of channel and topic: hold > query > resend. UNKNOWN_DEFAULT, or a query where the plugin has none: query

@@ -26,6 +26,8 @@ struct submission {
   id64 api_key;             /* whose request; 0: our own */
   id64 conversation;        /* a reply within it; 0: the open one, if any */
   bool test;
+  id64 bridge;              /* a mail to a support mailbox about this conversation, which its reply address names; 0: none. Stands in
+                               the body as "bridge":"cnv_..." */
 };
 void submission_free(struct submission **submission);
 #endif
