@@ -26,6 +26,7 @@ struct outbound {
   const char *const *degraded;
   size_t n_degraded;
   json_t *json;
+  id64 bridge; /* the conversation that a mail to a support mailbox is about; 0: it is no such mail */
   struct store_settle settle;
   struct policy *policy; /* the settle's reference */
 };

@@ -71,6 +71,7 @@ static bool outbound_content(struct outbound *out, struct content *ret)
 
   if (out->claim.submission != NULL) {
     *ret = out->claim.submission->content;
+    out->bridge = out->claim.submission->bridge;
     return true;
   }
   problems_init(&problems, out->arena);
@@ -78,6 +79,8 @@ static bool outbound_content(struct outbound *out, struct content *ret)
   if (out->json == NULL)
     return false;
   root = (struct json_in){.object = out->json, .pointer = TEXT_EMPTY, .arena = out->arena, .problems = &problems};
+  if (!id_parse("cnv", json_text(json_object_get(out->json, "bridge")), &out->bridge))
+    out->bridge = 0;
   return json_in_object(&root, "content", &in) && in.object != NULL && content_read(&in, ret);
 }
 
@@ -112,10 +115,29 @@ static parley_text outbound_token(struct outbound *out)
   struct buf token = BUF_INIT(0);
   parley_text kept;
 
-  buf_id_token(&token, store_secret(out->deliver->shared.store), TOKEN_MESSAGE, out->claim.message);
+  if (out->bridge != 0)
+    buf_id_token(&token, store_secret(out->deliver->shared.store), TOKEN_BRIDGE, out->bridge);
+  else
+    buf_id_token(&token, store_secret(out->deliver->shared.store), TOKEN_MESSAGE, out->claim.message);
   kept = arena_text(out->arena, buf_as_text(&token));
   buf_done(&token);
   return kept;
+}
+
+/* All mails about one conversation name the same root, which is no mail's own id: mailboxes show them as one thread. */
+static void outbound_bridge_thread(struct outbound *out)
+{
+  struct buf root = BUF_INIT(0);
+  parley_text *thread = arena_alloc(out->arena, sizeof *thread);
+  char id[ID_TEXT_MAX];
+
+  id_format("cnv", out->bridge, id);
+  buf_printf(&root, "%s@bridge.parley.invalid", id);
+  *thread = arena_text(out->arena, buf_as_text(&root));
+  buf_done(&root);
+  out->message.n_thread = 1;
+  out->message.thread = thread;
+  out->message.reply_to = TEXT_EMPTY;
 }
 
 /* What the sender gave for this channel alone, beside content: the headers of a mail. */
@@ -188,5 +210,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
       .parts = outbound_parts(out, &fitted), .token = outbound_token(out),
       .override_json = outbound_override(out, &content), .reply_to = claim->reply_to,
       .n_thread = (uint32_t)claim->n_thread, .thread = claim->thread};
+  if (out->bridge != 0)
+    outbound_bridge_thread(out);
   return PARLEY_OK;
 }

@@ -21,6 +21,8 @@ struct inbound {
   struct loop_guard *guard;
   bool (*captures)(id64 key, void *arg);
   void *captures_arg;
+  inbound_answer_fn *answers;
+  void *answers_arg;
   bool closing;
   void (*closed)(void *arg);
   void *closed_arg;
@@ -42,6 +44,8 @@ struct report_call {
   uint32_t n_to;        /* several get a verdict each, all the same one */
   parley_status status; /* of an answer without a store op */
   parley_text reason;
+  parley_text value;    /* and count */
+  bool repeated;
 };
 
 static void inbound_on_idle_closed(uv_handle_t *handle)
@@ -91,7 +95,8 @@ static void inbound_on_idle(uv_idle_t *idle)
   uv_idle_stop(idle);
   while ((node = list_pop(&inbound->later)) != NULL) {
     struct report_call *call = LIST_ITEM(node, struct report_call, node);
-    parley_result result = {.size = sizeof result, .status = call->status, .reason = call->reason};
+    parley_result result = {.size = sizeof result, .status = call->status, .reason = call->reason,
+                            .value = call->value, .count = call->repeated};
 
     if (call->status == PARLEY_BUSY)
       result.retry_ms = 1000;
@@ -226,6 +231,42 @@ static bool inbound_capture_ok(const struct inbound *inbound, const parley_inbou
          inbound->captures(key, inbound->captures_arg);
 }
 
+/* --- Answers to mails about a conversation ------------------------------------------------------------------------ */
+
+void inbound_answers(struct inbound *inbound, inbound_answer_fn *taker, void *arg)
+{
+  inbound->answers = taker;
+  inbound->answers_arg = arg;
+}
+
+void inbound_answered(struct report_call *call, parley_status status, id64 message, bool repeated, parley_text reason)
+{
+  char id[ID_TEXT_MAX];
+
+  if (message != 0) {
+    id_format("msg", message, id);
+    call->value = arena_text(call->arena, parley_text_of(id));
+  }
+  call->repeated = repeated;
+  report_later(call, status, arena_text(call->arena, reason));
+}
+
+/* true: it is one, and is taken or refused. */
+static bool inbound_is_answer(struct report_call *call, const parley_inbound *in)
+{
+  struct inbound *inbound = call->inbound;
+  struct inbound_answer answer = {.in = in, .read = &call->u.in};
+
+  if (!PARLEY_HAS(parley_inbound, in, token) ||
+      !id_token_read(store_secret(inbound->store), TOKEN_BRIDGE, in->token, &answer.conversation))
+    return false;
+  if (inbound->answers != NULL)
+    inbound->answers(call, &answer, inbound->answers_arg);
+  else
+    report_later(call, PARLEY_REJECTED, PARLEY_LIT("nobody answers customers by mail here"));
+  return true;
+}
+
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
                   void *arg)
 {
@@ -263,6 +304,8 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   if (PARLEY_HAS(parley_inbound, in, token) &&
       !id_token_read(store_secret(inbound->store), TOKEN_MESSAGE, in->token, &op->token_message))
     op->token_message = 0;
+  if (inbound_is_answer(call, in))
+    return;
   op->op.kind = STORE_INBOUND;
   op->op.done = inbound_on_stored;
   store_submit(inbound->store, &op->op);

@@ -27,5 +27,13 @@ void inbound_captures(struct inbound *inbound, bool (*allowed)(id64 key, void *a
 /* The plugin's view of a customer's timeline. */
 void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query, parley_page_done *done,
                       void *arg);
+/* An answer to a mail about a conversation (TOKEN_BRIDGE) is no customer's message: it goes to whoever has said that it takes them,
+ * and is stored nowhere here. Without one such answers are refused. read: as it would have been stored, lives until answered. */
+struct report_call;
+struct inbound_answer { id64 conversation; const parley_inbound *in /* for the call */; const struct store_inbound *read; };
+typedef void inbound_answer_fn(struct report_call *call, const struct inbound_answer *answer, void *arg);
+void inbound_answers(struct inbound *inbound, inbound_answer_fn *taker, void *arg);
+/* Once for each call; tells the plugin later. message: what it became, 0: nothing. reason is copied. */
+void inbound_answered(struct report_call *call, parley_status status, id64 message, bool repeated, parley_text reason);
 const struct inbound_counters *inbound_counters(const struct inbound *inbound);
 #endif

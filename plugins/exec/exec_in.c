@@ -255,6 +255,8 @@ static void part_read(struct reader *r, const json_t *item, const char *at)
     data_read(r, item, at, part);
   else
     part->text = text_in(r, item, at, "text", true, EXEC_TEXT_BYTES_MAX);
+  if (json_is_true(json_object_get(item, "quoted")))
+    part->flags |= PARLEY_PART_QUOTED;
 }
 
 static void parts_read(struct reader *r)
@@ -390,6 +392,7 @@ static void inbound_members_read(struct reader *r)
   in->payload = text_get(r, "payload", EXEC_VALUE_BYTES_MAX);
   in->n_fields = fields_get(r, r->root, "");
   in->n_references = texts_get(r, "references", r->line->references, EXEC_PARTS_MAX, false);
+  in->token = text_get(r, "token", EXEC_WORD_BYTES_MAX);
 }
 
 static void inbound_read(struct reader *r)
