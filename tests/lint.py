@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LINE_MAX = 136
 PLACES_SHOWN = 20
 FLOORS = ["base", "config", "message", "customer", "route", "store", "net", "border", "channel", "deliver", "inbound", "feed",
-          "campaign", "api", "host", "kit", "daemon", "cli"]
+          "bridge", "campaign", "api", "host", "kit", "daemon", "cli"]
 PURE = ["base", "message", "customer", "route"]  # base holds no loop either; its log and clock need none
 SHARED = {(FLOORS.index("feed"), "plugins/common/standard_webhooks.h"),  # one signature, whoever signs
           (FLOORS.index("kit"), "plugins/common/copy.h"),                # one deep copy of a message, whoever keeps it

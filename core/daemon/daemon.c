@@ -132,6 +132,19 @@ static void daemon_on_disabled(id64 subscription, void *arg)
 static parley_status api_reload(parley_text plugin, parley_text channel,
                                 void (*done)(parley_status status, parley_text why, void *done_arg), void *done_arg, void *arg);
 
+static void daemon_make_bridge(struct daemon *daemon)
+{
+  struct bridge_shared bridge = {.loop = daemon->loop,
+                                 .env = daemon->env,
+                                 .log = &daemon->log,
+                                 .store = daemon->store,
+                                 .deliver = daemon->deliver,
+                                 .feed = daemon->feed};
+
+  daemon->bridge = bridge_new(&bridge);
+  inbound_answers(daemon->inbound, bridge_take_answer, daemon->bridge);
+}
+
 static void daemon_make_floors(struct daemon *daemon)
 {
   struct deliver_shared deliver = {daemon->loop, daemon->env, &daemon->log, daemon->store};
@@ -159,6 +172,7 @@ static void daemon_make_floors(struct daemon *daemon)
   daemon->deliver = deliver_new(&deliver);
   daemon->inbound = inbound_new(daemon->loop, daemon->env, &daemon->log, daemon->store);
   daemon->feed = feed_new(&feed);
+  daemon_make_bridge(daemon);
   api.deliver = daemon->deliver;
   api.inbound = daemon->inbound;
   api.feed = daemon->feed;
@@ -238,6 +252,7 @@ static void daemon_on_first_set(const struct set_built *built, void *arg)
   }
   channel_set_use(daemon, &set, daemon->conf);
   api_configure(daemon->api, daemon->conf, daemon->set.policy);
+  bridge_configure(daemon->bridge, daemon->conf, daemon->set.policy);
   code = daemon_listen(daemon, &why);
   if (code == EX_OK)
     api_start(daemon->api, daemon_on_loaded, daemon);
@@ -323,6 +338,7 @@ static parley_status reload_use(struct daemon *daemon, struct conf *next, struct
   }
   channel_set_use(daemon, set, next);
   api_configure(daemon->api, next, daemon->set.policy);
+  bridge_configure(daemon->bridge, next, daemon->set.policy);
   keep_use(daemon, next);
   daemon->log.level = next->log.level;
   daemon->log.json = next->log.json;
@@ -515,6 +531,8 @@ static void daemon_next_close(struct daemon *daemon)
     feed_close(&daemon->feed, DAEMON_STOP_MS, daemon_on_closed, daemon);
   else if (daemon->inbound != NULL)
     inbound_close(&daemon->inbound, daemon_on_closed, daemon);
+  else if (daemon->bridge != NULL)
+    bridge_close(&daemon->bridge, daemon_on_closed, daemon);
   else if (daemon->deliver != NULL)
     deliver_close(&daemon->deliver, daemon_on_closed, daemon);
   else if (daemon->store != NULL)

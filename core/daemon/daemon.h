@@ -4,6 +4,7 @@
 #define CORE_DAEMON_DAEMON_H
 #include "core/api/api.h"
 #include "core/base/list.h"
+#include "core/bridge/bridge.h"
 #include "core/config/conf.h"
 
 #define DAEMON_STOP_MS 5000 /* for the feed: pushes on their way may still be answered */
@@ -33,6 +34,7 @@ struct daemon {
   struct deliver *deliver;
   struct inbound *inbound;
   struct feed *feed;
+  struct bridge *bridge;
   struct api *api;
   struct http_server *server;
   struct channel_set set;
