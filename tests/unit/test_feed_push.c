@@ -327,6 +327,100 @@ START_TEST(who_asks_for_quiet_is_left_alone_as_a_whole)
 }
 END_TEST
 
+/* --- Within the process ----------------------------------------------------------------------- */
+
+struct taker { /* one event at a time in hand */
+  struct feed_local local;
+  uint64_t events[8];
+  size_t n;
+  http_client_done *done;
+  void *done_arg;
+  bool picky; /* wants none */
+};
+
+static void taker_take(uint64_t event, parley_bytes body, http_client_done *done, void *done_arg, void *arg)
+{
+  struct taker *taker = arg;
+
+  ck_assert(body.len > 0 && body.at[0] == '{');
+  ck_assert_uint_lt(taker->n, COUNT_OF(taker->events));
+  taker->events[taker->n++] = event;
+  taker->done = done;
+  taker->done_arg = done_arg;
+}
+
+static bool taker_wants(const struct event_row *row, void *arg)
+{
+  (void)row;
+  return !((struct taker *)arg)->picky;
+}
+
+static void taker_answer(struct taker *taker, parley_status status, uint32_t code)
+{
+  http_client_done *done = taker->done;
+
+  taker->done = NULL;
+  done(&(struct http_reply){.status = status, .code = code}, taker->done_arg);
+}
+
+static void taker_subscribe(struct taker *taker)
+{
+  struct subscription set = {.id = DESK, .name = PARLEY_LIT("desk"), .url = TEXT_EMPTY, .local = &taker->local};
+
+  *taker = (struct taker){.local = {.wants = taker_wants, .take = taker_take, .arg = taker}};
+  set.n_types = 1;
+  set.types[0] = PARLEY_LIT("touchpoint.*");
+  feed_subscribe(bed->feed, &set);
+  bed_until(bed, bed_sub_ready(bed, DESK));
+}
+
+START_TEST(what_is_taken_within_the_process_is_held_tried_again_and_ordered_like_a_push)
+{
+  struct taker taker;
+  uint64_t first, second;
+
+  bed_customer(bed, "ana");
+  taker_subscribe(&taker);
+  first = bed_happen(bed, "ana");
+  second = bed_happen(bed, "ana");
+  bed_until(bed, taker.n == 1);
+  taker_answer(&taker, PARLEY_BUSY, 0); /* not tried: it comes at once, and costs nothing */
+  bed_step(bed, FEED_BUSY_MS);
+  bed_until(bed, taker.n == 2);
+  ck_assert_uint_eq(bed_state(bed, DESK).failed, 0);
+  taker_answer(&taker, PARLEY_OK, 500);
+  ck_assert_uint_eq(bed_state(bed, DESK).failed, 1);
+  bed_step(bed, 6000);
+  bed_until(bed, taker.n == 3);
+  taker_answer(&taker, PARLEY_OK, 200);
+  bed_step(bed, 6000); /* the other one waits in the store meanwhile */
+  bed_until(bed, taker.n == 4);
+  taker_answer(&taker, PARLEY_OK, 200);
+  ck_assert(taker.events[0] == first && taker.events[1] == first && taker.events[2] == first && taker.events[3] == second);
+  taker.picky = true;
+  bed_happen(bed, "ana");
+  bed_until(bed, bed_state(bed, DESK).waiting == 0 && bed_state(bed, DESK).cursor > second);
+  ck_assert_uint_eq(taker.n, 4);
+}
+END_TEST
+
+START_TEST(what_is_in_hand_within_the_process_when_the_feed_ends_is_waited_for)
+{
+  struct taker taker;
+
+  bed_customer(bed, "ana");
+  taker_subscribe(&taker);
+  bed_happen(bed, "ana");
+  bed_until(bed, taker.n == 1);
+  bed->closed = false;
+  feed_close(&bed->feed, 0, peer_flag, &bed->closed);
+  peer_settle(&bed->f.loop);
+  ck_assert(!bed->closed);
+  taker_answer(&taker, PARLEY_OK, 200);
+  peer_until(&bed->f.loop, &bed->closed);
+}
+END_TEST
+
 START_TEST(during_a_rotation_both_secrets_sign)
 {
   static const char *const secrets[] = {SECRET_ONE, SECRET_TWO};
@@ -690,6 +784,8 @@ int main(void)
   tcase_add_test(tcase, a_subscription_that_goes_takes_its_pushes_along);
   tcase_add_test(tcase, a_test_event_shows_what_the_receiver_says);
   tcase_add_loop_test(pure, types_match_exactly_or_by_family, 0, COUNT_OF(matches));
+  tcase_add_test(tcase, what_is_taken_within_the_process_is_held_tried_again_and_ordered_like_a_push);
+  tcase_add_test(tcase, what_is_in_hand_within_the_process_when_the_feed_ends_is_waited_for);
   suite_add_tcase(suite, tcase);
   suite_add_tcase(suite, pure);
   return peer_main(suite);
