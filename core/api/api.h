@@ -2,6 +2,7 @@
  * them to the floors below, writes answers. Thread: loop. */
 #ifndef CORE_API_API_H
 #define CORE_API_API_H
+#include "core/bridge/bridge.h"
 #include "core/deliver/deliver.h"
 #include "core/feed/feed.h"
 #include "core/inbound/inbound.h"
@@ -16,6 +17,7 @@ struct api_shared {
   struct deliver *deliver;
   struct feed *feed;
   struct inbound *inbound;
+  struct bridge *bridge; /* NULL in tests: none */
   struct http_client *http;
   const struct egress *egress;
   const char *version;

@@ -430,6 +430,20 @@ static void write_inbound(struct buf *buf, struct api_request *req)
   single(buf, "inbound_touchpoints_total", "counter", "Touchpoints of plugins", counters->touchpoints);
 }
 
+static void write_bridge(struct buf *buf, struct api_request *req)
+{
+  const struct bridge_counters *counters = req->shared->bridge != NULL ? bridge_counters(req->shared->bridge) : NULL;
+
+  if (counters == NULL)
+    return;
+  single(buf, "bridge_mailed_total", "counter", "Customers' messages mailed to a support mailbox", counters->mailed);
+  single(buf, "bridge_answered_total", "counter", "Answers of its owners handed in", counters->answered);
+  single(buf, "bridge_repeated_total", "counter", "Of both, what had been handed in before", counters->repeated);
+  single(buf, "bridge_refused_total", "counter", "Answers refused: of nobody who may, or too many", counters->refused);
+  single(buf, "bridge_automatic_total", "counter", "Automatic answers that went no further", counters->automatic);
+  single(buf, "bridge_told_total", "counter", "Failures told to a support mailbox", counters->told);
+}
+
 static void write_process(struct buf *buf, struct api_request *req)
 {
   const struct loop_watch *watch = &req->api->watch;
@@ -465,6 +479,7 @@ static void stats_done(struct store_op *op)
   write_process(&body, req);
   write_store(&body, req, &measure->op);
   write_inbound(&body, req);
+  write_bridge(&body, req);
   write_channels(&body, req);
   write_plugins(&body, req);
   write_feed(&body, req);

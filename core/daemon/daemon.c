@@ -173,6 +173,7 @@ static void daemon_make_floors(struct daemon *daemon)
   daemon->inbound = inbound_new(daemon->loop, daemon->env, &daemon->log, daemon->store);
   daemon->feed = feed_new(&feed);
   daemon_make_bridge(daemon);
+  api.bridge = daemon->bridge;
   api.deliver = daemon->deliver;
   api.inbound = daemon->inbound;
   api.feed = daemon->feed;

@@ -189,6 +189,7 @@ def whoever_is_no_owner_reaches_nobody(folder):
         expect(shop.answer("<a4@x>", token, "Still here.")[0], "ok")
         chat.wait_for(lambda request: "Still here." in request.text)
         expect(texts(chat), ["Still here."])
+        expect([shop.daemon.metric(f"parley_bridge_{name}_total") for name in ("refused", "automatic", "answered")], [1.0, 1.0, 1.0])
 
 
 @test

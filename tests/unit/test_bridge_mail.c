@@ -74,7 +74,8 @@ START_TEST(a_customers_words_become_a_mail)
       "\"direction\":\"in\",\"conversation\":\"" CONVERSATION "\",\"content\":{\"text\":\"And now?\"}}},"
       "{\"type\":\"touchpoint.checkout\",\"at\":\"2023-11-14T22:13:19.000Z\",\"data\":{}},"
       "{\"type\":\"message.received\",\"at\":\"2023-11-14T22:13:18.000Z\",\"message\":{\"id\":\"msg_01KAM2Z8Q3XW0\","
-      "\"direction\":\"in\",\"conversation\":\"" CONVERSATION "\",\"content\":{\"subject\":\"Re: RE: The\\tlamp\",\"text\":\"first\"}}}");
+      "\"direction\":\"in\",\"conversation\":\"" CONVERSATION "\","
+      "\"content\":{\"subject\":\"Re: RE: The\\tlamp\",\"text\":\"first\"}}}");
 
   ck_assert_int_eq(mail.what, BRIDGE_MESSAGE);
   ck_assert(mail.conversation != 0);
