@@ -341,15 +341,39 @@ void buf_bridge_answer_key(struct buf *buf, parley_text bridge, id64 conversatio
   buf_hex(buf, digest, sizeof digest);
 }
 
-static parley_text above_line(parley_text text)
+static bool is_quoted_line(parley_text line)
+{
+  return text_starts(text_trim(line), ">");
+}
+
+/* Whoever answers below or between what they quote means all that is not quoted. */
+static parley_text without_quoted_lines(parley_text text, struct arena *arena)
+{
+  struct buf kept = BUF_INIT(0);
+  parley_text result;
+
+  while (text.len > 0) {
+    parley_text line = text_cut(&text, '\n');
+
+    if (is_quoted_line(line))
+      continue;
+    buf_text(&kept, line);
+    buf_char(&kept, '\n');
+  }
+  result = arena_text(arena, buf_as_text(&kept));
+  buf_done(&kept);
+  return result;
+}
+
+static parley_text without_our_mail(parley_text text, struct arena *arena)
 {
   size_t at = text_find_text(text, PARLEY_LIT(BRIDGE_LINE));
 
   if (at == SIZE_MAX)
     return text;
-  while (at > 0 && text.at[at - 1] != '\n') /* with what quotes it */
+  while (at > 0 && text.at[at - 1] != '\n')
     at--;
-  return text_sub(text, 0, at);
+  return is_quoted_line(text_sub(text, at, SIZE_MAX)) ? without_quoted_lines(text, arena) : text_sub(text, 0, at);
 }
 
 static parley_text parts_joined(const parley_inbound *in, uint32_t kind, struct arena *arena)
@@ -379,7 +403,7 @@ parley_text bridge_answer_text(const parley_inbound *in, struct arena *arena)
     html = parts_joined(in, PARLEY_PART_HTML, arena);
     text = html.len > 0 ? html_to_text(html, arena) : TEXT_EMPTY;
   }
-  return text_trim(above_line(text));
+  return text_trim(without_our_mail(text, arena));
 }
 
 static void buf_answer_files(struct buf *buf, const parley_inbound *in)

@@ -8,7 +8,8 @@
 #define BRIDGE_TEXT_BYTES_MAX ((size_t)256 << 10) /* of a customer's text; the rest is in the conversation */
 #define BRIDGE_RECENT_MAX 10
 #define BRIDGE_RECENT_BYTES_MAX 240 /* of an earlier message */
-/* Whatever stands below it in an answer is not the answer: for programs that quote without a mark. */
+/* Whatever stands below it in an answer is not the answer: for programs that quote without a mark. With "> " before it, it is the
+ * lines with that mark which are not. */
 #define BRIDGE_LINE "##- Write your answer above this line -##"
 
 enum bridge_what {

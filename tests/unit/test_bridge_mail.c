@@ -170,6 +170,7 @@ static const struct {
     {"It is coming.\r\n", "> Where is it?", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, "It is coming."},
     {"One", "Two", PARLEY_PART_TEXT, 0, "One\n\nTwo"},
     {"Yes.\n\n> " BRIDGE_LINE "\n> Ana wrote", "", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, "Yes."},
+    {"Between:\n> " BRIDGE_LINE "\n > Ana wrote\nand below\n>\n", "x", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, "Between:\nand below"},
     {BRIDGE_LINE "\nbelow", "x", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, ""},
     {"<p>In <b>HTML</b></p>", "> x", PARLEY_PART_HTML, PARLEY_PART_QUOTED, "In HTML"},
 };
