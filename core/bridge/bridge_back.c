@@ -156,6 +156,8 @@ void bridge_take_answer(struct report_call *call, const struct inbound_answer *a
   errand->set = bridge_of_owner(errand->conf, sender_of(answer->read));
   if (answer->read->kind != PARLEY_KIND_CONTENT || (answer->read->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) != 0) {
     bridge->counters.automatic++;
+    if (errand->set == NULL)
+      answer_log(errand, "bridge_automatic", "of nobody who may answer: perhaps the mailbox does not take our mail");
     errand_end(errand, PARLEY_OK, "");
   } else if (talk_is_over(bridge, errand->conversation)) {
     bridge->counters.refused++;
