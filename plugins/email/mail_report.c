@@ -1,4 +1,5 @@
 #include "mail_report.h"
+#include "mail_parse.h"
 #include "mail_fields.h"
 #include <gmime/gmime.h>
 #include <stdio.h>
