@@ -14,6 +14,8 @@ static const struct scheme {
     {"https", URL_HTTPS, 443, true},
     {"smtp", URL_SMTP, 25, false},
     {"smtps", URL_SMTPS, 465, true},
+    {"imap", URL_IMAP, 143, false},
+    {"imaps", URL_IMAPS, 993, true},
 };
 
 static const struct scheme *scheme_find(enum url_scheme id)

@@ -8,7 +8,7 @@
 #define URL_HOST_MAX 253 /* bytes of a name */
 #define URL_LABEL_MAX 63
 
-enum url_scheme { URL_HTTP = 1, URL_HTTPS, URL_SMTP, URL_SMTPS };
+enum url_scheme { URL_HTTP = 1, URL_HTTPS, URL_SMTP, URL_SMTPS, URL_IMAP, URL_IMAPS };
 struct url {
   enum url_scheme scheme;
   uint16_t port;               /* the scheme's own when none was written */

@@ -14,6 +14,8 @@ static const struct row {
     {"https://shop.example?x=1", "https://shop.example/?x=1", "ok"},
     {"smtp://smtp.shop.example:587", "smtp://smtp.shop.example:587/", "ok"},
     {"smtps://mx", "smtps://mx/", "ok"},
+    {"imaps://imap.shop.example:993", "imaps://imap.shop.example/", "ok"},
+    {"imap://mx", "imap://mx/", "ok"},
     {"https://8.8.8.8/", "https://8.8.8.8/", "ok"},
     {"https://[2606:4700::1111]/", "https://[2606:4700::1111]/", "ok"},
     /* B70 */
