@@ -21,7 +21,8 @@ BUILD='gcc g++ cmake make ninja-build pkg-config libuv1-dev libcurl4-openssl-dev
 libyaml-dev libpq-dev libc-ares-dev libidn2-dev libgumbo-dev libgmime-3.0-dev libseccomp-dev tzdata'
 DEMO='python3 python3-aiosmtpd curl ca-certificates'
 TEST='check gdb python3 python3-aiosmtpd curl swaks libnet-ssleay-perl strace faketime e2fsprogs mount util-linux shellcheck
- openssl git python3-dkim libmail-dkim-perl libsisimai-perl sasl2-bin libsasl2-modules chromium chromium-driver'
+ openssl git python3-dkim libmail-dkim-perl libsisimai-perl sasl2-bin libsasl2-modules chromium chromium-driver dovecot-core
+ dovecot-imapd dovecot-lmtpd'
 # What UNPACKED needs of the system beside libraries that are there already; patroni is Python.
 AROUND_POSTGRES='python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
 python3-urllib3 python3-yaml python3-cdiff python3-pkg-resources'
@@ -138,6 +139,14 @@ leave_postfix_unconfigured()
   echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections
 }
 
+# dovecot too is there for its programs. Its service is masked, so that nothing listens that nobody asked for; who wants it
+# says `systemctl unmask dovecot`.
+mask_dovecot()
+{
+  [ ! -d /etc/systemd/system ] || [ -e /etc/systemd/system/dovecot.service ] ||
+    as_root ln -s /dev/null /etc/systemd/system/dovecot.service
+}
+
 # A new server would make a cluster and start it. The file that says no to that is gone again afterwards: what the owner of
 # this machine installs later does as Debian does.
 make_no_cluster()
@@ -152,6 +161,7 @@ install_missing()
 {
   refresh_lists
   case " $missing " in *" postfix "*) leave_postfix_unconfigured ;; esac
+  case " $missing " in *" dovecot-core "*) mask_dovecot ;; esac
   case " $missing " in *" postgresql "*) make_no_cluster ;; esac
   # shellcheck disable=SC2086
   set -- install -y -q --no-install-recommends --no-remove $missing

@@ -50,6 +50,9 @@ struct parley_channel {
   parley_capabilities capabilities;
   struct mail_taker *taker;           /* of what comes in; NULL: nothing does */
   struct email_listen *listen, *submission;
+  struct imap *imap;                  /* NULL: no mailbox is looked after */
+  uint32_t imap_level;                /* PARLEY_DEGRADED, PARLEY_DOWN: shown while sending has no worse to tell */
+  parley_text imap_remedy;            /* static */
   struct link *links;
   struct queue queue;       /* waits for a connection */
   struct queue large;       /* waits for its turn to be fetched */
@@ -66,7 +69,7 @@ struct parley_channel {
   uint32_t failures;          /* logins, or mails refused for the channel's own fault, since one went well */
   int64_t backoff_until_ms;
   uint64_t timer;
-  bool down, mails_refused, draining, stopping;
+  bool down, mails_refused, draining, stopping, imap_over;
   parley_call *stopped;
   void *stopped_arg;
 };
@@ -163,6 +166,19 @@ static parley_text channel_remedy(const parley_channel *channel, enum smtp_stage
   return channel->oauth != NULL && stage == SMTP_STAGE_AUTH ? parley_text_of(channel->login_remedy) : remedy_of(stage);
 }
 
+/* Sending is well again; what is wrong with receiving is what there is to tell. It keeps nothing from being sent. */
+static void health_up(parley_channel *channel)
+{
+  parley_text cause = PARLEY_LIT("");
+  uint32_t level = PARLEY_UP;
+
+  if (channel->imap_level > PARLEY_UP) {
+    imap_level(channel->imap, &cause);
+    level = channel->options.sends ? PARLEY_DEGRADED : channel->imap_level;
+  }
+  channel->host->health(channel->host, level, cause, level == PARLEY_UP ? PARLEY_LIT("") : channel->imap_remedy);
+}
+
 /* A provider refuses this sender's mail as such. Others take it: the channel works, and an operator should know. */
 static void blame_show(parley_channel *channel, const struct smtp_result *result, parley_text domain)
 {
@@ -185,7 +201,7 @@ static void blame_sweep(parley_channel *channel)
     return;
   channel->blame = NULL;
   if (!channel->down)
-    channel->host->health(channel->host, PARLEY_UP, PARLEY_LIT(""), PARLEY_LIT(""));
+    health_up(channel);
 }
 
 static uint32_t backoff_ms(uint32_t failures)
@@ -206,7 +222,7 @@ static void channel_up(parley_channel *channel)
     return;
   channel->down = false;
   channel->blame = NULL;
-  channel->host->health(channel->host, PARLEY_UP, PARLEY_LIT(""), PARLEY_LIT(""));
+  health_up(channel);
 }
 
 static parley_text result_words(const struct smtp_result *result)
@@ -554,7 +570,11 @@ static void token_got(void *arg)
   parley_channel *channel = arg;
   uint32_t generation;
 
-  channel->options.smtp.token = email_oauth_token(channel->oauth, &generation);
+  channel->options.smtp.token = channel->options.imap.session.token = email_oauth_token(channel->oauth, &generation);
+  if (channel->imap != NULL && channel->options.imap.session.bearer)
+    imap_token_got(channel->imap);
+  if (!channel->options.sends)
+    return;
   for (struct email_job *job = queue_pop(&channel->probes); job != NULL; job = queue_pop(&channel->probes))
     if (!link_open(channel, job))
       email_job_end(&job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("no memory"));
@@ -571,6 +591,10 @@ static void token_failed(bool for_good, parley_text why, void *arg)
 
   for (struct email_job *job = queue_pop(&channel->probes); job != NULL; job = queue_pop(&channel->probes))
     email_job_settle(&job, &result);
+  if (channel->imap != NULL && channel->options.imap.session.bearer)
+    imap_token_failed(channel->imap, for_good, why);
+  if (!channel->options.sends)
+    return;
   login_failed(channel, &result);
   tick_want(channel);
 }
@@ -741,6 +765,19 @@ static parley_status email_submit(parley_channel *channel, uint64_t token, const
   return PARLEY_OK;
 }
 
+static void probe_receiving(parley_channel *channel, struct email_job **job)
+{
+  parley_text cause;
+  uint32_t level = channel->imap != NULL ? imap_level(channel->imap, &cause) : PARLEY_UP;
+
+  if (level == 0)
+    email_job_end(job, PARLEY_OUTCOME_RETRY, 0, PARLEY_LIT("the mailbox is being logged in to: ask again"));
+  else if (level == PARLEY_UP)
+    email_job_end(job, PARLEY_OUTCOME_ACCEPTED, 0, PARLEY_LIT("it takes in only, and does"));
+  else
+    email_job_end(job, PARLEY_OUTCOME_CHANNEL_DOWN, 0, cause);
+}
+
 static parley_status email_probe(parley_channel *channel, uint64_t token)
 {
   struct email_job *job = channel->draining ? NULL : email_job_new(channel->host, token, NULL, now_ms(channel));
@@ -748,7 +785,7 @@ static parley_status email_probe(parley_channel *channel, uint64_t token)
   if (job == NULL)
     return PARLEY_BUSY;
   if (!channel->options.sends) {
-    email_job_end(&job, PARLEY_OUTCOME_ACCEPTED, 0, PARLEY_LIT("it takes in only, and does"));
+    probe_receiving(channel, &job);
     return PARLEY_OK;
   }
   if (!login_possible(channel)) {
@@ -769,9 +806,19 @@ static void email_drain(parley_channel *channel, uint32_t within_ms)
     email_listen_drain(channel->listen);
   if (channel->submission != NULL)
     email_listen_drain(channel->submission);
+  if (channel->imap != NULL)
+    imap_drain(channel->imap);
   for (struct link *link = channel->links; link != NULL; link = link->next)
     if (link_idle(link))
       smtp_session_quit(&link->session);
+}
+
+static void imap_stopped(void *arg)
+{
+  parley_channel *channel = arg;
+
+  channel->imap_over = true;
+  stop_finish(channel);
 }
 
 static void email_stop(parley_channel *channel, parley_call *done, void *arg)
@@ -791,13 +838,17 @@ static void email_stop(parley_channel *channel, parley_call *done, void *arg)
   large_stop(channel);
   channel->stopped = done;
   channel->stopped_arg = arg;
-  stop_finish(channel);
+  if (channel->imap != NULL)
+    imap_stop(channel->imap, imap_stopped, channel);
+  else
+    stop_finish(channel);
 }
 
 static void email_destroy(parley_channel *channel)
 {
   email_listen_free(&channel->listen);
   email_listen_free(&channel->submission);
+  imap_free(&channel->imap);
   mail_taker_free(&channel->taker);
   mail_composer_free(&channel->composer);
   email_events_free(&channel->events);
@@ -857,7 +908,7 @@ static bool oauth_begin(parley_channel *channel, const char **ret_why)
 static void capabilities_narrow(parley_channel *channel)
 {
   parley_capabilities *to = &channel->capabilities;
-  bool takes_mail = channel->options.accept.listen.on, has_events = email_events_any(channel->events);
+  bool takes_mail = channel->options.accept.listen.on || channel->options.imap.on, has_events = email_events_any(channel->events);
 
   *to = capabilities;
   to->in_flight = channel->options.sessions * JOBS_PER_SESSION;
@@ -909,6 +960,31 @@ static struct email_listen *listen_on(parley_channel *channel, const struct emai
   return email_listen_new(&config);
 }
 
+static void imap_health(uint32_t level, parley_text cause, parley_text remedy, void *arg)
+{
+  parley_channel *channel = arg;
+
+  (void)cause; /* imap_level() has it */
+  channel->imap_level = level;
+  channel->imap_remedy = remedy;
+  if (!channel->down && channel->blame == NULL)
+    health_up(channel);
+}
+
+static bool imap_begin(parley_channel *channel)
+{
+  const struct imap_parts parts = {.host = channel->host,
+                                   .stream = channel->stream,
+                                   .taker = channel->taker,
+                                   .options = &channel->options.imap,
+                                   .oauth = channel->options.imap.session.bearer ? channel->oauth : NULL,
+                                   .health = imap_health,
+                                   .arg = channel};
+
+  channel->imap = imap_new(&parts);
+  return channel->imap != NULL;
+}
+
 static parley_status accept_start(parley_channel *channel)
 {
   const struct email_accept_options *accept = &channel->options.accept;
@@ -919,8 +995,11 @@ static parley_status accept_start(parley_channel *channel)
                           PARLEY_LIT("take the option submission away"));
     return PARLEY_INVALID;
   }
-  if (accept->listen.on && ((channel->taker = mail_taker_new(&config)) == NULL ||
-                            (channel->listen = listen_on(channel, &accept->listen)) == NULL))
+  if ((accept->listen.on || channel->options.imap.on) && (channel->taker = mail_taker_new(&config)) == NULL)
+    return PARLEY_BUSY;
+  if (channel->options.imap.on && !imap_begin(channel))
+    return PARLEY_BUSY;
+  if (accept->listen.on && (channel->listen = listen_on(channel, &accept->listen)) == NULL)
     return PARLEY_BUSY;
   if (accept->submission.on && (channel->submission = listen_on(channel, &accept->submission)) == NULL)
     return PARLEY_BUSY;
@@ -940,6 +1019,10 @@ static const parley_metric *const metrics[] = {
                .help = "Events of mail providers' webhooks that tell of a mail of ours"),
     PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_events_refused", .label = "provider",
                .help = "Event webhooks whose signature did not hold"),
+    PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_imap_failures", .label = "stage",
+               .help = "Connections to the mailbox that came to nothing or were lost, by the step that failed"),
+    PARLEY_REF(parley_metric, .kind = PARLEY_COUNTER, .name = "email_imap_mails", .label = "what",
+               .help = "Mails of the mailbox: taken, repeated (they had been taken before), passed_over"),
     NULL,
 };
 
@@ -951,7 +1034,7 @@ static const parley_http_in http_in = {.size = sizeof http_in, .called = email_c
 
 const parley_plugin parley_plugin_v1 = {
     .size = sizeof parley_plugin_v1, .abi_major = PARLEY_ABI_MAJOR, .abi_minor = PARLEY_ABI_MINOR,
-    .name = "email", .version = "1.0.0", .summary = "e-mail both ways: out by SMTP, in by LMTP, SMTP and submission",
+    .name = "email", .version = "1.0.0", .summary = "e-mail both ways: out by SMTP, in by LMTP, SMTP, IMAP and submission",
     .capabilities = &capabilities, .options = email_option_table, .metrics = metrics,
     .requires_ids = (const char *const[]){PARLEY_STREAM, NULL},
     .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &http_in), NULL),

@@ -55,6 +55,7 @@ const parley_option *const email_option_table[] = {
                .example = "parley.shop.example"),
     PARLEY_REF(parley_option, .name = "sessions", .type = PARLEY_OPTION_INT, .min = 1, .max = EMAIL_SESSIONS_MAX,
                .default_text = "20", .doc = "most connections to the server at once", .example = "20"),
+    &email_option_imap,
     &email_option_listen,
     &email_option_submission,
     PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS,
@@ -101,7 +102,7 @@ static bool host_ok(parley_text host, bool bracketed)
 }
 
 /* "host", "host:port" or "[::1]:port" into server and address. */
-static bool server_read(parley_text rest, uint32_t port, struct email_options *to)
+bool email_server_read(parley_text rest, uint32_t port, struct email_options *to)
 {
   bool bracketed = rest.len > 0 && rest.at[0] == '[';
   const char *end = rest.len > 0 ? memchr(rest.at, bracketed ? ']' : ':', rest.len) : NULL;
@@ -132,12 +133,12 @@ static const char *smtp_read(parley_text url, struct email_options *to)
     url.len--;
   if (memchr(url.at, '@', url.len) != NULL)
     return "smtp: user and password stand in options of their own, not in the URL";
-  if (!server_read(url, to->implicit_tls ? PORT_SMTPS : PORT_SMTP, to))
+  if (!email_server_read(url, to->implicit_tls ? PORT_SMTPS : PORT_SMTP, to))
     return "smtp: must be smtp://host:port";
   return NULL;
 }
 
-static bool is_loopback(const char *server)
+bool email_server_is_loopback(const char *server)
 {
   return strcmp(server, "localhost") == 0 || strcmp(server, "::1") == 0 || strncmp(server, "127.", 4) == 0;
 }
@@ -160,7 +161,7 @@ static const char *helo_read(parley_text given, struct email_options *to)
 
 static const char *tls_read(const parley_value *value, struct email_options *to)
 {
-  bool loopback = is_loopback(to->server);
+  bool loopback = email_server_is_loopback(to->server);
 
   to->smtp.tls = loopback && !to->implicit_tls ? SMTP_TLS_OFF : SMTP_TLS_REQUIRED;
   if (value != NULL && value->type != 0)
@@ -228,7 +229,10 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   for (int i = 0; i < EVENT_PROVIDERS; i++)
     to->traces[i] = text_of(parley_find(options, "events"), event_provider_names[i]).len > 0;
   why = email_accept_read(options, &to->accept);
-  to->sends = smtp.len > 0 || (!to->accept.listen.on && !to->accept.submission.on);
+  if (why == NULL)
+    why = imap_options_read(options, to->smtp.user, to->smtp.password, text_of(parley_find(options, "oauth"), "token_url").len > 0,
+                            &to->imap);
+  to->sends = smtp.len > 0 || (!to->accept.listen.on && !to->accept.submission.on && !to->imap.on);
   if (why == NULL && to->sends)
     why = smtp_read(smtp.len > 0 ? smtp : PARLEY_LIT("smtp://127.0.0.1:25"), to);
   if (why == NULL)

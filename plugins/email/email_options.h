@@ -6,6 +6,7 @@
 #include "email_oauth.h"
 #include "email_sender.h"
 #include "event_read.h"
+#include "imap.h"
 #include "smtp_session.h"
 
 enum { EMAIL_SESSIONS_MAX = 1000, EMAIL_HOST_MAX = 253, EMAIL_TOKEN_LEN = 29 /* parley_message.token */ };
@@ -15,6 +16,7 @@ struct email_options {
   struct email_oauth_config oauth; /* with smtp.bearer */
   struct smtp_config smtp;
   struct email_accept_options accept;
+  struct imap_options imap;
   bool sends;         /* smtp was given: else it takes in only */
   bool implicit_tls;  /* smtps: TLS from the first byte */
   uint32_t sessions;
@@ -27,5 +29,8 @@ extern const parley_option *const email_option_table[];
 /* PARLEY_INVALID: *ret_why says which option and why (static, or within `to`). Either way email_options_done() is due. The result
  * points into itself: it may not be copied. */
 parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why);
+/* "host", "host:port" or "[::1]:port" into server, address and smtp.port. */
+bool email_server_read(parley_text rest, uint32_t port, struct email_options *to);
+bool email_server_is_loopback(const char *server);
 void email_options_done(struct email_options *options);
 #endif
