@@ -13,9 +13,9 @@ import time
 from parley_dovecot import PASSWORD, USER, Dovecot
 from parley_mail_in import mail, messages
 from parley_oauth import OAuth
+from parley_smtp import Mail
 from parley_test import Daemon, Recorder, Reply, expect, expect_true, parley, run, test, wait_until
 from parley_tls import Authority
-from smtp_sink_process import Mail
 
 
 def channel(dovecot, url=None, isolation=None, **imap):

@@ -5,8 +5,8 @@
 address; an agent's answer that names its conversation; a robot that answers robots."""
 
 from parley_mail_in import channel, codes, mail, messages
+from parley_smtp import Mail
 from parley_test import Daemon, expect, expect_true, free_port, run, test, wait_until
-from smtp_sink_process import Mail
 
 REPORT = """From: Mail Delivery System <mailer-daemon@mx.example.test>
 To: {to}
