@@ -324,6 +324,7 @@ static void on_piece(const struct imap_fetch *piece, void *arg)
   fetching->len += fetching->broken || fetching->too_large ? 0 : piece->body.len;
 }
 
+/* How often this mail, and no other meanwhile, has been in the way. */
 static uint32_t stuck(struct imap *imap, uint32_t uid)
 {
   if (imap->stuck_uid != uid)
@@ -382,8 +383,10 @@ static void fetched(struct imap *imap, bool ok, const char *words)
   else if (!ok || fetching->none || fetching->broken) {
     if (stuck(imap, mail->uid) >= IMAP_REFUSED_MAX)
       pass_over(imap, mail, ok ? "the server gives what was not asked for" : words);
-    else
+    else {
       mail->state = MAIL_AGAIN;
+      imap->n_batch = imap->n_next + 1; /* those before it are done with first; the next batch begins with it */
+    }
   } else if (!fetching->there || fetching->len == 0)
     mail->state = MAIL_PASSED; /* deleted meanwhile */
   else
@@ -402,6 +405,8 @@ static void fetch_next(struct imap *imap)
       batch_end(imap);
     return;
   }
+  if (imap->n_next > 0 && imap->n_next < imap->n_batch && imap->batch[imap->n_next].uid == imap->stuck_uid)
+    imap->n_batch = imap->n_next; /* one that was in the way begins a batch, so that those before it are done with */
   if (imap->n_next < imap->n_batch && !imap->draining) {
     if (imap->n_taking >= IMAP_TAKING_MAX || imap->taking_bytes >= IMAP_TAKING_BYTES) {
       imap->task = TASK_NONE;
@@ -433,9 +438,9 @@ static void place_move(struct imap *imap)
     if (imap->batch[i].state == MAIL_TAKEN && imap->batch[i].at_ms > cursor->newest_ms)
       cursor->newest_ms = imap->batch[i].at_ms;
   }
-  if (imap->n_kept == imap->n_batch)
+  if (imap->n_kept > 0)
     imap->agains = 0;
-  else
+  if (imap->n_kept < imap->n_batch && connected(imap)) /* a lost connection has a pause of its own */
     again_later(imap);
   imap->n_batch = imap->n_next = 0;
   imap->task = TASK_NONE;
@@ -495,8 +500,9 @@ static void batch_end(struct imap *imap)
     imap_session_act(&imap->session, uids, n);
     return;
   }
-  if (n > 0 && imap->parts.options->session.after != IMAP_KEEP)
-    imap->n_kept = 0; /* no connection: it is done when they come again */
+  if (n > 0 && imap->parts.options->session.after != IMAP_KEEP && !connected(imap)) /* they come again, known by their content */
+    for (imap->n_kept = 0; imap->batch[imap->n_kept].state != MAIL_TAKEN;)
+      imap->n_kept++;
   place_move(imap);
   if (imap->draining && connected(imap))
     imap_session_quit(&imap->session);

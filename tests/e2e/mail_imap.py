@@ -11,7 +11,8 @@ import random
 import time
 
 from parley_dovecot import PASSWORD, USER, Dovecot
-from parley_mail_in import mail, messages
+from parley_imap_script import ImapScript
+from parley_mail_in import crlf, mail, messages
 from parley_oauth import OAuth
 from parley_smtp import Mail
 from parley_test import Daemon, Recorder, Reply, expect, expect_true, parley, run, test, wait_until
@@ -112,6 +113,20 @@ def a_mail_that_cannot_be_taken_is_passed_over_told_and_counted(folder):
             wait_until(lambda: len(dovecot.mails()) == 2, "those that were not taken stay where they are")
             expect(daemon.metric("parley_plugin_email_imap_mails", '{channel="mail",what="passed_over"}'), 2)
             expect(daemon.log().count("event=imap_mail_passed_over"), 2)
+
+
+@test
+def mails_that_the_server_gives_to_nobody_hold_up_no_other(folder):
+    with ImapScript({uid: crlf(one(f"m{uid}")) for uid in range(1, 7)}) as server:
+        server.refused, server.fatal = {2, 3}, {5}
+        imap = {"url": f"imap://127.0.0.1:{server.port}", "user": USER, "password": {"env": "IMAP_PASSWORD"}, "after": "delete",
+                "poll": "1s"}
+        options = {"from": "Shop <orders@shop.example>", "imap": imap}
+        with Daemon(folder, channels={"mail": {"plugin": "email", "options": options}}, env={"IMAP_PASSWORD": PASSWORD}) as daemon:
+            wait_until(lambda: set(server.mails) == {2, 3, 5}, lambda: f"{sorted(server.mails)} {daemon.log_end()}", timeout_s=90)
+            expect(texts(daemon), ["m1", "m4", "m6"])
+            expect(daemon.metric("parley_plugin_email_imap_mails", '{channel="mail",what="passed_over"}'), 3)
+            expect((server.fetched.count(2), server.fetched.count(3), server.fetched.count(5)), (3, 3, 10))
 
 
 @test
