@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.parse
 
-from parley_test import TOP, Client, Daemon, expect, expect_true, need_tool, run, test, wait_until
+from parley_test import TOP, Client, Daemon, expect, expect_true, run, test, wait_until, wall_clock
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -414,7 +414,7 @@ def a_link_to_confirm_expires(folder):
         sign_up(daemon, ANA)
         link = confirm_link(wait_until(lambda: confirmations(daemon), "the message")[0])
         daemon.stop()
-        daemon.wrap = [need_tool("faketime"), "-f", "+8d"]
+        daemon.wrap = wall_clock("+8d")
         daemon.start()
         expect(is_page(visit(daemon, "GET", link), 410).status, 410)
         expect(is_page(post_form(daemon, link, ("do", "confirm")), 410).status, 410)

@@ -8,8 +8,8 @@ import base64
 import json
 import time
 
-from parley_test import (KEY, SECRET, Client, Daemon, Recorder, Reply, expect, expect_true, need_tool, post_inbound, run, test,
-                         wait_until, webhook_headers, webhook_verified)
+from parley_test import (KEY, SECRET, Client, Daemon, Recorder, Reply, expect, expect_true, post_inbound, run, test,
+                         wait_until, wall_clock, webhook_headers, webhook_verified)
 
 NEW_SECRET = "whsec_" + base64.b64encode(b"a new secret of thirty-two bytes").decode()
 DAYS_UNTIL_DEAD = 5
@@ -191,9 +191,9 @@ def a_test_push_tells_what_the_endpoint_said(folder):
 
 @test
 def what_is_given_up_after_days_is_kept_and_can_be_replayed(folder):
-    faketime = need_tool("faketime")
+    ahead = wall_clock(f"+{DAYS_UNTIL_DEAD + 1}d")
     with Recorder() as shop, Recorder(answer=Reply(500)) as desk:
-        daemon = Daemon(folder, channels=hook(shop), env={"FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        daemon = Daemon(folder, channels=hook(shop))
         with daemon:
             subscription = subscribe(daemon, desk)
             say(daemon, 1, "ana 1", "ana")
@@ -201,7 +201,7 @@ def what_is_given_up_after_days_is_kept_and_can_be_replayed(folder):
             desk.wait_for()
             wait_until(lambda: deliveries(daemon, subscription)["items"], "it waits")
             daemon.kill()
-            daemon.wrap = [faketime, "-f", f"+{DAYS_UNTIL_DEAD + 1}d"]
+            daemon.wrap = ahead
             daemon.start()
             wait_until(lambda: deliveries(daemon, subscription, "?dead=true")["dead"] == 2, "both are given up", 60)
             dead = deliveries(daemon, subscription, "?dead=true")["items"]

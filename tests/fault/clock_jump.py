@@ -5,11 +5,10 @@
 """The wall clock jumps under the daemon, an hour and a day, back and forth: a retry comes after its pause, what was put off
 until a time doesn't come before it, new messages go at once, and the feed goes on."""
 
-import glob
 import os
 import time
 
-from parley_test import Daemon, Recorder, Reply, expect, need_tool, run, skip, test, wait_until
+from parley_test import Daemon, Recorder, Reply, expect, faketime_library, run, test, wait_until
 
 RETRY_MAX_S = 8  # the first pause is at most 5 s, the clock is looked at each second
 LATER_S = 7200
@@ -17,11 +16,7 @@ LATER_S = 7200
 
 def faketime(folder):
     """The environment under which the daemon's wall clock is the real one plus what `clock` says."""
-    need_tool("faketime")
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    if not found:
-        skip("missing faketime")
-    return {"LD_PRELOAD": found[0], "FAKETIME_TIMESTAMP_FILE": clock_path(folder), "FAKETIME_NO_CACHE": "1",
+    return {"LD_PRELOAD": faketime_library(), "FAKETIME_TIMESTAMP_FILE": clock_path(folder), "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
 
 

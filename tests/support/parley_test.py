@@ -18,6 +18,7 @@ Nothing here sleeps for a fixed time: every wait polls a condition until its dea
 
 import base64
 import contextlib
+import glob
 import hashlib
 import hmac
 import http.client
@@ -83,6 +84,28 @@ def need_tool(name):
     if not found:
         raise Skip(f"missing {name}")
     return found
+
+
+def faketime_library():
+    """libfaketime's, to preload: its wrapper program leaves things in /dev/shm behind when what it runs is killed."""
+    need_tool("faketime")
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    if not found:
+        raise Skip("missing faketime")
+    return found[0]
+
+
+def wall_clock(offset):
+    """What stands before a program so that its wall clock is "+8d" ahead; the monotonic one is as it is."""
+    return ["/usr/bin/env", f"LD_PRELOAD={faketime_library()}", f"FAKETIME={offset}", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            "DONT_FAKE_MONOTONIC=1"]
+
+
+def forget_faketime(pid):
+    """A process that was killed could not take its own away."""
+    for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join("/dev/shm", name))
 
 
 def expect(got, want, what=""):
@@ -382,6 +405,7 @@ class Daemon:
         except ProcessLookupError:
             pass
         self.process.wait()
+        forget_faketime(self.process.pid)
         self.process = None
         self.drop_client()
 
