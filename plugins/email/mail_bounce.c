@@ -57,7 +57,7 @@ void mail_status_write(struct mail_status status, char *to)
 {
   to[0] = '\0';
   if (status.class != 0)
-    snprintf(to, MAIL_STATUS_MAX, "%u.%u.%u", status.class, status.subject % 1000, status.detail % 1000);
+    snprintf(to, MAIL_STATUS_MAX, "%u.%u.%u", status.class % 10, status.subject % 1000, status.detail % 1000);
 }
 
 /* The first row that fits counts. */
