@@ -19,7 +19,7 @@ static const parley_option *const imap_fields[] = {
                .default_text = "INBOX", .doc = "the folder that mail is taken from", .example = "INBOX"),
     PARLEY_REF(parley_option, .name = "after", .type = PARLEY_OPTION_CHOICE, .choices = after_choices, .default_text = "keep",
                .doc = "what becomes there of a mail that was taken: keep it as it is, mark it seen, move it to folder, or delete it",
-               .example = "keep"),
+               .example = "move"),
     PARLEY_REF(parley_option, .name = "folder", .type = PARLEY_OPTION_TEXT, .max = NAME_MAX_BYTES,
                .doc = "where after: move puts it; made when it is not there", .example = "Parley"),
     PARLEY_REF(parley_option, .name = "poll", .type = PARLEY_OPTION_DURATION, .min = POLL_MIN_MS, .max = POLL_MAX_MS,

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { OPEN_MAX_TOKENS = 8192, TIMERS_MAX = 16, TEXT_MAX = 512, OUTCOMES = PARLEY_OUTCOME_UNKNOWN + 1 };
+enum { OPEN_MAX_TOKENS = 8192, TIMERS_MAX = 16, OPTIONS_MAX = 64, TEXT_MAX = 512, OUTCOMES = PARLEY_OUTCOME_UNKNOWN + 1 };
 static const char *const outcome_names[OUTCOMES] = {NULL, "accepted", "delivered", "retry", "rejected", "bad_address",
                                                     "throttled", "channel_down", "unknown"};
 
@@ -229,8 +229,8 @@ static parley_value value_of(const struct bench *bench, const parley_option *opt
 
 static void plugin_start(struct bench *bench)
 {
-  static parley_value values[TIMERS_MAX];
-  static const parley_value *items[TIMERS_MAX];
+  static parley_value values[OPTIONS_MAX];
+  static const parley_value *items[OPTIONS_MAX];
   static parley_value root = {.size = sizeof root, .type = PARLEY_OPTION_GROUP, .items = items};
   void *so = dlopen(PARLEY_BUILD_DIR "/plugins/email.so", RTLD_NOW | RTLD_LOCAL);
 
@@ -239,7 +239,7 @@ static void plugin_start(struct bench *bench)
     fprintf(stderr, "%s\n", dlerror());
     exit(1);
   }
-  for (; bench->plugin->options[root.n_items] != NULL; root.n_items++) {
+  for (; bench->plugin->options[root.n_items] != NULL && root.n_items < OPTIONS_MAX; root.n_items++) {
     values[root.n_items] = value_of(bench, bench->plugin->options[root.n_items]);
     items[root.n_items] = &values[root.n_items];
   }
