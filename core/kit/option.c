@@ -126,7 +126,8 @@ static void secret_write(struct writing *writing, const parley_option *option)
 
   if (writing->kit->planted)
     value = secret_planted(writing->kit, option).at;
-  snprintf(name, sizeof name, "PARLEY_KIT_%s", option->name != NULL ? option->name : "element");
+  /* several groups may have a secret of one name: its place in the text tells them apart */
+  snprintf(name, sizeof name, "PARLEY_KIT_%zu_%s", writing->to->len, option->name != NULL ? option->name : "element");
   setenv(name, value, 1);
   buf_printf(writing->to, "{env: %s}", name);
 }
