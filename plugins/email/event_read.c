@@ -41,8 +41,8 @@ static void id_of(parley_text text, char *to)
 {
   if (text.len >= 2 && text.at[0] == '<' && text.at[text.len - 1] == '>')
     text = (parley_text){text.at + 1, text.len - 2};
-  if (text.len > 0 && text.len <= MAIL_REPORT_ID_MAX && memchr(text.at, ' ', text.len) == NULL)
-    mail_value_clean(text, to, MAIL_REPORT_ID_MAX + 1);
+  if (text.len > 0 && text.len <= EVENT_MESSAGE_ID_MAX && memchr(text.at, ' ', text.len) == NULL)
+    mail_value_clean(text, to, EVENT_MESSAGE_ID_MAX + 1);
 }
 
 static void token_of(const json_t *object, const char *name, struct mail_event *ret)

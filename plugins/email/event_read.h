@@ -8,14 +8,14 @@
 
 enum event_provider { EVENT_SES, EVENT_SENDGRID, EVENT_MAILGUN, EVENT_POSTMARK, EVENT_PROVIDERS };
 extern const char *const event_provider_names[EVENT_PROVIDERS]; /* "ses", ... as in the path and the options */
-enum { EVENT_LINK_MAX = 2000, EVENT_TRACE_MAX = 128 };
+enum { EVENT_MESSAGE_ID_MAX = 320, EVENT_LINK_MAX = 2000, EVENT_TRACE_MAX = 128 };
 #define EVENT_TRACE_NAME "parley" /* of what carries our token: a tag, a custom argument, metadata */
 
 struct mail_event {
   uint32_t receipt, outcome; /* PARLEY_RECEIPT_*, PARLEY_OUTCOME_* of FAILED */
   int64_t at_ms;             /* 0: not said */
   char token[MAIL_REPORT_TOKEN + 1];
-  char message_id[MAIL_REPORT_ID_MAX + 1];
+  char message_id[EVENT_MESSAGE_ID_MAX + 1];
   char to[MAIL_REPORT_ADDRESS_MAX + 1];
   char code[MAIL_STATUS_MAX];
   char detail[MAIL_REPORT_DETAIL_MAX + 1];

@@ -43,20 +43,6 @@ bool mail_report_token(parley_text text, char *to)
   return false;
 }
 
-/* "<abc@shop.example>" without what is around it. */
-static void id_copy(parley_text text, char *to)
-{
-  const char *open = text.len > 0 ? memchr(text.at, '<', text.len) : NULL, *end;
-
-  if (open != NULL)
-    text = (parley_text){open + 1, text.len - (size_t)(open + 1 - text.at)};
-  end = text.len > 0 ? memchr(text.at, '>', text.len) : NULL;
-  if (end != NULL)
-    text.len = (size_t)(end - text.at);
-  if (text.len > 0 && text.len <= MAIL_REPORT_ID_MAX && memchr(text.at, ' ', text.len) == NULL)
-    snprintf(to, MAIL_REPORT_ID_MAX + 1, "%.*s", (int)text.len, text.at);
-}
-
 /* "rfc822; ana@example.org" (RFC 3464 2.3.1), "utf-8; ..." (RFC 6533), or the bare address. */
 static void address_copy(parley_text text, char *to)
 {
@@ -82,8 +68,6 @@ static void original_note(struct mail_report *report, const struct mail_field *f
 {
   static const char *const traces[] = {MAIL_TRACE_HEADER, "Feedback-ID", "Return-Path", "X-Original-Mail-From"};
 
-  if (report->message_id[0] == '\0' && mail_field_is(field, "Message-ID"))
-    id_copy(value_of(field), report->message_id);
   for (size_t i = 0; report->token[0] == '\0' && i < sizeof traces / sizeof *traces; i++)
     if (mail_field_is(field, traces[i]))
       mail_report_token(value_of(field), report->token);
@@ -432,9 +416,7 @@ bool mail_report_read(void *message, parley_text token, struct mail_report *ret)
 
 bool mail_report_tells(const struct mail_report *report)
 {
-  if (report->token[0] == '\0' && report->message_id[0] == '\0')
-    return false;
-  for (uint32_t i = 0; i < report->n_items; i++)
+  for (uint32_t i = 0; report->token[0] != '\0' && i < report->n_items; i++)
     if (report->items[i].receipt != 0)
       return true;
   return false;
@@ -443,20 +425,12 @@ bool mail_report_tells(const struct mail_report *report)
 bool mail_report_receipt(const struct mail_report *report, uint32_t item, int64_t at_ms, parley_identity *to, parley_receipt *ret)
 {
   const struct mail_report_item *is = &report->items[item];
-  bool sure = report->token[0] != '\0';
 
-  if (is->receipt == 0)
+  if (is->receipt == 0 || report->token[0] == '\0')
     return false;
   *ret = (parley_receipt){.size = sizeof *ret, .kind = is->receipt, .outcome = is->outcome, .at_ms = at_ms,
-                          .code = parley_text_of(is->code), .detail = parley_text_of(is->detail)};
-  if (sure)
-    ret->message_id = parley_text_of(report->token);
-  else
-    ret->provider_id = parley_text_of(report->message_id);
-  if (!sure && ret->kind == PARLEY_RECEIPT_FAILED && ret->outcome == PARLEY_OUTCOME_BAD_ADDRESS)
-    ret->outcome = PARLEY_OUTCOME_RETRY;
-  if (!sure && ret->kind == PARLEY_RECEIPT_COMPLAINED)
-    ret->kind = PARLEY_RECEIPT_UNSUBSCRIBED;
+                          .message_id = parley_text_of(report->token), .code = parley_text_of(is->code),
+                          .detail = parley_text_of(is->detail)};
   if (report->n_items > 1 && is->to[0] != '\0') { /* of several the host has to know which one is its */
     *to = (parley_identity){.size = sizeof *to, .kind = PARLEY_LIT("email"), .value = parley_text_of(is->to)};
     ret->to = to;

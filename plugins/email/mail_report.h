@@ -4,9 +4,8 @@
  * for mail_report_take(). Thread: any. Limits: MAIL_REPORT_PART_MAX bytes of a part are read, MAIL_REPORT_ITEMS_MAX recipients.
  *
  * Which message: our token, from the return path the report came to, the trace header or return path of the mail that it
- * brings back, or Original-Mail-From; else the Message-ID. The token nobody can make up, so the host believes it. A Message-ID can be
- * guessed: what it alone names suppresses nobody at once; a hard bounce counts as one of the soft ones, a complaint
- * withdraws the topic. */
+ * brings back, or Original-Mail-From. The token nobody can make up, so the host believes it. A Message-ID can be guessed, those of a
+ * mailing from one's own copy of it: what it alone names is no report, and fails, withdraws and suppresses nothing. */
 #ifndef EMAIL_MAIL_REPORT_H
 #define EMAIL_MAIL_REPORT_H
 #include "mail_bounce.h"
@@ -15,7 +14,6 @@ enum {
   MAIL_REPORT_PART_MAX = 256 << 10,
   MAIL_REPORT_ITEMS_MAX = 32,
   MAIL_REPORT_TOKEN = 29, /* characters of parley_message.token */
-  MAIL_REPORT_ID_MAX = 320,
   MAIL_REPORT_ADDRESS_MAX = 320,
   MAIL_REPORT_DETAIL_MAX = 480
 };
@@ -30,7 +28,6 @@ struct mail_report_item {
 struct mail_report {
   enum mail_report_kind kind;
   char token[MAIL_REPORT_TOKEN + 1];  /* lower case, unchecked; empty: none */
-  char message_id[MAIL_REPORT_ID_MAX + 1]; /* of the mail that it is about, without brackets; empty: not told */
   uint32_t n_items;
   bool more; /* recipients beyond MAIL_REPORT_ITEMS_MAX */
   struct mail_report_item items[MAIL_REPORT_ITEMS_MAX];
@@ -38,9 +35,9 @@ struct mail_report {
 
 /* message: a GMimeMessage. token: of the bounce+<token>@ that it was sent to, or empty. False: no report; *ret is then empty. */
 bool mail_report_read(void *message, parley_text token, struct mail_report *ret);
-/* Whether there is something to tell of a mail that can be found. */
+/* Whether there is something to tell, and of which mail. */
 bool mail_report_tells(const struct mail_report *report);
-/* One receipt; borrows from report and from *to. False: this item has nothing to tell. */
+/* One receipt; borrows from report and from *to. False: this item has nothing to tell, or of no mail of ours. */
 bool mail_report_receipt(const struct mail_report *report, uint32_t item, int64_t at_ms, parley_identity *to, parley_receipt *ret);
 /* A token of ours in "bounce+<token>@shop.example" or alone. to: MAIL_REPORT_TOKEN + 1 bytes; false: none, *to stays. */
 bool mail_report_token(parley_text text, char *to);

@@ -76,7 +76,7 @@ def a_report_makes_what_was_sent_failed_and_a_complaint_finds_its_message_withou
 
 
 @test
-def what_is_forged_suppresses_nobody(folder):
+def what_is_forged_fails_suppresses_and_withdraws_nothing(folder):
     port = free_port()
     with Mail() as box, Daemon(folder, channels={"mail": channel(port, smtp=box.port)}) as daemon:
         message, headers, _ = sent(daemon, box, "ana")
@@ -85,7 +85,11 @@ def what_is_forged_suppresses_nobody(folder):
         report(port, f"bounce+{made_up}@shop.example", message, fields=gone)
         expect(daemon.message_state(message)["status"], "sent")
         expect(report(port, "orders@shop.example", message, fields=gone, name="r2"), [250], "the Message-ID alone")
-        expect((daemon.message_state(message)["status"], suppressed(daemon)), ("failed", {}))
+        expect(report(port, "orders@shop.example", message, "feedback-report", ABUSE, name="r3"), [250], "the Message-ID alone")
+        expect((daemon.message_state(message)["status"], suppressed(daemon)), ("sent", {}))
+        consents = daemon.get("/v1/customers?identity=email:ana@example.org").json["items"][0]["consents"]
+        expect(consents, [], "nor is a topic withdrawn")
+        expect(len(messages(daemon, "mailer-daemon@mx.example.test")), 2, "what they are is to be read in the inbox")
 
 
 @test

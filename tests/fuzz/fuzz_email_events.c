@@ -21,7 +21,7 @@ static void check_event(const struct mail_event *event)
   parley_receipt receipt;
   parley_identity to;
 
-  check_text(event->message_id, MAIL_REPORT_ID_MAX);
+  check_text(event->message_id, EVENT_MESSAGE_ID_MAX);
   check_text(event->to, MAIL_REPORT_ADDRESS_MAX);
   check_text(event->detail, MAIL_REPORT_DETAIL_MAX);
   check_text(event->link, EVENT_LINK_MAX);

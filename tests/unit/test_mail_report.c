@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define TOKEN "0123456789abcdefghjkmnpqrstvw"
-#define ID "msg_01KAM2Z8Q3XWA@shop.example"
 
 static GMimeMessage *parsed(const char *bytes, size_t len)
 {
@@ -48,27 +47,27 @@ static const struct said {
   const char *file;
   enum mail_report_kind kind;
   uint32_t receipt, outcome;
-  const char *code, *token, *id;
+  const char *code, *token;
 } files[] = {
-    {"failed_no_such_user.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN, ID},
-    {"quota_in_words.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_RETRY, "5.0.0", "", ID},
-    {"loop_headers_only.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, "5.4.6", TOKEN, ID},
-    {"boundary_lost.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, "5.4.6", TOKEN, ID},
-    {"relayed.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_SENT, 0, "2.1.9", TOKEN, ID},
-    {"delivered.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_DELIVERED, 0, "2.1.5", TOKEN, ID},
-    {"expanded.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_SENT, 0, "2.1.5", TOKEN, ID},
-    {"delayed.eml", MAIL_REPORT_DELIVERY, 0, 0, "4.4.1", TOKEN, ID},
-    {"code_in_diagnostic.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN, ID},
-    {"spam.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, "5.7.1", TOKEN, ID},
-    {"no_such_domain.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.4.4", TOKEN, ID},
-    {"utf8_report.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN, ID},
-    {"failed_recipients_header.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN, ID},
-    {"wrapped_by_a_list.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN, ID},
-    {"abuse.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", TOKEN, ID},
-    {"abuse_redacted.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", TOKEN, ID},
-    {"abuse_by_return_path.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", TOKEN, ID},
-    {"abuse_by_message_id.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", "", ID},
-    {"not_spam.eml", MAIL_REPORT_FEEDBACK, 0, 0, "not-spam", TOKEN, ID},
+    {"failed_no_such_user.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN},
+    {"quota_in_words.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_RETRY, "5.0.0", ""},
+    {"loop_headers_only.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, "5.4.6", TOKEN},
+    {"boundary_lost.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, "5.4.6", TOKEN},
+    {"relayed.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_SENT, 0, "2.1.9", TOKEN},
+    {"delivered.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_DELIVERED, 0, "2.1.5", TOKEN},
+    {"expanded.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_SENT, 0, "2.1.5", TOKEN},
+    {"delayed.eml", MAIL_REPORT_DELIVERY, 0, 0, "4.4.1", TOKEN},
+    {"code_in_diagnostic.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN},
+    {"spam.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, "5.7.1", TOKEN},
+    {"no_such_domain.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.4.4", TOKEN},
+    {"utf8_report.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN},
+    {"failed_recipients_header.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN},
+    {"wrapped_by_a_list.eml", MAIL_REPORT_DELIVERY, PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_BAD_ADDRESS, "5.1.1", TOKEN},
+    {"abuse.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", TOKEN},
+    {"abuse_redacted.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", TOKEN},
+    {"abuse_by_return_path.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", TOKEN},
+    {"abuse_by_message_id.eml", MAIL_REPORT_FEEDBACK, PARLEY_RECEIPT_COMPLAINED, 0, "abuse", ""},
+    {"not_spam.eml", MAIL_REPORT_FEEDBACK, 0, 0, "not-spam", TOKEN},
 };
 
 START_TEST(a_report_says_what_became_of_which_mail)
@@ -82,8 +81,7 @@ START_TEST(a_report_says_what_became_of_which_mail)
   ck_assert_msg(report.items[0].outcome == files[_i].outcome, "%s: %u", files[_i].file, report.items[0].outcome);
   ck_assert_str_eq(report.items[0].code, files[_i].code);
   ck_assert_str_eq(report.token, files[_i].token);
-  ck_assert_str_eq(report.message_id, files[_i].id);
-  ck_assert_int_eq(mail_report_tells(&report), files[_i].receipt != 0);
+  ck_assert_int_eq(mail_report_tells(&report), files[_i].receipt != 0 && files[_i].token[0] != '\0');
 }
 END_TEST
 
@@ -129,19 +127,18 @@ START_TEST(the_token_of_the_address_comes_before_that_of_the_mail)
 }
 END_TEST
 
-START_TEST(what_only_a_message_id_names_suppresses_nobody_at_once)
+START_TEST(what_only_a_message_id_names_tells_of_nothing)
 {
+  static const char *const names[] = {"abuse_by_message_id.eml", "quota_in_words.eml"};
   struct mail_report report;
   parley_receipt receipt;
   parley_identity to;
 
-  ck_assert(read_file("abuse_by_message_id.eml", "", &report));
-  ck_assert(mail_report_receipt(&report, 0, 5, &to, &receipt));
-  ck_assert(receipt.kind == PARLEY_RECEIPT_UNSUBSCRIBED && parley_text_is(receipt.provider_id, ID) && receipt.message_id.len == 0);
-  ck_assert(read_file("failed_no_such_user.eml", "", &report));
-  report.token[0] = '\0';
-  ck_assert(mail_report_receipt(&report, 0, 5, &to, &receipt));
-  ck_assert(receipt.kind == PARLEY_RECEIPT_FAILED && receipt.outcome == PARLEY_OUTCOME_RETRY && receipt.to == NULL);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    ck_assert(read_file(names[i], "", &report) && report.items[0].receipt != 0);
+    ck_assert(!mail_report_tells(&report) && !mail_report_receipt(&report, 0, 5, &to, &receipt));
+    ck_assert(read_file(names[i], TOKEN, &report) && mail_report_receipt(&report, 0, 5, &to, &receipt));
+  }
 }
 END_TEST
 
@@ -259,7 +256,7 @@ int main(int argc, char **argv)
   tcase_add_test(tcase, what_is_no_report_is_left_alone);
   tcase_add_test(tcase, of_several_recipients_each_has_its_own_word);
   tcase_add_test(tcase, the_token_of_the_address_comes_before_that_of_the_mail);
-  tcase_add_test(tcase, what_only_a_message_id_names_suppresses_nobody_at_once);
+  tcase_add_test(tcase, what_only_a_message_id_names_tells_of_nothing);
   tcase_add_test(tcase, more_recipients_than_there_is_room_for_are_said_to_be_there);
   tcase_add_loop_test(tcase, a_status_code_stands_apart, 0, sizeof codes / sizeof *codes);
   tcase_add_loop_test(tcase, a_verdict_is_that_of_the_code_and_then_of_the_words, 0, sizeof verdicts / sizeof *verdicts);
