@@ -648,17 +648,19 @@ static size_t chunk_bytes(struct smtp_serve *serve, parley_bytes bytes)
 }
 
 /* --- What became of it -------------------------------------------------------------------------------------------- */
+/* One answer for all: whoever is told that it was kept looks after none of them any more. Those that were taken are known when they
+ * come again. */
 static const struct smtp_serve_reply *worst(const struct smtp_serve_reply *each, uint32_t n)
 {
-  const struct smtp_serve_reply *good = NULL;
+  const struct smtp_serve_reply *refused = NULL;
 
   for (uint32_t i = 0; i < n; i++) {
     if (each[i].code / 100 == 4)
       return &each[i];
-    if (each[i].code / 100 == 2 && good == NULL)
-      good = &each[i];
+    if (each[i].code / 100 == 5 && refused == NULL)
+      refused = &each[i];
   }
-  return good != NULL ? good : &each[0];
+  return refused != NULL ? refused : &each[0];
 }
 
 void smtp_serve_mail(struct smtp_serve *serve, const struct smtp_serve_reply *each, uint32_t n)

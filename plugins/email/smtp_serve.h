@@ -73,7 +73,7 @@ enum smtp_serve_state smtp_serve_state(const struct smtp_serve *serve);
 /* The owner's answers. PARLEY_OK, DENIED (535), BUSY and RETRY (454). */
 void smtp_serve_login(struct smtp_serve *serve, parley_status st);
 void smtp_serve_recipient(struct smtp_serve *serve, const struct smtp_serve_reply *reply); /* 250 takes it */
-/* each: one for each recipient of the mail, in their order. SMTP and submission: the worst that asks for another try, else the
- * first 2yz, else the first. */
+/* each: one for each recipient of the mail, in their order. SMTP and submission: the first that asks for another try, else the
+ * first refusal, else the first. */
 void smtp_serve_mail(struct smtp_serve *serve, const struct smtp_serve_reply *each, uint32_t n);
 #endif

@@ -140,6 +140,12 @@ def submission(folder, isolation):
                 expect(session.mail("shop@shop.example")[0], 250)
                 expect(session.rcpt("no address")[0], 553, "one that is none is refused alone")
                 expect(session.rcpt("eva@example.org")[0], 250)
+                session.rset()
+                session.mail("shop@shop.example")
+                expect([session.rcpt(who)[0] for who in ("ana@example.org", "eva@1.2")], [250, 250])
+                expect(session.docmd("DATA")[0], 354)
+                session.send(raw + b"\r\n.\r\n")
+                expect(session.getreply()[0], 554, "one of them gets nothing: the sender hears it")
             received = {}
             for _ in range(2):
                 one = sink.next()
