@@ -159,6 +159,8 @@ bool receipt_apply(struct round *round, struct life *life, size_t row, int part,
 void receipts_join(struct round *round, struct life *life, size_t row, const parley_text *ids, size_t n_ids, struct claim **next);
 /* Our own msg_ id is known without. */
 void provider_ref_put(struct round *round, parley_text channel, parley_text id, id64 message, uint32_t step, int part);
+/* It names a message of ours by itself, though perhaps one that is not made yet: nobody else's to have. */
+bool provider_ref_is_ours(parley_text id);
 /* Whose message a provider id is; false: nobody's. */
 bool provider_ref_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step,
                        int *ret_part);

@@ -350,14 +350,15 @@ static void inbound_thread(struct round *round, const struct store_inbound *in, 
   thread_put(round, in->conversation, in->message, in->channel, in->provider_id, true);
 }
 
-/* Nobody's message may take the name of another one. */
+/* Nobody's message may take the name of another one, nor one of ours before we do: our next ids can be guessed. */
 static void inbound_named(struct round *round, const struct store_inbound *in)
 {
   id64 there;
   uint32_t step;
   int part;
 
-  if (in->provider_id.len > 0 && !provider_ref_find(round, in->channel, in->provider_id, &there, &step, &part))
+  if (in->provider_id.len > 0 && !provider_ref_is_ours(in->provider_id) &&
+      !provider_ref_find(round, in->channel, in->provider_id, &there, &step, &part))
     provider_ref_put(round, in->channel, in->provider_id, in->message, 0, -1);
 }
 

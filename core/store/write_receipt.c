@@ -38,6 +38,13 @@ static bool own_parse(parley_text id, id64 *ret)
   return id_parse("msg", text_cut(&id, '@'), ret);
 }
 
+bool provider_ref_is_ours(parley_text id)
+{
+  id64 named;
+
+  return own_parse(id, &named);
+}
+
 /* Many channels hand our own id on: it needs no row, since it names its message and the channel its step. */
 static bool own_find(struct round *round, parley_text channel, parley_text id, id64 *ret_message, uint32_t *ret_step)
 {

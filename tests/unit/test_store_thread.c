@@ -258,6 +258,32 @@ START_TEST(nobody_takes_the_name_of_a_message_of_ours)
 }
 END_TEST
 
+START_TEST(nobody_takes_the_name_of_a_message_that_is_yet_to_come)
+{
+  struct store_inbound thief, ana;
+  struct store_receipt receipt;
+  id64 first = sent_of("ana@example.org", 0, ""), next, sent;
+  char id[64];
+
+  next = id_at(f.fake.now_ms + 1000) | (first & UINT64_C(0x3ff000)); /* of this node, then */
+  for (id64 i = 0; i < 16; i++) {
+    message_id_of(next + i, id);
+    mail_in(&thief, "eve@example.net", id);
+    take(&thief);
+  }
+  f.fake.now_ms += 1000;
+  sent = sent_of("ana@example.org", 0, "");
+  ck_assert(sent >= next && sent < next + 16);
+  message_id_of(sent, id);
+  mail_in(&ana, "ana@example.org", "a@example.org");
+  ana.in_reply_to = parley_text_of(id);
+  take(&ana);
+  ck_assert(ana.answers == sent);
+  ck_assert_int_eq(receipt_of(&f, &rules, "mail", id, 0, PARLEY_RECEIPT_DELIVERED, &receipt), PARLEY_OK);
+  ck_assert_int_eq(count_of(&f, MESSAGE_DELIVERED), 1);
+}
+END_TEST
+
 /* --- how an answer names it -------------------------------------------------------------------------------------------------- */
 
 START_TEST(an_answer_names_the_conversation_so_far_and_other_news_do_not)
@@ -473,6 +499,7 @@ int main(void)
   tcase_add_test(tcase, answers_of_several_to_one_newsletter_are_several_conversations_of_one_campaign);
   tcase_add_test(tcase, an_automatic_answer_is_filed_where_it_belongs_and_opens_nothing_again);
   tcase_add_test(tcase, nobody_takes_the_name_of_a_message_of_ours);
+  tcase_add_test(tcase, nobody_takes_the_name_of_a_message_that_is_yet_to_come);
   tcase_add_test(tcase, an_answer_names_the_conversation_so_far_and_other_news_do_not);
   tcase_add_test(tcase, of_a_long_conversation_the_newest_are_named);
   tcase_add_test(tcase, a_late_hard_bounce_ends_what_was_sent_and_suppresses_at_once_with_its_proof);
