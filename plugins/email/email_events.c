@@ -257,7 +257,7 @@ static void sns_fetched(const parley_http_response *response, void *arg)
   }
   key = sns_key_find(events, call->url);
   if (key == NULL) {
-    key = event_certificate_key(response->body, events->host->now_ms(events->host));
+    key = event_certificate_key(response->body, call->url, events->host->now_ms(events->host));
     if (key != NULL)
       key = sns_key_keep(events, call->url, key);
   }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { KEY_MAX = 1024, SIGNATURE_MAX = 1024, SECONDS_DIGITS_MAX = 12, TOKEN_MAX = 128, SNS_VALUE_MAX = 512 << 10 };
+enum { KEY_MAX = 1024, SIGNATURE_MAX = 1024, SECONDS_DIGITS_MAX = 12, TOKEN_MAX = 128, HOST_MAX = 256, SNS_VALUE_MAX = 512 << 10 };
 
 const char *event_verdict_code(enum event_verdict verdict)
 {
@@ -73,19 +73,44 @@ void event_key_free(struct evp_pkey_st **key)
   *key = NULL;
 }
 
-static bool certificate_is_sns(X509 *certificate, int64_t now_ms)
+/* before: what stands before "<region>.amazonaws.com". */
+static bool certificate_is_for(X509 *certificate, const char *before, parley_text host)
+{
+  char name[HOST_MAX];
+  int len = snprintf(name, sizeof name, "%s%.*s", before, (int)host.len, host.at);
+
+  return len > 0 && (size_t)len < sizeof name && X509_check_host(certificate, name, (size_t)len, 0, NULL) == 1;
+}
+
+/* GovCloud's regions share the certificate of one of them. */
+static bool certificate_names_sns(X509 *certificate, parley_text url)
+{
+  static const char *const before[] = {"sns.", "sns-signing.", "sns-"};
+  const size_t from = sizeof "https://sns." - 1;
+  const char *slash = memchr(url.at + from, '/', url.len - from);
+  parley_text host = {url.at + from, (size_t)(slash - url.at) - from};
+  bool named = certificate_is_for(certificate, "sns.", PARLEY_LIT("amazonaws.com"));
+
+  for (size_t i = 0; !named && i < sizeof before / sizeof *before; i++)
+    named = certificate_is_for(certificate, before[i], host);
+  if (!named && host.len > 7 && memcmp(host.at, "us-gov-", 7) == 0)
+    named = certificate_is_for(certificate, "sns-us-gov-west-1.", PARLEY_LIT("amazonaws.com"));
+  return named;
+}
+
+static bool certificate_is_sns(X509 *certificate, parley_text url, int64_t now_ms)
 {
   time_t now = (time_t)(now_ms / 1000);
 
-  return X509_check_host(certificate, "sns.amazonaws.com", 0, 0, NULL) == 1 &&
-         X509_cmp_time(X509_get0_notBefore(certificate), &now) < 0 && X509_cmp_time(X509_get0_notAfter(certificate), &now) > 0;
+  return certificate_names_sns(certificate, url) && X509_cmp_time(X509_get0_notBefore(certificate), &now) < 0 &&
+         X509_cmp_time(X509_get0_notAfter(certificate), &now) > 0;
 }
 
-struct evp_pkey_st *event_certificate_key(parley_text pem, int64_t now_ms)
+struct evp_pkey_st *event_certificate_key(parley_text pem, parley_text url, int64_t now_ms)
 {
   BIO *bio = pem.len > 0 && pem.len < INT32_MAX ? BIO_new_mem_buf(pem.at, (int)pem.len) : NULL;
   X509 *certificate = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-  EVP_PKEY *key = certificate != NULL && certificate_is_sns(certificate, now_ms) ? X509_get_pubkey(certificate) : NULL;
+  EVP_PKEY *key = certificate != NULL && certificate_is_sns(certificate, url, now_ms) ? X509_get_pubkey(certificate) : NULL;
 
   X509_free(certificate);
   BIO_free(bio);

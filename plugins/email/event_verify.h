@@ -16,8 +16,9 @@ const char *event_verdict_code(enum event_verdict verdict); /* "missing", "malfo
 struct evp_pkey_st;
 /* NULL: no P-256 public key in base64, or PEM. The caller's to free by event_key_free(). */
 struct evp_pkey_st *event_key_read(parley_text base64);
-/* Of an X.509 certificate in PEM, for "sns.amazonaws.com" and valid at that time; NULL: not such a one. */
-struct evp_pkey_st *event_certificate_key(parley_text pem, int64_t now_ms);
+/* Of an X.509 certificate in PEM that is valid at that time and SNS's: for "sns.amazonaws.com" or, since newer regions, GovCloud and
+ * China have names of their own, for the region of the url it was fetched from, which is event_sns_url_good(). NULL: not such a one. */
+struct evp_pkey_st *event_certificate_key(parley_text pem, parley_text url, int64_t now_ms);
 void event_key_free(struct evp_pkey_st **key);
 
 enum event_verdict event_verify_sendgrid(struct evp_pkey_st *key, parley_text signature, parley_text timestamp, parley_bytes body,

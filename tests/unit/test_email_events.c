@@ -391,6 +391,27 @@ START_TEST(a_stranger_is_refused_before_anything_is_fetched)
 }
 END_TEST
 
+static const struct { const char *url, *name; uint32_t code; } regions[] = {
+    {"https://sns.af-south-1.amazonaws.com/x.pem", "sns-signing.af-south-1.amazonaws.com", 200},
+    {"https://sns.af-south-1.amazonaws.com/x.pem", "sns.af-south-1.amazonaws.com", 200},
+    {"https://sns.cn-north-1.amazonaws.com.cn/x.pem", "sns-cn-north-1.amazonaws.com.cn", 200},
+    {"https://sns.us-gov-east-1.amazonaws.com/x.pem", "sns-us-gov-west-1.amazonaws.com", 200},
+    {"https://sns.eu-west-1.amazonaws.com/x.pem", "sns-us-gov-west-1.amazonaws.com", 401},
+    {"https://sns.eu-west-1.amazonaws.com/x.pem", "sns-signing.af-south-1.amazonaws.com", 401},
+    {"https://sns.eu-west-1.amazonaws.com/x.pem", "s3.eu-west-1.amazonaws.com", 401},
+};
+
+START_TEST(a_region_may_have_a_certificate_of_its_own_and_of_no_other)
+{
+  static char pem[4096];
+  uint64_t call = sns_posted("Notification", TOPIC, regions[_i].url, EVP_sha256(), ses_bounce, "");
+
+  certificate_make(rsa, regions[_i].name, pem, sizeof pem);
+  certificate_given(0, pem);
+  ck_assert_uint_eq(code_of(call), regions[_i].code);
+}
+END_TEST
+
 START_TEST(a_certificate_of_somebody_else_or_a_broken_signature_is_refused)
 {
   static char other[4096];
@@ -474,6 +495,7 @@ int main(int argc, char **argv)
   tcase_add_test(tcase, ses_events_come_over_sns_and_the_certificate_is_fetched_once);
   tcase_add_test(tcase, a_subscription_is_confirmed_at_snss_own_host);
   tcase_add_loop_test(tcase, a_stranger_is_refused_before_anything_is_fetched, 0, sizeof strangers / sizeof *strangers);
+  tcase_add_loop_test(tcase, a_region_may_have_a_certificate_of_its_own_and_of_no_other, 0, sizeof regions / sizeof *regions);
   tcase_add_test(tcase, a_certificate_of_somebody_else_or_a_broken_signature_is_refused);
   tcase_add_test(tcase, only_a_configured_provider_is_there_and_only_by_post);
   tcase_add_test(tcase, an_option_that_cannot_be_is_refused_at_the_start);
