@@ -131,9 +131,19 @@ static size_t cited_depth(const char *at, const char *end)
   return depth;
 }
 
+static size_t lines_count(parley_text text)
+{
+  const char *at = text.at, *end = text.at + text.len;
+  size_t n = 0;
+
+  for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+    n++;
+  return n + 1;
+}
+
 static parley_text text_unflow(struct body *body, parley_text text, bool delsp)
 {
-  char *to = mail_memory_get(body->memory, text.len + 1);
+  char *to = mail_memory_get(body->memory, text.len + lines_count(text) + 1); /* ">x" becomes "> x" */
   const char *at = text.at, *end = text.at + text.len;
   size_t n = 0, depth_before = 0;
   bool flows = false;

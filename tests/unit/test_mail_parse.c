@@ -180,6 +180,23 @@ START_TEST(history_in_html_is_found_by_its_marks)
 }
 END_TEST
 
+/* Each line grows by a space. */
+START_TEST(flowed_text_that_is_cited_without_spaces_gets_them)
+{
+  enum { LINES = 60000 };
+  struct buf text = BUF_INIT(0);
+
+  buf_str(&text, HEAD "Content-Type: text/plain; format=flowed\n\n");
+  for (int i = 0; i < LINES; i++)
+    buf_str(&text, ">x\n");
+  buf_char(&text, '\0');
+  parse(text.at);
+  buf_done(&text);
+  ck_assert_uint_eq(mail.whole.len, (size_t)4 * LINES);
+  ck_assert(memcmp(mail.whole.at, "> x\n> x\n", 8) == 0);
+}
+END_TEST
+
 START_TEST(flowed_text_is_joined)
 {
   parse(HEAD "Content-Type: text/plain; format=flowed\n\nA long line that \ngoes on.\n Stuffed\n\n>> cited \n>> "
@@ -498,6 +515,7 @@ int main(void)
   tcase_add_loop_test(tcase, history_and_signature_are_told_from_what_was_written, 0, COUNT(histories));
   tcase_add_loop_test(tcase, history_in_html_is_found_by_its_marks, 0, COUNT(pages));
   tcase_add_test(tcase, flowed_text_is_joined);
+  tcase_add_test(tcase, flowed_text_that_is_cited_without_spaces_gets_them);
   tcase_add_loop_test(tcase, automatic_mail_is_known_by_its_headers, 0, COUNT(kinds));
   tcase_add_test(tcase, a_report_is_one_and_can_be_read_on);
   tcase_add_test(tcase, tokens_are_found_in_any_recipient);
