@@ -22,9 +22,11 @@ static bool name_allowed(parley_text name)
 {
   static const char *const allowed[] = {"Comments",    "Keywords",    "Organization", "Importance", "Priority",     "Sensitivity",
                                         "Feedback-ID", "List-Help",   "List-Owner",   "List-Archive", "List-Subscribe"};
-  /* What servers and loop guards believe: a bounce, a copy's way, a filter's verdict. */
-  static const char *const reserved[] = {"X-Parley-", "X-Loop",      "X-Failed-Recipients", "X-Original-", "X-Envelope-",
-                                         "X-Auto-",   "X-Autoreply", "X-Spam-",             "X-Delivered-To"};
+  /* What servers and loop guards believe: a bounce, a copy's way, a filter's verdict; and by which SendGrid, SparkPost and Mandrill
+   * send to others as well, whom nobody has decided about. */
+  static const char *const reserved[] = {"X-Parley-", "X-Loop",      "X-Failed-Recipients", "X-Original-",    "X-Envelope-",
+                                         "X-Auto-",   "X-Autoreply", "X-Spam-",             "X-Delivered-To", "X-SMTPAPI",
+                                         "X-MSYS-API", "X-MC-BccAddress"};
 
   for (size_t i = 0; i < COUNT_OF(allowed); i++)
     if (text_is_nocase(name, allowed[i]))
