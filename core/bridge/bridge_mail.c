@@ -346,8 +346,9 @@ static bool is_quoted_line(parley_text line)
   return text_starts(text_trim(line), ">");
 }
 
-/* Whoever answers below or between what they quote means all that is not quoted. */
-static parley_text without_quoted_lines(parley_text text, struct arena *arena)
+/* Whoever answers below or between what they quote means all that is not quoted. The address for answers stands above it ("Am 3.8.
+ * schrieb Shop <reply+...>:", in more languages than anybody knows): its token is not the customer's to have. token: empty for none. */
+static parley_text without_lines(parley_text text, bool quoted, parley_text token, struct arena *arena)
 {
   struct buf kept = BUF_INIT(0);
   parley_text result;
@@ -355,7 +356,7 @@ static parley_text without_quoted_lines(parley_text text, struct arena *arena)
   while (text.len > 0) {
     parley_text line = text_cut(&text, '\n');
 
-    if (is_quoted_line(line))
+    if ((quoted && is_quoted_line(line)) || (token.len > 0 && text_find_text(line, token) != SIZE_MAX))
       continue;
     buf_text(&kept, line);
     buf_char(&kept, '\n');
@@ -373,7 +374,7 @@ static parley_text without_our_mail(parley_text text, struct arena *arena)
     return text;
   while (at > 0 && text.at[at - 1] != '\n')
     at--;
-  return is_quoted_line(text_sub(text, at, SIZE_MAX)) ? without_quoted_lines(text, arena) : text_sub(text, 0, at);
+  return is_quoted_line(text_sub(text, at, SIZE_MAX)) ? without_lines(text, true, TEXT_EMPTY, arena) : text_sub(text, 0, at);
 }
 
 static parley_text parts_joined(const parley_inbound *in, uint32_t kind, struct arena *arena)
@@ -398,12 +399,13 @@ static parley_text parts_joined(const parley_inbound *in, uint32_t kind, struct 
 parley_text bridge_answer_text(const parley_inbound *in, struct arena *arena)
 {
   parley_text text = parts_joined(in, PARLEY_PART_TEXT, arena), html;
+  parley_text token = PARLEY_HAS(parley_inbound, in, token) ? in->token : TEXT_EMPTY;
 
   if (text_trim(text).len == 0) {
     html = parts_joined(in, PARLEY_PART_HTML, arena);
     text = html.len > 0 ? html_to_text(html, arena) : TEXT_EMPTY;
   }
-  return text_trim(without_our_mail(text, arena));
+  return text_trim(without_lines(without_our_mail(text, arena), false, token, arena));
 }
 
 static void buf_answer_files(struct buf *buf, const parley_inbound *in)

@@ -33,7 +33,7 @@ struct bridge_look { /* what a mail is made with */
 void bridge_mail_read(const json_t *event, const struct bridge_look *look, struct arena *arena, struct bridge_mail *ret);
 /* The business key of an answer: "bridge:<name>:answer:<hash of conversation and Message-ID>". */
 void buf_bridge_answer_key(struct buf *buf, parley_text bridge, id64 conversation, parley_text message_id);
-/* The owner's own words; empty: there are none. */
+/* The owner's own words, without the address that they were sent to; empty: there are none. */
 parley_text bridge_answer_text(const parley_inbound *in, struct arena *arena);
 /* {"text","media":[...]}; false: neither is there. */
 bool buf_bridge_answer(struct buf *buf, const parley_inbound *in, struct arena *arena);

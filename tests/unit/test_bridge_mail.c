@@ -172,6 +172,10 @@ static const struct {
     {"Yes.\n\n> " BRIDGE_LINE "\n> Ana wrote", "", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, "Yes."},
     {"Between:\n> " BRIDGE_LINE "\n > Ana wrote\nand below\n>\n", "x", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, "Between:\nand below"},
     {BRIDGE_LINE "\nbelow", "x", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, ""},
+    {"Yes.\n\nKlo 10 Shop <reply+0123token@x>\nkirjoitti:\n> " BRIDGE_LINE "\n> Ana wrote", "", PARLEY_PART_TEXT, PARLEY_PART_QUOTED,
+     "Yes.\n\nkirjoitti:"},
+    {"Yes.\nLähettäjä: reply+0123token@x\n" BRIDGE_LINE "\nAna wrote", "", PARLEY_PART_TEXT, PARLEY_PART_QUOTED, "Yes."},
+    {"<p>Yes.</p>Klo 10 reply+0123token@x", "> x", PARLEY_PART_HTML, PARLEY_PART_QUOTED, "Yes."},
     {"<p>In <b>HTML</b></p>", "> x", PARLEY_PART_HTML, PARLEY_PART_QUOTED, "In HTML"},
 };
 
@@ -182,7 +186,7 @@ START_TEST(an_answer_is_what_the_owner_wrote)
                     second = {.size = sizeof second, .kind = PARLEY_PART_TEXT, .flags = answers[_i].second_flags,
                               .text = parley_text_of(answers[_i].second)};
   const parley_part *parts[] = {&first, &second};
-  parley_inbound in = {.size = sizeof in, .n_parts = 2, .parts = parts};
+  parley_inbound in = {.size = sizeof in, .n_parts = 2, .parts = parts, .token = PARLEY_LIT("0123token")};
   struct buf content = BUF_INIT(0);
 
   ck_assert_str_eq(arena_text(arena, bridge_answer_text(&in, arena)).at, answers[_i].want);
