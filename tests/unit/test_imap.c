@@ -290,7 +290,9 @@ static void server(const char *bytes) /* all at once, and all of it must be used
 
 static void expect_buf(struct buf *buf, const char *want)
 {
-  ck_assert_msg(buf->len == strlen(want) && memcmp(buf->at, want, buf->len) == 0, "got\n%.*s\nwant\n%s", (int)buf->len, buf->at, want);
+  bool same = buf->len == strlen(want) && (buf->len == 0 || memcmp(buf->at, want, buf->len) == 0);
+
+  ck_assert_msg(same, "got\n%.*s\nwant\n%s", (int)buf->len, buf->len > 0 ? buf->at : "", want);
   buf_clear(buf);
 }
 
