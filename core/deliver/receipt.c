@@ -92,8 +92,8 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
   op->detail = arena_text(call->arena, text_sub(receipt->detail, 0, 512));
   op->link = arena_text(call->arena, text_sub(receipt->link, 0, RECEIPT_LINK_BYTES_MAX));
   op->to = receipt->to != NULL ? receipt_address(receipt->to, call->arena) : TEXT_EMPTY;
-  if (!id_parse("msg", receipt->message_id, &op->message) &&
-      !id_token_read(store_secret(deliver->shared.store), TOKEN_MESSAGE, receipt->message_id, &op->message))
+  op->proven = id_token_read(store_secret(deliver->shared.store), TOKEN_MESSAGE, receipt->message_id, &op->message);
+  if (!op->proven && !id_parse("msg", receipt->message_id, &op->message))
     op->message = 0;
   deliver->ops++;
   store_submit(deliver->shared.store, &op->op);

@@ -168,11 +168,12 @@ struct store_settle {
 };
 
 /* A provider's receipt. By message id, or by provider id on this channel; an id nobody knows yet is parked for 24 h and joined
- * when the attempt settles. Never crosses channels. */
+ * when the attempt settles. A provider's id never crosses channels. */
 struct store_receipt {
   struct store_op op;
   parley_text channel, provider_id;
   id64 message; /* 0: by provider_id */
+  bool proven;  /* it was named by our own token: then it may have come to another channel of the same kind than sent it */
   uint32_t receipt; /* PARLEY_RECEIPT_* */
   uint32_t outcome; /* of FAILED */
   int64_t at_ms;

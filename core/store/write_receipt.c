@@ -363,6 +363,17 @@ static bool is_about(const struct store_receipt *receipt, const struct life_row 
   return parley_text_is(row->address_kind, "email") ? text_eq_nocase(receipt->to, row->address) : text_eq(receipt->to, row->address);
 }
 
+/* Of several channels that send mail, one takes in what comes back to all of them. */
+static int row_of_kind(const struct life *life, parley_text channel)
+{
+  const struct policy_channel *heard = life->policy == NULL ? NULL : policy_find_channel(life->policy, channel);
+
+  for (size_t i = life->message.n_deliveries; heard != NULL && i > 0; i--)
+    if (text_eq(life->rows[i - 1].channel_kind, heard->channel_kind))
+      return (int)i - 1;
+  return -1;
+}
+
 parley_status write_receipt(struct round *round, struct store_op *op)
 {
   struct store_receipt *receipt = container_of(op, struct store_receipt, op);
@@ -393,6 +404,8 @@ parley_status write_receipt(struct round *round, struct store_op *op)
   if (!life_load(round, message, receipt->policy, round->now_ms, op->arena, life))
     return PARLEY_NOT_FOUND;
   row = by_id ? life_row_of(life, step) : life_row_of_channel(life, receipt->channel);
+  if (row < 0 && !by_id && receipt->proven)
+    row = row_of_kind(life, receipt->channel);
   if (row < 0)
     return PARLEY_NOT_FOUND;
   receipt->repeated = true;

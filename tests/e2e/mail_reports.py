@@ -43,9 +43,9 @@ def report(port, to, message, kind="delivery-status", fields="", trace="", name=
     return codes(port, text.replace("\n", "\r\n").encode(), to=[to], sender="")
 
 
-def sent(daemon, box, name, **more):
+def sent(daemon, box, name, through="mail", **more):
     """A message to name@example.org that has left: its id, and the mail as its receiver has it."""
-    message = daemon.send("Order 1042", to={"email": f"{name}@example.org"}, channels=["mail"], **more)
+    message = daemon.send("Order 1042", to={"email": f"{name}@example.org"}, channels=[through], **more)
     while True:
         got = box.next()
         if got["event"] == "mail" and got["message_id"].strip("<>").startswith(message):
@@ -90,6 +90,21 @@ def what_is_forged_fails_suppresses_and_withdraws_nothing(folder):
         consents = daemon.get("/v1/customers?identity=email:ana@example.org").json["items"][0]["consents"]
         expect(consents, [], "nor is a topic withdrawn")
         expect(len(messages(daemon, "mailer-daemon@mx.example.test")), 2, "what they are is to be read in the inbox")
+
+
+@test
+def what_comes_back_to_another_channel_of_its_kind_finds_its_message(folder):
+    port = free_port()
+    with Mail() as box, Daemon(folder, channels={"mail": channel(port, smtp=box.port), "news": channel(0, smtp=box.port)}) as daemon:
+        gone, gone_headers, _ = sent(daemon, box, "gone", through="news")
+        _, tired_headers, _ = sent(daemon, box, "tired", through="news")
+        expect(report(port, f"bounce+{gone_headers['x-parley-ref']}@shop.example", gone,
+                      fields=FAILED.format(who="gone@example.org", code="5.1.1", words="gone")), [250])
+        expect((daemon.message_state(gone)["status"], suppressed(daemon)), ("failed", {"gone@example.org": "hard_bounce"}))
+        leave = f"unsubscribe+{tired_headers['x-parley-ref']}@shop.example"
+        expect(codes(port, mail("Enough\n", to=leave, sender="tired@example.org"), to=[leave]), [250])
+        consents = daemon.get("/v1/customers?identity=email:tired@example.org").json["items"][0]["consents"]
+        expect([(one["channel_kind"], one["granted"], one["source"]) for one in consents], [("email", False, "mailto")])
 
 
 @test

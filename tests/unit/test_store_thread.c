@@ -448,6 +448,23 @@ START_TEST(a_report_on_another_address_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_token_finds_its_message_from_another_channel_of_its_kind_and_a_bare_id_does_not)
+{
+  id64 sent = sent_of("ana@example.org", 0, "");
+  struct store_receipt bare, proven;
+
+  rules.policy->channels[2].channel_kind = PARLEY_LIT("email"); /* "chat" */
+  ck_assert_int_eq(receipt_of(&f, &rules, "chat", "", sent, PARLEY_RECEIPT_DELIVERED, &bare), PARLEY_NOT_FOUND);
+  for (int other = 0; other < 2; other++) {
+    proven = (struct store_receipt){.channel = parley_text_of(other == 0 ? "sms" : "chat"), .message = sent, .proven = true,
+                                    .receipt = PARLEY_RECEIPT_DELIVERED, .at_ms = f.fake.now_ms, .policy = rules.policy};
+    ck_assert_int_eq(fixture_run(&f, &proven.op, STORE_RECEIPT), other == 0 ? PARLEY_NOT_FOUND : PARLEY_OK);
+    arena_free(&proven.op.arena);
+  }
+  ck_assert_int_eq(count_of(&f, MESSAGE_DELIVERED), 1);
+}
+END_TEST
+
 START_TEST(a_report_that_names_nothing_is_refused_and_not_parked)
 {
   struct store_receipt receipt;
@@ -510,6 +527,7 @@ int main(void)
   tcase_add_test(tcase, bounces_of_several_on_their_way_count_each);
   tcase_add_test(tcase, a_message_that_was_put_off_until_its_time_was_over_is_a_soft_bounce);
   tcase_add_test(tcase, a_report_on_another_address_changes_nothing);
+  tcase_add_test(tcase, a_token_finds_its_message_from_another_channel_of_its_kind_and_a_bare_id_does_not);
   tcase_add_test(tcase, a_report_that_names_nothing_is_refused_and_not_parked);
   tcase_add_test(tcase, a_complaint_withdraws_the_topic_and_suppresses_and_a_lifted_one_leaves_a_trace);
   suite_add_tcase(suite, tcase);
