@@ -27,6 +27,7 @@ struct email_listen {
   parley_tls tls;
   struct conn *conns;
   uint32_t n_conns;
+  size_t held; /* bytes of mails under way */
   uint64_t id, timer; /* id 0: not listening */
   bool draining, told;
 };
@@ -102,6 +103,16 @@ static void conn_close(bool now, void *arg)
   struct conn *conn = arg;
 
   conn->listen->config.stream->close(conn->listen->config.host, conn->stream, now);
+}
+
+static bool conn_room(size_t before, size_t after, void *arg)
+{
+  struct email_listen *listen = ((struct conn *)arg)->listen;
+
+  if (after > before && after > EMAIL_LISTEN_SMALL && listen->held - before + after > EMAIL_LISTEN_BYTES_MAX)
+    return false;
+  listen->held += after - before;
+  return true;
 }
 
 /* --- Logins ------------------------------------------------------------------------------------------------------- */
@@ -294,6 +305,7 @@ static const struct smtp_serve_owner conn_owner = {.now_ms = conn_now,
                                                    .reading = conn_reading,
                                                    .secure = conn_secure,
                                                    .close = conn_close,
+                                                  .room = conn_room,
                                                    .login = conn_login,
                                                    .recipient = conn_recipient,
                                                    .mail = conn_mail};

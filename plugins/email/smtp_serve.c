@@ -24,7 +24,7 @@ struct smtp_serve {
   char *user; /* of AUTH LOGIN */
   size_t user_len;
   /* the mail under way */
-  bool has_sender, smtputf8, chunked, bare, too_large, line_begins,
+  bool has_sender, smtputf8, chunked, bare, too_large, no_room, line_begins,
       lax_begins /* only a lax reader sees a line begin here */, after_cr, chunk_last, chunk_refused;
   struct mail_address sender; /* len 0: null */
   struct mail_address *recipients;
@@ -95,13 +95,27 @@ static void say(struct smtp_serve *serve, uint32_t code, uint32_t subject, uint3
   reply_out(serve, &reply);
 }
 
-static void mail_forget(struct smtp_serve *serve)
+static bool raw_room_set(struct smtp_serve *serve, size_t room)
+{
+  if (serve->owner->room != NULL && room != serve->raw_room && !serve->owner->room(serve->raw_room, room, serve->arg))
+    return false;
+  serve->raw_room = room;
+  return true;
+}
+
+static void raw_drop(struct smtp_serve *serve)
 {
   free(serve->raw);
   serve->raw = NULL;
-  serve->raw_len = serve->raw_room = 0;
+  serve->raw_len = 0;
+  raw_room_set(serve, 0);
+}
+
+static void mail_forget(struct smtp_serve *serve)
+{
+  raw_drop(serve);
   serve->n_recipients = serve->n_asked = 0;
-  serve->has_sender = serve->smtputf8 = serve->chunked = serve->bare = serve->too_large = serve->after_cr = false;
+  serve->has_sender = serve->smtputf8 = serve->chunked = serve->bare = serve->too_large = serve->no_room = serve->after_cr = false;
 }
 
 /* Says it and ends the connection. */
@@ -421,24 +435,23 @@ void smtp_serve_recipient(struct smtp_serve *serve, const struct smtp_serve_repl
 static void raw_add(struct smtp_serve *serve, const char *at, size_t len)
 {
   size_t room = serve->raw_room > 0 ? serve->raw_room : RAW_FIRST;
-  char *more;
+  char *more = serve->raw;
 
-  if (serve->too_large || len == 0)
+  if (serve->too_large || serve->no_room || len == 0)
     return;
-  while (room < serve->raw_len + len)
+  serve->too_large = serve->raw_len + len > serve->config->mail_max;
+  while (!serve->too_large && room < serve->raw_len + len)
     room *= 2;
-  more = room == serve->raw_room                          ? serve->raw
-         : serve->raw_len + len > serve->config->mail_max ? NULL
-                                                          : realloc(serve->raw, room);
-  if (more == NULL || serve->raw_len + len > serve->config->mail_max) { /* it is read to its end, and refused */
-    serve->too_large = true;
-    free(more != NULL ? more : serve->raw);
-    serve->raw = NULL;
-    serve->raw_len = serve->raw_room = 0;
+  if (!serve->too_large && room != serve->raw_room) {
+    serve->no_room = !raw_room_set(serve, room);
+    more = serve->no_room ? NULL : realloc(serve->raw, room);
+    serve->no_room = more == NULL;
+  }
+  if (serve->too_large || serve->no_room) { /* it is read to its end, and refused */
+    raw_drop(serve);
     return;
   }
   serve->raw = more;
-  serve->raw_room = room;
   memcpy(serve->raw + serve->raw_len, at, len);
   serve->raw_len += len;
 }
@@ -472,7 +485,7 @@ static void mail_hand_over(struct smtp_serve *serve)
   for (uint32_t i = 0; i < serve->n_recipients; i++)
     recipients[i] = mail_address_text(&serve->recipients[i]);
   serve->raw = NULL;
-  serve->raw_len = serve->raw_room = 0;
+  raw_drop(serve);
   ask_begin(serve);
   serve->owner->mail(&mail, serve->arg);
 }
@@ -483,14 +496,14 @@ static void mail_whole(struct smtp_serve *serve)
       .code = 552, .subject = 3, .detail = 4, .words = {"the mail is too large", 21}};
   static const struct smtp_serve_reply bare = {
       .code = 550, .subject = 6, .words = {"lines of a mail end by CRLF alone", 33}};
-  bool too_large = serve->too_large;
+  static const struct smtp_serve_reply full = {.code = 452, .subject = 3, .detail = 1, .words = {"full: come again", 16}};
 
   serve->state = SMTP_SERVE_COMMANDS;
-  if (!too_large && !serve->bare) {
+  if (!serve->too_large && !serve->no_room && !serve->bare) {
     mail_hand_over(serve);
     return;
   }
-  all_say(serve, too_large ? &large : &bare);
+  all_say(serve, serve->too_large ? &large : serve->bare ? &bare : &full);
   mail_forget(serve);
 }
 

@@ -49,6 +49,9 @@ struct smtp_serve_owner {
   void (*reading)(bool on, void *arg);      /* whether more bytes are wanted */
   void (*secure)(size_t unused, void *arg); /* start TLS as server; opened() comes again */
   void (*close)(bool now, void *arg);
+  /* A mail under way holds so many bytes instead of so many before. False: not so many more just now (452 4.3.1 at its end); fewer are
+   * always granted. NULL: as many as mail_max. */
+  bool (*room)(size_t before, size_t after, void *arg);
   /* Each is answered once by the function of the same name below, from within or later. The texts end with the call. */
   void (*login)(parley_text user, parley_text password, void *arg);      /* submission */
   void (*recipient)(parley_text from, const struct mail_address *to, bool first, void *arg); /* first: of this mail */

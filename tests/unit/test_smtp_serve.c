@@ -111,11 +111,24 @@ static void owner_mail(struct smtp_serve_mail *mail, void *arg)
     answer_mail();
 }
 
+static size_t held, held_max; /* bytes of the mail under way */
+
+static bool owner_room(size_t before, size_t after, void *arg)
+{
+  (void)arg;
+  ck_assert_uint_eq(before, held);
+  if (after > before && after > held_max)
+    return false;
+  held = after;
+  return true;
+}
+
 static const struct smtp_serve_owner owner = {.now_ms = owner_now,
                                               .write = owner_write,
                                               .reading = owner_reading,
                                               .secure = owner_secure,
                                               .close = owner_close,
+                                              .room = owner_room,
                                               .login = owner_login,
                                               .recipient = owner_recipient,
                                               .mail = owner_mail};
@@ -137,6 +150,8 @@ static void begin(enum smtp_serve_protocol protocol)
   n_mails = secured = 0;
   now_ms = 1000;
   verdict.code = 0;
+  held = 0;
+  held_max = SIZE_MAX;
   serve = smtp_serve_new(&config, &owner, NULL);
   smtp_serve_opened(serve, false);
 }
@@ -228,6 +243,29 @@ START_TEST(lmtp_answers_for_each_recipient)
   verdict = (struct smtp_serve_reply){.code = 452, .subject = 2, .detail = 2, .words = PARLEY_LIT("full")};
   client("A: b\r\n\r\nx\r\n.\r\n");
   ck_assert_str_eq(words(), "452 4.2.2 full\r\n250 2.0.0 kept\r\n");
+}
+END_TEST
+
+START_TEST(a_mail_that_finds_no_room_is_read_to_its_end_and_may_come_again)
+{
+  char line[1002];
+
+  memset(line, 'x', 998);
+  memcpy(line + 998, "\r\n", 3);
+  begin(SMTP_SERVE_SMTP);
+  client("EHLO a\r\n");
+  for (int i = 0; i < 2; i++) {
+    held_max = i == 0 ? 20000 : SIZE_MAX;
+    client("MAIL FROM:<>\r\nRCPT TO:<a@shop.example>\r\nDATA\r\n");
+    codes();
+    for (int lines = 0; lines < 40; lines++)
+      client(line);
+    ck_assert(i == 0 ? held == 0 : held >= 40000);
+    client(".\r\n");
+    ck_assert_str_eq(codes(), i == 0 ? "452 " : "250 ");
+    ck_assert_uint_eq(held, 0);
+    ck_assert_int_eq((int)n_mails, i);
+  }
 }
 END_TEST
 
@@ -583,6 +621,7 @@ int main(void)
   tcase_add_checked_fixture(tcase, NULL, end);
   tcase_add_loop_test(tcase, mails_come_in_one_after_the_other, 0, COUNT(pieces));
   tcase_add_test(tcase, lmtp_answers_for_each_recipient);
+  tcase_add_test(tcase, a_mail_that_finds_no_room_is_read_to_its_end_and_may_come_again);
   tcase_add_test(tcase, one_answer_for_several_in_smtp);
   tcase_add_test(tcase, an_answer_that_comes_later_holds_the_client);
   tcase_add_loop_test(tcase, chunks_make_a_mail, 0, COUNT(pieces));
