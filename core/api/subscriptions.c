@@ -5,7 +5,6 @@
 #include "core/base/text.h"
 #include "subscription.h"
 #include <stdlib.h>
-#include <string.h>
 
 /* --- Those in force ----------------------------------------------------------------------------------------------- */
 
@@ -126,22 +125,6 @@ void api_subscriptions_sweep(struct api *api)
 
 /* --- Of the configuration ----------------------------------------------------------------------------------------- */
 
-/* It has no document: its id comes from its name, so that its cursor outlives a restart. */
-static id64 configured_id(parley_text name)
-{
-  struct buf words = BUF_INIT(256);
-  uint8_t digest[SHA256_BYTES];
-  uint64_t id;
-
-  buf_str(&words, "subscription ");
-  buf_text(&words, name);
-  sha256(buf_as_text(&words), digest);
-  buf_done(&words);
-  memcpy(&id, digest, sizeof id);
-  id &= INT64_MAX;
-  return id != 0 ? id : 1;
-}
-
 static parley_text filter_text(const struct yaml_node *filter, const char *name)
 {
   const struct yaml_node *node = filter != NULL ? yaml_find(filter, name) : NULL;
@@ -151,7 +134,7 @@ static parley_text filter_text(const struct yaml_node *filter, const char *name)
 
 static struct api_subscription *subscription_of_conf(const struct conf_subscription *conf)
 {
-  struct api_subscription from = {.sub = {.id = configured_id(conf->name),
+  struct api_subscription from = {.sub = {.id = feed_id_of("subscription", conf->name),
                                           .name = conf->name,
                                           .url = conf->url,
                                           .n_secrets = 1,

@@ -349,22 +349,6 @@ struct bridge_box *bridge_box_find(const struct bridge *bridge, parley_text name
   return NULL;
 }
 
-/* From its name, so that its place in the log outlives a restart. */
-static id64 box_id(parley_text name)
-{
-  struct buf words = BUF_INIT(256);
-  uint8_t digest[SHA256_BYTES];
-  uint64_t id;
-
-  buf_str(&words, "bridge ");
-  buf_text(&words, name);
-  sha256(buf_as_text(&words), digest);
-  buf_done(&words);
-  memcpy(&id, digest, sizeof id);
-  id &= INT64_MAX;
-  return id != 0 ? id : 1;
-}
-
 static struct bridge_box *box_new(struct bridge *bridge, parley_text name)
 {
   struct bridge_box *box = xcalloc(1, sizeof *box);
@@ -372,7 +356,7 @@ static struct bridge_box *box_new(struct bridge *bridge, parley_text name)
   box->bridge = bridge;
   box->name = xcalloc(1, name.len + 1);
   memcpy(box->name, name.at, name.len);
-  box->subscription = box_id(name);
+  box->subscription = feed_id_of("bridge", name);
   box->local = (struct feed_local){.wants = bridge_out_wants, .take = bridge_out_take, .arg = box};
   list_push(&bridge->boxes, &box->node);
   return box;

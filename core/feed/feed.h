@@ -50,6 +50,8 @@ void feed_hold(struct feed *feed, bool held);
 /* Adds or replaces by id; copied. A new one starts at the log's end, a known one where it was. */
 void feed_subscribe(struct feed *feed, const struct subscription *subscription);
 void feed_unsubscribe(struct feed *feed, id64 subscription);
+/* The id of one without a document: from what it is and its name, so that its place in the log outlives a restart. */
+id64 feed_id_of(const char *what, parley_text name);
 /* Those that were there before are all told: what none of them has to get yet need not be kept for us. */
 void feed_subscribed(struct feed *feed);
 /* The store has committed events up to here. */

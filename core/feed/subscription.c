@@ -5,6 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+id64 feed_id_of(const char *what, parley_text name)
+{
+  struct buf words = BUF_INIT(256);
+  uint8_t digest[SHA256_BYTES];
+  uint64_t id;
+
+  buf_str(&words, what);
+  buf_char(&words, ' ');
+  buf_text(&words, name);
+  sha256(buf_as_text(&words), digest);
+  buf_done(&words);
+  memcpy(&id, digest, sizeof id);
+  id &= INT64_MAX;
+  return id != 0 ? id : 1;
+}
+
 /* --- What it is set to ------------------------------------------------------------------------ */
 
 static bool keys_read(const struct subscription *set, struct standard_webhooks_keys *ret)
