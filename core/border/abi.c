@@ -37,11 +37,17 @@ static const struct abi_field feature_fields[] = {
 };
 const struct abi_struct abi_feature = SHAPE(parley_feature, feature_fields);
 
+static const struct abi_field price_fields[] = {
+    PLAIN(ABI_I64, parley_price, micros), PLAIN(ABI_CSTR, parley_price, prefix), PLAIN(ABI_CSTR, parley_price, currency),
+};
+const struct abi_struct abi_price = SHAPE(parley_price, price_fields);
+
 static const struct abi_field capabilities_fields[] = {
     PLAIN(ABI_U32, parley_capabilities, flags), PLAIN(ABI_U32, parley_capabilities, in_flight),
     PLAIN(ABI_U32, parley_capabilities, receipts), PLAIN(ABI_U32, parley_capabilities, session_ms),
     PLAIN(ABI_CSTR, parley_capabilities, address_kind), PLAIN(ABI_CSTR, parley_capabilities, channel_kind),
     POINTED(ABI_ENDED, parley_capabilities, features, &abi_feature),
+    POINTED(ABI_ENDED, parley_capabilities, prices, &abi_price),
 };
 const struct abi_struct abi_capabilities = SHAPE(parley_capabilities, capabilities_fields);
 

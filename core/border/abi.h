@@ -32,7 +32,7 @@ struct abi_struct {
   const struct abi_field *fields;
 };
 
-extern const struct abi_struct abi_option, abi_value, abi_metric, abi_feature, abi_capabilities;
+extern const struct abi_struct abi_option, abi_value, abi_metric, abi_feature, abi_price, abi_capabilities;
 extern const struct abi_struct abi_part, abi_identity, abi_customer, abi_message, abi_outcome, abi_receipt, abi_inbound,
     abi_touchpoint, abi_result, abi_query, abi_page;
 extern const struct abi_struct abi_http_request, abi_http_response, abi_http_call, abi_http_answer;

@@ -1,4 +1,4 @@
-/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.2; C11 and C++17.
+/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.3; C11 and C++17.
  *
  * Terms       A plugin is one .so, a channel one configured instance of it. The host is whoever loaded the .so: parleyd,
  *             parley-plugin-host (a process of its own) or the test kit. A plugin cannot tell which.
@@ -34,7 +34,7 @@ extern "C" {
 #define PARLEY_ONE(type, ...) PARLEY_LIST(type, PARLEY_REF(type, __VA_ARGS__)) /* a list of one */
 #endif
 #define PARLEY_ABI_MAJOR 1 /* part of the entry symbol's name */
-#define PARLEY_ABI_MINOR 2 /* one more whenever a member, constant or function is appended */
+#define PARLEY_ABI_MINOR 3 /* one more whenever a member, constant or function is appended */
 #define PARLEY_BIT(n) (UINT32_C(1) << (n))
 #define PARLEY_HAS(type, object, member) ((object)->size >= offsetof(type, member) + sizeof((object)->member))
 
@@ -109,13 +109,22 @@ typedef struct parley_feature { /* Not listed: parts and SUBJECT are FALLBACK, T
 enum { PARLEY_ORDERED = 1 /* one at a time per conversation */, PARLEY_RESEND_SAFE = 2 /* same id twice = sent once */,
        PARLEY_INBOUND = 4, PARLEY_ONE_NODE = 8 /* runs on one node at a time, moves when that fails */,
        PARLEY_EXCLUSIVE = 16 /* and never two instances: a reload stops the old one before it starts the new */,
-       PARLEY_SPAWNS = 32 /* starts programs of its own: its process may fork and exec */ };
+       PARLEY_SPAWNS = 32 /* starts programs of its own: its process may fork and exec */,
+       PARLEY_SIMPLIFY = 64 /* 1.3. Typographic characters of a TEXT (curly quotes, dashes, ellipses, odd spaces) may become plain ones
+                             * if all of it then fits the alphabet of an earlier TEXT entry; noted in the message */ };
+/* 1.3. What one TEXT part costs, or one SMS segment of a text that the provider cuts itself; shown before sending. */
+typedef struct parley_price {
+  uint32_t size, reserved;
+  int64_t micros;               /* millionths of the currency's unit: EUR 0.075 is 75000 */
+  const char *prefix, *currency; /* the longest that the address starts with counts ("+34", "": all others); ISO 4217 "EUR" */
+} parley_price;
 typedef struct parley_capabilities {
   uint32_t size, flags, in_flight, receipts; /* tokens open at once, 0: host's default; PARLEY_BIT(PARLEY_RECEIPT_READ) | ... */
   uint32_t session_ms, reserved; /* free content only so long after the customer's last message, else TEMPLATE; 0: always */
   const char *address_kind;      /* the identity kind it sends to: "email"; "none": a fixed endpoint */
   const char *channel_kind;      /* the unit of consent: email, sms, chat, push, voice, webhook */
   const parley_feature *const *features; /* ends with NULL */
+  const parley_price *const *prices;     /* 1.3. Ends with NULL; NULL: not said */
 } parley_capabilities;
 
 /* --- Out ------------------------------------------------------------------------------------------------------------- */
