@@ -296,7 +296,7 @@ static void stop_finish(parley_channel *channel)
   for (size_t i = 0; i < LARGE_MAX; i++)
     if (channel->fetching[i] != NULL)
       return;
-  if (done == NULL || channel->links != NULL || channel->n_signing > 0)
+  if (done == NULL || channel->links != NULL || channel->n_signing > 0 || (channel->imap != NULL && !channel->imap_over))
     return;
   channel->stopped = NULL;
   done(channel->stopped_arg);
