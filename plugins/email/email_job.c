@@ -4,6 +4,7 @@
 
 enum {
   DETAIL_MAX = 480,
+  STOP_HOLD_MS = 1, /* hold for what was not tried when the channel stops */
   TRACE_LINE_MAX = EVENT_TRACE_MAX + 32,             /* bytes: the value with its name */
   TRACES_ROOM = EVENT_PROVIDERS * TRACE_LINE_MAX,
   DOT_BY_MS = 600000 /* from submit to the final dot; the host waits eleven minutes for the whole */
@@ -22,8 +23,11 @@ struct email_job *email_job_new(const parley_host *host, uint64_t token, const p
   return job;
 }
 
-static void job_free(struct email_job **job)
+static void job_settle(struct email_job **job, const parley_outcome *outcome)
 {
+  if ((*job)->settles != NULL)
+    (*job)->settles(*job, (*job)->arg);
+  (*job)->host->settle((*job)->host, (*job)->token, outcome);
   if ((*job)->composed)
     mail_done(&(*job)->mail);
   free(*job);
@@ -141,13 +145,15 @@ void email_job_settle(struct email_job **job, const struct smtp_result *result)
     outcome.ids = &id;
     outcome.n_ids = 1;
   }
-  (*job)->host->settle((*job)->host, (*job)->token, &outcome);
-  job_free(job);
+  job_settle(job, &outcome);
 }
 
 void email_job_end(struct email_job **job, uint32_t outcome, uint32_t retry_ms, parley_text detail)
 {
-  (*job)->host->settle((*job)->host, (*job)->token,
-                       PARLEY_REF(parley_outcome, .result = outcome, .retry_ms = retry_ms, .detail = detail));
-  job_free(job);
+  job_settle(job, PARLEY_REF(parley_outcome, .result = outcome, .retry_ms = retry_ms, .detail = detail));
+}
+
+void email_job_stop(struct email_job **job)
+{
+  email_job_end(job, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, PARLEY_LIT(EMAIL_STOPS));
 }

@@ -1,4 +1,5 @@
 #include "imap.h"
+#include "email_backoff.h"
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,8 +7,6 @@
 enum {
   CONNECT_MS = 30000,
   TICK_MS = 1000,
-  BACKOFF_MIN_MS = 1000,
-  BACKOFF_MAX_MS = 60000,
   FAILURES_TO_DOWN = 5, /* in a row that may pass: then an operator should look */
   LOOK_BACK_MS = 2 * 86400000,
   WHY_MAX = IMAP_WORDS_MAX + 120,
@@ -72,15 +71,6 @@ static int64_t mono_ms(void *arg)
 static bool connected(const struct imap *imap)
 {
   return imap->stream != 0 && imap->session.state != IMAP_OVER && imap->session.state != IMAP_LEAVING;
-}
-
-static uint32_t backoff_ms(uint32_t failures)
-{
-  uint32_t ms = BACKOFF_MIN_MS;
-
-  for (uint32_t i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
-    ms *= 2;
-  return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
 /* --- Telling ------------------------------------------------------------------------------------------------------ */
@@ -425,7 +415,7 @@ static void fetch_next(struct imap *imap)
 static void again_later(struct imap *imap)
 {
   imap->agains++;
-  imap->next_ms = mono_ms(imap) + backoff_ms(imap->agains);
+  imap->next_ms = mono_ms(imap) + email_backoff_ms(imap->agains);
 }
 
 /* The place moves over what is settled, up to the first mail that must come again. */
@@ -585,7 +575,7 @@ static void failure_count(struct imap *imap, const struct imap_failure *failure)
   char why[WHY_MAX + 1];
 
   imap->failures++;
-  imap->next_ms = mono_ms(imap) + backoff_ms(imap->failures);
+  imap->next_ms = mono_ms(imap) + email_backoff_ms(imap->failures);
   host->metric(host, "email_imap_failures", parley_text_of(imap_stage_name(failure->stage)), 1);
   snprintf(why, sizeof why, "imap %s: %s", imap_stage_name(failure->stage), failure->why);
   if (failure->credentials || failure->configured || is_certificate(failure) || imap->failures >= FAILURES_TO_DOWN)
@@ -686,7 +676,7 @@ static void cursor_got(const parley_result *result, void *arg)
     cursor_read(&imap->cursor, result->value);
   imap->cursor_known = result->status == PARLEY_OK || result->status == PARLEY_NOT_FOUND;
   if (!imap->cursor_known)
-    imap->next_ms = mono_ms(imap) + BACKOFF_MIN_MS;
+    imap->next_ms = mono_ms(imap) + EMAIL_BACKOFF_MIN_MS;
 }
 
 /* No connection: one is opened when it is time, all that was taken is settled, and there is something to log in with. */
