@@ -1,4 +1,5 @@
 #include "standard_webhooks.h"
+#include "base64.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -7,25 +8,6 @@
 enum { MAC_BYTES = 32, MAC_TEXT = 44, KEY_TEXT_MAX = 88, TIMESTAMP_ROOM = 24 };
 static const char secret_prefix[] = "whsec_";
 static const char version_prefix[] = "v1,";
-
-/* Strict base64 with padding: EVP_DecodeBlock alone would take blanks and stray bits. Returns the bytes written, -1 if
- * wrong. room at `to`: 3 bytes for every 4 of text. */
-static int base64_decode(parley_text text, uint8_t *to)
-{
-  char again[KEY_TEXT_MAX + 1];
-  int len;
-
-  if (text.len == 0 || text.len > KEY_TEXT_MAX || text.len % 4 != 0)
-    return -1;
-  len = EVP_DecodeBlock(to, (const unsigned char *)text.at, (int)text.len);
-  if (len < 0)
-    return -1;
-  for (size_t i = text.len; text.at[i - 1] == '=' && text.len - i < 2; i--)
-    len--;
-  if (EVP_EncodeBlock((unsigned char *)again, to, len) != (int)text.len || memcmp(again, text.at, text.len) != 0)
-    return -1; /* one spelling only */
-  return len;
-}
 
 /* The next word of *rest, which moves behind it; empty at the end. */
 static parley_text word_next(parley_text *rest)
@@ -45,15 +27,15 @@ static parley_text word_next(parley_text *rest)
 static bool key_read(parley_text secret, struct standard_webhooks_key *to)
 {
   const size_t prefix = sizeof secret_prefix - 1;
-  uint8_t bytes[KEY_TEXT_MAX / 4 * 3];
-  int len;
+  char bytes[KEY_TEXT_MAX / 4 * 3];
+  size_t len;
 
-  if (secret.len <= prefix || memcmp(secret.at, secret_prefix, prefix) != 0)
+  if (secret.len <= prefix || secret.len > prefix + KEY_TEXT_MAX || memcmp(secret.at, secret_prefix, prefix) != 0)
     return false;
-  len = base64_decode((parley_text){secret.at + prefix, secret.len - prefix}, bytes);
-  if (len < STANDARD_WEBHOOKS_KEY_BYTES_MIN || len > STANDARD_WEBHOOKS_KEY_BYTES_MAX)
+  if (!base64_to_bytes((parley_text){secret.at + prefix, secret.len - prefix}, bytes, &len) ||
+      len < STANDARD_WEBHOOKS_KEY_BYTES_MIN || len > STANDARD_WEBHOOKS_KEY_BYTES_MAX)
     return false;
-  to->len = (size_t)len;
+  to->len = len;
   memcpy(to->bytes, bytes, to->len);
   OPENSSL_cleanse(bytes, sizeof bytes);
   return true;

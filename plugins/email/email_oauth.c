@@ -15,7 +15,7 @@ struct email_oauth {
   const struct email_oauth_config *config;
   const struct email_oauth_owner *owner;
   void *arg;
-  char token[SMTP_TOKEN_MAX + 1], refresh[EMAIL_OAUTH_TEXT_MAX + 1]; /* refresh: the provider's newest, or the configured one */
+  char token[SASL_TOKEN_MAX + 1], refresh[EMAIL_OAUTH_TEXT_MAX + 1]; /* refresh: the provider's newest, or the configured one */
   size_t token_len;
   uint32_t generation;
   int64_t good_until_ms, renew_at_ms; /* monotonic */
@@ -166,7 +166,7 @@ static void token_take(struct email_oauth *oauth, const json_t *answer)
   int64_t life_ms = life_s >= 1 && life_s <= LIFE_MAX_S ? (int64_t)(life_s * 1000) : EMAIL_OAUTH_LIFE_MS;
   int64_t early_ms = life_ms / EARLY_SHARE < EMAIL_OAUTH_EARLY_MS ? life_ms / EARLY_SHARE : EMAIL_OAUTH_EARLY_MS;
 
-  if (token.len == 0 || token.len > SMTP_TOKEN_MAX) {
+  if (token.len == 0 || token.len > SASL_TOKEN_MAX) {
     failed(oauth, true, "the provider's answer holds no access token", PARLEY_LIT(""));
     return;
   }

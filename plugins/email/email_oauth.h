@@ -5,7 +5,7 @@
  * Owns the token and its one request. The config is borrowed until free. Thread: loop. Neither callback comes within a call. */
 #ifndef EMAIL_OAUTH_H
 #define EMAIL_OAUTH_H
-#include "smtp_wire.h"
+#include "sasl.h"
 
 enum {
   EMAIL_OAUTH_TEXT_MAX = 4096,   /* bytes of a client's id, secret, refresh token or scope */

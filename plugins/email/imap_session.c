@@ -101,47 +101,34 @@ static void select_ask(struct imap_session *session)
   command_send(session, &command);
 }
 
-/* The initial response of the mechanism, in base64: what smtp_wire writes for AUTH, behind its two words. */
-static parley_text sasl_response(const struct imap_session *session, struct smtp_commands *plain, char *bearer)
+static struct sasl_bearer bearer_of(const struct imap_session *session)
 {
   const struct imap_config *config = session->config;
-  parley_text line;
 
-  if (config->bearer) {
-    const struct smtp_bearer with = {.user = config->user, .token = config->token, .host = config->host, .port = config->port,
-                                     .xoauth2 = session->offers.auth_xoauth2};
-
-    line = (parley_text){bearer, smtp_bearer_write(&with, bearer)};
-  } else {
-    smtp_put_auth_plain(plain, config->user, config->password);
-    line = (parley_text){plain->at, plain->bad ? 0 : plain->len};
-  }
-  for (int words = 0; words < 2 && line.len > 0; words++) {
-    const char *space = memchr(line.at, ' ', line.len);
-    size_t step = space != NULL ? (size_t)(space - line.at) + 1 : line.len;
-
-    line = (parley_text){line.at + step, line.len - step};
-  }
-  return line.len > 2 ? (parley_text){line.at, line.len - 2} : PARLEY_LIT("");
+  return (struct sasl_bearer){.user = config->user, .token = config->token, .host = config->host, .port = config->port,
+                              .xoauth2 = session->offers.auth_xoauth2};
 }
 
+/* The initial response of the mechanism. */
 static void sasl_put(struct imap_session *session, struct imap_command *command)
 {
-  struct smtp_commands plain = {.len = 0};
-  char bearer[SMTP_BEARER_LINE_MAX];
-  parley_text response = sasl_response(session, &plain, bearer);
+  const struct imap_config *config = session->config;
+  const struct sasl_bearer bearer = bearer_of(session);
+  char coded[SASL_RESPONSE_MAX + 1];
+  size_t len = config->bearer ? sasl_bearer_write(&bearer, coded) : sasl_plain_write(config->user, config->password, coded);
 
-  if (response.len == 0)
+  if (len == 0)
     command->bad = true;
-  imap_put(command, response);
+  imap_put(command, (parley_text){coded, len});
 }
 
 static void authenticate(struct imap_session *session)
 {
+  const struct sasl_bearer bearer = bearer_of(session);
   struct imap_command command;
 
   command_begin(session, &command, IMAP_AUTH, "AUTHENTICATE ");
-  imap_put_word(&command, !session->config->bearer ? "PLAIN" : session->offers.auth_xoauth2 ? "XOAUTH2" : "OAUTHBEARER");
+  imap_put_word(&command, session->config->bearer ? sasl_bearer_name(&bearer) : "PLAIN");
   session->sasl_waits = !session->offers.sasl_ir;
   if (session->offers.sasl_ir) {
     imap_put_word(&command, " ");

@@ -6,7 +6,7 @@
 #ifndef EMAIL_IMAP_SESSION_H
 #define EMAIL_IMAP_SESSION_H
 #include "imap_wire.h"
-#include "smtp_wire.h"
+#include "sasl.h"
 
 enum {
   IMAP_ANSWER_MS = 60000, /* for the answer to a command, and between two pieces of it */

@@ -1,4 +1,6 @@
 #include "smtp_serve.h"
+#include "common/base64.h"
+#include "sasl.h"
 #include "smtp_serve_wire.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -237,7 +239,7 @@ static void login_decoded(struct smtp_serve *serve, parley_bytes bytes)
 
   switch (serve->login_step) {
   case LOGIN_PLAIN:
-    if (!smtp_plain_read(bytes, &user, &password)) {
+    if (!sasl_plain_read(bytes, &user, &password)) {
       login_end(serve);
       refuse(serve, 501, 5, 2, "PLAIN is: nothing, NUL, user, NUL, password");
       return;
@@ -275,7 +277,7 @@ static void login_line(struct smtp_serve *serve, parley_text line)
     return;
   }
   bytes = line.len <= SMTP_SERVE_AUTH_LINE_MAX ? malloc(room) : NULL;
-  if (bytes == NULL || !smtp_base64_read(line, bytes, &len)) {
+  if (bytes == NULL || !base64_to_bytes(line, bytes, &len)) {
     login_end(serve);
     refuse(serve, 501, 5, 2, "no base64");
   } else {

@@ -1,5 +1,5 @@
-/* smtp_serve_wire.h - the receiving side of SMTP as bytes: one command line into a verb and its argument, paths with their parameters,
- * base64 of AUTH. Owns nothing: texts are borrowed from the line. Pure. Thread: any. */
+/* smtp_serve_wire.h - the receiving side of SMTP as bytes: one command line into a verb and its argument, paths with their
+ * parameters. Owns nothing: texts are borrowed from the line. Pure. Thread: any. */
 #ifndef EMAIL_SMTP_SERVE_WIRE_H
 #define EMAIL_SMTP_SERVE_WIRE_H
 #include "mail_address.h"
@@ -27,10 +27,6 @@ bool smtp_mail_params_read(parley_text params, struct smtp_mail_params *ret);
 /* "1000 LAST" */
 bool smtp_bdat_read(parley_text argument, uint64_t *ret_size, bool *ret_last);
 
-/* Strict base64 (RFC 4648 4), one line. to: room for 3/4 of the text. false: it is none. */
-bool smtp_base64_read(parley_text text, char *to, size_t *ret_len);
-/* RFC 4616: authzid NUL authcid NUL password. */
-bool smtp_plain_read(parley_bytes bytes, parley_text *ret_user, parley_text *ret_password);
 /* Up to the next space; the rest without the spaces between. */
 parley_text smtp_word_cut(parley_text *rest);
 bool smtp_word_is(parley_text word, const char *upper); /* in either case */

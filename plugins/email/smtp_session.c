@@ -159,9 +159,9 @@ static void session_ready(struct smtp_session *session)
 static void login_bearer(struct smtp_session *session)
 {
   const struct smtp_config *config = session->config;
-  const struct smtp_bearer bearer = {.user = config->user, .token = config->token, .host = config->host, .port = config->port,
+  const struct sasl_bearer bearer = {.user = config->user, .token = config->token, .host = config->host, .port = config->port,
                                      .xoauth2 = session->offers.auth_xoauth2};
-  char line[SMTP_BEARER_LINE_MAX];
+  char line[SMTP_BEARER_LINE_MAX + 1];
   size_t len;
 
   if (!bearer.xoauth2 && !session->offers.auth_oauthbearer) {

@@ -1,4 +1,5 @@
 #include "smtp_wire.h"
+#include "common/base64.h"
 #include <stdio.h>
 
 /* --- Replies ------------------------------------------------------------------------------------------------------ */
@@ -236,118 +237,38 @@ void smtp_put_rcpt(struct smtp_commands *out, parley_text to)
     out->bad = true;
 }
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static size_t base64_write(parley_bytes in, char *out) /* out: room for 4 * ceil(len / 3) */
-{
-  const unsigned char *at = (const unsigned char *)in.at;
-  size_t n = 0;
-
-  for (size_t i = 0; i < in.len; i += 3) {
-    size_t have = in.len - i < 3 ? in.len - i : 3;
-    uint32_t bits = (uint32_t)at[i] << 16 | (have > 1 ? (uint32_t)at[i + 1] << 8 : 0) | (have > 2 ? at[i + 2] : 0u);
-
-    out[n++] = base64_digits[bits >> 18];
-    out[n++] = base64_digits[bits >> 12 & 63];
-    out[n++] = have > 1 ? base64_digits[bits >> 6 & 63] : '=';
-    out[n++] = have > 2 ? base64_digits[bits & 63] : '=';
-  }
-  return n;
-}
-
-enum { CREDENTIALS_MAX = 1024 }; /* bytes of user and password together */
-
 void smtp_put_auth_plain(struct smtp_commands *out, parley_text user, parley_text password)
 {
-  char clear[CREDENTIALS_MAX + 2], coded[(sizeof clear + 2) / 3 * 4];
-  parley_text pieces[] = {PARLEY_LIT("AUTH PLAIN "), {coded, 0}};
+  char coded[SASL_RESPONSE_MAX + 1];
+  const parley_text pieces[] = {PARLEY_LIT("AUTH PLAIN "), {coded, sasl_plain_write(user, password, coded)}};
 
-  if (user.len + password.len > CREDENTIALS_MAX || !piece_ok(user) || !piece_ok(password)) {
+  if (pieces[1].len > 0)
+    smtp_put(out, pieces, 2);
+  else
     out->bad = true;
-    return;
-  }
-  clear[0] = '\0';
-  memcpy(clear + 1, user.len > 0 ? user.at : "", user.len);
-  clear[1 + user.len] = '\0';
-  memcpy(clear + 2 + user.len, password.len > 0 ? password.at : "", password.len);
-  pieces[1].len = base64_write((parley_bytes){clear, user.len + password.len + 2}, coded);
-  smtp_put(out, pieces, 2);
 }
 
 void smtp_put_base64(struct smtp_commands *out, parley_text text)
 {
-  char coded[(CREDENTIALS_MAX + 2) / 3 * 4];
+  char coded[BASE64_ROOM(SASL_CREDENTIALS_MAX)];
   parley_text piece = {coded, 0};
 
-  if (text.len > CREDENTIALS_MAX || !piece_ok(text)) {
+  if (text.len > SASL_CREDENTIALS_MAX || !piece_ok(text)) {
     out->bad = true;
     return;
   }
-  piece.len = base64_write(text, coded);
+  piece.len = base64_of_bytes(text, coded);
   smtp_put(out, &piece, 1);
 }
 
-/* The user as a saslname (RFC 5801 section 4): "," and "=" are written out. NUL: a character that cannot stand there. */
-static const char *saslname_of(const char *c)
+size_t smtp_bearer_write(const struct sasl_bearer *bearer, char *out)
 {
-  return *c == ',' ? "=2C" : *c == '=' ? "=3D" : (unsigned char)*c < ' ' || *c == 0x7f ? NULL : c;
-}
+  char coded[SASL_RESPONSE_MAX + 1];
+  size_t len = sasl_bearer_write(bearer, coded);
 
-static bool text_add(parley_text text, char *to, size_t room, size_t *len)
-{
-  if (text.len > room - *len)
-    return false;
-  if (text.len > 0)
-    memcpy(to + *len, text.at, text.len);
-  *len += text.len;
-  return true;
-}
-
-static bool bearer_user_add(const struct smtp_bearer *bearer, char *to, size_t room, size_t *len)
-{
-  for (size_t i = 0; i < bearer->user.len; i++) {
-    const char *written = saslname_of(bearer->user.at + i);
-
-    if (written == NULL)
-      return false;
-    if (!text_add(written == bearer->user.at + i || bearer->xoauth2 ? (parley_text){bearer->user.at + i, 1} : (parley_text){written, 3},
-                  to, room, len))
-      return false;
-  }
-  return bearer->user.len > 0;
-}
-
-/* RFC 6750 section 2.1: what a bearer token may be made of. */
-static bool token_ok(parley_text token)
-{
-  for (size_t i = 0; i < token.len; i++)
-    if (!((token.at[i] >= 'a' && token.at[i] <= 'z') || (token.at[i] >= 'A' && token.at[i] <= 'Z') || is_digit(token.at[i]) ||
-          memchr("-._~+/=", token.at[i], 7) != NULL))
-      return false;
-  return token.len > 0 && token.len <= SMTP_TOKEN_MAX;
-}
-
-enum { BEARER_CLEAR_MAX = (SMTP_BEARER_LINE_MAX - (int)sizeof "AUTH OAUTHBEARER \r\n") / 4 * 3 };
-
-size_t smtp_bearer_write(const struct smtp_bearer *bearer, char *out)
-{
-  char clear[BEARER_CLEAR_MAX], middle[64 + 256];
-  const char *verb = bearer->xoauth2 ? "AUTH XOAUTH2 " : "AUTH OAUTHBEARER ";
-  size_t len = 0, n = strlen(verb);
-  int middle_len = bearer->xoauth2 ? snprintf(middle, sizeof middle, "\001auth=Bearer ")
-                                   : snprintf(middle, sizeof middle, ",\001host=%.*s\001port=%u\001auth=Bearer ",
-                                              (int)bearer->host.len, bearer->host.at, (unsigned)bearer->port);
-
-  if (!token_ok(bearer->token) || middle_len < 0 || (size_t)middle_len >= sizeof middle ||
-      !text_add(parley_text_of(bearer->xoauth2 ? "user=" : "n,a="), clear, sizeof clear, &len) ||
-      !bearer_user_add(bearer, clear, sizeof clear, &len) ||
-      !text_add((parley_text){middle, (size_t)middle_len}, clear, sizeof clear, &len) ||
-      !text_add(bearer->token, clear, sizeof clear, &len) || !text_add(PARLEY_LIT("\001\001"), clear, sizeof clear, &len))
+  if (len == 0)
     return 0;
-  memcpy(out, verb, n);
-  n += base64_write((parley_bytes){clear, len}, out + n);
-  memcpy(out + n, "\r\n", 2);
-  return n + 2;
+  return (size_t)snprintf(out, SMTP_BEARER_LINE_MAX + 1, "AUTH %s %s\r\n", sasl_bearer_name(bearer), coded);
 }
 
 /* --- The mail ----------------------------------------------------------------------------------------------------- */

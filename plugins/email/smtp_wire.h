@@ -3,8 +3,7 @@
  * A command leaves through smtp_put() only, which refuses CR, LF and NUL, so that no value can become a second command. */
 #ifndef EMAIL_SMTP_WIRE_H
 #define EMAIL_SMTP_WIRE_H
-#include <parley/plugin.h>
-#include <stdbool.h>
+#include "sasl.h"
 
 enum {
   SMTP_REPLY_LINE_MAX = 4096, /* bytes of one reply line, its end included; RFC 5321 asks for 512 */
@@ -13,7 +12,6 @@ enum {
   SMTP_COMMANDS_MAX = 4096,   /* bytes of the commands that leave together */
   SMTP_COMMAND_LINE_MAX = 2048,
   SMTP_STUFF_ROOM_MIN = 8, /* smtp_stuff() makes headway with so much room */
-  SMTP_TOKEN_MAX = 8192,       /* bytes of an OAuth access token */
   SMTP_BEARER_LINE_MAX = 12288 /* RFC 4954 section 4: of an AUTH line, its end included */
 };
 
@@ -68,13 +66,9 @@ void smtp_put_mail(struct smtp_commands *out, parley_text from, const struct smt
 void smtp_put_rcpt(struct smtp_commands *out, parley_text to);
 void smtp_put_auth_plain(struct smtp_commands *out, parley_text user, parley_text password);
 void smtp_put_base64(struct smtp_commands *out, parley_text text); /* the steps of AUTH LOGIN */
-struct smtp_bearer { /* RFC 7628; XOAUTH2 is what Google and Microsoft had before it */
-  parley_text user, token, host;
-  uint32_t port;
-  bool xoauth2;
-};
-/* "AUTH XOAUTH2 ..." or "AUTH OAUTHBEARER ..." with its CRLF; out: SMTP_BEARER_LINE_MAX bytes. 0: user or token cannot stand there. */
-size_t smtp_bearer_write(const struct smtp_bearer *bearer, char *out);
+/* "AUTH XOAUTH2 ..." or "AUTH OAUTHBEARER ..." with its CRLF; out: SMTP_BEARER_LINE_MAX + 1 bytes. 0: user or token cannot stand
+ * there. */
+size_t smtp_bearer_write(const struct sasl_bearer *bearer, char *out);
 
 /* --- The mail ----------------------------------------------------------------------------------------------------- */
 /* Makes every CRLF, CR or LF one CRLF and doubles the dot at the start of a line, piece by piece. Starts zeroed. */

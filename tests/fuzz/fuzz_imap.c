@@ -1,4 +1,4 @@
-// sources: plugins/email/imap_wire.c plugins/email/imap_session.c plugins/email/smtp_wire.c
+// sources: plugins/email/imap_wire.c plugins/email/imap_session.c plugins/email/sasl.c
 /* Whatever an IMAP server says, in whatever pieces: what is measured fits, what is read lies within it, every command of the session is
  * one line that begins by its tag, UIDs and pieces are only told when asked for, each thing asked for ends once, and the same bytes in
  * other pieces come to the same. The first byte says pieces and options. */

@@ -1,5 +1,5 @@
 // sources: plugins/email/mail_compose.c plugins/email/mail_head.c plugins/email/mail_address.c
-// sources: plugins/email/dkim_sign.c plugins/email/smtp_wire.c
+// sources: plugins/email/dkim_sign.c plugins/email/smtp_wire.c plugins/email/sasl.c
 // libraries: PkgConfig::GMIME PkgConfig::IDN
 /* Whatever a message holds, the mail is 7-bit, has CRLF at every line's end and no line above 998 bytes, one header of
  * each kind, and the same bytes twice; it can be signed, and what SMTP carries are the bytes that were signed. The input is

@@ -1,4 +1,4 @@
-// sources: plugins/email/smtp_wire.c plugins/email/smtp_verdict.c plugins/email/mail_address.c
+// sources: plugins/email/smtp_wire.c plugins/email/sasl.c plugins/email/smtp_verdict.c plugins/email/mail_address.c
 // libraries: PkgConfig::IDN
 /* What a mail server may say, what an operator or a customer may be called, and what may stand in a body:
  * replies stay within their bounds and mean the same in any pieces; a command is one line; no body ends its mail. */
@@ -58,9 +58,9 @@ static size_t lines_of(const struct smtp_commands *out)
 
 static void check_bearer(parley_bytes bytes)
 {
-  char line[SMTP_BEARER_LINE_MAX];
+  char line[SMTP_BEARER_LINE_MAX + 1];
   size_t half = bytes.len / 2;
-  const struct smtp_bearer bearer = {.user = {bytes.at, half}, .token = {bytes.at + half, bytes.len - half}, .host = PARLEY_LIT("mx"),
+  const struct sasl_bearer bearer = {.user = {bytes.at, half}, .token = {bytes.at + half, bytes.len - half}, .host = PARLEY_LIT("mx"),
                                      .xoauth2 = bytes.len % 2 == 0};
   size_t len = smtp_bearer_write(&bearer, line);
 

@@ -1,4 +1,4 @@
-// sources: plugins/email/imap_wire.c plugins/email/imap_session.c plugins/email/smtp_wire.c
+// sources: plugins/email/imap_wire.c plugins/email/imap_session.c plugins/email/sasl.c
 /* IMAP as bytes, and a session against a server that says what the test tells it to. */
 #include "core/base/buf.h"
 #include "email/imap_session.h"

@@ -1,4 +1,4 @@
-// sources: plugins/email/smtp_serve.c plugins/email/smtp_serve_wire.c plugins/email/mail_address.c
+// sources: plugins/email/smtp_serve.c plugins/email/smtp_serve_wire.c plugins/email/sasl.c plugins/email/mail_address.c
 // libraries: PkgConfig::IDN
 /* The receiving side of SMTP and LMTP, against bytes in any cut. */
 #include "core/base/buf.h"

@@ -1,4 +1,4 @@
-// sources: plugins/email/smtp_wire.c plugins/email/smtp_verdict.c plugins/email/mail_address.c
+// sources: plugins/email/smtp_wire.c plugins/email/sasl.c plugins/email/smtp_verdict.c plugins/email/mail_address.c
 // libraries: PkgConfig::IDN
 #include "email/mail_address.h"
 #include "email/smtp_verdict.h"
@@ -241,7 +241,7 @@ END_TEST
 /* --- Logging in by OAuth: the examples of RFC 7628 section 4.1 and of Google's description, with our host ---------------- */
 START_TEST(a_bearer_line_is_as_the_rfc_and_google_write_it)
 {
-  struct smtp_bearer bearer = {.user = PARLEY_LIT("user@example.com"), .host = PARLEY_LIT("server.example.com"), .port = 143,
+  struct sasl_bearer bearer = {.user = PARLEY_LIT("user@example.com"), .host = PARLEY_LIT("server.example.com"), .port = 143,
                                .token = PARLEY_LIT("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==")};
   char line[SMTP_BEARER_LINE_MAX + 1];
   size_t len = smtp_bearer_write(&bearer, line);
@@ -249,7 +249,7 @@ START_TEST(a_bearer_line_is_as_the_rfc_and_google_write_it)
   line[len] = '\0';
   ck_assert_str_eq(line, "AUTH OAUTHBEARER bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyI"
                          "HZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB\r\n"); /* as printed there */
-  bearer = (struct smtp_bearer){.user = PARLEY_LIT("someuser@example.com"), .xoauth2 = true,
+  bearer = (struct sasl_bearer){.user = PARLEY_LIT("someuser@example.com"), .xoauth2 = true,
                                 .token = PARLEY_LIT("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg")};
   len = smtp_bearer_write(&bearer, line);
   line[len] = '\0';
@@ -262,8 +262,8 @@ START_TEST(a_bearer_line_carries_no_command_of_its_own)
 {
   static const char *const tokens[] = {"", "a b", "a\r\nMAIL", "a\001b", "t\xc3\xbcr"};
   static const char *const users[] = {"", "a\001auth=x", "a\r\nb", "a\x7f"};
-  struct smtp_bearer bearer = {.user = PARLEY_LIT("tim"), .token = PARLEY_LIT("token"), .xoauth2 = true};
-  char line[SMTP_BEARER_LINE_MAX + 1], *large = malloc(SMTP_TOKEN_MAX + 1);
+  struct sasl_bearer bearer = {.user = PARLEY_LIT("tim"), .token = PARLEY_LIT("token"), .xoauth2 = true};
+  char line[SMTP_BEARER_LINE_MAX + 1], *large = malloc(SASL_TOKEN_MAX + 1);
 
   ck_assert_uint_gt(smtp_bearer_write(&bearer, line), 0);
   for (size_t i = 0; i < COUNT(tokens); i++) {
@@ -276,10 +276,10 @@ START_TEST(a_bearer_line_carries_no_command_of_its_own)
     ck_assert_uint_eq(smtp_bearer_write(&bearer, line), 0);
   }
   ck_assert_ptr_nonnull(large);
-  memset(large, 'x', SMTP_TOKEN_MAX + 1);
-  bearer = (struct smtp_bearer){.user = PARLEY_LIT("a,b=c"), .token = {large, SMTP_TOKEN_MAX}, .host = PARLEY_LIT("mx")};
+  memset(large, 'x', SASL_TOKEN_MAX + 1);
+  bearer = (struct sasl_bearer){.user = PARLEY_LIT("a,b=c"), .token = {large, SASL_TOKEN_MAX}, .host = PARLEY_LIT("mx")};
   ck_assert_uint_le(smtp_bearer_write(&bearer, line), SMTP_BEARER_LINE_MAX);
-  ck_assert_uint_gt(smtp_bearer_write(&bearer, line), SMTP_TOKEN_MAX);
+  ck_assert_uint_gt(smtp_bearer_write(&bearer, line), SASL_TOKEN_MAX);
   bearer.token.len++;
   ck_assert_uint_eq(smtp_bearer_write(&bearer, line), 0);
   free(large);
