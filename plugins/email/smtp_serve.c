@@ -1,6 +1,6 @@
 #include "smtp_serve.h"
-#include "common/base64.h"
-#include "sasl.h"
+#include "smtp_body.h"
+#include "smtp_login.h"
 #include "smtp_serve_wire.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,46 +8,29 @@
 
 enum {
   OUT_MAX = 8192, /* replies that leave together */
-  RECIPIENTS_STEP = 8,
-  RAW_FIRST = 16384, /* room for a mail at first; doubled as it grows */
-  AUTH_BYTES_MAX = SMTP_SERVE_AUTH_LINE_MAX / 4 * 3
+  RECIPIENTS_STEP = 8
 };
-enum login_step { LOGIN_NONE, LOGIN_PLAIN, LOGIN_USER, LOGIN_PASSWORD };
 
 struct smtp_serve {
   const struct smtp_serve_config *config;
   const struct smtp_serve_owner *owner;
   void *arg;
   enum smtp_serve_state state;
-  bool secured, greeted, logged_in, draining, skipping /* a line that is too long */, within_data, drop;
+  bool secured, greeted, logged_in, draining, skipping /* a line that is too long */, within_data;
   uint32_t errors, failed_logins;
   int64_t heard_ms, mail_began_ms;
-  enum login_step login_step;
-  char *user; /* of AUTH LOGIN */
-  size_t user_len;
+  struct smtp_login login;
   /* the mail under way */
-  bool has_sender, smtputf8, chunked, bare, too_large, no_room, line_begins,
-      lax_begins /* only a lax reader sees a line begin here */, after_cr, chunk_last, chunk_refused;
+  bool has_sender, smtputf8, chunked, chunk_last, chunk_refused;
   struct mail_address sender; /* len 0: null */
   struct mail_address *recipients;
   uint32_t n_recipients, n_asked;
   struct mail_address asked; /* the recipient that the owner looks at */
-  char *raw;
-  size_t raw_len, raw_room;
+  struct smtp_body body;
   uint64_t chunk_left;
   size_t out_len;
   char out[OUT_MAX];
 };
-
-static void *secret_free(char *at, size_t len)
-{
-  volatile char *p = at;
-
-  for (size_t i = 0; i < len; i++)
-    p[i] = 0;
-  free(at);
-  return NULL;
-}
 
 /* --- Saying ------------------------------------------------------------------------------------------------------- */
 static void out_flush(struct smtp_serve *serve)
@@ -97,27 +80,11 @@ static void say(struct smtp_serve *serve, uint32_t code, uint32_t subject, uint3
   reply_out(serve, &reply);
 }
 
-static bool raw_room_set(struct smtp_serve *serve, size_t room)
-{
-  if (serve->owner->room != NULL && room != serve->raw_room && !serve->owner->room(serve->raw_room, room, serve->arg))
-    return false;
-  serve->raw_room = room;
-  return true;
-}
-
-static void raw_drop(struct smtp_serve *serve)
-{
-  free(serve->raw);
-  serve->raw = NULL;
-  serve->raw_len = 0;
-  raw_room_set(serve, 0);
-}
-
 static void mail_forget(struct smtp_serve *serve)
 {
-  raw_drop(serve);
+  smtp_body_forget(&serve->body);
   serve->n_recipients = serve->n_asked = 0;
-  serve->has_sender = serve->smtputf8 = serve->chunked = serve->bare = serve->too_large = serve->no_room = serve->after_cr = false;
+  serve->has_sender = serve->smtputf8 = serve->chunked = false;
 }
 
 /* Says it and ends the connection. */
@@ -220,70 +187,37 @@ static void run_starttls(struct smtp_serve *serve, parley_text argument)
 
 static void login_end(struct smtp_serve *serve)
 {
-  serve->login_step = LOGIN_NONE;
-  serve->user = secret_free(serve->user, serve->user_len);
-  serve->user_len = 0;
+  smtp_login_end(&serve->login);
   if (serve->state == SMTP_SERVE_LOGIN)
     serve->state = SMTP_SERVE_COMMANDS;
 }
 
-static void login_ask(struct smtp_serve *serve, parley_text user, parley_text password)
-{
-  ask_begin(serve);
-  serve->owner->login(user, password, serve->arg);
-}
-
-static void login_decoded(struct smtp_serve *serve, parley_bytes bytes)
+static void login_line(struct smtp_serve *serve, parley_text line)
 {
   parley_text user, password;
 
-  switch (serve->login_step) {
-  case LOGIN_PLAIN:
-    if (!sasl_plain_read(bytes, &user, &password)) {
-      login_end(serve);
-      refuse(serve, 501, 5, 2, "PLAIN is: nothing, NUL, user, NUL, password");
-      return;
-    }
-    login_ask(serve, user, password);
-    return;
-  case LOGIN_USER:
-    serve->user = malloc(bytes.len + 1);
-    if (serve->user == NULL) {
-      login_end(serve);
-      say(serve, 454, 7, 0, "no memory");
-      return;
-    }
-    memcpy(serve->user, bytes.at, bytes.len);
-    serve->user_len = bytes.len;
-    serve->login_step = LOGIN_PASSWORD;
-    say(serve, 334, 0, 0, "UGFzc3dvcmQ6");
-    return;
-  case LOGIN_PASSWORD:
-    login_ask(serve, (parley_text){serve->user, serve->user_len}, bytes);
-    return;
-  case LOGIN_NONE:
+  switch (smtp_login_line(&serve->login, line, SMTP_SERVE_AUTH_LINE_MAX, &user, &password)) {
+  case SMTP_LOGIN_WHOLE:
+    ask_begin(serve);
+    serve->owner->login(user, password, serve->arg);
+    login_end(serve);
     break;
-  }
-}
-
-static void login_line(struct smtp_serve *serve, parley_text line)
-{
-  size_t room = line.len / 4 * 3 + 1, len = 0;
-  char *bytes;
-
-  if (parley_text_is(line, "*")) {
+  case SMTP_LOGIN_ASKS:
+    say(serve, 334, 0, 0, smtp_login_challenge(&serve->login));
+    break;
+  case SMTP_LOGIN_GIVEN_UP:
     login_end(serve);
     refuse(serve, 501, 7, 0, "given up");
-    return;
-  }
-  bytes = line.len <= SMTP_SERVE_AUTH_LINE_MAX ? malloc(room) : NULL;
-  if (bytes == NULL || !base64_to_bytes(line, bytes, &len)) {
+    break;
+  case SMTP_LOGIN_NO_BASE64:
     login_end(serve);
     refuse(serve, 501, 5, 2, "no base64");
-  } else {
-    login_decoded(serve, (parley_bytes){bytes, len});
+    break;
+  case SMTP_LOGIN_NO_PLAIN:
+    login_end(serve);
+    refuse(serve, 501, 5, 2, "PLAIN is: nothing, NUL, user, NUL, password");
+    break;
   }
-  secret_free(bytes, len);
 }
 
 static void run_auth(struct smtp_serve *serve, parley_text argument)
@@ -300,11 +234,11 @@ static void run_auth(struct smtp_serve *serve, parley_text argument)
     refuse(serve, 504, 5, 4, "PLAIN or LOGIN");
   } else {
     serve->state = SMTP_SERVE_LOGIN;
-    serve->login_step = smtp_word_is(mechanism, "PLAIN") ? LOGIN_PLAIN : LOGIN_USER;
+    serve->login.step = smtp_word_is(mechanism, "PLAIN") ? SMTP_LOGIN_PLAIN : SMTP_LOGIN_USER;
     if (initial.len > 0)
       login_line(serve, parley_text_is(initial, "=") ? PARLEY_LIT("") : initial);
     else
-      say(serve, 334, 0, 0, serve->login_step == LOGIN_PLAIN ? "" : "VXNlcm5hbWU6");
+      say(serve, 334, 0, 0, smtp_login_challenge(&serve->login));
   }
 }
 
@@ -313,7 +247,6 @@ void smtp_serve_login(struct smtp_serve *serve, parley_status st)
   if (serve->state != SMTP_SERVE_ASKING)
     return;
   ask_end(serve);
-  login_end(serve);
   if (st == PARLEY_OK) {
     serve->logged_in = true;
     say(serve, 235, 7, 0, "welcome");
@@ -434,30 +367,6 @@ void smtp_serve_recipient(struct smtp_serve *serve, const struct smtp_serve_repl
 }
 
 /* --- The mail's bytes --------------------------------------------------------------------------------------------- */
-static void raw_add(struct smtp_serve *serve, const char *at, size_t len)
-{
-  size_t room = serve->raw_room > 0 ? serve->raw_room : RAW_FIRST;
-  char *more = serve->raw;
-
-  if (serve->too_large || serve->no_room || len == 0)
-    return;
-  serve->too_large = serve->raw_len + len > serve->config->mail_max;
-  while (!serve->too_large && room < serve->raw_len + len)
-    room *= 2;
-  if (!serve->too_large && room != serve->raw_room) {
-    serve->no_room = !raw_room_set(serve, room);
-    more = serve->no_room ? NULL : realloc(serve->raw, room);
-    serve->no_room = more == NULL;
-  }
-  if (serve->too_large || serve->no_room) { /* it is read to its end, and refused */
-    raw_drop(serve);
-    return;
-  }
-  serve->raw = more;
-  memcpy(serve->raw + serve->raw_len, at, len);
-  serve->raw_len += len;
-}
-
 static void all_say(struct smtp_serve *serve, const struct smtp_serve_reply *reply)
 {
   for (uint32_t i = 0; i < (is_lmtp(serve) ? serve->n_recipients : 1); i++)
@@ -480,14 +389,11 @@ static void mail_hand_over(struct smtp_serve *serve)
   struct smtp_serve_mail mail = {.return_path = mail_address_text(&serve->sender),
                                  .recipients = recipients,
                                  .n_recipients = serve->n_recipients,
-                                 .smtputf8 = serve->smtputf8,
-                                 .raw = serve->raw,
-                                 .len = serve->raw_len};
+                                 .smtputf8 = serve->smtputf8};
 
   for (uint32_t i = 0; i < serve->n_recipients; i++)
     recipients[i] = mail_address_text(&serve->recipients[i]);
-  serve->raw = NULL;
-  raw_drop(serve);
+  mail.raw = smtp_body_take(&serve->body, &mail.len);
   ask_begin(serve);
   serve->owner->mail(&mail, serve->arg);
 }
@@ -501,11 +407,11 @@ static void mail_whole(struct smtp_serve *serve)
   static const struct smtp_serve_reply full = {.code = 452, .subject = 3, .detail = 1, .words = {"full: come again", 16}};
 
   serve->state = SMTP_SERVE_COMMANDS;
-  if (!serve->too_large && !serve->no_room && !serve->bare) {
+  if (!serve->body.too_large && !serve->body.no_room && !serve->body.bare) {
     mail_hand_over(serve);
     return;
   }
-  all_say(serve, serve->too_large ? &large : serve->bare ? &bare : &full);
+  all_say(serve, serve->body.too_large ? &large : serve->body.bare ? &bare : &full);
   mail_forget(serve);
 }
 
@@ -520,85 +426,21 @@ static void run_data(struct smtp_serve *serve, parley_text argument)
   } else {
     say(serve, 354, 0, 0, "end by a dot alone in its line");
     serve->state = SMTP_SERVE_DATA;
-    serve->line_begins = true;
-    serve->lax_begins = false;
+    smtp_body_begin(&serve->body, serve->config->mail_max);
     serve->mail_began_ms = serve->owner->now_ms(serve->arg);
   }
 }
 
-static bool has_lax_dot(const char *at, size_t len) /* a CR and behind it a dot: where some see a line begin */
-{
-  for (const char *cr = at; (cr = memchr(cr, '\r', (size_t)(at + len - cr))) != NULL; cr++)
-    if (cr + 1 < at + len && cr[1] == '.')
-      return true;
-  return false;
-}
-
-/* What begins by a dot. Returns the bytes used; 0: more are needed, or it is over. */
-static size_t data_dot(struct smtp_serve *serve, const char *at, size_t len)
-{
-  if (len == 1 || (len == 2 && at[1] == '\r'))
-    return 0;
-  if (at[1] == '\n' || (at[1] == '\r' && at[2] != '\n') || (at[1] == '\r' && serve->lax_begins)) {
-    mail_drop(serve);
-    return 0;
-  }
-  if (at[1] == '\r') {
-    mail_whole(serve);
-    return 3;
-  }
-  serve->line_begins = false;
-  return serve->lax_begins ? 0 : 1; /* the doubled dot */
-}
-
-/* Up to the end of a line, or as far as there is something. 0: more is needed, or it is over. */
-static size_t data_line(struct smtp_serve *serve, const char *at, size_t len)
-{
-  const char *lf = memchr(at, '\n', len);
-  size_t span = lf != NULL ? (size_t)(lf - at) : len;
-  bool crlf = lf != NULL && span > 0 && at[span - 1] == '\r';
-
-  if (lf == NULL && at[span - 1] == '\r') /* its LF may be on its way */
-    span--;
-  if (memchr(at, '\r', span - crlf) != NULL) {
-    serve->bare = true;
-    if (has_lax_dot(at, span)) {
-      mail_drop(serve);
-      return 0;
-    }
-  }
-  serve->bare = serve->bare || (lf != NULL && !crlf);
-  serve->line_begins = lf != NULL;
-  serve->lax_begins = lf != NULL && !crlf;
-  raw_add(serve, at, span + (lf != NULL));
-  return span + (lf != NULL);
-}
-
 static size_t data_bytes(struct smtp_serve *serve, parley_bytes bytes)
 {
-  size_t i = 0, used;
+  size_t used;
 
-  while (i < bytes.len && serve->state == SMTP_SERVE_DATA) {
-    const char *at = bytes.at + i;
-
-    if (serve->line_begins && *at == '.') {
-      used = data_dot(serve, at, bytes.len - i);
-      i += used;
-      if (used != 1) {
-        if (used == 0 && !serve->line_begins && serve->state == SMTP_SERVE_DATA) /* a dot behind a bare LF: it stays */
-          continue;
-        break;
-      }
-      if (i == bytes.len)
-        break;
-      at = bytes.at + i;
-    }
-    used = data_line(serve, at, bytes.len - i);
-    i += used;
-    if (used == 0)
-      break;
+  switch (smtp_body_data(&serve->body, bytes, &used)) {
+  case SMTP_BODY_MORE: break;
+  case SMTP_BODY_WHOLE: mail_whole(serve); break;
+  case SMTP_BODY_BROKEN: mail_drop(serve); break;
   }
-  return i;
+  return used;
 }
 
 /* --- BDAT (RFC 3030) ---------------------------------------------------------------------------------------------- */
@@ -615,7 +457,7 @@ static void chunk_done(struct smtp_serve *serve)
     say(serve, 250, 0, 0, "go on");
     return;
   }
-  serve->bare = serve->bare || serve->after_cr;
+  smtp_body_chunks_end(&serve->body);
   mail_whole(serve);
 }
 
@@ -628,8 +470,10 @@ static void run_bdat(struct smtp_serve *serve, parley_text argument)
     leave(serve, 501, 5, 4, "BDAT size [LAST]"); /* how many bytes to leave out nobody knows */
     return;
   }
-  if (!serve->chunked)
+  if (!serve->chunked) {
     serve->mail_began_ms = serve->owner->now_ms(serve->arg);
+    smtp_body_begin(&serve->body, serve->config->mail_max);
+  }
   serve->chunk_refused = serve->n_recipients == 0;
   serve->chunked = !serve->chunk_refused;
   serve->chunk_left = size;
@@ -639,23 +483,12 @@ static void run_bdat(struct smtp_serve *serve, parley_text argument)
     chunk_done(serve);
 }
 
-static void chunk_look(struct smtp_serve *serve, const char *at, size_t len)
-{
-  for (size_t i = 0; i < len && !serve->bare; i++) {
-    if ((at[i] == '\n') != serve->after_cr)
-      serve->bare = true;
-    serve->after_cr = at[i] == '\r';
-  }
-}
-
 static size_t chunk_bytes(struct smtp_serve *serve, parley_bytes bytes)
 {
   size_t len = bytes.len < serve->chunk_left ? bytes.len : (size_t)serve->chunk_left;
 
-  if (!serve->chunk_refused) {
-    chunk_look(serve, bytes.at, len);
-    raw_add(serve, bytes.at, len);
-  }
+  if (!serve->chunk_refused)
+    smtp_body_chunk(&serve->body, (parley_bytes){bytes.at, len});
   serve->chunk_left -= len;
   if (serve->chunk_left == 0)
     chunk_done(serve);
@@ -901,6 +734,8 @@ struct smtp_serve *smtp_serve_new(const struct smtp_serve_config *config, const 
   serve->config = config;
   serve->owner = owner;
   serve->arg = arg;
+  serve->body.ask = owner->room;
+  serve->body.ask_arg = arg;
   serve->state = SMTP_SERVE_NEW;
   return serve;
 }
@@ -910,7 +745,7 @@ void smtp_serve_free(struct smtp_serve **serve)
   if (*serve == NULL)
     return;
   mail_forget(*serve);
-  secret_free((*serve)->user, (*serve)->user_len);
+  smtp_login_end(&(*serve)->login);
   free((*serve)->recipients);
   free(*serve);
   *serve = NULL;
