@@ -1,5 +1,5 @@
 // sources: plugins/email/smtp_serve.c plugins/email/smtp_body.c plugins/email/smtp_login.c plugins/email/smtp_serve_wire.c
-// sources: plugins/email/sasl.c plugins/email/mail_address.c
+// sources: plugins/email/smtp_serve_login.c plugins/email/smtp_serve_mail.c plugins/email/sasl.c plugins/email/mail_address.c
 // libraries: PkgConfig::IDN
 /* Whatever a client sends, in whatever pieces: no mail has a bare CR or LF, every mail had its CRLF.CRLF or its BDAT
  * LAST, each is answered, the same bytes in other pieces give the same mails, and every reply is a line that begins by

@@ -1,5 +1,5 @@
 // sources: plugins/email/smtp_serve.c plugins/email/smtp_body.c plugins/email/smtp_login.c plugins/email/smtp_serve_wire.c
-// sources: plugins/email/sasl.c plugins/email/mail_address.c
+// sources: plugins/email/smtp_serve_login.c plugins/email/smtp_serve_mail.c plugins/email/sasl.c plugins/email/mail_address.c
 // libraries: PkgConfig::IDN
 /* The receiving side of SMTP and LMTP, against bytes in any cut. */
 #include "core/base/buf.h"
