@@ -1,7 +1,7 @@
 #include "dkim_sign.h"
+#include "mail_word.h"
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <strings.h>
 
 #define TEXT_ARG(text) (int)(text).len, (text).at
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -208,11 +208,6 @@ static void field_add(struct hasher *hasher, const struct field *field)
   }
 }
 
-static bool name_is(parley_text name, parley_text wanted)
-{
-  return name.len == wanted.len && strncasecmp(name.at, wanted.at, name.len) == 0;
-}
-
 /* RFC 6376 5.4.2: of several fields of a name, the last one first; of one that is not there, nothing. */
 static void named_add(struct hasher *hasher, const struct head *head, const parley_text *names, size_t n_names)
 {
@@ -220,7 +215,7 @@ static void named_add(struct hasher *hasher, const struct head *head, const parl
 
   for (size_t n = 0; n < n_names; n++)
     for (size_t i = head->n; i > 0; i--)
-      if (!used[i - 1] && name_is(head->fields[i - 1].name, names[n])) {
+      if (!used[i - 1] && mail_word_same(head->fields[i - 1].name, names[n])) {
         used[i - 1] = true;
         field_add(hasher, &head->fields[i - 1]);
         hasher_add(hasher, "\r\n", 2);
@@ -263,7 +258,7 @@ struct names {
 static bool name_among(parley_text name, const char *const *list, size_t n)
 {
   for (size_t i = 0; i < n; i++)
-    if (name_is(name, parley_text_of(list[i])))
+    if (mail_word_same(name, parley_text_of(list[i])))
       return true;
   return false;
 }
@@ -271,7 +266,7 @@ static bool name_among(parley_text name, const char *const *list, size_t n)
 static bool head_has(const struct head *head, parley_text name)
 {
   for (size_t i = 0; i < head->n; i++)
-    if (name_is(head->fields[i].name, name))
+    if (mail_word_same(head->fields[i].name, name))
       return true;
   return false;
 }

@@ -1,8 +1,8 @@
 #include "email_listen.h"
+#include "mail_word.h"
 #include "email_handin.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum {
   SWEEP_MS = 5000, /* how often slow clients are looked at; and an address that is taken tried again */
@@ -152,11 +152,6 @@ static struct smtp_serve_reply reply_of(uint32_t code, uint32_t subject, uint32_
   return (struct smtp_serve_reply){.code = code, .subject = subject, .detail = detail, .words = parley_text_of(words)};
 }
 
-static bool text_same(parley_text a, parley_text b)
-{
-  return a.len == b.len && strncasecmp(a.at, b.at, a.len) == 0;
-}
-
 static bool domain_is_ours(const struct email_listen *listen, parley_text domain)
 {
   const parley_value *domains = listen->config.options->domains;
@@ -165,9 +160,9 @@ static bool domain_is_ours(const struct email_listen *listen, parley_text domain
 
   for (uint64_t i = 0; i < domains->n_items; i++)
     if (mail_domain_read(domains->items[i]->text, name, sizeof name, &len) == PARLEY_OK &&
-        text_same(domain, (parley_text){name, len}))
+        mail_word_same(domain, (parley_text){name, len}))
       return true;
-  return text_same(domain, listen->serve.host); /* postmaster, without a domain */
+  return mail_word_same(domain, listen->serve.host); /* postmaster, without a domain */
 }
 
 static bool address_is_ours(const struct email_listen *listen, const struct mail_address *address)
@@ -176,11 +171,11 @@ static bool address_is_ours(const struct email_listen *listen, const struct mail
   parley_text whole = mail_address_text(address), local = {whole.at, address->domain_at - 1};
   struct mail_token token;
 
-  if (addresses == NULL || mail_token_read(whole, &token) || text_same(local, PARLEY_LIT("postmaster")) ||
-      text_same(local, PARLEY_LIT("abuse")))
+  if (addresses == NULL || mail_token_read(whole, &token) || mail_word_same(local, PARLEY_LIT("postmaster")) ||
+      mail_word_same(local, PARLEY_LIT("abuse")))
     return true;
   for (uint64_t i = 0; i < addresses->n_items; i++)
-    if (text_same(addresses->items[i]->text, local) || text_same(addresses->items[i]->text, whole))
+    if (mail_word_same(addresses->items[i]->text, local) || mail_word_same(addresses->items[i]->text, whole))
       return true;
   return false;
 }

@@ -1,9 +1,9 @@
 #include "event_read.h"
+#include "mail_word.h"
 #include "common/json.h"
 #include "mail_fields.h"
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 const char *const event_provider_names[EVENT_PROVIDERS] = {"ses", "sendgrid", "mailgun", "postmark"};
 
@@ -17,9 +17,7 @@ static parley_text text_of(const json_t *object, const char *name)
 
 static bool is(const json_t *object, const char *name, const char *word)
 {
-  parley_text value = text_of(object, name);
-
-  return value.len == strlen(word) && strncasecmp(value.at, word, value.len) == 0;
+  return mail_word_is(text_of(object, name), word);
 }
 
 static int64_t time_of(const json_t *object, const char *name)
@@ -192,7 +190,7 @@ static bool sendgrid_read(const json_t *event, struct mail_event *ret)
   if (parley_text_is(type, "bounce")) /* `blocked`: for now, and not for this address */
     failed(ret, code, reason, is(event, "type", "blocked") && code.len == 0 ? PARLEY_OUTCOME_RETRY : 0);
   else if (parley_text_is(type, "dropped"))
-    failed(ret, code, reason, strncasecmp(reason.at, "Bounced Address", 15) == 0 || strncasecmp(reason.at, "Invalid", 7) == 0
+    failed(ret, code, reason, mail_word_begins(reason, "Bounced Address") || mail_word_begins(reason, "Invalid")
                                   ? PARLEY_OUTCOME_BAD_ADDRESS : PARLEY_OUTCOME_REJECTED);
   else
     ret->receipt = receipt_named(type, plain, sizeof plain / sizeof *plain);

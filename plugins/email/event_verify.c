@@ -1,4 +1,5 @@
 #include "event_verify.h"
+#include "mail_word.h"
 #include "common/json.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { KEY_MAX = 1024, SIGNATURE_MAX = 1024, SECONDS_DIGITS_MAX = 12, TOKEN_MAX = 128, HOST_MAX = 256, SNS_VALUE_MAX = 512 << 10 };
 
@@ -242,7 +242,7 @@ enum event_verdict event_verify_basic(parley_text secret, parley_text header)
 
   if (header.len == 0)
     return EVENT_MISSING;
-  if (header.len < 7 || header.len > KEY_MAX || strncasecmp(header.at, "Basic ", 6) != 0)
+  if (header.len < 7 || header.len > KEY_MAX || !mail_word_begins(header, "Basic "))
     return EVENT_MALFORMED;
   if (json_base64_read((parley_text){header.at + 6, header.len - 6}, &given, &len) == PARLEY_OK)
     verdict = secret_is(secret, (parley_text){given, len}) ? EVENT_GOOD : EVENT_MISMATCH;

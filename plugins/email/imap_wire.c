@@ -1,6 +1,6 @@
 #include "imap_wire.h"
+#include "mail_word.h"
 #include <stdio.h>
-#include <strings.h>
 
 static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 enum { DAY_S = 86400 };
@@ -11,20 +11,13 @@ static bool is_digit(char c)
   return c >= '0' && c <= '9';
 }
 
-static bool text_begins(parley_text text, const char *with)
-{
-  size_t len = strlen(with);
-
-  return text.len >= len && strncasecmp(text.at, with, len) == 0;
-}
-
 /* Only data has literals: words for people may end with what looks like one. */
 static bool line_is_words(parley_text line)
 {
   static const char *const words[] = {"* OK", "* NO", "* BAD", "* BYE", "* PREAUTH"};
 
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (text_begins(line, words[i]))
+    if (mail_word_begins(line, words[i]))
       return true;
   return line.len == 0 || line.at[0] != '*';
 }
@@ -100,7 +93,7 @@ static bool cut(parley_text *text, const char *what)
 {
   size_t len = strlen(what);
 
-  if (!text_begins(*text, what))
+  if (!mail_word_begins(*text, what))
     return false;
   text->at += len;
   text->len -= len;
@@ -112,7 +105,7 @@ static bool word_cut(parley_text *text, const char *word)
 {
   size_t len = strlen(word);
 
-  if (!text_begins(*text, word) || (text->len > len && text->at[len] != ' '))
+  if (!mail_word_begins(*text, word) || (text->len > len && text->at[len] != ' '))
     return false;
   len += text->len > len;
   text->at += len;
@@ -259,7 +252,7 @@ void imap_offers_read(parley_text names, struct imap_offers *ret)
     size_t len = space != NULL ? (size_t)(space - names.at) : names.len, step = len + (space != NULL);
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-      if (strlen(known[i].name) == len && strncasecmp(known[i].name, names.at, len) == 0)
+      if (mail_word_is((parley_text){names.at, len}, known[i].name))
         *known[i].offer = true;
     names.at += step;
     names.len -= step;
@@ -390,7 +383,7 @@ static int64_t date_read(parley_text text)
       !two_digits(at + 12, &hour) || !two_digits(at + 15, &minute) || !two_digits(at + 18, &second) ||
       !two_digits(at + 22, &zone_hour) || !two_digits(at + 24, &zone_minute))
     return 0;
-  while (month < 12 && strncasecmp(months[month], at + 3, 3) != 0)
+  while (month < 12 && !mail_word_is((parley_text){at + 3, 3}, months[month]))
     month++;
   if (month == 12 || day < 1 || day > 31 || century * 100 + years < 1970 || hour > 23 || minute > 59 || second > 60 ||
       zone_hour > 23 || zone_minute > 59)

@@ -1,6 +1,6 @@
 #include "mail_fields.h"
+#include "mail_word.h"
 #include <string.h>
-#include <strings.h>
 
 /* One line without its end; *rest is moved behind it. */
 static parley_text line_cut(parley_text *rest)
@@ -134,5 +134,5 @@ enum mail_field_step mail_field_next(struct mail_fields *fields, struct mail_fie
 
 bool mail_field_is(const struct mail_field *field, const char *name)
 {
-  return field->name.len == strlen(name) && strncasecmp(field->name.at, name, field->name.len) == 0;
+  return mail_word_is(field->name, name);
 }

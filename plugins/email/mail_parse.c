@@ -1,4 +1,5 @@
 #include "mail_parse.h"
+#include "mail_word.h"
 #include "mail_address.h"
 #include "mail_body.h"
 #include "mail_clean.h"
@@ -104,7 +105,7 @@ static bool is_word_of(parley_text value, const char *const *words) /* up to the
   while (len < value.len && value.at[len] != ';' && value.at[len] != ' ' && value.at[len] != '(')
     len++;
   for (; *words != NULL; words++)
-    if (strlen(*words) == len && g_ascii_strncasecmp(*words, value.at, len) == 0)
+    if (mail_word_is((parley_text){value.at, len}, *words))
       return true;
   return false;
 }
@@ -270,7 +271,7 @@ static enum mail_token_kind token_kind(parley_text local, size_t token_len)
                {MAIL_LOCAL_CAPTURE, MAIL_TOKEN_CAPTURE}};
 
   for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-    if (strlen(kinds[i].local) == local.len && g_ascii_strncasecmp(local.at, kinds[i].local, local.len) == 0)
+    if (mail_word_is(local, kinds[i].local))
       return kinds[i].kind;
   return token_len == MAIL_TOKEN_CHARS ? MAIL_TOKEN_REPLY : 0;
 }

@@ -1,7 +1,7 @@
 #include "mail_quote.h"
+#include "mail_word.h"
 #include <stdbool.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum {
   SIGNATURE_LINES_MAX = 15, /* beneath "-- " */
@@ -52,16 +52,9 @@ static bool contains(parley_text text, const char *word) /* ASCII letters in eit
   size_t len = strlen(word);
 
   for (size_t i = 0; i + len <= text.len; i++)
-    if (strncasecmp(text.at + i, word, len) == 0)
+    if (mail_word_same((parley_text){text.at + i, len}, (parley_text){word, len}))
       return true;
   return false;
-}
-
-static bool begins(parley_text text, const char *word)
-{
-  size_t len = strlen(word);
-
-  return text.len >= len && strncasecmp(text.at, word, len) == 0;
 }
 
 /* --- Marks of a history ------------------------------------------------------------------------------------------- */
@@ -95,7 +88,7 @@ static bool is_header_line(parley_text line)
   if (bare.len > 0 && bare.at[0] == '*') /* *From:* */
     bare.at++, bare.len--;
   for (size_t i = 0; i < COUNT(names); i++)
-    if (begins(bare, names[i]))
+    if (mail_word_begins(bare, names[i]))
       return true;
   return false;
 }
@@ -111,7 +104,7 @@ static bool is_header_block(parley_text text, size_t at)
   if (memchr(top.at, ':', top.len) == NULL)
     return false;
   for (size_t i = 0; i < COUNT(first) && !starts; i++)
-    starts = begins(top, first[i]);
+    starts = mail_word_begins(top, first[i]);
   for (uint32_t i = 0; starts && i < HEADER_LINES_LOOKED_AT && at < text.len; i++, at = line_next(text, at)) {
     parley_text line = line_at(text, at);
 
@@ -138,7 +131,7 @@ static size_t attribution_end(parley_text text, size_t at)
   if (line.len > ATTRIBUTION_BYTES_MAX)
     return 0;
   for (size_t i = 0; i < COUNT(starts) && !starting; i++)
-    starting = begins(line, starts[i]);
+    starting = mail_word_begins(line, starts[i]);
   for (uint32_t n = 0; starting && n < ATTRIBUTION_LINES_MAX && end < text.len; n++) {
     line = line_at(text, end);
     end = line_next(text, end);
@@ -285,7 +278,7 @@ static bool is_history_tag(parley_text tag)
 
   char low[TAG_BYTES_MAX];
 
-  if (!begins(tag, "<div") && !begins(tag, "<blockquote"))
+  if (!mail_word_begins(tag, "<div") && !mail_word_begins(tag, "<blockquote"))
     return false;
   for (size_t i = 0; i < tag.len; i++)
     low[i] = tag.at[i] >= 'A' && tag.at[i] <= 'Z' ? (char)(tag.at[i] | 0x20) : tag.at[i];
@@ -305,15 +298,16 @@ static bool shows_text(parley_text html)
 
     if (html.at[i] == '<') {
       within_tag = true;
-      if (begins(rest, "<style") || begins(rest, "<head") || begins(rest, "<script"))
+      if (mail_word_begins(rest, "<style") || mail_word_begins(rest, "<head") || mail_word_begins(rest, "<script"))
         hidden = true;
-      else if (begins(rest, "</style") || begins(rest, "</head") || begins(rest, "</script") || begins(rest, "<body"))
+      else if (mail_word_begins(rest, "</style") || mail_word_begins(rest, "</head") || mail_word_begins(rest, "</script") ||
+               mail_word_begins(rest, "<body"))
         hidden = false;
     } else if (html.at[i] == '>' && within_tag) {
       within_tag = false;
-    } else if (!within_tag && !hidden && (unsigned char)html.at[i] > ' ' && !begins(rest, "&nbsp;")) {
+    } else if (!within_tag && !hidden && (unsigned char)html.at[i] > ' ' && !mail_word_begins(rest, "&nbsp;")) {
       return true;
-    } else if (!within_tag && begins(rest, "&nbsp;")) {
+    } else if (!within_tag && mail_word_begins(rest, "&nbsp;")) {
       i += 5;
     }
   }

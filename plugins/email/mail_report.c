@@ -1,4 +1,5 @@
 #include "mail_report.h"
+#include "mail_word.h"
 #include "mail_parse.h"
 #include "mail_fields.h"
 #include <gmime/gmime.h>
@@ -149,7 +150,7 @@ static uint32_t receipt_of(const struct recipient *recipient, struct mail_status
       {"relayed", PARLEY_RECEIPT_SENT}, {"expanded", PARLEY_RECEIPT_SENT}};
 
   for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
-    if (strncasecmp(recipient->action, actions[i].action, strlen(actions[i].action)) == 0)
+    if (mail_word_begins(parley_text_of(recipient->action), actions[i].action))
       return actions[i].receipt;
   return recipient->action[0] == '\0' && status.class == 5 ? PARLEY_RECEIPT_FAILED : 0;
 }
@@ -328,7 +329,7 @@ static parley_text text_from(parley_text text, const char *word)
   size_t len = strlen(word);
 
   for (size_t i = 0; i + len <= text.len; i++)
-    if ((i == 0 || text.at[i - 1] == '\n') && strncasecmp(text.at + i, word, len) == 0)
+    if ((i == 0 || text.at[i - 1] == '\n') && mail_word_same((parley_text){text.at + i, len}, (parley_text){word, len}))
       return (parley_text){text.at + i, text.len - i};
   return (parley_text){NULL, 0};
 }

@@ -1,4 +1,5 @@
 #include "mail_take_inside.h"
+#include "mail_word.h"
 #include <glib.h>
 
 enum { CAPTURED_MAX = 10 }; /* customers to whom one captured mail is filed */
@@ -52,8 +53,7 @@ static const struct mail_token *token_of(const struct taking *taking, parley_tex
   if (!mail_token_read(recipient, &read))
     return NULL;
   for (uint32_t i = 0; i < mail->n_tokens; i++)
-    if (mail->tokens[i].kind == read.kind && read.token.len == mail->tokens[i].token.len &&
-        g_ascii_strncasecmp(read.token.at, mail->tokens[i].token.at, read.token.len) == 0)
+    if (mail->tokens[i].kind == read.kind && mail_word_same(read.token, mail->tokens[i].token))
       return &mail->tokens[i];
   return NULL;
 }

@@ -1,4 +1,5 @@
 #include "smtp_serve_inside.h"
+#include "mail_word.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,7 @@ static bool line_ok(const char *at, size_t len) /* with its CRLF */
 
 static bool too_long(const struct smtp_serve *serve, const char *at, size_t len)
 {
-  bool auth = serve->state == SMTP_SERVE_LOGIN || (len > 5 && smtp_word_is((parley_text){at, 5}, "AUTH "));
+  bool auth = serve->state == SMTP_SERVE_LOGIN || (len > 5 && mail_word_is((parley_text){at, 5}, "AUTH "));
 
   return len > (auth ? (size_t)SMTP_SERVE_AUTH_LINE_MAX : (size_t)SMTP_SERVE_LINE_MAX);
 }

@@ -1,5 +1,6 @@
 /* smtp_serve_inside.h: AUTH (RFC 4954). */
 #include "smtp_serve_inside.h"
+#include "mail_word.h"
 
 bool smtp_serve_takes_logins(const struct smtp_serve *serve)
 {
@@ -51,11 +52,11 @@ void smtp_serve_auth(struct smtp_serve *serve, parley_text argument)
     smtp_serve_refuse(serve, 538, 7, 11, "a login needs TLS: STARTTLS first");
   } else if (!serve->greeted || serve->logged_in || serve->has_sender) {
     smtp_serve_refuse(serve, 503, 5, 1, serve->logged_in ? "logged in already" : "not now");
-  } else if (!smtp_word_is(mechanism, "PLAIN") && !smtp_word_is(mechanism, "LOGIN")) {
+  } else if (!mail_word_is(mechanism, "PLAIN") && !mail_word_is(mechanism, "LOGIN")) {
     smtp_serve_refuse(serve, 504, 5, 4, "PLAIN or LOGIN");
   } else {
     serve->state = SMTP_SERVE_LOGIN;
-    serve->login.step = smtp_word_is(mechanism, "PLAIN") ? SMTP_LOGIN_PLAIN : SMTP_LOGIN_USER;
+    serve->login.step = mail_word_is(mechanism, "PLAIN") ? SMTP_LOGIN_PLAIN : SMTP_LOGIN_USER;
     if (initial.len > 0)
       smtp_serve_login_line(serve, parley_text_is(initial, "=") ? PARLEY_LIT("") : initial);
     else

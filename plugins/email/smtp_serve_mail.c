@@ -1,5 +1,6 @@
 /* smtp_serve_inside.h: the envelope, the mail's bytes and what became of it. */
 #include "smtp_serve_inside.h"
+#include "mail_word.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,7 +61,7 @@ static bool recipient_read(const struct smtp_serve *serve, parley_text text, str
   char full[MAIL_ADDRESS_MAX + 1];
   int len;
 
-  if (!smtp_word_is(text, "POSTMASTER"))
+  if (!mail_word_is(text, "POSTMASTER"))
     return mail_address_read(text, ret) == PARLEY_OK;
   len = snprintf(full, sizeof full, "postmaster@%.*s", (int)serve->config->host.len, serve->config->host.at);
   return len > 0 && (size_t)len < sizeof full && mail_address_read(parley_text_of(full), ret) == PARLEY_OK;

@@ -1,10 +1,5 @@
 #include "smtp_serve_wire.h"
-#include <strings.h>
-
-bool smtp_word_is(parley_text word, const char *upper)
-{
-  return word.len == strlen(upper) && strncasecmp(word.at, upper, word.len) == 0;
-}
+#include "mail_word.h"
 
 parley_text smtp_word_cut(parley_text *rest)
 {
@@ -34,7 +29,7 @@ enum smtp_verb smtp_verb_read(parley_text line, parley_text *ret_argument)
     rest.len--;
   *ret_argument = rest;
   for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-    if (smtp_word_is(word, verbs[i].word))
+    if (mail_word_is(word, verbs[i].word))
       return verbs[i].verb;
   return SMTP_VERB_NONE;
 }
@@ -45,7 +40,7 @@ bool smtp_path_read(parley_text argument, const char *word, struct smtp_path *re
   parley_text rest = {argument.at + len, argument.len - len}, path;
   const char *end;
 
-  if (argument.len <= len || strncasecmp(argument.at, word, len) != 0)
+  if (argument.len <= len || !mail_word_begins(argument, word))
     return false;
   while (rest.len > 0 && rest.at[0] == ' ') /* not in the standard, in many programs */
     rest.at++, rest.len--;
@@ -83,17 +78,17 @@ static bool number_read(parley_text text, uint64_t *ret)
 
 static bool param_read(parley_text word, struct smtp_mail_params *to)
 {
-  if (word.len > 5 && strncasecmp(word.at, "SIZE=", 5) == 0)
+  if (word.len > 5 && mail_word_begins(word, "SIZE="))
     return number_read((parley_text){word.at + 5, word.len - 5}, &to->size);
-  if (smtp_word_is(word, "BODY=8BITMIME") || smtp_word_is(word, "BODY=7BIT")) {
+  if (mail_word_is(word, "BODY=8BITMIME") || mail_word_is(word, "BODY=7BIT")) {
     to->eightbit = word.len == strlen("BODY=8BITMIME");
     return true;
   }
-  if (smtp_word_is(word, "SMTPUTF8")) {
+  if (mail_word_is(word, "SMTPUTF8")) {
     to->smtputf8 = true;
     return true;
   }
-  return word.len > 5 && strncasecmp(word.at, "AUTH=", 5) == 0; /* RFC 4954: who wrote it; nobody here asks */
+  return word.len > 5 && mail_word_begins(word, "AUTH="); /* RFC 4954: who wrote it; nobody here asks */
 }
 
 bool smtp_mail_params_read(parley_text params, struct smtp_mail_params *ret)
@@ -109,6 +104,6 @@ bool smtp_bdat_read(parley_text argument, uint64_t *ret_size, bool *ret_last)
 {
   parley_text size = smtp_word_cut(&argument);
 
-  *ret_last = smtp_word_is(argument, "LAST");
+  *ret_last = mail_word_is(argument, "LAST");
   return number_read(size, ret_size) && (*ret_last || argument.len == 0);
 }

@@ -29,5 +29,4 @@ bool smtp_bdat_read(parley_text argument, uint64_t *ret_size, bool *ret_last);
 
 /* Up to the next space; the rest without the spaces between. */
 parley_text smtp_word_cut(parley_text *rest);
-bool smtp_word_is(parley_text word, const char *upper); /* in either case */
 #endif

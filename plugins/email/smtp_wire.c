@@ -1,4 +1,5 @@
 #include "smtp_wire.h"
+#include "mail_word.h"
 #include "common/base64.h"
 #include <stdio.h>
 
@@ -94,17 +95,6 @@ enum smtp_parsed smtp_parse(struct smtp_parser *parser, parley_bytes bytes, size
 }
 
 /* --- What the server offers --------------------------------------------------------------------------------------- */
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c; }
-
-static bool word_is(parley_text word, const char *name)
-{
-  size_t i = 0;
-
-  while (i < word.len && name[i] != '\0' && lower(word.at[i]) == name[i])
-    i++;
-  return i == word.len && name[i] == '\0';
-}
-
 static parley_text word_cut(parley_text *rest)
 {
   parley_text word;
@@ -136,10 +126,10 @@ static void offers_size(struct smtp_offers *offers, parley_text number)
 static void offers_auth(struct smtp_offers *offers, parley_text rest)
 {
   for (parley_text word = word_cut(&rest); word.len > 0; word = word_cut(&rest)) {
-    offers->auth_plain |= word_is(word, "plain");
-    offers->auth_login |= word_is(word, "login");
-    offers->auth_xoauth2 |= word_is(word, "xoauth2");
-    offers->auth_oauthbearer |= word_is(word, "oauthbearer");
+    offers->auth_plain |= mail_word_is(word, "plain");
+    offers->auth_login |= mail_word_is(word, "login");
+    offers->auth_xoauth2 |= mail_word_is(word, "xoauth2");
+    offers->auth_oauthbearer |= mail_word_is(word, "oauthbearer");
   }
 }
 
@@ -147,21 +137,21 @@ void smtp_offers_line(struct smtp_offers *offers, parley_text line)
 {
   parley_text rest = line, word = word_cut(&rest);
 
-  if (word_is(word, "pipelining"))
+  if (mail_word_is(word, "pipelining"))
     offers->pipelining = true;
-  else if (word_is(word, "starttls"))
+  else if (mail_word_is(word, "starttls"))
     offers->starttls = true;
-  else if (word_is(word, "8bitmime"))
+  else if (mail_word_is(word, "8bitmime"))
     offers->eightbit = true;
-  else if (word_is(word, "smtputf8"))
+  else if (mail_word_is(word, "smtputf8"))
     offers->smtputf8 = true;
-  else if (word_is(word, "enhancedstatuscodes"))
+  else if (mail_word_is(word, "enhancedstatuscodes"))
     offers->enhanced = true;
-  else if (word_is(word, "chunking"))
+  else if (mail_word_is(word, "chunking"))
     offers->chunking = true;
-  else if (word_is(word, "size"))
+  else if (mail_word_is(word, "size"))
     offers_size(offers, word_cut(&rest));
-  else if (word_is(word, "auth"))
+  else if (mail_word_is(word, "auth"))
     offers_auth(offers, rest);
 }
 
