@@ -1,4 +1,5 @@
 #include "email_events.h"
+#include "email_option.h"
 #include "common/json.h"
 #include "event_verify.h"
 #include <openssl/crypto.h>
@@ -375,13 +376,6 @@ void email_events_called(struct email_events *events, uint64_t id, const parley_
 }
 
 /* --- Life --------------------------------------------------------------------------------------------------------- */
-static parley_text option_text(const parley_value *options, const char *name)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->text : (parley_text){"", 0};
-}
-
 static const char *options_check(struct email_events *events)
 {
   parley_text topic = events->secrets[EVENT_SES], key = events->secrets[EVENT_SENDGRID], login = events->secrets[EVENT_POSTMARK];
@@ -411,7 +405,7 @@ parley_status email_events_new(const parley_host *host, const parley_value *opti
   events->answers = host->extension(host, PARLEY_HTTP_IN);
   events->tolerance_ms = tolerance != NULL && tolerance->type != 0 ? tolerance->number : TOLERANCE_MS;
   for (int i = 0; i < EVENT_PROVIDERS && events->answers != NULL; i++)
-    events->secrets[i] = option_text(options, event_provider_names[i]);
+    events->secrets[i] = email_option_text(options, event_provider_names[i]);
   *ret_why = options_check(events);
   if (*ret_why != NULL) {
     email_events_free(&events);

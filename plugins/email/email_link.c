@@ -21,7 +21,7 @@ static uint64_t link_write(parley_bytes bytes, void *arg)
 static parley_tls tls_of(const struct email_options *options, bool checked)
 {
   return (parley_tls){.size = sizeof(parley_tls), .flags = checked ? 0 : PARLEY_TLS_ANY_NAME | PARLEY_TLS_ANY_PEER,
-                      .server_name = parley_text_of(options->server)};
+                      .server_name = parley_text_of(options->server.name)};
 }
 
 static void link_secure(bool checked, void *arg)
@@ -69,7 +69,7 @@ static void link_opened(const parley_peer *peer, void *arg)
 {
   struct email_link *link = arg;
 
-  if (link->options->implicit_tls && !peer->secured)
+  if (link->options->server.implicit_tls && !peer->secured)
     return; /* it comes again when TLS stands */
   smtp_session_opened(&link->session, peer->secured != 0);
 }
@@ -119,8 +119,8 @@ struct email_link *email_link_open(const parley_host *host, const parley_stream 
   link->arg = arg;
   smtp_session_init(&link->session, &options->smtp, &session_owner, link);
   link->stream_id = stream->connect(host,
-                                    PARLEY_REF(parley_endpoint, .address = parley_text_of(options->address),
-                                               .connect_ms = CONNECT_MS, .tls = options->implicit_tls ? &tls : NULL),
+                                    PARLEY_REF(parley_endpoint, .address = parley_text_of(options->server.address),
+                                               .connect_ms = CONNECT_MS, .tls = options->server.implicit_tls ? &tls : NULL),
                                     &link_events, link);
   return link;
 }

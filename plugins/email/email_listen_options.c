@@ -1,5 +1,6 @@
 /* Options listen and submission. */
 #include "email_listen.h"
+#include "email_option.h"
 
 enum { TEXT_MAX = 1000, PEM_MAX = 65536, MAIL_MIN = 1 << 10 };
 enum { PROTOCOL_LMTP, PROTOCOL_SMTP };
@@ -58,33 +59,17 @@ const parley_option email_option_submission = {.size = sizeof email_option_submi
                                                .doc = "takes mail of your own software, to be sent as messages: SMTP with an API "
                                                       "key as password"};
 
-static bool given(const parley_value *value) { return value != NULL && value->type != 0; }
-
-static parley_text text_of(const parley_value *group, const char *name)
-{
-  const parley_value *value = parley_find(group, name);
-
-  return given(value) ? value->text : PARLEY_LIT("");
-}
-
-static uint64_t number_of(const parley_value *group, const char *name)
-{
-  const parley_value *value = parley_find(group, name);
-
-  return given(value) ? (uint64_t)value->number : 0;
-}
-
 static void common_read(const parley_value *group, struct email_listen_options *to)
 {
   const parley_value *tls = parley_find(group, "tls");
 
   to->on = true;
-  to->mail_max = number_of(group, "size");
-  to->connections = (uint32_t)number_of(group, "connections");
-  if (!given(tls))
+  to->mail_max = (uint64_t)email_option_number(group, "size", 0);
+  to->connections = (uint32_t)email_option_number(group, "connections", 0);
+  if (!email_option_given(tls))
     return;
-  to->cert_pem = text_of(tls, "cert");
-  to->key_pem = text_of(tls, "key");
+  to->cert_pem = email_option_text(tls, "cert");
+  to->key_pem = email_option_text(tls, "key");
 }
 
 static bool begins(parley_text text, const char *word)
@@ -113,18 +98,18 @@ static const char *listen_read(const parley_value *group, struct email_listen_op
   const parley_value *protocol = parley_find(group, "protocol"), *addresses = parley_find(group, "addresses");
 
   common_read(group, to);
-  to->address = text_of(group, "address");
-  to->protocol = given(protocol) && protocol->number == PROTOCOL_SMTP ? SMTP_SERVE_SMTP : SMTP_SERVE_LMTP;
+  to->address = email_option_text(group, "address");
+  to->protocol = email_option_given(protocol) && protocol->number == PROTOCOL_SMTP ? SMTP_SERVE_SMTP : SMTP_SERVE_LMTP;
   to->domains = parley_find(group, "domains");
-  to->addresses = given(addresses) && addresses->n_items > 0 ? addresses : NULL;
+  to->addresses = email_option_given(addresses) && addresses->n_items > 0 ? addresses : NULL;
   return domains_check(to->domains);
 }
 
 static const char *submission_read(const parley_value *group, struct email_listen_options *to)
 {
   common_read(group, to);
-  to->address = text_of(group, "listen");
-  to->topic = text_of(group, "topic");
+  to->address = email_option_text(group, "listen");
+  to->topic = email_option_text(group, "topic");
   to->protocol = SMTP_SERVE_SUBMISSION;
   return to->cert_pem.len > 0 || is_near(to->address)
              ? NULL
@@ -137,9 +122,9 @@ const char *email_accept_read(const parley_value *options, struct email_accept_o
   const char *why = NULL;
 
   *to = (struct email_accept_options){0};
-  if (given(listen))
+  if (email_option_given(listen))
     why = listen_read(listen, &to->listen);
-  if (why == NULL && given(submission))
+  if (why == NULL && email_option_given(submission))
     why = submission_read(submission, &to->submission);
   return why;
 }

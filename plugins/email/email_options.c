@@ -1,5 +1,6 @@
 #include "email_options.h"
 #include "email_events.h"
+#include "email_option.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -67,80 +68,18 @@ const parley_option *const email_option_table[] = {
 };
 
 /* --- The server --------------------------------------------------------------------------------------------------- */
-static bool port_read(parley_text text, uint32_t *ret)
-{
-  uint32_t port = 0;
-
-  if (text.len == 0 || text.len > 5)
-    return false;
-  for (size_t i = 0; i < text.len; i++) {
-    if (text.at[i] < '0' || text.at[i] > '9')
-      return false;
-    port = port * 10 + (uint32_t)(text.at[i] - '0');
-  }
-  *ret = port;
-  return port > 0 && port <= UINT16_MAX;
-}
-
-static bool scheme_cut(parley_text *url, const char *scheme)
-{
-  size_t len = strlen(scheme);
-
-  if (url->len < len || memcmp(url->at, scheme, len) != 0)
-    return false;
-  url->at += len;
-  url->len -= len;
-  return true;
-}
-
-static bool host_ok(parley_text host, bool bracketed)
-{
-  for (size_t i = 0; bracketed && i < host.len; i++)
-    if (strchr("0123456789abcdefABCDEF:.", host.at[i]) == NULL)
-      return false;
-  return host.len > 0 && host.len <= EMAIL_HOST_MAX;
-}
-
-/* "host", "host:port" or "[::1]:port" into server and address. */
-bool email_server_read(parley_text rest, uint32_t port, struct email_options *to)
-{
-  bool bracketed = rest.len > 0 && rest.at[0] == '[';
-  const char *end = rest.len > 0 ? memchr(rest.at, bracketed ? ']' : ':', rest.len) : NULL;
-  size_t host_end = end != NULL ? (size_t)(end - rest.at) : rest.len, after = host_end + (bracketed && end != NULL),
-         len;
-  parley_text host = {rest.at + bracketed, host_end - bracketed};
-
-  if ((bracketed && end == NULL) || !host_ok(host, bracketed))
-    return false;
-  if (after < rest.len &&
-      (rest.at[after] != ':' || !port_read((parley_text){rest.at + after + 1, rest.len - after - 1}, &port)))
-    return false;
-  if (bracketed)
-    snprintf(to->server, sizeof to->server, "%.*s", (int)host.len, host.at);
-  else if (mail_domain_read(host, to->server, sizeof to->server, &len) != PARLEY_OK)
-    return false;
-  to->smtp.port = port;
-  snprintf(to->address, sizeof to->address, bracketed ? "[%s]:%u" : "%s:%u", to->server, (unsigned)port);
-  return true;
-}
-
 static const char *smtp_read(parley_text url, struct email_options *to)
 {
-  to->implicit_tls = scheme_cut(&url, "smtps://");
-  if (!to->implicit_tls && !scheme_cut(&url, "smtp://"))
-    return "smtp: must begin with smtp:// or smtps://";
-  if (url.len > 0 && url.at[url.len - 1] == '/')
-    url.len--;
-  if (memchr(url.at, '@', url.len) != NULL)
-    return "smtp: user and password stand in options of their own, not in the URL";
-  if (!email_server_read(url, to->implicit_tls ? PORT_SMTPS : PORT_SMTP, to))
-    return "smtp: must be smtp://host:port";
-  return NULL;
-}
+  static const struct email_server_schemes schemes = {"smtp://", "smtps://", PORT_SMTP, PORT_SMTPS};
 
-bool email_server_is_loopback(const char *server)
-{
-  return strcmp(server, "localhost") == 0 || strcmp(server, "::1") == 0 || strncmp(server, "127.", 4) == 0;
+  switch (email_server_read(url, &schemes, &to->server)) {
+  case EMAIL_SERVER_SCHEME: return "smtp: must begin with smtp:// or smtps://";
+  case EMAIL_SERVER_LOGIN: return "smtp: user and password stand in options of their own, not in the URL";
+  case EMAIL_SERVER_ADDRESS: return "smtp: must be smtp://host:port";
+  case EMAIL_SERVER_OK: break;
+  }
+  to->smtp.port = to->server.port;
+  return NULL;
 }
 
 /* --- The rest ----------------------------------------------------------------------------------------------------- */
@@ -161,14 +100,14 @@ static const char *helo_read(parley_text given, struct email_options *to)
 
 static const char *tls_read(const parley_value *value, struct email_options *to)
 {
-  bool loopback = email_server_is_loopback(to->server);
+  bool loopback = email_server_is_loopback(&to->server);
 
-  to->smtp.tls = loopback && !to->implicit_tls ? SMTP_TLS_OFF : SMTP_TLS_REQUIRED;
+  to->smtp.tls = loopback && !to->server.implicit_tls ? SMTP_TLS_OFF : SMTP_TLS_REQUIRED;
   if (value != NULL && value->type != 0)
     to->smtp.tls = value->number == TLS_CHOICE_OFF             ? SMTP_TLS_OFF
                    : value->number == TLS_CHOICE_OPPORTUNISTIC ? SMTP_TLS_OPPORTUNISTIC
                                                                : SMTP_TLS_REQUIRED;
-  if (to->implicit_tls && to->smtp.tls == SMTP_TLS_OFF)
+  if (to->server.implicit_tls && to->smtp.tls == SMTP_TLS_OFF)
     return "tls: off contradicts smtps://";
   to->smtp.clear_auth = loopback && to->smtp.tls == SMTP_TLS_OFF;
   if (to->smtp.tls == SMTP_TLS_OFF && !loopback && to->smtp.user.len > 0)
@@ -176,28 +115,16 @@ static const char *tls_read(const parley_value *value, struct email_options *to)
   return NULL;
 }
 
-static parley_text text_of(const parley_value *options, const char *name)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
-}
-
-static int64_t number_of(const parley_value *options, const char *name, int64_t otherwise)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->number : otherwise;
-}
-
 static const char *oauth_read(const parley_value *group, struct email_options *to)
 {
   if (group == NULL || group->type == 0)
     return NULL;
   to->smtp.bearer = true;
-  to->oauth = (struct email_oauth_config){.token_url = text_of(group, "token_url"), .client_id = text_of(group, "client_id"),
-                                          .client_secret = text_of(group, "client_secret"),
-                                          .refresh_token = text_of(group, "refresh_token"), .scope = text_of(group, "scope")};
+  to->oauth = (struct email_oauth_config){.token_url = email_option_text(group, "token_url"),
+                                          .client_id = email_option_text(group, "client_id"),
+                                          .client_secret = email_option_text(group, "client_secret"),
+                                          .refresh_token = email_option_text(group, "refresh_token"),
+                                          .scope = email_option_text(group, "scope")};
   return to->smtp.user.len == 0 ? "oauth: needs user, the mailbox to log in to" : NULL;
 }
 
@@ -217,34 +144,33 @@ static const char *return_path_read(parley_text given, struct email_options *to)
 
 parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why)
 {
-  parley_text smtp = text_of(options, "smtp");
+  parley_text smtp = email_option_text(options, "smtp"), token_url = email_option_text(parley_find(options, "oauth"), "token_url");
   const char *why;
 
   *to = (struct email_options){0};
-  to->smtp.user = text_of(options, "user");
-  to->smtp.password = text_of(options, "password");
-  to->sessions = (uint32_t)number_of(options, "sessions", 20);
-  to->smtp.timeout_ms = (uint32_t)number_of(options, "timeout", 600000);
-  to->smtp.no_chunks = number_of(options, "chunking", 1) == 0;
+  to->smtp.user = email_option_text(options, "user");
+  to->smtp.password = email_option_text(options, "password");
+  to->sessions = (uint32_t)email_option_number(options, "sessions", 20);
+  to->smtp.timeout_ms = (uint32_t)email_option_number(options, "timeout", 600000);
+  to->smtp.no_chunks = email_option_number(options, "chunking", 1) == 0;
   for (int i = 0; i < EVENT_PROVIDERS; i++)
-    to->traces[i] = text_of(parley_find(options, "events"), event_provider_names[i]).len > 0;
+    to->traces[i] = email_option_text(parley_find(options, "events"), event_provider_names[i]).len > 0;
   why = email_accept_read(options, &to->accept);
   if (why == NULL)
-    why = imap_options_read(options, to->smtp.user, to->smtp.password, text_of(parley_find(options, "oauth"), "token_url").len > 0,
-                            &to->imap);
+    why = imap_options_read(options, to->smtp.user, to->smtp.password, token_url.len > 0, &to->imap);
   to->sends = smtp.len > 0 || (!to->accept.listen.on && !to->accept.submission.on && !to->imap.on);
   if (why == NULL && to->sends)
     why = smtp_read(smtp.len > 0 ? smtp : PARLEY_LIT("smtp://127.0.0.1:25"), to);
   if (why == NULL)
     why = email_senders_read(options, &to->senders);
   if (why == NULL)
-    why = helo_read(text_of(options, "helo"), to);
+    why = helo_read(email_option_text(options, "helo"), to);
   if (why == NULL)
     why = tls_read(parley_find(options, "tls"), to);
   if (why == NULL)
     why = oauth_read(parley_find(options, "oauth"), to);
   if (why == NULL)
-    why = return_path_read(text_of(options, "return_path"), to);
+    why = return_path_read(email_option_text(options, "return_path"), to);
   if (why == NULL && !to->smtp.bearer && (to->smtp.user.len == 0) != (to->smtp.password.len == 0))
     why = "user and password belong together: give both or neither (or user and oauth)";
   if (why != NULL) {
@@ -252,7 +178,7 @@ parley_status email_options_read(const parley_value *options, struct email_optio
     return PARLEY_INVALID;
   }
   to->smtp.helo = parley_text_of(to->helo);
-  to->smtp.host = parley_text_of(to->server);
+  to->smtp.host = parley_text_of(to->server.name);
   return PARLEY_OK;
 }
 

@@ -72,7 +72,7 @@ static void on_write(parley_bytes bytes, void *arg)
 static void on_secure(size_t unused, void *arg)
 {
   struct imap *imap = arg;
-  const parley_tls tls = {.size = sizeof tls, .server_name = parley_text_of(imap->parts.options->server)};
+  const parley_tls tls = {.size = sizeof tls, .server_name = parley_text_of(imap->parts.options->server.name)};
 
   imap->parts.stream->secure(imap->parts.host, imap->stream, &tls, 0, unused);
 }
@@ -155,7 +155,7 @@ static void link_opened(const parley_peer *peer, void *arg)
 {
   struct imap *imap = arg;
 
-  if (!imap->parts.options->implicit_tls || peer->secured) /* else it comes again when TLS stands */
+  if (!imap->parts.options->server.implicit_tls || peer->secured) /* else it comes again when TLS stands */
     imap_session_opened(&imap->session, peer->secured != 0);
 }
 
@@ -183,15 +183,15 @@ static const parley_stream_events link_events = {.size = sizeof link_events, .op
 static void link_open(struct imap *imap)
 {
   const struct imap_options *options = imap->parts.options;
-  const parley_tls tls = {.size = sizeof tls, .server_name = parley_text_of(options->server)};
+  const parley_tls tls = {.size = sizeof tls, .server_name = parley_text_of(options->server.name)};
 
   if (imap->parts.oauth != NULL)
     email_oauth_token(imap->parts.oauth, &imap->generation);
   imap_session_init(&imap->session, &options->session, &session_owner, imap);
   imap->stream = imap->parts.stream->connect(imap->parts.host,
-                                             PARLEY_REF(parley_endpoint, .address = parley_text_of(options->address),
+                                             PARLEY_REF(parley_endpoint, .address = parley_text_of(options->server.address),
                                                         .connect_ms = CONNECT_MS, .read_max = IMAP_RESPONSE_MAX + 65536,
-                                                        .tls = options->implicit_tls ? &tls : NULL),
+                                                        .tls = options->server.implicit_tls ? &tls : NULL),
                                              &link_events, imap);
 }
 
@@ -243,7 +243,7 @@ struct imap *imap_new(const struct imap_parts *parts)
   if (imap == NULL)
     return NULL;
   imap->parts = *parts;
-  imap_place_key(parts->options->address, parts->options->session.user, parts->options->session.mailbox, imap->key);
+  imap_place_key(parts->options->server.address, parts->options->session.user, parts->options->session.mailbox, imap->key);
   imap->timer = parts->host->timer(parts->host, 0, TICK_MS, tick, imap);
   return imap;
 }

@@ -10,6 +10,7 @@
 #ifndef EMAIL_IMAP_H
 #define EMAIL_IMAP_H
 #include "email_oauth.h"
+#include "email_server.h"
 #include "imap_session.h"
 #include "mail_take.h"
 #include <parley/ext/stream.h>
@@ -21,13 +22,12 @@ enum {
   IMAP_LIST_MAX = 20000,        /* UIDs asked for at once in a large mailbox */
   IMAP_REFUSED_MAX = 3,         /* times the server refuses to give a mail before it is passed over */
   IMAP_LOST_MAX = 10,           /* connections lost over one mail before it is passed over */
-  IMAP_AGAIN_MAX = 20,          /* times one mail cannot be taken while others can, likewise */
-  IMAP_SERVER_MAX = 253
+  IMAP_AGAIN_MAX = 20          /* times one mail cannot be taken while others can, likewise */
 };
 struct imap_options { /* texts are the option tree's, or its own: it may not be copied */
-  bool on, implicit_tls;
+  bool on;
   struct imap_config session;
-  char server[IMAP_SERVER_MAX + 1], address[IMAP_SERVER_MAX + sizeof "[]:65535"];
+  struct email_server server;
 };
 extern const parley_option email_option_imap;
 /* user and password: the channel's, for a mailbox without its own. oauth: the channel logs in by it. NULL, or what is wrong. */

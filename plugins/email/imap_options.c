@@ -1,6 +1,6 @@
 /* Option imap. */
+#include "email_option.h"
 #include "email_options.h"
-#include <stdio.h>
 
 enum { PORT_IMAP = 143, PORT_IMAPS = 993, TEXT_MAX = 1000, NAME_MAX_BYTES = 250, POLL_MIN_MS = 1000, POLL_MAX_MS = 3600000 };
 enum { TLS_CHOICE_REQUIRED, TLS_CHOICE_OFF };
@@ -31,58 +31,28 @@ static const parley_option *const imap_fields[] = {
 const parley_option email_option_imap = {.size = sizeof email_option_imap, .name = "imap", .type = PARLEY_OPTION_GROUP,
                                          .fields = imap_fields, .doc = "takes mail in from a hosted mailbox"};
 
-static parley_text text_of(const parley_value *group, const char *name)
-{
-  const parley_value *value = parley_find(group, name);
-
-  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
-}
-
-static int64_t number_of(const parley_value *group, const char *name, int64_t otherwise)
-{
-  const parley_value *value = parley_find(group, name);
-
-  return value != NULL && value->type != 0 ? value->number : otherwise;
-}
-
-static bool scheme_cut(parley_text *url, const char *scheme)
-{
-  size_t len = strlen(scheme);
-
-  if (url->len < len || memcmp(url->at, scheme, len) != 0)
-    return false;
-  url->at += len;
-  url->len -= len;
-  return true;
-}
-
 static const char *url_read(parley_text url, struct imap_options *to)
 {
-  struct email_options server;
+  static const struct email_server_schemes schemes = {"imap://", "imaps://", PORT_IMAP, PORT_IMAPS};
 
-  to->implicit_tls = scheme_cut(&url, "imaps://");
-  if (!to->implicit_tls && !scheme_cut(&url, "imap://"))
-    return "imap.url: must begin with imap:// or imaps://";
-  if (url.len > 0 && url.at[url.len - 1] == '/')
-    url.len--;
-  if (url.len > 0 && memchr(url.at, '@', url.len) != NULL)
-    return "imap.url: user and password stand in options of their own, not in the URL";
-  if (!email_server_read(url, to->implicit_tls ? PORT_IMAPS : PORT_IMAP, &server))
-    return "imap.url: must be imaps://host:port";
-  snprintf(to->server, sizeof to->server, "%s", server.server);
-  snprintf(to->address, sizeof to->address, "%s", server.address);
-  to->session.port = server.smtp.port;
-  to->session.host = parley_text_of(to->server);
+  switch (email_server_read(url, &schemes, &to->server)) {
+  case EMAIL_SERVER_SCHEME: return "imap.url: must begin with imap:// or imaps://";
+  case EMAIL_SERVER_LOGIN: return "imap.url: user and password stand in options of their own, not in the URL";
+  case EMAIL_SERVER_ADDRESS: return "imap.url: must be imaps://host:port";
+  case EMAIL_SERVER_OK: break;
+  }
+  to->session.port = to->server.port;
+  to->session.host = parley_text_of(to->server.name);
   return NULL;
 }
 
 static const char *tls_read(const parley_value *group, struct imap_options *to)
 {
-  bool loopback = email_server_is_loopback(to->server);
-  int64_t choice = number_of(group, "tls", loopback && !to->implicit_tls ? TLS_CHOICE_OFF : TLS_CHOICE_REQUIRED);
+  bool loopback = email_server_is_loopback(&to->server);
+  int64_t choice = email_option_number(group, "tls", loopback && !to->server.implicit_tls ? TLS_CHOICE_OFF : TLS_CHOICE_REQUIRED);
 
   to->session.tls = choice == TLS_CHOICE_OFF ? IMAP_TLS_OFF : IMAP_TLS_REQUIRED;
-  if (choice == TLS_CHOICE_OFF && to->implicit_tls)
+  if (choice == TLS_CHOICE_OFF && to->server.implicit_tls)
     return "imap.tls: off contradicts imaps://";
   return choice == TLS_CHOICE_OFF && !loopback ? "imap.tls: a password is never sent in clear; off is for loopback only" : NULL;
 }
@@ -91,8 +61,8 @@ static const char *login_read(const parley_value *group, parley_text user, parle
 {
   struct imap_config *session = &to->session;
 
-  session->user = text_of(group, "user");
-  session->password = text_of(group, "password");
+  session->user = email_option_text(group, "user");
+  session->password = email_option_text(group, "password");
   session->bearer = oauth && session->password.len == 0;
   if (session->user.len == 0)
     session->user = user;
@@ -121,15 +91,15 @@ const char *imap_options_read(const parley_value *options, parley_text user, par
   if (group == NULL || group->type == 0)
     return NULL;
   to->on = true;
-  session->mailbox = text_of(group, "mailbox");
+  session->mailbox = email_option_text(group, "mailbox");
   if (session->mailbox.len == 0)
     session->mailbox = PARLEY_LIT("INBOX");
-  session->folder = text_of(group, "folder");
-  session->after = (enum imap_after)number_of(group, "after", IMAP_KEEP);
-  session->poll_ms = (uint32_t)number_of(group, "poll", 60000);
+  session->folder = email_option_text(group, "folder");
+  session->after = (enum imap_after)email_option_number(group, "after", IMAP_KEEP);
+  session->poll_ms = (uint32_t)email_option_number(group, "poll", 60000);
   if ((session->after == IMAP_MOVE) != (session->folder.len > 0))
     return "imap.folder: after: move needs it, and nothing else does";
-  why = url_read(text_of(group, "url"), to);
+  why = url_read(email_option_text(group, "url"), to);
   if (why == NULL)
     why = tls_read(group, to);
   if (why == NULL)
