@@ -105,6 +105,8 @@ static const struct abi_field message_fields[] = {
     POINTED(ABI_ONE, parley_message, to, &abi_identity), POINTED(ABI_ONE, parley_message, customer, &abi_customer),
     COUNTED(ABI_MANY, parley_message, parts, n_parts, &abi_part), COUNTED(ABI_TEXTS, parley_message, thread, n_thread, NULL),
     COUNTED(ABI_PAIRS, parley_message, fields, n_fields, NULL), PLAIN(ABI_TEXT, parley_message, token),
+    PLAIN(ABI_TEXT, parley_message, reply_token), PLAIN(ABI_TEXT, parley_message, unsubscribe_token),
+    PLAIN(ABI_I64, parley_message, handed_ms),
 };
 const struct abi_struct abi_message = SHAPE(parley_message, message_fields);
 

@@ -174,6 +174,7 @@ static bool outbound_hand_over(struct outbound *out)
   }
   out->token = ++deliver->last_token;
   out->started_ms = deliver_now(deliver);
+  out->message.handed_ms = out->claim.handed_ms != 0 ? out->claim.handed_ms : out->started_ms;
   out->carrier = carrier;
   map_put(&deliver->in_flight, out->token, out);
   out->line->counters.in_flight++;

@@ -110,21 +110,19 @@ static parley_text outbound_id(struct outbound *out, const char *prefix, id64 id
   return arena_text(out->arena, parley_text_of(text));
 }
 
-static parley_text outbound_token(struct outbound *out)
+static parley_text outbound_token(struct outbound *out, enum token_kind kind, id64 id)
 {
   struct buf token = BUF_INIT(0);
   parley_text kept;
 
-  if (out->bridge != 0)
-    buf_id_token(&token, store_secret(out->deliver->shared.store), TOKEN_BRIDGE, out->bridge);
-  else
-    buf_id_token(&token, store_secret(out->deliver->shared.store), TOKEN_MESSAGE, out->claim.message);
+  buf_id_token(&token, store_secret(out->deliver->shared.store), kind, id);
   kept = arena_text(out->arena, buf_as_text(&token));
   buf_done(&token);
   return kept;
 }
 
-/* All mails about one conversation name the same root, which is no mail's own id: mailboxes show them as one thread. */
+/* All mails about one conversation name the same root, which is no mail's own id: mailboxes show them as one thread. An answer to
+ * one is an answer to the conversation. */
 static void outbound_bridge_thread(struct outbound *out)
 {
   struct buf root = BUF_INIT(0);
@@ -138,6 +136,7 @@ static void outbound_bridge_thread(struct outbound *out)
   out->message.n_thread = 1;
   out->message.thread = thread;
   out->message.reply_to = TEXT_EMPTY;
+  out->message.reply_token = outbound_token(out, TOKEN_BRIDGE, out->bridge);
 }
 
 /* What the sender gave for this channel alone, beside content: the headers of a mail. */
@@ -207,10 +206,14 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
       .n_parts = (uint32_t)fitted.n_parts, .accepted_ms = claim->accepted_ms, .expires_ms = claim->expires_ms,
       .id = outbound_id(out, "msg", claim->message), .conversation_id = outbound_id(out, "cnv", claim->conversation),
       .topic = claim->topic, .subject = fitted.subject, .unsubscribe_url = unsubscribe_url, .to = &out->to, .customer = &out->customer,
-      .parts = outbound_parts(out, &fitted), .token = outbound_token(out),
+      .parts = outbound_parts(out, &fitted), .token = outbound_token(out, TOKEN_MESSAGE, claim->message),
       .override_json = outbound_override(out, &content), .reply_to = claim->reply_to,
       .n_thread = (uint32_t)claim->n_thread, .thread = claim->thread};
+  if (unsubscribe_url.len > 0)
+    out->message.unsubscribe_token = outbound_token(out, TOKEN_LEAVE, claim->message);
   if (out->bridge != 0)
     outbound_bridge_thread(out);
+  else
+    out->message.reply_token = outbound_token(out, TOKEN_REPLY, claim->message);
   return PARLEY_OK;
 }

@@ -68,6 +68,15 @@ static parley_text receipt_address(const parley_identity *to, struct arena *aren
   return identity.value;
 }
 
+/* Which message it is about. What stands in a mail for everybody who sees it unsubscribes, and tells no other thing. */
+static void receipt_name(struct store_receipt *op, const uint8_t *secret, parley_text id)
+{
+  op->proven = id_token_read(secret, TOKEN_MESSAGE, id, &op->message) ||
+               (op->receipt == PARLEY_RECEIPT_UNSUBSCRIBED && id_token_read(secret, TOKEN_LEAVE, id, &op->message));
+  if (!op->proven && !id_parse("msg", id, &op->message))
+    op->message = 0;
+}
+
 void deliver_receipt(struct deliver *deliver, struct channel *channel, const parley_receipt *receipt, parley_done *done,
                      void *arg)
 {
@@ -92,9 +101,7 @@ void deliver_receipt(struct deliver *deliver, struct channel *channel, const par
   op->detail = arena_text(call->arena, text_sub(receipt->detail, 0, 512));
   op->link = arena_text(call->arena, text_sub(receipt->link, 0, RECEIPT_LINK_BYTES_MAX));
   op->to = receipt->to != NULL ? receipt_address(receipt->to, call->arena) : TEXT_EMPTY;
-  op->proven = id_token_read(store_secret(deliver->shared.store), TOKEN_MESSAGE, receipt->message_id, &op->message);
-  if (!op->proven && !id_parse("msg", receipt->message_id, &op->message))
-    op->message = 0;
+  receipt_name(op, store_secret(deliver->shared.store), receipt->message_id);
   deliver->ops++;
   store_submit(deliver->shared.store, &op->op);
 }

@@ -267,6 +267,15 @@ static bool inbound_is_answer(struct report_call *call, const parley_inbound *in
   return true;
 }
 
+/* 0: to no message of ours. */
+static id64 inbound_answers_to(const struct inbound *inbound, parley_text token)
+{
+  const uint8_t *secret = store_secret(inbound->store);
+  id64 message = 0;
+
+  return id_token_read(secret, TOKEN_REPLY, token, &message) || id_token_read(secret, TOKEN_MESSAGE, token, &message) ? message : 0;
+}
+
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
                   void *arg)
 {
@@ -301,9 +310,8 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
     report_later(call, PARLEY_REJECTED, PARLEY_LIT("too many automatic messages from this address within an hour"));
     return;
   }
-  if (PARLEY_HAS(parley_inbound, in, token) &&
-      !id_token_read(store_secret(inbound->store), TOKEN_MESSAGE, in->token, &op->token_message))
-    op->token_message = 0;
+  if (PARLEY_HAS(parley_inbound, in, token))
+    op->token_message = inbound_answers_to(inbound, in->token);
   if (inbound_is_answer(call, in))
     return;
   op->op.kind = STORE_INBOUND;

@@ -3,7 +3,8 @@
  * make one up. Pure. Thread: any.
  *
  * Text: payload and MAC in Crockford base32, lower case, digits and letters only: it survives a mail's local part (RFC 5321 4.5.3.1.1:
- * 64 bytes), a URL and a person; read without regard to case. A token of one kind is none of another. */
+ * 64 bytes), a URL and a person; read without regard to case. A token of one kind is none of another. TOKEN_MESSAGE says the most: who
+ * has it can report a bounce, so it answers and unsubscribes as well, which mail of before there were kinds for these relies on. */
 #ifndef CORE_MESSAGE_TOKEN_H
 #define CORE_MESSAGE_TOKEN_H
 #include "core/base/digest.h"
@@ -15,7 +16,9 @@
 #define TOKEN_MESSAGE_CHARS 29 /* of message_token(): 8 + 10 bytes */
 
 enum token_kind {
-  TOKEN_MESSAGE = 'm',     /* a message of ours: parley_message.token; reply+<it>@, bounce+<it>@, trace headers */
+  TOKEN_MESSAGE = 'm',     /* a message of ours, all that can be told of it: parley_message.token; bounce+<it>@, trace headers */
+  TOKEN_REPLY = 'r',       /* a message, to answer it: parley_message.reply_token; reply+<it>@ */
+  TOKEN_LEAVE = 'x',       /* a message, to unsubscribe from its like: parley_message.unsubscribe_token; unsubscribe+<it>@ */
   TOKEN_UNSUBSCRIBE = 'u', /* who, from which topic on which channel kind */
   TOKEN_CLICK = 'c',       /* a message and the place of a link in it */
   TOKEN_OPEN = 'o',        /* a message */

@@ -99,6 +99,7 @@ struct claim {
   bool query;        /* ask the plugin what became of it; send nothing */
   bool test;
   int64_t accepted_ms, expires_ms;
+  int64_t handed_ms;           /* when it was first given to the plugin, in an earlier attempt; 0: never */
   parley_text topic, channel;
   parley_text address_kind, address;
   parley_text customer_name, locale, timezone;

@@ -83,6 +83,7 @@ static void claim_fill(struct round *round, struct life *life, size_t at, struct
                         .test = (life->flags & MESSAGE_TEST) != 0,
                         .accepted_ms = life->created_ms,
                         .expires_ms = life->expires_ms,
+                        .handed_ms = facts->handed_ms,
                         .topic = life->topic,
                         .channel = row->channel,
                         .address_kind = row->address_kind,

@@ -204,6 +204,8 @@ static void orphan_end(struct round *round, size_t i, void *arg)
   at = life_row_of(life, orphan->step);
   happened.delivery = (size_t)at;
   life->rows[at].outcome = PARLEY_OUTCOME_UNKNOWN;
+  if (life->facts[at].handed_ms == 0) /* it may have been: then about now, as what it said of itself */
+    life->facts[at].handed_ms = orphan->started_ms;
   if (!life_advance(round, life, &happened, NULL).ignored)
     attempt_put(round, &ended);
 }

@@ -224,7 +224,8 @@ const parley_message *copy_message(struct copy *copy, const parley_message *mess
     return NULL;
   parley_text *const texts[] = {&to->id,       &to->conversation_id, &to->topic,         &to->subject,
                                 &to->target,   &to->payload,         &to->reply_to,      &to->reply_address,
-                                &to->traceparent, &to->unsubscribe_url, &to->override_json, &to->token};
+                                &to->traceparent, &to->unsubscribe_url, &to->override_json, &to->token,
+                                &to->reply_token, &to->unsubscribe_token};
 
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     *texts[i] = copy_text(copy, *texts[i]);

@@ -95,7 +95,7 @@ parley_status email_job_compose(struct email_job *job, struct mail_composer *com
   if (st != PARLEY_OK)
     return st;
   if (!traces_add(job, options) ||
-      (n_keys > 0 && !email_sign(keys, n_keys, job->message->accepted_ms, &job->mail))) {
+      (n_keys > 0 && !email_sign(keys, n_keys, mail_date_ms(job->message), &job->mail))) {
     mail_done(&job->mail);
     *ret_why = "the mail cannot be signed";
     return PARLEY_RETRY;

@@ -40,6 +40,8 @@ parley_status mail_compose(struct mail_composer *composer, const struct mail_sou
 void mail_done(struct mail *mail);
 /* Puts the text before the mail, into what is left of the headroom. */
 bool mail_prepend(struct mail *mail, parley_text text);
+/* Date, and the time of its signatures: that of the first hand-over, so that each attempt has the same bytes. */
+int64_t mail_date_ms(const parley_message *message);
 /* The Message-ID that mail_compose() gives; to: MAIL_ID_MAX + 1 bytes. */
 void mail_id_write(const struct mail_source *source, char *to);
 #endif

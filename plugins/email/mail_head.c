@@ -32,6 +32,11 @@ void mail_id_write(const struct mail_source *source, char *to)
   snprintf(to, MAIL_ID_MAX + 1, "%s@%.*s", token, (int)domain.len, domain.at);
 }
 
+int64_t mail_date_ms(const parley_message *message)
+{
+  return PARLEY_HAS(parley_message, message, handed_ms) && message->handed_ms != 0 ? message->handed_ms : message->accepted_ms;
+}
+
 /* --- Headers ------------------------------------------------------------------------------------------------------ */
 bool mail_has_eightbit(const char *at, size_t len)
 {
@@ -103,7 +108,7 @@ static void mailbox_add(struct draft *draft, GMimeAddressType type, parley_text 
 
 static void date_add(struct draft *draft)
 {
-  GDateTime *date = g_date_time_new_from_unix_utc(draft->source->message->accepted_ms / 1000);
+  GDateTime *date = g_date_time_new_from_unix_utc(mail_date_ms(draft->source->message) / 1000);
 
   if (date != NULL)
     g_mime_message_set_date(draft->mail, date);
@@ -146,21 +151,35 @@ static bool thread_add(struct draft *draft)
   return good;
 }
 
-static parley_text token_of(const parley_message *message) /* empty: the host gives none, or none that an address can hold */
+static parley_text token_checked(parley_text token) /* empty: the host gives none, or none that an address can hold */
 {
-  parley_text token = PARLEY_HAS(parley_message, message, token) ? message->token : PARLEY_LIT("");
-
   for (size_t i = 0; i < token.len; i++)
     if (!g_ascii_isalnum(token.at[i]))
       return PARLEY_LIT("");
   return token.len <= MAIL_TOKEN_MAX ? token : PARLEY_LIT("");
 }
 
+static parley_text token_of(const parley_message *message)
+{
+  return PARLEY_HAS(parley_message, message, token) ? token_checked(message->token) : PARLEY_LIT("");
+}
+
+/* A host of before 1.4 has one token for all. */
+static parley_text reply_token_of(const parley_message *message)
+{
+  return PARLEY_HAS(parley_message, message, reply_token) ? token_checked(message->reply_token) : token_of(message);
+}
+
+static parley_text unsubscribe_token_of(const parley_message *message)
+{
+  return PARLEY_HAS(parley_message, message, unsubscribe_token) ? token_checked(message->unsubscribe_token) : token_of(message);
+}
+
 /* <https://...>, and where answers come in, <mailto:unsubscribe+TOKEN@...> for readers that only write. */
 static bool unsubscribe_add(struct draft *draft)
 {
   const struct mail_mailbox *reply = draft->source->reply;
-  parley_text url = draft->source->message->unsubscribe_url, token = token_of(draft->source->message), ways[2];
+  parley_text url = draft->source->message->unsubscribe_url, token = unsubscribe_token_of(draft->source->message), ways[2];
   char *way[2] = {NULL, NULL};
   size_t n = 0;
   bool good;
@@ -201,7 +220,7 @@ static bool token_address(const struct mail_address *base, parley_text token, st
 static void reply_add(struct draft *draft)
 {
   const struct mail_source *source = draft->source;
-  parley_text token = token_of(source->message), given = source->message->reply_address;
+  parley_text token = reply_token_of(source->message), given = source->message->reply_address;
   const struct mail_mailbox *reply = source->reply;
   struct mail_address address;
 

@@ -324,6 +324,7 @@ static parley_status message_write(struct json_writer *w, const parley_message *
   override_write(w, msg->override_json);
   time_write(w, "accepted", msg->accepted_ms);
   json_write_member(w, "token", PARLEY_HAS(parley_message, msg, token) ? msg->token : PARLEY_LIT(""));
+  json_write_member(w, "reply_token", PARLEY_HAS(parley_message, msg, reply_token) ? msg->reply_token : PARLEY_LIT(""));
   json_write_lit(w, "}");
   return st;
 }

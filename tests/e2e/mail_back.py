@@ -5,6 +5,8 @@
 one arrives, told by the event webhooks of providers; then the timeline, the suppressions, and a next mailing that spares them."""
 
 import base64
+import datetime
+import email.utils
 import hashlib
 import hmac
 import json
@@ -52,8 +54,8 @@ def postmark(daemon, record, login=LOGIN):
     return daemon.post("/in/mail/postmark", record, headers={"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}).status
 
 
-def mail_to(daemon, name, number=1):
-    return daemon.send(f"Spring news {number}", to={"email": f"{name}@example.org"}, channels=["mail"])
+def mail_to(daemon, name, number=1, **more):
+    return daemon.send(f"Spring news {number}", to={"email": f"{name}@example.org"}, channels=["mail"], **more)
 
 
 def reasons(daemon, query=""):
@@ -149,6 +151,18 @@ def five_full_mailboxes_in_a_row_suppress_and_a_command_lifts_it(folder):
         expect(parley(daemon, "suppression", "add", "email:full@example.org", "--detail", "a letter").returncode, 0)
         expect(reasons(daemon)["email:full@example.org"]["detail"], "a letter")
         expect(parley(daemon, "suppression", "remove", "email:nobody@example.org").returncode, 1)
+
+
+@test
+def a_mail_is_dated_when_it_was_first_handed_over_and_each_attempt_says_the_same(folder):
+    with Mail("--drop-after-data", "--times", "1") as mail, Daemon(folder, channels={"mail": mail.channel()}) as daemon:
+        at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        mail_to(daemon, "ana", send_at=at.isoformat(timespec="milliseconds"))
+        mails = [mail.next(), mail.next()]
+        dates = [email.utils.parsedate_to_datetime(dict(one["headers"])["Date"]) for one in mails]
+        expect([one.get("dropped", False) for one in mails], [True, False])
+        expect_true(dates[0] >= at.replace(microsecond=0), f"{dates[0]} of a mail for {at}")
+        expect(dates[1], dates[0])
 
 
 @test

@@ -4,6 +4,9 @@
 """What comes back by mail: a delivery report after `sent`, a complaint whose recipient is blacked out, forged ones; answers to the token's
 address; an agent's answer that names its conversation; a robot that answers robots."""
 
+import re
+
+from parley_mail import granted
 from parley_mail_in import channel, codes, mail, messages
 from parley_smtp import Mail
 from parley_test import Daemon, expect, expect_true, free_port, run, test, wait_until
@@ -90,6 +93,47 @@ def what_is_forged_fails_suppresses_and_withdraws_nothing(folder):
         consents = daemon.get("/v1/customers?identity=email:ana@example.org").json["items"][0]["consents"]
         expect(consents, [], "nor is a topic withdrawn")
         expect(len(messages(daemon, "mailer-daemon@mx.example.test")), 2, "what they are is to be read in the inbox")
+
+
+def tokens_of(headers):
+    """What stands in a mail: the tokens of its reply address, of its mailto: to unsubscribe, and of the mail itself."""
+    return (re.search(r"reply\+([0-9a-z]{29})@", headers["reply-to"]).group(1),
+            re.search(r"unsubscribe\+([0-9a-z]{29})@", headers.get("list-unsubscribe", "unsubscribe+" + 29 * "0" + "@")).group(1),
+            headers["x-parley-ref"])
+
+
+def wants(daemon, address="ana@example.org"):
+    consents = daemon.get(f"/v1/customers?identity=email:{address}").json["items"][0]["consents"]
+    return next(one["granted"] for one in consents if one["topic"] == "newsletter")
+
+
+@test
+def who_sees_a_reply_address_can_answer_and_nothing_else(folder):
+    port = free_port()
+    both = channel(port)
+    with Mail() as box:
+        both["options"] |= {"smtp": f"smtp://127.0.0.1:{box.port}", "reply": "reply@shop.example"}
+        with Daemon(folder, channels={"mail": both}) as daemon:
+            sent(daemon, box, "ana")
+            granted(daemon)
+            message, headers, _ = sent(daemon, box, "ana", topic="newsletter")
+            reply, leave, whole = tokens_of(headers)
+            expect_true(len({reply, leave, whole}) == 3, headers)
+            gone = FAILED.format(who="ana@example.org", code="5.1.1", words="gone")
+            for n, token in enumerate((reply, leave)):
+                report(port, f"bounce+{token}@shop.example", message, fields=gone, name=f"f{n}")
+            away = f"unsubscribe+{reply}@shop.example"
+            codes(port, mail("Enough\n", to=away, sender="eve@example.net", message_id="<e1@example.net>"), to=[away], sender="eve@example.net")
+            expect((daemon.message_state(message)["status"], suppressed(daemon)), ("sent", {}))
+            expect(wants(daemon), True)
+            for n, token in enumerate((reply, leave)):
+                to = f"reply+{token}@shop.example"
+                asks = mail("Mine?\n", to=to, message_id=f"<e2.{n}@example.net>", sender="eve@example.net")
+                expect(codes(port, asks, to=[to], sender="eve@example.net"), [250])
+            expect([one.get("foreign_reply", False) for one in messages(daemon, "eve@example.net")], [False, True], "one names the message")
+            away = f"unsubscribe+{leave}@shop.example"
+            expect(codes(port, mail("Enough\n", to=away, sender="ana@example.org", message_id="<a3@example.org>"), to=[away]), [250])
+            expect(wants(daemon), False)
 
 
 @test

@@ -126,7 +126,14 @@ static inline struct accepted accept_to(struct fixture *f, struct rules *rules, 
 }
 
 /* The next claim of a settle, or what a claim op brought, as a test needs it. */
-struct taken { size_t n; id64 message; uint32_t step, attempt, deaths; uint64_t token; bool resent, query; int64_t next_due_ms; };
+struct taken { /* the first of n claims */
+  size_t n;
+  id64 message;
+  uint32_t step, attempt, deaths;
+  uint64_t token;
+  bool resent, query;
+  int64_t next_due_ms, handed_ms;
+};
 
 static inline struct taken claim_on(struct fixture *f, struct rules *rules, int channel, size_t limit)
 {
@@ -148,6 +155,7 @@ static inline struct taken claim_on(struct fixture *f, struct rules *rules, int 
     taken.deaths = claim.claims[0].deaths;
     taken.resent = claim.claims[0].resent;
     taken.query = claim.claims[0].query;
+    taken.handed_ms = claim.claims[0].handed_ms;
     ck_assert(claim.claims[0].body.len > 0);
   }
   arena_free(&claim.op.arena);

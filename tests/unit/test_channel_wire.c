@@ -16,7 +16,7 @@ static const struct shape { const char *name; const struct abi_struct *is; uint3
     {"part", &abi_part, 176, 15},
     {"identity", &abi_identity, 56, 4},
     {"customer", &abi_customer, 72, 4},
-    {"message", &abi_message, 288, 24},
+    {"message", &abi_message, 328, 27},
     {"outcome", &abi_outcome, 72, 6},
     {"receipt", &abi_receipt, 112, 10},
     {"inbound", &abi_inbound, 224, 18},

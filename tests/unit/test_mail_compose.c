@@ -8,6 +8,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define TOKEN "0123456789abcdefghjkmnpqrstv0"
+#define REPLY_TOKEN "0123456789abcdefghjkmnpqrstv1"
+#define LEAVE_TOKEN "0123456789abcdefghjkmnpqrstv2"
 enum { HEADROOM = 100 };
 
 static struct mail_composer *composer;
@@ -39,7 +41,8 @@ static parley_message message_of(const parley_part *const *parts, uint32_t n)
                           .kind = PARLEY_KIND_CONTENT,
                           .id = PARLEY_LIT("msg_01KAM2Z8Q3XWA"),
                           .subject = PARLEY_LIT("Order 1042"),
-                          .accepted_ms = INT64_C(1700000000123),
+                          .accepted_ms = INT64_C(1600000000123),
+                          .handed_ms = INT64_C(1700000000123),
                           .n_parts = n,
                           .parts = parts};
 }
@@ -306,6 +309,19 @@ START_TEST(unsubscribe_and_thread_headers_are_exact)
 }
 END_TEST
 
+START_TEST(the_date_of_a_host_that_tells_no_hand_over_is_that_of_the_accept)
+{
+  const parley_part *parts[] = {&text_part};
+  parley_message message = message_of(parts, 1);
+  struct mail mail;
+
+  message.size = offsetof(parley_message, handed_ms);
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "\r\nDate: Sun, 13 Sep 2020 12:26:40 +0000\r\n"));
+  mail_done(&mail);
+}
+END_TEST
+
 START_TEST(the_token_stands_wherever_something_may_come_back)
 {
   const parley_part *parts[] = {&text_part};
@@ -313,21 +329,30 @@ START_TEST(the_token_stands_wherever_something_may_come_back)
   struct mail mail;
 
   message.token = PARLEY_LIT(TOKEN);
+  message.reply_token = PARLEY_LIT(REPLY_TOKEN);
+  message.unsubscribe_token = PARLEY_LIT(LEAVE_TOKEN);
   message.unsubscribe_url = PARLEY_LIT("https://shop.example/u/1");
   ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
   ck_assert(has(&mail, "\r\nX-Parley-Ref: " TOKEN "\r\n") && !has(&mail, "Reply-To") && !has(&mail, "mailto:"));
   mail_done(&mail);
   with_reply = true;
   ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
-  ck_assert(has(&mail, "<reply+" TOKEN "@in.shop.example>"));
-  ck_assert(has(&mail, "\r\nList-Unsubscribe: <https://shop.example/u/1>,\r\n <mailto:unsubscribe+" TOKEN "@in.shop.example>\r\n"));
+  ck_assert(has(&mail, "<reply+" REPLY_TOKEN "@in.shop.example>"));
+  ck_assert(has(
+      &mail, "\r\nList-Unsubscribe: <https://shop.example/u/1>,\r\n <mailto:unsubscribe+" LEAVE_TOKEN "@in.shop.example>\r\n"));
   mail_done(&mail);
-  message.token = PARLEY_LIT("a\r\nb");
+  message.token = message.reply_token = message.unsubscribe_token = PARLEY_LIT("a\r\nb");
   ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
   ck_assert(!has(&mail, "X-Parley-Ref") && !has(&mail, "Reply-To") && !has(&mail, "mailto:"));
   mail_done(&mail);
-  message.size = offsetof(parley_message, token); /* an older host */
+  message.token = PARLEY_LIT(TOKEN);
+  message.size = offsetof(parley_message, reply_token); /* an older host: one token for all */
   ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(has(&mail, "<reply+" TOKEN "@in.shop.example>") && has(&mail, "<mailto:unsubscribe+" TOKEN "@in.shop.example>"));
+  mail_done(&mail);
+  message.size = offsetof(parley_message, token); /* the oldest: none */
+  ck_assert_int_eq(compose(&message, &mail), PARLEY_OK);
+  ck_assert(!has(&mail, "X-Parley-Ref") && !has(&mail, "Reply-To") && !has(&mail, "mailto:"));
   mail_done(&mail);
 }
 END_TEST
@@ -463,6 +488,7 @@ int main(void)
   tcase_add_test(tcase, a_name_that_no_header_can_carry_is_left_out);
   tcase_add_test(tcase, the_recipient_is_greeted_by_name);
   tcase_add_test(tcase, unsubscribe_and_thread_headers_are_exact);
+  tcase_add_test(tcase, the_date_of_a_host_that_tells_no_hand_over_is_that_of_the_accept);
   tcase_add_test(tcase, the_token_stands_wherever_something_may_come_back);
   tcase_add_loop_test(tcase, a_mail_says_of_what_kind_it_is, 0, COUNT(kinds));
   tcase_add_loop_test(tcase, headers_of_the_sender_stand_beside_ours, 0, COUNT(own));

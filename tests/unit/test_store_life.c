@@ -406,6 +406,36 @@ START_TEST(a_retry_waits_for_its_time_and_takes_the_next_token)
 }
 END_TEST
 
+START_TEST(each_attempt_knows_when_the_first_was_handed_over)
+{
+  struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
+  int64_t first_ms = f.fake.now_ms;
+  struct taken taken;
+
+  settle(&f, &rules, &a, PARLEY_OUTCOME_RETRY);
+  for (uint64_t token = 2; token < 4; token++) {
+    env_fake_step(&f.fake, 5000);
+    taken = claim_on(&f, &rules, MAIL, 10);
+    ck_assert(taken.n == 1 && taken.handed_ms == first_ms);
+    settle_with(&f, &rules, a.message, 0, token, PARLEY_OUTCOME_RETRY, NULL);
+  }
+}
+END_TEST
+
+START_TEST(what_a_restart_left_may_have_been_handed_over_when_it_was_claimed)
+{
+  struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
+  int64_t first_ms = f.fake.now_ms;
+  struct taken taken;
+
+  env_fake_step(&f.fake, 60000);
+  reopen();
+  ck_assert_uint_eq(run_orphans(&f, &rules), 1);
+  taken = claim_on(&f, &rules, MAIL, 10);
+  ck_assert(taken.n == 1 && taken.message == a.message && taken.handed_ms == first_ms);
+}
+END_TEST
+
 START_TEST(a_delivery_that_was_taken_back_costs_no_attempt)
 {
   struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
@@ -414,7 +444,7 @@ START_TEST(a_delivery_that_was_taken_back_costs_no_attempt)
   ck_assert_int_eq(settle(&f, &rules, &a, 0).after, MESSAGE_QUEUED);
   env_fake_step(&f.fake, 5000);
   taken = claim_on(&f, &rules, MAIL, 10);
-  ck_assert(taken.n == 1 && taken.attempt == 1 && taken.token == 2);
+  ck_assert(taken.n == 1 && taken.attempt == 1 && taken.token == 2 && taken.handed_ms == 0);
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM attempt"), 0);
 }
 END_TEST
@@ -956,6 +986,8 @@ int main(void)
   tcase_add_loop_test(tcase, the_first_outcome_writes_the_same_whether_the_message_is_read_back_or_still_at_hand, 0,
                       COUNT_OF(firsts));
   tcase_add_test(tcase, a_retry_waits_for_its_time_and_takes_the_next_token);
+  tcase_add_test(tcase, each_attempt_knows_when_the_first_was_handed_over);
+  tcase_add_test(tcase, what_a_restart_left_may_have_been_handed_over_when_it_was_claimed);
   tcase_add_test(tcase, a_delivery_that_was_taken_back_costs_no_attempt);
   tcase_add_test(tcase, a_late_success_still_ends_a_delivery_that_is_queued_again);
   tcase_add_test(tcase, a_bad_address_fails_and_is_suppressed);
