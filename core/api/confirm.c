@@ -256,21 +256,17 @@ static void confirming_ask(struct confirming *confirming)
 static void confirmed(struct store_op *op)
 {
   struct confirming *confirming = container_of(op, struct confirming, consent.op);
-  struct web_preferences to = {.customer = confirming->what.customer};
   struct api_request *req = confirming->req;
+  bool used = confirming->consent.answered && !confirming->consent.repeated;
   struct page page;
 
   if (!api_went(req, op))
     return;
   arena_free(&op->arena);
-  page_begin(&page, req, confirming->lang, parley_text_of(page_word(confirming->lang, W_CONFIRMED)));
-  confirming_say(&page, confirming, W_CONFIRMED_SAYS);
-  page_str(&page, "<p><a href=\"");
-  buf_preferences_link(&page.html, req->conf->server.public_url, store_secret(req->shared->store), &to);
-  page_str(&page, "\">");
-  page_fill(&page, W_CHOOSE, TEXT_EMPTY, TEXT_EMPTY);
-  page_str(&page, "</a></p>\n");
-  page_answer(&page, 200);
+  page_begin(&page, req, confirming->lang, parley_text_of(page_word(confirming->lang, used ? W_USED : W_CONFIRMED)));
+  confirming_say(&page, confirming, used ? W_USED_SAYS : W_CONFIRMED_SAYS);
+  page_preferences(&page, confirming->what.customer, 0);
+  page_answer(&page, used ? 410 : 200);
 }
 
 /* {"asked":{...as it was kept, at...},"confirmed":{"address","agent"}} */
@@ -310,6 +306,7 @@ static void wish_found(struct store_op *op)
   confirming->consent.customer = confirming->what.customer;
   confirming->consent.now_ms = req->now_ms;
   confirming->consent.once = true;
+  confirming->consent.asked = confirming->what.asked;
   confirming->consent.entry = (struct consent){.topic = confirming->what.topic,
                                                .channel_kind = confirming->what.kind,
                                                .granted = true,

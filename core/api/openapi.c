@@ -111,7 +111,7 @@ static const struct {
     {"putConsent", 202, "With confirm: the customer was asked, and the consent holds when they confirm"},
     {"signUp", 303, "On to the form's thanks_page"},
     {"confirmPage", 410, "The link has expired"},
-    {"confirm", 410, "The link has expired"},
+    {"confirm", 410, "The link has expired, or the customer has chosen otherwise since"},
 };
 
 static void answer_content(struct buf *buf, const struct route *route, uint32_t code)

@@ -1,5 +1,6 @@
 #include "page.h"
 #include "core/base/text.h"
+#include "core/message/web_link.h"
 #include "core/net/cidr.h"
 #include "inside.h"
 #include <string.h>
@@ -98,6 +99,18 @@ void page_address(struct page *page, parley_text kind, parley_text value)
   page_fill(page, W_FOR_ADDRESS, buf_as_text(&masked), TEXT_EMPTY);
   page_str(page, "</p>\n");
   buf_done(&masked);
+}
+
+void page_preferences(struct page *page, id64 customer, id64 identity)
+{
+  const struct api_request *req = page->req;
+
+  page_str(page, "<p><a href=\"");
+  buf_preferences_link(&page->html, req->conf->server.public_url, store_secret(req->shared->store),
+                       &(struct web_preferences){customer, identity});
+  page_str(page, "\">");
+  page_fill(page, W_CHOOSE, TEXT_EMPTY, TEXT_EMPTY);
+  page_str(page, "</a></p>\n");
 }
 
 void page_begin(struct page *page, struct api_request *req, enum lang lang, parley_text title)

@@ -24,6 +24,8 @@ void page_fill(struct page *page, enum word word, parley_text first, parley_text
 void page_say(struct page *page, enum word word, parley_text first, parley_text second);  /* the same as a paragraph */
 /* "Address: a***@example.org". kind empty: nothing. */
 void page_address(struct page *page, parley_text kind, parley_text value);
+/* The way to the customer's preference page. identity 0: of no address. */
+void page_preferences(struct page *page, id64 customer, id64 identity);
 void page_answer(struct page *page, uint32_t code); /* ends the req */
 /* A whole page of a heading and a sentence. */
 void page_tell(struct api_request *req, uint32_t code, enum lang lang, enum word title, enum word says);

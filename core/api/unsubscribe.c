@@ -42,18 +42,6 @@ static void leaving_say(struct page *page, const struct leaving *leaving, enum w
   page_address(page, leaving->kind, leaving->value);
 }
 
-/* The other page: what else there is. */
-static void preferences_linked(struct page *page, const struct leaving *leaving)
-{
-  struct web_preferences to = {leaving->what.customer, leaving->what.identity};
-
-  page_str(page, "<p><a href=\"");
-  buf_preferences_link(&page->html, leaving->req->conf->server.public_url, store_secret(leaving->req->shared->store), &to);
-  page_str(page, "\">");
-  page_fill(page, W_CHOOSE, TEXT_EMPTY, TEXT_EMPTY);
-  page_str(page, "</a></p>\n");
-}
-
 /* Whose it is: for the language, and the address in short. False: answered. */
 static bool leaving_found(struct leaving *leaving)
 {
@@ -90,7 +78,7 @@ static void page_found(struct store_op *op)
   page_str(&page, "<form method=\"post\"><p><button name=\"by\" value=\"page\">");
   page_fill(&page, W_UNSUBSCRIBE, TEXT_EMPTY, TEXT_EMPTY);
   page_str(&page, "</button></p></form>\n");
-  preferences_linked(&page, leaving);
+  page_preferences(&page, leaving->what.customer, leaving->what.identity);
   page_answer(&page, 200);
 }
 
@@ -117,7 +105,7 @@ static void left(struct store_op *op)
   arena_free(&op->arena);
   page_begin_for(&page, leaving, W_UNSUBSCRIBED);
   leaving_say(&page, leaving, W_UNSUBSCRIBED_SAYS);
-  preferences_linked(&page, leaving);
+  page_preferences(&page, leaving->what.customer, leaving->what.identity);
   page_answer(&page, 200);
 }
 

@@ -259,14 +259,16 @@ struct store_customer_put {
   parley_text conflict_identity; /* "email:ana@example.org" */
   struct customer_row *row;
 };
-/* once: what the ledger says already is not written again. */
+/* once: what the ledger says already is not written again. asked: of a consent that was asked for, the seq of the event that says so
+ * (0: it was not): a newer entry about the same has answered it, and nothing is written. */
 struct store_consent {
   struct store_op op;
   id64 customer;
   struct consent entry;
   int64_t now_ms;
   bool once;
-  bool repeated; /* out */
+  uint64_t asked;
+  bool repeated, answered; /* out */
   size_t n_whose; /* out: the customer under all its ids, where something was withdrawn: for deliver_reconsider() */
   id64 *whose;
 };

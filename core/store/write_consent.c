@@ -39,6 +39,25 @@ static bool consent_is_said(struct round *round, const struct customer_brief *cu
   return verdict == (entry->granted ? CONSENT_PASS : CONSENT_WITHDRAWN);
 }
 
+static bool consent_is_answered(struct round *round, const struct customer_brief *customer, const struct store_consent *consent)
+{
+  struct stmt *get = db_sql(round->db, "SELECT 1 FROM consent WHERE customer=? AND topic=? AND channel_kind IN (?, '*')"
+                                       " AND seq>? LIMIT 1");
+  bool answered = false;
+  id64 *aliases;
+  size_t n = customer_aliases(round->db, customer, consent->op.arena, &aliases);
+
+  for (size_t i = 0; i < n && !answered; i++) {
+    bind_id(get, 1, aliases[i]);
+    bind_text(get, 2, consent->entry.topic);
+    bind_text(get, 3, consent->entry.channel_kind);
+    bind_id(get, 4, consent->asked);
+    answered = db_step(get);
+    db_reset(get);
+  }
+  return answered;
+}
+
 parley_status write_consent(struct round *round, struct store_op *op)
 {
   struct store_consent *consent = container_of(op, struct store_consent, op);
@@ -54,7 +73,8 @@ parley_status write_consent(struct round *round, struct store_op *op)
   if (!customer_find(round->db, consent->customer, op->arena, &customer))
     return PARLEY_NOT_FOUND;
   consent->repeated = consent->once && consent_is_said(round, &customer, entry, op->arena);
-  if (consent->repeated)
+  consent->answered = consent->asked != 0 && consent_is_answered(round, &customer, consent);
+  if (consent->repeated || consent->answered)
     return PARLEY_OK;
   buf_clear(data);
   buf_str(data, "{\"topic\":");

@@ -353,6 +353,32 @@ def a_sign_up_counts_once_it_is_confirmed_and_both_halves_are_proof(folder):
 
 
 @test
+def a_link_to_confirm_brings_nothing_back_that_was_withdrawn_later(folder):
+    with daemon_in(folder) as daemon:
+        is_page(sign_up(daemon, "ana@example.org"))
+        link = confirm_link(wait_until(lambda: confirmations(daemon), "the message to confirm")[0])
+        is_page(post_form(daemon, link, ("do", "confirm")))
+        who = daemon.get("/v1/customers?identity=email:ana@example.org").json["items"][0]["id"]
+        grant(daemon, who, kind=next(iter(consents(daemon, who)))[1], granted=False)
+        page = is_page(post_form(daemon, link, ("do", "confirm")), 410)
+        choose = re.search(r'href="(http://[^"]+/p/[^"]+)"', page.text).group(1)
+        expect([entry["granted"] for entry in consents(daemon, who).values()], [False])
+        expect(len(events(daemon, who, "consent.granted")), 1)
+        is_page(visit(daemon, "GET", choose))
+
+
+@test
+def a_link_to_confirm_ends_when_the_customer_says_no_first(folder):
+    with daemon_in(folder) as daemon:
+        is_page(sign_up(daemon, "ana@example.org"))
+        link = confirm_link(wait_until(lambda: confirmations(daemon), "the message to confirm")[0])
+        who = daemon.get("/v1/customers?identity=email:ana@example.org").json["items"][0]["id"]
+        grant(daemon, who, granted=False, kind="*")
+        is_page(post_form(daemon, link, ("do", "confirm")), 410)
+        expect([entry["granted"] for entry in consents(daemon, who).values()], [False])
+
+
+@test
 def a_form_sends_one_message_an_address_and_none_to_a_program(folder):
     with daemon_in(folder) as daemon:
         for _ in range(3):

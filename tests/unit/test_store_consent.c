@@ -45,6 +45,27 @@ static id64 ana(void)
   return accept_to(&f, &rules, "email", "ana@example.org", HOOK).customer;
 }
 
+START_TEST(a_consent_that_was_asked_for_is_answered_once)
+{
+  static const struct { const char *topic, *kind; bool answers; } others[] = {
+      {"newsletter", "email", true}, {"newsletter", "*", true}, {"newsletter", "sms", false}, {"orders", "email", false}};
+  struct store_consent late = {.now_ms = f.fake.now_ms};
+  uint64_t asked;
+
+  late.customer = ana();
+  asked = (uint64_t)fixture_sql(&f, "SELECT max(seq) FROM event");
+  late.asked = asked;
+  late.once = true;
+  say(late.customer, others[_i].topic, others[_i].kind, false, false);
+  late.entry = (struct consent){PARLEY_LIT("newsletter"), PARLEY_LIT("email"), true, f.fake.now_ms, PARLEY_LIT("double_opt_in"),
+                                PARLEY_LIT("{}")};
+  ck_assert_int_eq(fixture_run(&f, &late.op, STORE_CONSENT), PARLEY_OK);
+  arena_free(&late.op.arena);
+  ck_assert_int_eq(late.answered, others[_i].answers);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM consent WHERE source='double_opt_in'"), !others[_i].answers);
+}
+END_TEST
+
 static struct taken claim_lane(int channel, enum lane lane)
 {
   struct store_claim claim = {.channel = &rules.policy->channels[channel], .policy = rules.policy, .lane = lane, .limit = 10,
@@ -254,6 +275,7 @@ int main(void)
   int failed;
 
   tcase_add_checked_fixture(tcase, setup, teardown);
+  tcase_add_loop_test(tcase, a_consent_that_was_asked_for_is_answered_once, 0, 4);
   tcase_add_test(tcase, a_newsletter_that_waits_is_not_sent_once_its_topic_is_unsubscribed);
   tcase_add_test(tcase, the_plan_goes_on_to_a_kind_that_is_still_granted);
   tcase_add_test(tcase, no_step_is_begun_that_nobody_wants_any_more);
