@@ -397,18 +397,36 @@ static bool trial_content(struct api_request *req, const struct trial *trial, pa
   return good;
 }
 
+/* Whose links would they be? Of nobody, of a message that is not sent: they look like links of ours, and open nothing. */
+static json_t *trial_links(struct api_request *req)
+{
+  static const struct { const char *name, *path; } links[] = {{"unsubscribe_url", "/u/example"}, {"preferences_url", "/p/example"}};
+  json_t *around = json_object();
+
+  for (size_t i = 0; i < COUNT_OF(links); i++) {
+    struct buf link = BUF_INIT(0);
+
+    buf_text(&link, req->conf->server.public_url);
+    buf_str(&link, links[i].path);
+    json_object_set_new(around, links[i].name, json_stringn(link.at, link.len));
+    buf_done(&link);
+  }
+  return around;
+}
+
 void api_templates_render(struct api_request *req)
 {
   struct trial trial = {.locale = TEXT_EMPTY, .channel = TEXT_EMPTY, .channel_kind = TEXT_EMPTY};
   struct template *template = template_param(req);
   struct template_values values = {NULL, NULL};
   struct buf made = BUF_INIT(0), body = BUF_INIT(0);
+  json_t *links;
   bool good;
 
   if (template == NULL)
     return;
   good = trial_read(req, template, &trial);
-  values.data = trial.data.object;
+  values = (struct template_values){.data = trial.data.object, .around = links = trial_links(req)};
   trial.locale = template_locale(template, trial.locale);
   good = good && template_render(template, trial.locale, &values, trial_wanted, &trial, &made, PARLEY_LIT("/template"), &req->problems);
   buf_str(&body, "{\"template\":\"");
@@ -422,6 +440,7 @@ void api_templates_render(struct api_request *req)
     api_answer(req, 200, &body);
   else
     api_problems(req);
+  json_decref(links);
   buf_done(&made);
   buf_done(&body);
 }

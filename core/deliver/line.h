@@ -146,10 +146,8 @@ void deliver_op_over(struct deliver *deliver);
 bool probe_settled(struct deliver *deliver, uint64_t token, const parley_outcome *outcome);
 /* outbound.c: makes the plugin's message out of the claim; PARLEY_REJECTED with a code when it cannot be carried. */
 parley_status outbound_build(struct outbound *out, const parley_capabilities *caps, const char **ret_code);
-/* outbound_links.c: the links of the topic's rules in text, html and buttons; the names below stand for links of ours. Returns
+/* outbound_links.c: the links of the topic's rules and of CONTENT_*_NAME, in text, html and buttons. Returns
  * parley_message.unsubscribe_url. */
-#define OUTBOUND_UNSUBSCRIBE_NAME "{{unsubscribe_url}}"
-#define OUTBOUND_PREFERENCES_NAME "{{preferences_url}}"
 parley_text outbound_links(struct outbound *out, const struct policy_topic *topic, const char *channel_kind, struct content *content);
 struct outbound *outbound_new(struct line *line, const struct claim *claim);
 void outbound_free(struct outbound *out);

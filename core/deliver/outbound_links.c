@@ -150,8 +150,19 @@ static parley_text names_filled(struct outbound *out, parley_text in, parley_tex
     return in;
   if (unsubscribe.len == 0) /* there is no such thing for receipts and codes: the page that has what there is */
     unsubscribe = preferences_url(out);
-  in = named_filled(out, in, PARLEY_LIT(OUTBOUND_UNSUBSCRIBE_NAME), unsubscribe);
-  return named_filled(out, in, PARLEY_LIT(OUTBOUND_PREFERENCES_NAME), preferences_url(out));
+  in = named_filled(out, in, PARLEY_LIT(CONTENT_UNSUBSCRIBE_NAME), unsubscribe);
+  return named_filled(out, in, PARLEY_LIT(CONTENT_PREFERENCES_NAME), preferences_url(out));
+}
+
+static void buttons_filled(struct outbound *out, struct content *content, parley_text unsubscribe)
+{
+  struct content_button *buttons = arena_alloc(out->arena, (content->n_buttons + 1) * sizeof *buttons);
+
+  for (size_t i = 0; i < content->n_buttons; i++) {
+    buttons[i] = content->buttons[i];
+    buttons[i].target = names_filled(out, buttons[i].target, unsubscribe);
+  }
+  content->buttons = buttons;
 }
 
 parley_text outbound_links(struct outbound *out, const struct policy_topic *topic, const char *channel_kind,
@@ -167,6 +178,8 @@ parley_text outbound_links(struct outbound *out, const struct policy_topic *topi
   }
   content->text = names_filled(out, content->text, unsubscribe);
   content->html = names_filled(out, content->html, unsubscribe);
+  if (content->n_buttons > 0)
+    buttons_filled(out, content, unsubscribe);
   if (topic != NULL && topic->track_opens && content->html.len > 0)
     content->html = picture_added(out, content->html);
   return unsubscribe;

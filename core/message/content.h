@@ -42,6 +42,10 @@ struct content { /* a member that was not given: NULL inside; one that was given
   struct content_override { parley_text name; struct content *content; } *overrides; /* "sms", or a channel's name */
 };
 
+/* Within text and html, and as the whole url of a button: filled in for each recipient when the message is handed over. */
+#define CONTENT_UNSUBSCRIBE_NAME "{{unsubscribe_url}}" /* of what nobody unsubscribes from: as the other */
+#define CONTENT_PREFERENCES_NAME "{{preferences_url}}"
+
 /* JSON: {"text","html","subject","media":[{"id"|"url","type","name","caption","inline"}],
  * "buttons":[{"label","id"|"url"|"phone"}] (a label alone is its own id),
  * "location":{"latitude","longitude","name","address"},"channels":{NAME:{...the same, no further channels}}}.

@@ -98,6 +98,11 @@ static bool media_read(const struct json_in *in, struct content_media *media)
 /* --- buttons ---------------------------------------------------------------------------------------------------------
  */
 
+static bool content_is_own_link(parley_text url)
+{
+  return parley_text_is(url, CONTENT_UNSUBSCRIBE_NAME) || parley_text_is(url, CONTENT_PREFERENCES_NAME);
+}
+
 static bool button_target_read(const struct json_in *in, struct content_button *button)
 {
   parley_text url = TEXT_EMPTY, phone = TEXT_EMPTY;
@@ -110,7 +115,7 @@ static bool button_target_read(const struct json_in *in, struct content_button *
     problem_add(in->problems, in->pointer, "bad_button", "a button has one of id, url and phone");
     return false;
   }
-  if (url.len > 0 && !link_ok(url, false))
+  if (url.len > 0 && !content_is_own_link(url) && !link_ok(url, false))
     return json_in_problem(in, "url", "bad_url", "a link starts with https:// or http:// and a host");
   if (phone.len > 0 && !phone_normalise(phone, in->arena, &phone, &why))
     return json_in_problem(in, "phone", "bad_phone", "this phone is not usable: %s", why);

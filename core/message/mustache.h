@@ -2,7 +2,8 @@
  * partials), read once and rendered many times. Values come as jansson trees. No code and no files: nothing but the values and
  * the partials that it is given reaches a rendering. Its optional modules (inheritance, dynamic names, lambdas) are not offered.
  * Thread: any; one that was read is immutable, so several threads may render it at once. Owns all it points at; values are
- * borrowed. Memory and time of both halves are bounded by what stands below. Falsy: null, false, 0, "", [] and what is missing. */
+ * borrowed. Memory and time of both halves are bounded by what stands below. Falsy: null, false, 0, "", [] and what is missing.
+ * A value that is its own tag, "{{x}}" for {{x}}, stands as it is, also as a link: whoever has the text next puts the value there. */
 #ifndef CORE_MESSAGE_MUSTACHE_H
 #define CORE_MESSAGE_MUSTACHE_H
 #include "core/base/buf.h"

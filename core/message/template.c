@@ -47,6 +47,7 @@ struct template {
   struct language *languages;
   struct variable *variables;
   bool uses_customer, uses_events;
+  json_t *links; /* what stands for our own links; NULL: it has none. Shared by threads that only look */
 };
 
 /* --- Names -------------------------------------------------------------------------------------------------------- */
@@ -130,6 +131,7 @@ void template_unref(struct template **template)
       pieces_done(&mine->languages[i].variants[j].pieces);
   }
   json_decref(mine->json);
+  json_decref(mine->links);
   arena = mine->arena;
   arena_free(&arena);
 }
@@ -604,6 +606,9 @@ static void template_look(struct template *made)
 {
   made->uses_customer = template_ask(made, &(struct asking){.name = "customer"});
   made->uses_events = template_ask(made, &(struct asking){.name = "events"});
+  if (template_ask(made, &(struct asking){.name = "unsubscribe_url"}) ||
+      template_ask(made, &(struct asking){.name = "preferences_url"}))
+    made->links = json_pack("{s:s, s:s}", "unsubscribe_url", CONTENT_UNSUBSCRIBE_NAME, "preferences_url", CONTENT_PREFERENCES_NAME);
 }
 
 bool template_contains(const struct template *template, parley_text partial)
@@ -668,7 +673,7 @@ bool template_check(const struct template *template, const json_t *data, parley_
 struct writing {
   const struct template *template;
   const struct language *language;
-  const json_t *contexts[2];
+  const json_t *contexts[3];
   size_t n_contexts;
   struct buf text, *out;
   parley_text pointer;
@@ -732,6 +737,8 @@ bool template_render(const struct template *template, parley_text locale, const 
   size_t begin = out->len;
   bool good;
 
+  if (template->links != NULL)
+    writing.contexts[writing.n_contexts++] = template->links;
   if (values->around != NULL)
     writing.contexts[writing.n_contexts++] = values->around;
   if (values->data != NULL)

@@ -55,7 +55,8 @@ struct template_values {
   const json_t *around; /* {"customer":...,"events":...}; NULL: none */
 };
 /* The content as JSON, one object. variant_wanted: NULL, or which of "channels" are made at all. false: one problem, at `pointer`,
- * and out is as it was. locale: as template_locale() gives it. */
+ * and out is as it was. locale: as template_locale() gives it. {{unsubscribe_url}} and {{preferences_url}}, unless a value has the
+ * name, stay in what is made until it is handed over, when each recipient's own links are known (content.h). */
 bool template_render(const struct template *template, parley_text locale, const struct template_values *values,
                      bool (*variant_wanted)(parley_text variant, void *arg), void *arg, struct buf *out, parley_text pointer,
                      struct problems *problems);

@@ -557,6 +557,68 @@ def what_comes_seconds_after_the_hand_over_is_no_person(folder):
         expect([row["data"]["machine"] for row in events(daemon, who, "message.opened")], [True])
 
 
+OWN_LINKS = {"locales": {"en": {
+    "text": "Hello {{name}}. Out: {{unsubscribe_url}} Choose: {{preferences_url}}",
+    "html": '<p>Hello {{name}} <a href="{{unsubscribe_url}}">out</a> <a href="{{preferences_url}}">choose</a></p>',
+    "buttons": [{"label": "Out", "url": "{{unsubscribe_url}}"}]}}}
+
+
+@test
+def a_template_carries_each_recipients_own_way_out(folder):
+    with daemon_in(folder) as daemon:
+        expect(daemon.put("/v1/templates/news", OWN_LINKS).status, 200)
+        seen = {}
+        for name in ("ana", "bea"):
+            who = customer(daemon, name)
+            grant(daemon, who)
+            grant(daemon, who, "told")
+            for topic in ("newsletter", "told"):
+                answer = daemon.post("/v1/messages", {"to": {"customer": who}, "topic": topic, "template": "news", "data": {"name": name}})
+                entry = kept(daemon, answer.json["id"])
+                html, out = part(entry, "html"), entry["unsubscribe_url"]
+                choose = re.search(r'href="([^"]+/p/[^"]+)"', html).group(1)
+                expect(part(entry, "text").split("\n")[0], f"Hello {name}. Out: {out} Choose: {choose}")
+                expect_true(f'<a href="{out}">out</a>' in html and f'"{out}"' in json.dumps(entry), html)
+                seen[name, topic] = out, choose
+        expect(len({out for out, _ in seen.values()}), 4, "one for each recipient and message")
+        expect(len({choose for _, choose in seen.values()}), 2, "one for each recipient")
+        is_page(visit(daemon, "POST", seen["ana", "newsletter"][0], b"List-Unsubscribe=One-Click", FORM))
+        wants = {name: daemon.get(f"/v1/customers?identity=email:{name}@example.org").json["items"][0]["consents"] for name in ("ana", "bea")}
+        expect([[one["granted"] for one in wants[name] if one["topic"] == "newsletter" and one["channel_kind"] == "email"] for name in wants],
+               [[False], []], "of ana alone")
+
+
+@test
+def what_is_tried_out_shows_what_such_links_look_like(folder):
+    with daemon_in(folder) as daemon:
+        expect(daemon.put("/v1/templates/news", OWN_LINKS).status, 200)
+        shown = daemon.post("/v1/templates/news/render", {"data": {"name": "Ana"}}).json["content"]
+        base = f"http://127.0.0.1:{daemon.port}"
+        expect(shown["text"], f"Hello Ana. Out: {base}/u/example Choose: {base}/p/example")
+        expect(shown["buttons"][0]["url"], f"{base}/u/example")
+        is_page(visit(daemon, "GET", f"{base}/u/example"), 404)
+
+
+@test
+def a_template_makes_no_link_that_could_not_be_told(folder):
+    with daemon_in(folder) as daemon:
+        who = customer(daemon)
+        for n, content in enumerate(({"html": '<a href="javascript:go()">{{x}}</a>'}, {"text": "{{x}}", "html": "{{{x}}}"},
+                                     {"text": "x", "channels": {"email": {"html": '<a href="https://{{x}}/">'}}},
+                                     {"text": "x", "channels": {"email": {"html": '<a href="http:">{{x}}</a>'}}})):
+            put = daemon.put(f"/v1/templates/t{n}", {"locales": {"en": content}})
+            if n == 2:
+                expect(put.json["errors"][0]["code"], "unsafe_place")
+                continue
+            expect(put.status, 200, put.text)
+            asked = {"to": {"customer": who}, "topic": "told", "template": f"t{n}", "data": {"x": '<a href="data:text/html,x">'}}
+            answer = daemon.post("/v1/messages", asked)
+            expect(answer.status, 422, answer.text)
+            refused = answer.json["errors"][0]
+            expect((refused["code"], refused["pointer"].startswith("/template/")), ("bad_link", True))
+            expect(daemon.post("/v1/messages", {**asked, "topic": "newsletter"}).status, 202, "nothing is told of this topic")
+
+
 @test
 def a_target_that_no_browser_should_open_is_refused_when_the_message_is_accepted(folder):
     with daemon_in(folder) as daemon:

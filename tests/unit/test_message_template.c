@@ -81,6 +81,33 @@ START_TEST(a_content_keeps_its_shape_and_only_wanted_variants_are_made)
 }
 END_TEST
 
+/* Each recipient's own links: what stands for them comes out as it went in, in text, in an attribute and as a link; a value of the
+ * name is a value like any. */
+START_TEST(names_of_our_own_links_stay_until_the_hand_over)
+{
+  static const struct { const char *data, *want; } rows[] = {
+      {"{}", "{\"html\":\"<a href='{{unsubscribe_url}}' title='{{preferences_url}}'>out</a>\","
+             "\"buttons\":[{\"label\":\"Out\",\"url\":\"{{unsubscribe_url}}\"}],\"text\":\"Out: {{preferences_url}} !\"}"},
+      {"{\"unsubscribe_url\":\"https://own.example/\",\"preferences_url\":\"<\"}",
+       "{\"html\":\"<a href='https://own.example/' title='&lt;'>out</a>\","
+       "\"buttons\":[{\"label\":\"Out\",\"url\":\"https://own.example/\"}],\"text\":\"Out: < !\"}"},
+      {"{\"unsubscribe_url\":\"\",\"preferences_url\":\"{{x}}\"}",
+       "{\"html\":\"<a href='' title='{{x}}'>out</a>\",\"buttons\":[{\"label\":\"Out\",\"url\":\"\"}],\"text\":\"Out: {{x}} \"}"}};
+  struct bed bed;
+  struct template *made;
+
+  bed_open(&bed);
+  made = read_one(&bed, "news",
+                  "{\"locales\":{\"en\":{\"html\":\"<a href='{{unsubscribe_url}}' title='{{preferences_url}}'>out</a>\","
+                  "\"buttons\":[{\"label\":\"Out\",\"url\":\"{{unsubscribe_url}}\"}],"
+                  "\"text\":\"Out: {{preferences_url}} {{#unsubscribe_url}}!{{/unsubscribe_url}}\"}}}");
+  ck_assert_ptr_nonnull(made);
+  for (size_t i = 0; i < COUNT_OF(rows); i++)
+    renders(&bed, made, "", rows[i].data, rows[i].want);
+  bed_close(&bed);
+}
+END_TEST
+
 START_TEST(the_nearest_language_is_taken)
 {
   static const struct { const char *wanted, *got; } rows[] = {
@@ -237,6 +264,7 @@ int main(void)
   int failed;
 
   tcase_add_test(all, a_content_keeps_its_shape_and_only_wanted_variants_are_made);
+  tcase_add_test(all, names_of_our_own_links_stay_until_the_hand_over);
   tcase_add_test(all, the_nearest_language_is_taken);
   tcase_add_test(all, a_partial_is_of_the_same_language_variant_and_member);
   tcase_add_loop_test(all, what_is_no_template_is_refused_with_its_place, 0, (int)COUNT_OF(refused));
