@@ -1,6 +1,7 @@
 #include "compose.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
+#include "link_check.h"
 #include "template.h"
 
 #define COMPOSE_BODY_BYTES_MAX ((size_t)4 << 20) /* of what a template makes, as JSON; the content's own limit is below */
@@ -83,7 +84,8 @@ static bool content_take(struct api_request *req, struct submission *submission,
   struct json_in in = {.pointer = pointer, .arena = submission->arena, .problems = &req->problems};
 
   in.object = *ret = json_read(bytes, &req->problems);
-  if (in.object != NULL && content_read(&in, &submission->content))
+  if (in.object != NULL && content_read(&in, &submission->content) &&
+      (!submission->topic->track_clicks || links_check(&req->problems, pointer, &submission->content)))
     return true;
   json_decref(in.object);
   return false;

@@ -2,7 +2,7 @@
 #include "core/base/alloc.h"
 #include "core/base/locale.h"
 #include "core/base/text.h"
-#include "core/message/links.h"
+#include "link_check.h"
 #include "template.h"
 #include <string.h>
 
@@ -295,66 +295,11 @@ static bool read_said(struct api_request *req, const struct json_in *in, struct 
   return read_content(req, in, submission) && ok;
 }
 
-/* --- Links of a topic whose clicks are told ------------------------------------------------------------------------- */
-
-static const char *link_fault(enum link_verdict verdict)
-{
-  switch (verdict) {
-  case LINK_SCHEME: return "goes to javascript:, data:, vbscript:, file:, blob: or to http: without a host";
-  case LINK_CONTROL: return "has a control character in it, such as a line break";
-  case LINK_LONG: return "has more than 2048 bytes";
-  case LINK_WEB:
-  case LINK_OTHER: break;
-  }
-  return NULL;
-}
-
-static bool link_ok(struct api_request *req, parley_text pointer, parley_text written, bool html, size_t nth)
-{
-  struct buf target = BUF_INIT(0);
-  const char *fault = link_fault(link_target(written, html, &target));
-
-  buf_done(&target);
-  if (fault == NULL)
-    return true;
-  problem_add(&req->problems, pointer, "bad_link", "its link number %zu %s: it cannot be told of clicks", nth, fault);
-  problem_hint(&req->problems, "this topic has track: { clicks: true }: its links are http or https");
-  return false;
-}
-
-static bool links_ok(struct api_request *req, parley_text pointer, const char *member, parley_text text, bool html)
-{
-  struct links links = links_of(text, html);
-  parley_text written;
-  size_t nth = 0;
-  bool ok = true;
-
-  while (ok && links_next(&links, &written))
-    ok = link_ok(req, pointer_member(req->arena, pointer, parley_text_of(member)), written, html, ++nth);
-  return ok;
-}
-
-static bool content_links_ok(struct api_request *req, parley_text pointer, const struct content *content)
-{
-  bool ok = links_ok(req, pointer, "text", content->text, false);
-
-  ok &= links_ok(req, pointer, "html", content->html, true);
-  for (size_t i = 0; i < content->n_buttons; i++)
-    if (content->buttons[i].action == PARLEY_BUTTON_URL)
-      ok &= link_ok(req, pointer_index(req->arena, pointer_member(req->arena, pointer, PARLEY_LIT("buttons")), i),
-                    content->buttons[i].target, false, i + 1);
-  for (size_t i = 0; i < content->n_overrides; i++) {
-    parley_text at = pointer_member(req->arena, pointer, PARLEY_LIT("channels"));
-
-    ok &= content_links_ok(req, pointer_member(req->arena, at, content->overrides[i].name), content->overrides[i].content);
-  }
-  return ok;
-}
-
+/* Of a template they are looked at once it has been made: compose.c. */
 static bool read_links(struct api_request *req, const struct json_in *in, const struct submission *submission)
 {
   return !submission->topic->track_clicks ||
-         content_links_ok(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("content")), &submission->content);
+         links_check(&req->problems, pointer_member(req->arena, in->pointer, PARLEY_LIT("content")), &submission->content);
 }
 
 static bool read_keys(struct api_request *req, const struct json_in *in, struct submission *submission)
