@@ -437,7 +437,7 @@ void api_topics_list(struct api_request *req)
   buf_str(&body, "{\"items\":[");
   for (size_t i = 0; i < req->policy->n_topics; i++) {
     const struct policy_topic *topic = &req->policy->topics[i];
-    int64_t lives_ms = topic->expires_in_ms > 0 ? topic->expires_in_ms : class_expires_ms(topic->class);
+    int64_t lives_ms = topic_expires_ms(topic);
 
     buf_json_comma(&body);
     buf_str(&body, "{\"name\":");

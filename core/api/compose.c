@@ -1,7 +1,7 @@
 #include "compose.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
-#include "link_check.h"
+#include "core/message/link_check.h"
 #include "template.h"
 
 #define COMPOSE_BODY_BYTES_MAX ((size_t)4 << 20) /* of what a template makes, as JSON; the content's own limit is below */

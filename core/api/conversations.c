@@ -266,58 +266,16 @@ void api_conversations_note(struct api_request *req)
 
 /* --- Replies ------------------------------------------------------------------------------------------------------ */
 
-/* The one asked for, else what answers go out under. */
-static const struct policy_topic *reply_topic(struct api_request *req)
-{
-  parley_text name = TEXT_EMPTY;
-  const struct policy_topic *topic;
-
-  if (!json_in_text(&req->in, "topic", CONF_NAME_MAX, &name))
-    return NULL;
-  topic = name.len > 0 ? policy_find_topic(req->policy, name) : policy_reply_topic(req->policy);
-  if (name.len > 0 && topic == NULL)
-    json_in_problem(&req->in, "topic", "unknown_topic", "no topic of this name is configured");
-  if (topic == NULL && req->problems.count == 0) {
-    json_in_problem(&req->in, "topic", "no_reply_topic", "no topic of class conversation is configured");
-    problem_hint(&req->problems, "configure topics: { support: { class: conversation } }, or say which topic");
-  }
-  return topic;
-}
-
-/* The channel asked for, else the one that the customer used last. */
-static const struct policy_channel *reply_channel(struct api_request *req, const struct conversation_row *row)
-{
-  parley_text name = TEXT_EMPTY;
-  const struct policy_channel *channel;
-
-  if (!json_in_text(&req->in, "channel", CONF_NAME_MAX, &name))
-    return NULL;
-  channel = policy_find_channel(req->policy, name.len > 0 ? name : row->channel);
-  if (channel == NULL && name.len > 0) {
-    json_in_problem(&req->in, "channel", "unknown_channel", "no channel of this name is configured");
-  } else if (channel == NULL) {
-    json_in_problem(&req->in, "channel", "no_reply_channel",
-                    "the customer has not written on a channel that is configured now");
-    problem_hint(&req->problems, "say which channel to answer on");
-  }
-  return channel;
-}
-
 static void reply_found(struct talk *talk, const struct conversation_row *row)
 {
-  static const char *const fields[] = {"content", "topic", "channel", "send_at", "expires_in", NULL};
-  struct api_request *req = talk->req;
-  bool ok = json_in_only(&req->in, fields);
-  const struct policy_topic *topic = reply_topic(req);
-  const struct policy_channel *channel = reply_channel(req, row);
-  struct submission *submission = NULL;
+  struct reply reply = {.topic = TEXT_EMPTY, .channel = TEXT_EMPTY, .last_channel = row->channel, .customer = row->customer,
+                        .conversation = row->id};
+  struct submission *submission = submission_reply(talk->req, &talk->req->in, &reply);
 
-  if (ok && topic != NULL && channel != NULL)
-    submission = submission_reply(req, &req->in, topic, channel, row->customer, row->id);
   if (submission == NULL)
-    api_problems(req);
+    api_problems(talk->req);
   else
-    api_accept(req, submission);
+    api_accept(talk->req, submission);
 }
 
 void api_conversations_reply(struct api_request *req)

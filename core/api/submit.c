@@ -2,7 +2,7 @@
 #include "core/base/alloc.h"
 #include "core/base/locale.h"
 #include "core/base/text.h"
-#include "link_check.h"
+#include "core/message/link_check.h"
 #include "template.h"
 #include <string.h>
 
@@ -11,16 +11,13 @@
 static const char *const message_fields[] = {"to",         "topic",    "content", "template", "data", "locale", "channels", "plan",
                                              "key",        "campaign", "send_at", "expires_in", NULL};
 
-static struct submission *submission_new(struct api_request *req, json_t *object, parley_bytes body)
+static struct submission *submission_of(struct api_request *req, json_t *object, parley_bytes body)
 {
-  struct arena *arena = arena_new_for(sizeof(struct submission) + body.len + SUBMISSION_BYTES);
-  struct submission *submission = arena_alloc(arena, sizeof *submission);
+  struct submission *submission = submission_new(req->policy, req->now_ms, body.len + SUBMISSION_BYTES);
 
-  submission->arena = arena;
   submission->json = json_incref(object);
-  submission->policy = policy_ref(req->policy);
-  submission->body = arena_text(arena, json_object_get(object, "template") == NULL ? body : TEXT_EMPTY); /* else it is made later */
-  submission->now_ms = req->now_ms;
+  if (json_object_get(object, "template") == NULL) /* else it is made later */
+    submission->body = arena_text(submission->arena, body);
   submission->api_key = req->key.id;
   submission->test = req->key.test;
   return submission;
@@ -195,11 +192,9 @@ static bool read_plan(struct api_request *req, const struct json_in *in, struct 
 
 static bool read_times(struct api_request *req, const struct json_in *in, struct submission *submission)
 {
-  int64_t lives_ms = submission->topic->expires_in_ms;
+  int64_t lives_ms = topic_expires_ms(submission->topic);
   int64_t start_ms;
 
-  if (lives_ms == 0)
-    lives_ms = class_expires_ms(submission->topic->class);
   if (!json_in_time(in, "send_at", &submission->not_before_ms) ||
       !json_in_span(in, "expires_in", MESSAGE_EXPIRES_MS_MIN, MESSAGE_EXPIRES_MS_MAX, &lives_ms))
     return false;
@@ -320,7 +315,7 @@ static bool read_keys(struct api_request *req, const struct json_in *in, struct 
 
 struct submission *submission_read(struct api_request *req, const struct json_in *in, parley_bytes body)
 {
-  struct submission *submission = submission_new(req, in->object, body);
+  struct submission *submission = submission_of(req, in->object, body);
   bool ok = json_in_only(in, message_fields);
 
   ok &= read_to(req, in, submission);
@@ -333,17 +328,37 @@ struct submission *submission_read(struct api_request *req, const struct json_in
   return submission;
 }
 
-struct submission *submission_reply(struct api_request *req, const struct json_in *in, const struct policy_topic *topic,
-                                    const struct policy_channel *channel, id64 customer, id64 conversation)
+/* What is wrong with where it should go, in the words of the field that could say so. */
+static bool read_way(const struct json_in *in, const struct reply *reply, struct submission *submission)
 {
-  struct submission *submission = submission_new(req, in->object, req->http->body);
+  switch (reply_address(reply, submission)) {
+  case REPLY_GOES:
+    return true;
+  case REPLY_UNKNOWN_TOPIC:
+    return json_in_problem(in, "topic", "unknown_topic", "no topic of this name is configured");
+  case REPLY_NO_TOPIC:
+    json_in_problem(in, "topic", "no_reply_topic", "no topic of class conversation is configured");
+    problem_hint(in->problems, "configure topics: { support: { class: conversation } }, or say which topic");
+    return false;
+  case REPLY_UNKNOWN_CHANNEL:
+    return json_in_problem(in, "channel", "unknown_channel", "no channel of this name is configured");
+  case REPLY_NO_CHANNEL:
+    json_in_problem(in, "channel", "no_reply_channel", "the customer has not written on a channel that is configured now");
+    problem_hint(in->problems, "say which channel to answer on");
+    return false;
+  }
+  return false;
+}
 
-  submission->topic = topic;
-  submission->to.customer = customer;
-  submission->conversation = conversation;
-  submission->n_steps = 1;
-  submission->steps[0] = (struct policy_step){.channel = channel, .until = UNTIL_SENT};
-  if (!read_content(req, in, submission) || !read_times(req, in, submission) || !read_links(req, in, submission))
+struct submission *submission_reply(struct api_request *req, const struct json_in *in, struct reply *reply)
+{
+  static const char *const fields[] = {"content", "topic", "channel", "send_at", "expires_in", NULL};
+  struct submission *submission = submission_of(req, in->object, req->http->body);
+
+  if (!JSON_IN_ALL(json_in_only(in, fields), json_in_text(in, "topic", CONF_NAME_MAX, &reply->topic),
+                   json_in_text(in, "channel", CONF_NAME_MAX, &reply->channel)) ||
+      !read_way(in, reply, submission) || !read_content(req, in, submission) || !read_times(req, in, submission) ||
+      !read_links(req, in, submission))
     submission_free(&submission);
   return submission;
 }

@@ -2,6 +2,7 @@
  * explain and replies. Private to core/api. */
 #ifndef CORE_API_SUBMIT_H
 #define CORE_API_SUBMIT_H
+#include "core/route/reply.h"
 #include "request.h"
 
 #define MESSAGE_KEY_BYTES_MAX 255
@@ -14,7 +15,6 @@
  * compose() it before it is accepted. NULL: req->problems say why. The submission
  * has an arena of its own and keeps a reference of in->object. */
 struct submission *submission_read(struct api_request *req, const struct json_in *in, parley_bytes body);
-/* A reply: content only, topic and step are given. */
-struct submission *submission_reply(struct api_request *req, const struct json_in *in, const struct policy_topic *topic,
-                                    const struct policy_channel *channel, id64 customer, id64 conversation);
+/* {"content","topic","channel","send_at","expires_in"} of a reply, whose topic and channel are read into `reply`. */
+struct submission *submission_reply(struct api_request *req, const struct json_in *in, struct reply *reply);
 #endif

@@ -2,6 +2,7 @@
 #include "bridge_in.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include "core/message/link_check.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,15 +117,15 @@ bool errand_went(struct errand *errand)
 
 /* --- Handing in --------------------------------------------------------------------------------------------------- */
 
-static parley_text errand_body(const struct errand *errand, const struct errand_words *words)
+static parley_text errand_body(const struct errand_words *words, const struct submission *submission)
 {
   struct buf body = BUF_INIT(0);
   parley_text kept;
 
   buf_str(&body, "{\"to\":{\"customer\":");
-  buf_json_id(&body, "cus", words->customer);
+  buf_json_id(&body, "cus", submission->to.customer);
   buf_str(&body, "},\"topic\":");
-  buf_json_text(&body, words->topic->name);
+  buf_json_text(&body, submission->topic->name);
   buf_json_key(&body, "key");
   buf_json_text(&body, words->key);
   if (words->bridge != 0) {
@@ -134,52 +135,41 @@ static parley_text errand_body(const struct errand *errand, const struct errand_
   buf_json_key(&body, "content");
   buf_text(&body, words->content);
   buf_char(&body, '}');
-  kept = arena_text(errand->arena, buf_as_text(&body));
+  kept = arena_text(submission->arena, buf_as_text(&body));
   buf_done(&body);
   return kept;
 }
 
+/* As the api reads it. */
 static bool errand_content(struct submission *submission, struct problems *problems)
 {
   struct json_in root, content;
 
   submission->json = json_read(submission->body, problems);
   return json_in_root(submission->json, submission->arena, problems, &root) && json_in_object(&root, "content", &content) &&
-         content.object != NULL && content_read(&content, &submission->content);
+         content.object != NULL && content_read(&content, &submission->content) &&
+         (!submission->topic->track_clicks || links_check(problems, content.pointer, &submission->content));
 }
 
-/* NULL: it cannot be said; *ret_why is the errand's. */
-static struct submission *errand_submission(const struct errand *errand, const struct errand_words *words, const char **ret_why)
+/* What is said, to the address that is given. NULL, or why it cannot be. */
+static const char *errand_say(const struct errand *errand, const struct errand_words *words, struct submission *submission)
 {
-  const struct bridge_shared *shared = &errand->bridge->shared;
-  struct arena *arena = arena_new();
-  struct submission *made = arena_alloc(arena, sizeof *made);
+  struct recipient *to = &submission->to;
   struct problems problems;
 
-  made->arena = arena;
-  made->policy = policy_ref(errand->policy);
-  made->body = arena_text(arena, errand_body(errand, words));
-  made->now_ms = shared->env->now_ms(shared->env);
-  made->topic = words->topic;
-  made->key = arena_text(arena, words->key);
-  made->campaign = TEXT_EMPTY;
-  made->conversation = words->conversation;
-  made->bridge = words->bridge;
-  made->to = (struct recipient){.customer = words->customer, .external = TEXT_EMPTY};
-  made->n_steps = 1;
-  made->steps[0] = (struct policy_step){.channel = words->channel, .until = UNTIL_SENT};
-  made->expires_ms = made->now_ms + (words->lives_ms != 0           ? words->lives_ms
-                                     : words->topic->expires_in_ms != 0 ? words->topic->expires_in_ms
-                                                                    : class_expires_ms(words->topic->class));
-  problems_init(&problems, arena);
-  if (words->address.len > 0 && identity_normalise(PARLEY_LIT("email"), words->address, arena, PARLEY_LIT("/to"), &problems,
-                                                   &made->to.identities[0]))
-    made->to.n_identities = 1;
-  if (problems.count == 0 && errand_content(made, &problems))
-    return made;
-  *ret_why = arena_str(errand->arena, problems.count > 0 ? problems.rows[0].detail.at : "it has no content");
-  submission_free(&made);
-  return NULL;
+  problems_init(&problems, submission->arena);
+  to->external = submission->campaign = TEXT_EMPTY;
+  if (words->address.len > 0 && identity_normalise(PARLEY_LIT("email"), words->address, submission->arena, PARLEY_LIT("/to"),
+                                                   &problems, &to->identities[0]))
+    to->n_identities = 1;
+  if (words->lives_ms != 0)
+    submission->expires_ms = submission->now_ms + words->lives_ms;
+  submission->key = arena_text(submission->arena, words->key);
+  submission->bridge = words->bridge;
+  submission->body = errand_body(words, submission);
+  if (problems.count == 0 && errand_content(submission, &problems))
+    return NULL;
+  return arena_str(errand->arena, problems.count > 0 ? problems.rows[0].detail.at : "it has no content");
 }
 
 static void errand_count(struct errand *errand)
@@ -232,17 +222,25 @@ static void errand_on_accepted(struct store_op *op)
   errand_end(errand, errand->message != 0 ? PARLEY_OK : PARLEY_FAILED, errand->message != 0 ? "" : "customer_not_found");
 }
 
-void errand_accept(struct errand *errand, const struct errand_words *words)
+enum reply_verdict errand_accept(struct errand *errand, const struct errand_words *words)
 {
-  const char *why = "";
+  const struct env *env = errand->bridge->shared.env;
+  struct submission *submission = submission_new(errand->policy, env->now_ms(env), words->content.len);
+  enum reply_verdict verdict = reply_address(&words->reply, submission);
+  const char *why = verdict == REPLY_GOES ? errand_say(errand, words, submission) : NULL;
 
-  errand->item = (struct accept_item){.submission = errand_submission(errand, words, &why)};
-  if (errand->item.submission == NULL) {
+  if (verdict != REPLY_GOES || why != NULL)
+    submission_free(&submission);
+  if (verdict != REPLY_GOES)
+    return verdict;
+  if (why != NULL) {
     errand_end(errand, PARLEY_REJECTED, why);
-    return;
+    return verdict;
   }
+  errand->item = (struct accept_item){.submission = submission};
   errand->u.accept = (struct store_accept){.decide = decide, .n_items = 1, .items = &errand->item};
   errand_submit(errand, STORE_ACCEPT, errand_on_accepted);
+  return verdict;
 }
 
 /* --- A mail to the mailbox ---------------------------------------------------------------------------------------- */
@@ -252,13 +250,11 @@ static void errand_post(struct errand *errand)
   const struct conf_bridge *set = errand->set;
   struct buf content = BUF_INIT(0);
   struct errand_words words = {.key = errand->key,
-                               .topic = set->topic.len > 0 ? policy_find_topic(errand->policy, set->topic)
-                                                           : policy_reply_topic(errand->policy),
-                               .channel = policy_find_channel(errand->policy, set->channel),
-                               .customer = errand->box->customer,
+                               .reply = {.topic = set->topic, .channel = set->channel, .customer = errand->box->customer},
                                .bridge = errand->mail.conversation,
                                .address = set->to,
                                .lives_ms = BRIDGE_MAIL_LIVES_MS};
+  enum reply_verdict verdict;
 
   buf_str(&content, "{\"subject\":");
   buf_json_text(&content, errand->mail.subject);
@@ -267,7 +263,9 @@ static void errand_post(struct errand *errand)
   buf_char(&content, '}');
   words.content = arena_text(errand->arena, buf_as_text(&content));
   buf_done(&content);
-  errand_accept(errand, &words);
+  verdict = errand_accept(errand, &words);
+  if (verdict != REPLY_GOES)
+    errand_end(errand, PARLEY_REJECTED, reply_words(verdict));
 }
 
 static void errand_on_made(struct store_op *op)

@@ -97,26 +97,26 @@ static void answer_tell(struct errand *errand, const char *why)
 static void answer_on_conversation(struct store_op *op)
 {
   struct errand *errand = container_of(op, struct errand, u.op);
-  const struct conf_bridge *set = errand->set;
-  struct errand_words words = {.content = errand->content, .key = errand->key, .conversation = errand->conversation};
+  struct errand_words words = {.content = errand->content, .key = errand->key};
+  const struct conversation_row *row = op->status == PARLEY_OK && errand->u.talk.n > 0 ? &errand->u.talk.rows[0] : NULL;
+  enum reply_verdict verdict = REPLY_GOES;
 
   if (!errand_went(errand))
     return;
-  if (op->status != PARLEY_OK || errand->u.talk.n == 0) {
+  if (row == NULL) {
     errand_end(errand, PARLEY_REJECTED, "there is no such conversation any more");
     return;
   }
-  words.customer = errand->u.talk.rows[0].customer;
-  words.channel = policy_find_channel(errand->policy, errand->u.talk.rows[0].channel);
-  words.topic =
-      set->topic.len > 0 ? policy_find_topic(errand->policy, set->topic) : policy_reply_topic(errand->policy);
+  words.reply = (struct reply){.topic = errand->set->topic, .channel = TEXT_EMPTY, .customer = row->customer,
+                               .conversation = errand->conversation, .last_channel = arena_text(errand->arena, row->channel)};
   arena_free(&op->arena);
-  if (words.channel == NULL)
-    answer_tell(errand, "the channel that they wrote on is not configured any more");
-  else if (errand->content.len == 0)
+  if (errand->content.len == 0) {
     answer_tell(errand, "without what it quotes it is empty");
-  else
-    errand_accept(errand, &words);
+    return;
+  }
+  verdict = errand_accept(errand, &words);
+  if (verdict != REPLY_GOES)
+    answer_tell(errand, reply_words(verdict));
 }
 
 static void answer_look(struct errand *errand)

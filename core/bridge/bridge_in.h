@@ -2,6 +2,7 @@
 #ifndef CORE_BRIDGE_BRIDGE_IN_H
 #define CORE_BRIDGE_BRIDGE_IN_H
 #include "bridge_mail.h"
+#include "core/route/reply.h"
 
 #define BRIDGE_TALKS 1024 /* conversations whose answers are counted at once; two that share a place forget each other */
 #define BRIDGE_HOUR_MS 3600000
@@ -73,14 +74,13 @@ bool errand_went(struct errand *errand);
 struct bridge_box *bridge_box_find(const struct bridge *bridge, parley_text name); /* NULL: none */
 struct errand_words { /* what is handed in */
   parley_text content /* JSON */, key;
-  const struct policy_topic *topic;
-  const struct policy_channel *channel;
-  id64 customer, conversation /* an answer within it */, bridge /* or a mail about it */;
+  struct reply reply;
+  id64 bridge;         /* a mail about this conversation; 0: an answer within it */
   parley_text address; /* e-mail; empty: the customer's */
   int64_t lives_ms;    /* 0: as the topic says */
 };
-/* The way of every message: choke point, rows, claim. Ends the errand. */
-void errand_accept(struct errand *errand, const struct errand_words *words);
+/* The way of every message: choke point, rows, claim. Ends the errand. A verdict other than REPLY_GOES: it has no way, and goes on. */
+enum reply_verdict errand_accept(struct errand *errand, const struct errand_words *words);
 /* errand->mail goes to the mailbox of errand->set, with errand->key. */
 void errand_mail(struct errand *errand);
 

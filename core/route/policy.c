@@ -21,7 +21,7 @@ enum lane lane_of(enum topic_class class, bool test)
   return LANE_TRANSACTIONAL;
 }
 
-int64_t class_expires_ms(enum topic_class class)
+static int64_t class_expires_ms(enum topic_class class)
 {
   switch (class) {
   case CLASS_CRITICAL: return 5 * MINUTE_MS;
@@ -30,6 +30,11 @@ int64_t class_expires_ms(enum topic_class class)
   case CLASS_MARKETING: return 5 * DAY_MS;
   }
   return 24 * HOUR_MS;
+}
+
+int64_t topic_expires_ms(const struct policy_topic *topic)
+{
+  return topic->expires_in_ms > 0 ? topic->expires_in_ms : class_expires_ms(topic->class);
 }
 
 const char *until_name(enum until until)

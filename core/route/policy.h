@@ -69,8 +69,9 @@ const struct policy_topic *policy_find_topic(const struct policy *policy, parley
 const struct policy_plan *policy_find_plan(const struct policy *policy, parley_text name);
 /* What answers to customers go out under: "support", else the first topic of class conversation; NULL: there is none. */
 const struct policy_topic *policy_reply_topic(const struct policy *policy);
-int64_t
-    class_expires_ms(enum topic_class class); /* critical 5 min, conversation and transactional 24 h, marketing 5 d */
+/* How long a message of it lives that says nothing of that: as configured, else critical 5 min, conversation and transactional 24 h,
+ * marketing 5 d. */
+int64_t topic_expires_ms(const struct policy_topic *topic);
 /* The stricter of channel and topic: hold > query > resend. UNKNOWN_DEFAULT, or a query where the plugin has none: query
  * where it can, else resend. Never UNKNOWN_DEFAULT. topic may be NULL. */
 enum on_unknown policy_on_unknown(const struct policy_topic *topic, const struct policy_channel *channel);

@@ -2,6 +2,17 @@
 #include "core/base/arena.h"
 #include <jansson.h>
 
+struct submission *submission_new(struct policy *policy, int64_t now_ms, size_t bytes)
+{
+  struct arena *arena = arena_new_for(sizeof(struct submission) + bytes);
+  struct submission *submission = arena_alloc(arena, sizeof *submission);
+
+  submission->arena = arena;
+  submission->policy = policy_ref(policy);
+  submission->now_ms = now_ms;
+  return submission;
+}
+
 void submission_free(struct submission **submission)
 {
   struct submission *mine = *submission;

@@ -29,5 +29,7 @@ struct submission {
   id64 bridge;              /* a mail to a support mailbox about this conversation, which its reply address names; 0: none. Stands in
                                the body as "bridge":"cnv_..." */
 };
+/* One for its maker to fill in, in an arena of its own that has room for so many bytes beside. */
+struct submission *submission_new(struct policy *policy, int64_t now_ms, size_t bytes);
 void submission_free(struct submission **submission);
 #endif

@@ -1,7 +1,7 @@
 #include "core/base/alloc.h"
 #include "core/base/arena.h"
 #include "core/base/text.h"
-#include "core/route/submission.h"
+#include "core/route/reply.h"
 #include <check.h>
 #include <stdlib.h>
 
@@ -80,7 +80,38 @@ START_TEST(each_class_has_its_lane_and_its_time)
 
   ck_assert_int_eq((int)lane_of(rows[_i].class, false), (int)rows[_i].lane);
   ck_assert_int_eq((int)lane_of(rows[_i].class, true), (int)LANE_TEST);
-  ck_assert_int_eq(class_expires_ms(rows[_i].class), rows[_i].minutes * 60000);
+  ck_assert_int_eq(topic_expires_ms(&(struct policy_topic){.class = rows[_i].class}), rows[_i].minutes * 60000);
+  ck_assert_int_eq(topic_expires_ms(&(struct policy_topic){.class = rows[_i].class, .expires_in_ms = 7}), 7);
+}
+END_TEST
+
+static const struct { const char *topic, *channel, *last; enum topic_class class; enum reply_verdict verdict; } replies[] = {
+    {"", "", "mail", CLASS_CONVERSATION, REPLY_GOES},
+    {"", "mail", "gone", CLASS_CONVERSATION, REPLY_GOES},
+    {"orders", "", "mail", CLASS_TRANSACTIONAL, REPLY_GOES},
+    {"", "", "mail", CLASS_TRANSACTIONAL, REPLY_NO_TOPIC},
+    {"other", "", "mail", CLASS_CONVERSATION, REPLY_UNKNOWN_TOPIC},
+    {"", "", "gone", CLASS_CONVERSATION, REPLY_NO_CHANNEL},
+    {"", "gone", "mail", CLASS_CONVERSATION, REPLY_UNKNOWN_CHANNEL},
+};
+
+START_TEST(an_answer_goes_where_it_is_asked_to_else_where_the_customer_wrote_last)
+{
+  struct policy *policy = policy_of_three();
+  struct submission *submission = submission_new(policy, 1000, 0);
+  struct reply reply = {parley_text_of(replies[_i].topic), parley_text_of(replies[_i].channel), parley_text_of(replies[_i].last), 7, 8};
+
+  policy->topics[0].class = replies[_i].class;
+  policy->topics[0].expires_in_ms = 5000;
+  ck_assert_int_eq((int)reply_address(&reply, submission), (int)replies[_i].verdict);
+  ck_assert_uint_eq(submission->n_steps, replies[_i].verdict == REPLY_GOES);
+  if (replies[_i].verdict == REPLY_GOES) {
+    ck_assert_ptr_eq(submission->topic, &policy->topics[0]);
+    ck_assert_ptr_eq(submission->steps[0].channel, &policy->channels[0]);
+    ck_assert(submission->to.customer == 7 && submission->conversation == 8 && submission->expires_ms == 6000);
+  }
+  submission_free(&submission);
+  policy_unref(&policy);
 }
 END_TEST
 
@@ -124,6 +155,7 @@ int main(void)
   tcase_add_test(tcase, a_submission_gives_back_all_it_holds);
   tcase_add_loop_test(tcase, the_stricter_of_topic_and_channel_rules_over_unknown, 0, 7);
   tcase_add_loop_test(tcase, each_class_has_its_lane_and_its_time, 0, 4);
+  tcase_add_loop_test(tcase, an_answer_goes_where_it_is_asked_to_else_where_the_customer_wrote_last, 0, COUNT_OF(replies));
   tcase_add_test(tcase, until_reads_back_its_name);
   tcase_add_loop_test(tcase, a_step_waits_only_for_what_its_channel_can_tell, 0, COUNT_OF(tellings));
   suite_add_tcase(suite, tcase);

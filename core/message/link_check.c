@@ -1,6 +1,6 @@
 #include "link_check.h"
 #include "core/base/text.h"
-#include "core/message/links.h"
+#include "links.h"
 
 static const char *link_fault(enum link_verdict verdict)
 {
