@@ -1,8 +1,12 @@
 #include "mail_take_inside.h"
 #include "mail_word.h"
 #include <glib.h>
+#include <stdio.h>
 
-enum { CAPTURED_MAX = 10 }; /* customers to whom one captured mail is filed */
+enum {
+  CAPTURED_MAX = 100,  /* customers to whom one captured mail is filed; README.md says so */
+  ERRANDS_AT_ONCE = 8  /* of one mail: each holds a copy of its content until it is committed */
+};
 
 /* --- What a mail is to do ----------------------------------------------------------------------------------------- */
 static bool text_same(parley_text a, parley_text b)
@@ -27,21 +31,36 @@ static uint32_t errand_find(const struct taking *taking, enum errand_kind kind, 
   return UINT32_MAX;
 }
 
+/* Whoever counts on it to be complete hears that it is not: in the log, and by the `limited` of what is filed. */
+static void captures_cut(struct taking *taking, uint32_t filed, uint32_t left)
+{
+  const parley_host *host = taking->taker->config.host;
+  char line[128];
+
+  taking->mail.limited = true;
+  snprintf(line, sizeof line, "event=capture_limited filed=%u left_out=%u", (unsigned)filed, (unsigned)left);
+  host->log(host, PARLEY_WARN, parley_text_of(line));
+}
+
 /* One errand for each customer among To and Cc: not the addresses that brought it here, nor who wrote it. */
 static uint32_t captures_add(struct taking *taking, parley_text token)
 {
   const struct mail_in *mail = &taking->mail;
-  uint32_t first = taking->n_errands;
+  uint32_t first = taking->n_errands, left = 0;
 
   for (uint32_t i = 0; i < mail->n_to + mail->n_cc; i++) {
     const struct mail_person *person = i < mail->n_to ? &mail->to[i] : &mail->cc[i - mail->n_to];
     struct mail_token own;
 
+    if (mail_token_read(person->address, &own) || text_same(person->address, mail->from.address))
+      continue;
     if (taking->n_errands - first == CAPTURED_MAX || taking->n_errands >= MAIL_ERRANDS_MAX - 2)
-      break;
-    if (!mail_token_read(person->address, &own) && !text_same(person->address, mail->from.address))
+      left++;
+    else
       errand_add(taking, ERRAND_CAPTURE, token, person->address);
   }
+  if (left > 0)
+    captures_cut(taking, taking->n_errands - first, left);
   return taking->n_errands > first ? first : UINT32_MAX;
 }
 
@@ -114,6 +133,8 @@ bool errands_plan(struct taking *taking)
 }
 
 /* --- Doing it ----------------------------------------------------------------------------------------------------- */
+static void errand_begin_next(struct taking *taking);
+
 static void errand_done(const parley_result *result, void *arg)
 {
   struct errand *errand = arg;
@@ -124,6 +145,8 @@ static void errand_done(const parley_result *result, void *arg)
   if (errand->kind != ERRAND_MESSAGE || result->each != NULL)
     errand->verdict.repeated = false;
   taking_reason_keep(taking, result->status, result->reason);
+  if (taking->n_begun < taking->n_errands)
+    errand_begin_next(taking);
   if (--taking->n_open == 0)
     taking_end(taking);
 }
@@ -202,24 +225,31 @@ static void report_go(struct errand *errand)
   taking->n_open--;
 }
 
+static void errand_begin_next(struct taking *taking)
+{
+  struct errand *errand = &taking->errands[taking->n_begun++];
+
+  switch (errand->kind) {
+  case ERRAND_MESSAGE:
+    message_go(errand);
+    break;
+  case ERRAND_CAPTURE:
+    capture_go(errand);
+    break;
+  case ERRAND_UNSUBSCRIBE:
+    unsubscribe_go(errand);
+    break;
+  case ERRAND_REPORT:
+    report_go(errand);
+    break;
+  }
+}
+
 void errands_go(struct taking *taking)
 {
   taking->n_open = taking->n_errands + 1; /* one for this function: nothing ends before all have begun */
-  for (uint32_t i = 0; i < taking->n_errands; i++)
-    switch (taking->errands[i].kind) {
-    case ERRAND_MESSAGE:
-      message_go(&taking->errands[i]);
-      break;
-    case ERRAND_CAPTURE:
-      capture_go(&taking->errands[i]);
-      break;
-    case ERRAND_UNSUBSCRIBE:
-      unsubscribe_go(&taking->errands[i]);
-      break;
-    case ERRAND_REPORT:
-      report_go(&taking->errands[i]);
-      break;
-    }
+  while (taking->n_begun < taking->n_errands && taking->n_begun < ERRANDS_AT_ONCE)
+    errand_begin_next(taking);
   if (--taking->n_open == 0)
     taking_end(taking);
 }

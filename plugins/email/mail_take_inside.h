@@ -7,7 +7,7 @@
 #include "mail_take.h"
 
 enum {
-  MAIL_ERRANDS_MAX = 24, /* what one mail is to do: one message, tokens, customers of a captured mail */
+  MAIL_ERRANDS_MAX = 120, /* what one mail is to do: one message, tokens, customers of a captured mail */
   MAIL_REASON_MAX = 200
 };
 enum errand_kind { ERRAND_MESSAGE = 1, ERRAND_CAPTURE, ERRAND_UNSUBSCRIBE, ERRAND_REPORT };
@@ -36,7 +36,7 @@ struct taking { /* one mail */
   size_t upload_at;
   parley_text *media; /* ids of the files, and of the raw mail behind them */
   struct errand errands[MAIL_ERRANDS_MAX];
-  uint32_t n_errands, n_open;
+  uint32_t n_errands, n_begun, n_open; /* n_open: not ended yet */
   uint32_t *errand_of; /* by recipient */
   char reason[MAIL_REASON_MAX];
 };

@@ -6,6 +6,7 @@
 address; an address to unsubscribe."""
 
 import base64
+import re
 import smtplib
 import sys
 import threading
@@ -116,6 +117,22 @@ def a_copy_to_the_capture_address_is_filed_as_sent_and_nothing_is(folder):
         expect(daemon.delete(f"/v1/keys/{key['id']}").status, 204)
         expect(codes(port, mail(message_id="<a3@example.org>"), to=(gone + "@shop.example",)), [550], "a revoked key files nothing")
         expect(len(messages(daemon)), 1)
+
+
+@test
+def a_captured_mail_is_filed_for_a_hundred_customers_and_says_when_there_were_more(folder):
+    port = free_port()
+    with Daemon(folder, channels={"mail": channel(port)}) as daemon:
+        address = parley(daemon, "key", "capture", "tests").stdout.strip() + "@shop.example"
+        shop = "orders@shop.example"
+        for name, n in (("few", 99), ("many", 130)):
+            people = [f"{name}{i}@example.org" for i in range(n)]
+            sent = mail("News.\n", message_id=f"<{name}@shop.example>", to=", ".join(people[:50]), sender=shop, Cc=", ".join(people[50:]))
+            expect(codes(port, sent, to=(address,), sender=shop), [250])
+            filed = [messages(daemon, person) for person in people]
+            expect([len(each) for each in filed], [1] * min(n, 100) + [0] * max(n - 100, 0))
+            expect({each[0]["fields"].get("limited") for each in filed if each}, {"true" if n > 100 else None})
+        expect(re.findall(r"event=capture_limited filed=(\d+) left_out=(\d+)", daemon.log()), [("100", "30")])
 
 
 def submission(folder, isolation):
