@@ -1,6 +1,7 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "fit_inner.h"
+#include "text_plain.h"
 #include <string.h>
 
 bool fit_refuse(struct fit *fit, const char *code)
@@ -91,7 +92,7 @@ static bool subject_fit(struct fit *fit, parley_text *ret_head)
   switch (fit_level(feature)) {
   case PARLEY_LEVEL_NATIVE:
     if (feature->length_max > 0)
-      subject.len = text_units_cut(subject, feature->unit, feature->length_max, true);
+      subject.len = text_units_cut(subject, feature->unit, feature->length_max);
     if (subject.len < fit->content->subject.len)
       fit_degrade(fit, "subject_cut");
     fit->out->subject = text_trim(subject);
@@ -108,18 +109,61 @@ static bool subject_fit(struct fit *fit, parley_text *ret_head)
   }
 }
 
-/* The first TEXT entry whose alphabet has the text; without any entry, text goes as it is. */
-static const parley_feature *text_feature(const struct fit *fit, parley_text text, bool *ret_listed)
+/* A text on its way into TEXT parts. */
+struct cut {
+  parley_text text;
+  const parley_feature *feature;
+  struct pieces pieces; /* of a feature whose parts the phone joins again */
+  size_t ends[FIT_PARTS_MAX];
+  bool listed; /* the channel has a TEXT entry */
+};
+
+/* Does the entry's alphabet have the text? Where the parts are joined again, one look says how it is cut as well. */
+static bool cut_holds(struct cut *cut, const parley_feature *feature)
 {
-  *ret_listed = false;
+  size_t n_max = feature->count_max > 1 ? feature->count_max : 1;
+
+  cut->pieces = (struct pieces){.ends = cut->ends};
+  if (feature->joined_max > 0)
+    return text_pieces(cut->text, feature->unit, feature->joined_max, n_max < FIT_PARTS_MAX ? n_max : FIT_PARTS_MAX, &cut->pieces);
+  return text_unit_holds(cut->text, feature->unit);
+}
+
+/* ... or has it in plain characters, where the channel allows that. */
+static bool cut_simplify(struct fit *fit, struct cut *cut, const parley_feature *feature)
+{
+  parley_text plain;
+
+  if (!(fit->caps->flags & PARLEY_SIMPLIFY) || !text_plain(cut->text, feature->unit, fit->arena, &plain) || text_trim(plain).len == 0)
+    return false;
+  cut->text = plain;
+  fit_degrade(fit, "text_simplified");
+  return cut_holds(cut, feature);
+}
+
+/* The first TEXT entry whose alphabet has the text, or can have it; without any entry, text goes as it is. */
+static void cut_choose(struct fit *fit, struct cut *cut)
+{
   for (const parley_feature *const *each = fit->caps->features; each != NULL && *each != NULL; each++) {
     if ((*each)->what != PARLEY_PART_TEXT)
       continue;
-    *ret_listed = true;
-    if (text_unit_holds(text, (*each)->unit))
-      return *each;
+    cut->listed = true;
+    if (cut_holds(cut, *each) || cut_simplify(fit, cut, *each)) {
+      cut->feature = *each;
+      return;
+    }
   }
-  return NULL;
+}
+
+static bool cut_fits(const struct cut *cut) /* in one part */
+{
+  uint32_t max = cut->feature->length_max;
+
+  if (max == 0)
+    return true;
+  if (cut->pieces.n > 0 && cut->pieces.whole)
+    return cut->pieces.units <= max;
+  return text_units(cut->text, cut->feature->unit, (size_t)max + 1) <= max;
 }
 
 static bool text_part_add(struct fit *fit, parley_text text, uint32_t unit)
@@ -133,16 +177,30 @@ static bool text_part_add(struct fit *fit, parley_text text, uint32_t unit)
   return true;
 }
 
-/* Pieces that the phone joins again (joined_max) are filled to the last unit; those that stand alone end behind a word.
- */
-static bool text_split(struct fit *fit, parley_text text, const parley_feature *feature)
+/* Pieces that the phone joins again (joined_max) are filled to the last unit. */
+static bool cut_joined(struct fit *fit, const struct cut *cut)
 {
-  bool joined = feature->joined_max > 0;
-  size_t units_max = joined ? feature->joined_max : feature->length_max, count = 0;
+  size_t from = 0;
+
+  fit_degrade(fit, "text_split");
+  if (!cut->pieces.whole)
+    return fit_refuse(fit, "text_too_long");
+  for (size_t i = 0; i < cut->pieces.n; from = cut->ends[i++])
+    if (!text_part_add(fit, text_sub(cut->text, from, cut->ends[i] - from), cut->feature->unit))
+      return false;
+  return true;
+}
+
+/* Those that stand alone end behind a word. */
+static bool cut_alone(struct fit *fit, const struct cut *cut)
+{
+  const parley_feature *feature = cut->feature;
+  parley_text text = cut->text;
+  size_t count = 0;
 
   fit_degrade(fit, "text_split");
   for (size_t len; text.len > 0; text = text_sub(text, len, SIZE_MAX)) {
-    len = text_units_cut(text, feature->unit, units_max, !joined);
+    len = text_units_cut(text, feature->unit, feature->length_max);
     if (len == 0 || count++ >= (feature->count_max > 0 ? feature->count_max : 1))
       return fit_refuse(fit, "text_too_long");
     if (!text_part_add(fit, text_sub(text, 0, len), feature->unit))
@@ -153,20 +211,20 @@ static bool text_split(struct fit *fit, parley_text text, const parley_feature *
 
 static bool text_fit(struct fit *fit, parley_text text)
 {
-  bool listed;
-  const parley_feature *feature = text_feature(fit, text, &listed);
+  struct cut cut = {.text = text};
 
-  if (feature == NULL && !listed)
+  cut_choose(fit, &cut);
+  if (cut.feature == NULL && !cut.listed)
     return text_part_add(fit, text, PARLEY_UNIT_CODE_POINTS);
-  if (feature == NULL || feature->level == PARLEY_LEVEL_REJECT)
+  if (cut.feature == NULL || cut.feature->level == PARLEY_LEVEL_REJECT)
     return fit_refuse(fit, "text_not_supported");
-  if (feature->level == PARLEY_LEVEL_DROP) {
+  if (cut.feature->level == PARLEY_LEVEL_DROP) {
     fit_degrade(fit, "text_dropped");
     return true;
   }
-  if (fit_within(feature, text))
-    return text_part_add(fit, text, feature->unit);
-  return text_split(fit, text, feature);
+  if (cut_fits(&cut))
+    return text_part_add(fit, cut.text, cut.feature->unit);
+  return cut.feature->joined_max > 0 ? cut_joined(fit, &cut) : cut_alone(fit, &cut);
 }
 
 /* Head, text and tail with a blank line between. */

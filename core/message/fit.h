@@ -4,6 +4,8 @@
 #define CORE_MESSAGE_FIT_H
 #include "content.h"
 
+/* Of one message. The store keeps one bit for each part and fact. 3GPP TS 23.040 would allow an SMS of 255 segments; no network
+ * is known to carry that many, and providers stop at ten or so. A channel says what it carries in its TEXT's count_max. */
 #define FIT_PARTS_MAX 64
 #define FIT_DEGRADED_MAX 16
 
@@ -11,8 +13,8 @@ struct fitted {
   parley_text subject;
   size_t n_parts, n_degraded;
   const parley_part *const *parts;
-  const char *degraded[FIT_DEGRADED_MAX]; /* stable words, each once: html_to_text text_split text_dropped html_dropped html_clipped
-                                             subject_to_text subject_cut subject_dropped buttons_to_text buttons_dropped
+  const char *degraded[FIT_DEGRADED_MAX]; /* stable words, each once: html_to_text text_split text_simplified text_dropped html_dropped
+                                             html_clipped subject_to_text subject_cut subject_dropped buttons_to_text buttons_dropped
                                              media_to_link media_dropped caption_to_text location_to_text location_dropped */
 };
 /* Parts stand in this order: TEXT (one, or several that follow each other), HTML, MEDIA, LOCATION, BUTTONS. TEXT and HTML of

@@ -327,6 +327,18 @@ def row_mime_parse(bench):
     return [Figure("mails taken apart, against GMime alone", ratio, 0.8, 1, must=True)]
 
 
+def row_segments(bench):
+    def once():
+        figures = json.loads(subprocess.run([os.path.join(tools.BENCH, "segments"), "-n", "1000" if bench.scale.name == "smoke" else "100000"],
+                                            check=True, capture_output=True, text=True).stdout)
+        bench.log(", ".join(f"{name} {kind['us']:.2f} us, {kind['segments']} segments" for name, kind in figures.items()))
+        return max(figures[name]["us"] for name in ("ascii", "gsm7", "ucs2")), figures["simplified"]["us"]
+
+    cut, plain = bench.medians(once)
+    return [Figure("a text of 1 KiB cut into SMS segments, the slowest alphabet", cut, 5, 5, at_least=False, must=True, unit="us"),
+            Figure("the same with one typographic character in fifteen made plain first", plain, 20, 10, at_least=False, unit="us")]
+
+
 def row_latency(bench):
     def once():
         port = free_port()
@@ -596,6 +608,7 @@ ROWS = {
     "smtp-dkim": row_smtp_dkim,
     "mail-in": row_mail_in,
     "mime-parse": row_mime_parse,
+    "segments": row_segments,
     "latency": row_latency,
     "memory": row_memory,
     "backlog": row_backlog,

@@ -2,7 +2,10 @@
 #include "core/base/text.h"
 #include "core/message/fit.h"
 #include "core/message/fit_text.h"
+#include "core/message/segments.h"
+#include "core/message/text_plain.h"
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,91 +325,266 @@ END_TEST
 
 #define EURO "\xe2\x82\xac"
 #define SMILE "\xf0\x9f\x98\x80"
-#define FAMILY                                                                                                       \
-  "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xe2\x80\x8d\xf0\x9f\x91\xa6" /* 11 units \
-                                                                                                          */
-#define SPAIN "\xf0\x9f\x87\xaa\xf0\x9f\x87\xb8"                                                         /* 4 units */
-static const struct {
-  const char *what, *head, *unit;
-  int times;
-  const char *tail;
-  uint32_t want_unit;
-  size_t parts, units[3]; /* of each part, in its unit */
-} segments[] = {
-    {"a160", "", "a", 160, "", PARLEY_UNIT_GSM7, 1, {160}},
-    {"a161", "", "a", 161, "", PARLEY_UNIT_GSM7, 2, {153, 8}},
-    {"a306", "", "a", 306, "", PARLEY_UNIT_GSM7, 2, {153, 153}},
-    {"a307", "", "a", 307, "", PARLEY_UNIT_GSM7, 3, {153, 153, 1}},
-    {"euro80", "", EURO, 80, "", PARLEY_UNIT_GSM7, 1, {160}},
-    {"euro81: no escape is cut", "", EURO, 81, "", PARLEY_UNIT_GSM7, 2, {152, 10}},
-    {"escape on the edge", "", "a", 152, EURO "aaaaaaaaaaaaaaaaaaaa", PARLEY_UNIT_GSM7, 2, {152, 22}},
-    {"extension table", "", "[\\]^{|}~", 1, EURO "\f", PARLEY_UNIT_GSM7, 1, {20}},
-    {"tab", "", "a\t", 1, "", PARLEY_UNIT_UTF16, 1, {2}},
-    {"backtick", "", "`", 1, "", PARLEY_UNIT_UTF16, 1, {1}},
-    {"crlf", "", "a\r\nb", 1, "", PARLEY_UNIT_GSM7, 1, {4}},
-    {"greek",
-     "",
-     "\xce\x93\xce\x94\xce\x98\xce\x9b\xce\x9e\xce\xa0\xce\xa3\xce\xa6\xce\xa8\xce\xa9",
-     1,
-     "",
-     PARLEY_UNIT_GSM7,
-     1,
-     {10}},
-    {"greek that is Latin by look", "", "\xce\x91", 1, "", PARLEY_UNIT_UTF16, 1, {1}},
-    {"upper c cedilla", "", "\xc3\x87", 1, "", PARLEY_UNIT_GSM7, 1, {1}},
-    {"lower c cedilla", "", "\xc3\xa7", 1, "", PARLEY_UNIT_UTF16, 1, {1}},
-    {"latin of Europe",
-     "",
-     "\xc3\xa8\xc3\xa9\xc3\xb9\xc3\xac\xc3\xb2\xc3\x98\xc3\xb8\xc3\x85\xc3\xa5\xc3\x86\xc3\xa6\xc3\x9f\xc3\x89",
-     1,
-     "\xc3\x84\xc3\x96\xc3\x91\xc3\x9c\xc2\xa7\xc2\xbf\xc3\xa4\xc3\xb6\xc3\xb1\xc3\xbc\xc3\xa0\xc2\xa1\xc2\xa3\xc2\xa5"
-     "\xc2\xa4_@$",
-     PARLEY_UNIT_GSM7,
-     1,
-     {31}},
-    {"ucs70", "", "\xd0\x96", 70, "", PARLEY_UNIT_UTF16, 1, {70}},
-    {"ucs71", "", "\xd0\x96", 71, "", PARLEY_UNIT_UTF16, 2, {67, 4}},
-    {"ucs135", "", "\xd0\x96", 135, "", PARLEY_UNIT_UTF16, 3, {67, 67, 1}},
-    {"emoji35", "", SMILE, 35, "", PARLEY_UNIT_UTF16, 1, {70}},
-    {"emoji36: no surrogate pair is cut", "", SMILE, 36, "", PARLEY_UNIT_UTF16, 2, {66, 6}},
-    {"families stay together", "", FAMILY, 10, "", PARLEY_UNIT_UTF16, 2, {66, 44}},
-    {"flags stay together", "a", SPAIN, 20, "", PARLEY_UNIT_UTF16, 2, {65, 16}},
-    {"an accent stays with its letter",
-     "",
-     "\xd0\x96",
-     66,
-     "e\xcc\x81\xd0\x96\xd0\x96\xd0\x96",
-     PARLEY_UNIT_UTF16,
-     2,
-     {66, 5}},
-    {"but a tower of accents is cut", "e", "\xcc\x81", 80, "", PARLEY_UNIT_UTF16, 2, {67, 14}},
-};
-
-START_TEST(a_text_message_is_cut_as_phones_join_it)
+static json_t *vectors(void)
 {
+  json_error_t why;
+  json_t *root = json_load_file(PARLEY_SOURCE_DIR "/tests/vectors/sms/segments.json", 0, &why);
+
+  ck_assert_msg(root != NULL, "%s:%d: %s", why.source, why.line, why.text);
+  return root;
+}
+
+/* [["a", 152], ["b", 1]] */
+static void pieces_add(struct buf *to, const json_t *pieces)
+{
+  const json_t *piece;
+  size_t i;
+
+  json_array_foreach(pieces, i, piece)
+    for (json_int_t n = json_integer_value(json_array_get(piece, 1)); n > 0; n--)
+      buf_text(to, json_text(json_array_get(piece, 0)));
+}
+
+static void vector_check(const json_t *vector)
+{
+  const char *name = json_string_value(json_object_get(vector, "name"));
+  const char *alphabet = json_string_value(json_object_get(vector, "alphabet"));
+  const json_t *units = json_object_get(vector, "units");
   struct buf text = BUF_INIT(0), again = BUF_INIT(0);
   struct content content = {.n_media = 0};
+  struct segments segments;
   struct fitted fitted;
   const char *code;
 
-  buf_str(&text, segments[_i].head);
-  for (int i = 0; i < segments[_i].times; i++)
-    buf_str(&text, segments[_i].unit);
-  buf_str(&text, segments[_i].tail);
+  pieces_add(&text, json_object_get(vector, "text"));
   content.text = buf_as_text(&text);
   ck_assert_int_eq(fit_content(&content, &sms, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
-  ck_assert_msg(fitted.n_parts == segments[_i].parts, "%s: %zu parts", segments[_i].what, fitted.n_parts);
+  ck_assert_msg(fitted.n_parts == json_array_size(units), "%s: %zu parts", name, fitted.n_parts);
   for (size_t i = 0; i < fitted.n_parts; i++) {
     const parley_part *part = fitted.parts[i];
-    size_t units = text_units(part->text, part->unit, SIZE_MAX);
+    size_t got = text_units(part->text, part->unit, SIZE_MAX);
 
-    ck_assert_msg(part->unit == segments[_i].want_unit, "%s: unit %u", segments[_i].what, part->unit);
-    ck_assert_msg(units == segments[_i].units[i], "%s: part %zu has %zu units", segments[_i].what, i, units);
+    ck_assert_msg(strcmp(segments_alphabet(part->unit), alphabet) == 0, "%s: unit %u", name, part->unit);
+    ck_assert_msg(got == (size_t)json_integer_value(json_array_get(units, i)), "%s: part %zu has %zu units", name, i, got);
     buf_text(&again, part->text);
   }
   ck_assert(text_eq(buf_as_text(&again), content.text)); /* nothing is lost */
+  segments = segments_of(&fitted);
+  ck_assert_msg(segments.count == fitted.n_parts && strcmp(segments_alphabet(segments.unit), alphabet) == 0, "%s", name);
+  ck_assert_msg(segments_count(content.text, segments.unit) == fitted.n_parts, "%s: sent whole", name);
   buf_done(&text);
   buf_done(&again);
+}
+
+START_TEST(a_text_message_is_cut_as_phones_join_it)
+{
+  json_t *root = vectors(), *vector;
+  size_t i;
+
+  json_array_foreach(json_object_get(root, "cases"), i, vector)
+    vector_check(vector);
+  ck_assert_uint_gt(i, 30);
+  json_decref(root);
+}
+END_TEST
+
+static const struct {
+  uint32_t unit, length_max, joined_max;
+  const char *piece;
+  size_t times, parts, last; /* last: units of the last part */
+} edges[] = {
+    {PARLEY_UNIT_GSM7, 160, 152, "a", 304, 2, 152}, /* a 16-bit reference */
+    {PARLEY_UNIT_GSM7, 160, 152, "a", 305, 3, 1},
+    {PARLEY_UNIT_GSM7, 160, 152, EURO, 81, 2, 10},   /* no half escape */
+    {PARLEY_UNIT_UTF16, 70, 66, SMILE, 36, 2, 6},
+    {PARLEY_UNIT_UTF16, 70, 66, "\xc5\xbe", 133, 3, 1},
+    {PARLEY_UNIT_GSM7, 160, 153, "a", 64 * 153, 64, 153},
+};
+
+START_TEST(every_reference_has_its_own_edge)
+{
+  parley_feature feature = {.size = sizeof feature, .what = PARLEY_PART_TEXT, NATIVE, .unit = edges[_i].unit,
+                            .length_max = edges[_i].length_max, .joined_max = edges[_i].joined_max, .count_max = FIT_PARTS_MAX};
+  const parley_feature *const features[] = {&feature, NULL};
+  const parley_capabilities caps = {.size = sizeof caps, .features = features};
+  struct buf text = BUF_INIT(0);
+  struct content content = {.n_media = 0};
+  struct fitted fitted;
+  const char *code = NULL;
+
+  for (size_t i = 0; i < edges[_i].times; i++)
+    buf_str(&text, edges[_i].piece);
+  content.text = buf_as_text(&text);
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_uint_eq(fitted.n_parts, edges[_i].parts);
+  ck_assert_uint_eq(text_units(fitted.parts[fitted.n_parts - 1]->text, edges[_i].unit, SIZE_MAX), edges[_i].last);
+  buf_str(&text, edges[_i].piece);
+  content.text = buf_as_text(&text);
+  if (edges[_i].parts == FIT_PARTS_MAX) { /* one more does not fit into as many as there may be */
+    ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_REJECTED);
+    ck_assert_str_eq(code, "text_too_long");
+  }
+  buf_done(&text);
+}
+END_TEST
+
+START_TEST(one_part_may_be_longer_than_a_piece_of_several)
+{
+  const parley_feature one = {.size = sizeof one, .what = PARLEY_PART_TEXT, NATIVE, .unit = PARLEY_UNIT_GSM7, .length_max = 160,
+                              .joined_max = 153};
+  const parley_feature *const features[] = {&one, &ucs, NULL};
+  const parley_capabilities caps = {.size = sizeof caps, .features = features};
+  struct buf text = BUF_INIT(0);
+  struct content content = {.n_media = 0};
+  struct fitted fitted;
+  const char *code = NULL;
+
+  for (int i = 0; i < 160; i++)
+    buf_char(&text, 'a');
+  content.text = buf_as_text(&text);
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_uint_eq(fitted.n_parts, 1);
+  text.len -= 3;
+  buf_str(&text, "\xc5\xbe"); /* what stands behind the last piece counts for the alphabet */
+  content.text = buf_as_text(&text);
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_uint_eq(fitted.n_parts, 3);
+  ck_assert_uint_eq(fitted.parts[0]->unit, PARLEY_UNIT_UTF16);
+  buf_done(&text);
+}
+END_TEST
+
+START_TEST(a_text_of_a_hundred_thousand_letters_is_counted)
+{
+  enum { LETTERS = 100000 };
+  struct buf text = BUF_INIT(0);
+  struct content content = {.n_media = 0};
+  struct fitted fitted;
+  const char *code = NULL;
+
+  for (int i = 0; i < LETTERS; i++)
+    buf_char(&text, 'a');
+  content.text = buf_as_text(&text);
+  ck_assert_uint_eq(segments_count(content.text, PARLEY_UNIT_GSM7), (LETTERS + 152) / 153);
+  ck_assert_uint_eq(segments_count(content.text, PARLEY_UNIT_UTF16), (LETTERS + 66) / 67);
+  ck_assert_int_eq(fit_content(&content, &sms, arena, NULL, NULL, &fitted, &code), PARLEY_REJECTED);
+  ck_assert_str_eq(code, "text_too_long");
+  ck_assert_int_eq(fit_content(&content, &mail, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_uint_eq(segments_of(&fitted).count, (LETTERS + 152) / 153); /* a channel that sends it whole */
+  buf_done(&text);
+}
+END_TEST
+
+/* --- plain characters ---------------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *text, *want;
+  uint32_t unit;
+} plains[] = {
+    {"\u201cIt\u2019s here\u201d \u2013 \u2026", "\"It's here\" - ...", PARLEY_UNIT_GSM7},
+    {"\u2022 Caf\u00e9\u00a0\u20ac\u202f5", "- Caf\u00e9 \u20ac 5", PARLEY_UNIT_GSM7}, /* accents stay */
+    {"so\u00adft\u200b\ufeff", "soft", PARLEY_UNIT_GSM7},
+    {"it's", "it's", PARLEY_UNIT_GSM7},
+    {"it\u2019s \u0107", "it\u2019s \u0107", PARLEY_UNIT_UTF16}, /* it would not fit all the same: nothing is touched */
+    {"col\u00b7legi\u2026", "col\u00b7legi\u2026", PARLEY_UNIT_UTF16},
+    {"\u200b\u00ad", "\u200b\u00ad", PARLEY_UNIT_UTF16}, /* nothing would be left */
+};
+
+START_TEST(typographic_characters_become_plain_where_that_helps)
+{
+  parley_capabilities caps = sms;
+  const struct content content = {.text = parley_text_of(plains[_i].text)};
+  bool changes = strcmp(plains[_i].text, plains[_i].want) != 0;
+  struct fitted fitted;
+  const char *code;
+
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert(text_eq(fitted.parts[0]->text, content.text) && fitted.n_degraded == 0); /* not unless the channel says so */
+  caps.flags = PARLEY_SIMPLIFY;
+  ck_assert_int_eq(fit_content(&content, &caps, arena, NULL, NULL, &fitted, &code), PARLEY_OK);
+  ck_assert_msg(parley_text_is(fitted.parts[0]->text, plains[_i].want), "%.*s", TEXT_ARG(fitted.parts[0]->text));
+  ck_assert_uint_eq(fitted.parts[0]->unit, plains[_i].unit);
+  ck_assert_uint_eq(fitted.n_degraded, changes);
+  if (changes)
+    ck_assert_str_eq(fitted.degraded[0], "text_simplified");
+}
+END_TEST
+
+START_TEST(every_plain_character_is_in_the_small_alphabet)
+{
+  for (uint32_t code = 0; code <= 0x10ffff; code++) {
+    const char *plain = code_plain(code);
+
+    if (plain == NULL)
+      continue;
+    ck_assert_msg(text_unit_holds(parley_text_of(plain), PARLEY_UNIT_GSM7), "U+%04X", code);
+    ck_assert_msg(code_units(code, PARLEY_UNIT_GSM7) == 0, "U+%04X is in it itself", code);
+  }
+}
+END_TEST
+
+START_TEST(the_alphabet_is_that_of_the_standard)
+{
+  FILE *file = fopen(PARLEY_SOURCE_DIR "/tests/vectors/sms/gsm0338.tsv", "r");
+  uint32_t want[0x10000] = {0};
+  char line[64];
+  int n = 0;
+
+  ck_assert_ptr_nonnull(file);
+  while (fgets(line, sizeof line, file) != NULL) {
+    unsigned long code;
+    char *tab = strchr(line, '\t');
+
+    if (line[0] == '#' || tab == NULL)
+      continue;
+    code = strtoul(tab + 3, NULL, 16); /* "1B65<tab>U+20AC" */
+    want[code] = tab - line > 2 ? 2 : 1;
+    n++;
+  }
+  fclose(file);
+  ck_assert_int_ge(n, 137);
+  want[0x1b] = 0; /* the escape itself is no character */
+  for (uint32_t code = 0; code < COUNT_OF(want); code++)
+    ck_assert_msg(code_units(code, PARLEY_UNIT_GSM7) == want[code], "U+%04X", code);
+}
+END_TEST
+
+/* --- prices ---------------------------------------------------------------------------------------------------------- */
+
+static const parley_price to_all = {.size = sizeof to_all, .micros = 100000, .prefix = "", .currency = "EUR"};
+static const parley_price to_spain = {.size = sizeof to_spain, .micros = 75000, .prefix = "+34", .currency = "EUR"};
+static const parley_price to_mobiles = {.size = sizeof to_mobiles, .micros = 1250001, .prefix = "+346", .currency = "USD"};
+static const parley_price nonsense = {.size = sizeof nonsense, .micros = INT64_MAX, .prefix = "+3460", .currency = "EUR"};
+static const struct {
+  const char *address;
+  size_t segments;
+  const char *want;
+} prices[] = {
+    {"+34911222333", 3, "{\"alphabet\":\"gsm7\",\"segments\":3,\"cost\":{\"amount\":\"0.225\",\"currency\":\"EUR\","
+                        "\"per_segment\":\"0.075\",\"prefix\":\"+34\"}}"},
+    {"+34600111222", 2, "{\"alphabet\":\"gsm7\",\"segments\":2,\"cost\":{\"amount\":\"2.500002\",\"currency\":\"USD\","
+                        "\"per_segment\":\"1.250001\",\"prefix\":\"+346\"}}"},
+    {"+447700900000", 5, "{\"alphabet\":\"gsm7\",\"segments\":5,\"cost\":{\"amount\":\"0.50\",\"currency\":\"EUR\","
+                         "\"per_segment\":\"0.10\",\"prefix\":\"\"}}"},
+};
+
+START_TEST(the_longest_prefix_says_what_it_costs)
+{
+  static const parley_price *const list[] = {&to_spain, &to_all, &nonsense, &to_mobiles, NULL};
+  static const parley_price *const few[] = {&to_spain, NULL};
+  parley_capabilities caps = {.size = sizeof caps, .prices = list};
+  const struct segments segments = {PARLEY_UNIT_GSM7, prices[_i].segments};
+  struct buf said = BUF_INIT(0);
+
+  buf_char(&said, '{');
+  buf_segments(&said, &segments, price_of(&caps, parley_text_of(prices[_i].address)));
+  buf_char(&said, '}');
+  ck_assert_str_eq(said.at, prices[_i].want);
+  buf_done(&said);
+  caps.prices = few;
+  ck_assert_ptr_null(price_of(&caps, PARLEY_LIT("+447700900000")));
+  caps.size = offsetof(parley_capabilities, prices); /* of a plugin built before 1.3 */
+  ck_assert_ptr_null(price_of(&caps, PARLEY_LIT("+34600111222")));
 }
 END_TEST
 
@@ -423,11 +601,14 @@ START_TEST(a_text_that_no_alphabet_holds_is_refused)
 }
 END_TEST
 
+#define FAMILY \
+  "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7\xe2\x80\x8d\xf0\x9f\x91\xa6" /* 11 units, 25 bytes */
+#define SPAIN "\xf0\x9f\x87\xaa\xf0\x9f\x87\xb8"                                                           /* 4 units */
 static const struct {
   const char *text;
   uint32_t unit;
   size_t max;
-  bool words;
+  bool alone; /* the piece is shown by itself */
   size_t want;
 } cuts[] = {
     {"", PARLEY_UNIT_BYTES, 5, false, 0},
@@ -439,7 +620,13 @@ static const struct {
     {EURO EURO, PARLEY_UNIT_CODE_POINTS, 1, false, 3},
     {SMILE SMILE, PARLEY_UNIT_UTF16, 3, false, 4},
     {SMILE, PARLEY_UNIT_UTF16, 1, false, 0},
-    {"a\r\nb", PARLEY_UNIT_BYTES, 2, false, 1},
+    {"a\r\nb", PARLEY_UNIT_BYTES, 2, true, 1},
+    {"a\r\nb", PARLEY_UNIT_BYTES, 2, false, 2},
+    {FAMILY FAMILY, PARLEY_UNIT_UTF16, 13, true, 25},
+    {FAMILY FAMILY, PARLEY_UNIT_UTF16, 13, false, 29},
+    {"a" SPAIN SPAIN, PARLEY_UNIT_UTF16, 7, true, 9},
+    {"e\xcc\x81\xcc\x81", PARLEY_UNIT_UTF16, 2, true, 3}, /* a tower of accents is cut */
+    {"ae\xcc\x81", PARLEY_UNIT_UTF16, 2, true, 1},
     {"one two three", PARLEY_UNIT_BYTES, 9, true, 8},
     {"one two three", PARLEY_UNIT_BYTES, 9, false, 9},
     {"one\ntwo three", PARLEY_UNIT_BYTES, 7, true, 4},
@@ -449,7 +636,15 @@ static const struct {
 
 START_TEST(text_is_cut_where_it_may_be)
 {
-  size_t got = text_units_cut(parley_text_of(cuts[_i].text), cuts[_i].unit, cuts[_i].max, cuts[_i].words);
+  parley_text text = parley_text_of(cuts[_i].text);
+  size_t end = 0, got;
+  struct pieces pieces = {.ends = &end};
+
+  ck_assert(text_pieces(text, cuts[_i].unit, cuts[_i].max, 1, &pieces));
+  ck_assert_uint_eq(pieces.units, text_units(text_sub(text, 0, end), cuts[_i].unit, SIZE_MAX));
+  ck_assert_uint_eq(pieces.whole, end == text.len);
+  got = cuts[_i].alone ? text_units_cut(text, cuts[_i].unit, cuts[_i].max) : end;
+
 
   ck_assert_msg(got == cuts[_i].want, "'%s' to %zu: %zu", cuts[_i].text, cuts[_i].max, got);
 }
@@ -469,7 +664,14 @@ int main(void)
   tcase_add_test(tcase, media_without_any_link_is_dropped);
   tcase_add_loop_test(tcase, what_a_channel_rejects_is_refused, 0, COUNT_OF(refusals));
   tcase_add_loop_test(tcase, what_a_channel_drops_is_noted, 0, 6);
-  tcase_add_loop_test(tcase, a_text_message_is_cut_as_phones_join_it, 0, COUNT_OF(segments));
+  tcase_add_test(tcase, a_text_message_is_cut_as_phones_join_it);
+  tcase_add_loop_test(tcase, every_reference_has_its_own_edge, 0, COUNT_OF(edges));
+  tcase_add_test(tcase, one_part_may_be_longer_than_a_piece_of_several);
+  tcase_add_test(tcase, a_text_of_a_hundred_thousand_letters_is_counted);
+  tcase_add_loop_test(tcase, typographic_characters_become_plain_where_that_helps, 0, COUNT_OF(plains));
+  tcase_add_test(tcase, every_plain_character_is_in_the_small_alphabet);
+  tcase_add_test(tcase, the_alphabet_is_that_of_the_standard);
+  tcase_add_loop_test(tcase, the_longest_prefix_says_what_it_costs, 0, COUNT_OF(prices));
   tcase_add_test(tcase, a_text_that_no_alphabet_holds_is_refused);
   tcase_add_loop_test(tcase, text_is_cut_where_it_may_be, 0, COUNT_OF(cuts));
   suite_add_tcase(suite, tcase);
