@@ -123,6 +123,11 @@ const struct openapi_schema openapi_schemas[] = {
      "'read','failed','skipped','expired','cancelled']},'to':" TEXT ",'identity':" ID_OR_NULL("idn") ","
      "'attempts':" COUNT
      ",'held':" FLAG ",'possible_duplicate':" FLAG ",'deaths':" COUNT ",'provider_id':" TEXT_OR_NULL ","
+     "'parts':{'type':'array','description':'Of a message in several parts, such as the segments of an SMS','items':{'type':'object',"
+     "'required':['provider_id','status'],'properties':{'provider_id':" TEXT_OR_NULL ",'status':{'type':'string','enum':['queued',"
+     "'sent','delivered','read','failed']}}}},"
+     "'partial':{'type':'string','description':'So many of so many parts have arrived, and not all','examples':['2/3']},"
+     "'code':{'type':'string','description':'What the provider said of a part that failed'},"
      "'started_at':" TIME_OR_NULL ","
      "'handed_at':" TIME_OR_NULL ",'due_at':" TIME_OR_NULL "}}"},
     {"Attempt",

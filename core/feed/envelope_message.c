@@ -5,6 +5,7 @@
 #include "envelope.h"
 #include "member.h"
 #include "slice.h"
+#include <jansson.h>
 
 static const char *outcome_name(uint32_t outcome)
 {
@@ -117,6 +118,37 @@ static void message_open(struct buf *buf, const struct message_row *row, size_t 
 
 /* --- Whole ------------------------------------------------------------------------------------ */
 
+/* One that is not out yet has no id. */
+static enum delivery_state part_status(const struct delivery_row *row, uint32_t part, const char *id)
+{
+  enum delivery_state state = part_state(&row->parts, part);
+
+  return state == DELIVERY_SENT && (id == NULL || id[0] == '\0') ? DELIVERY_QUEUED : state;
+}
+
+/* What each part is called by the provider, and what that said of it. */
+static void parts(struct buf *buf, const struct delivery_row *row)
+{
+  json_t *ids = json_loadb(row->provider_ids.at, row->provider_ids.len, 0, NULL);
+
+  BUF_LIT(buf, ",\"parts\":[");
+  for (uint32_t i = 0; i < row->parts.n; i++) {
+    const char *id = json_string_value(json_array_get(ids, i));
+
+    buf_json_comma(buf);
+    BUF_LIT(buf, "{\"provider_id\":");
+    member_text(buf, parley_text_of(id));
+    BUF_LIT(buf, ",\"status\":");
+    buf_json_str(buf, delivery_state_name(part_status(row, i, id)));
+    buf_char(buf, '}');
+  }
+  buf_char(buf, ']');
+  json_decref(ids);
+  if (parts_partial(&row->parts))
+    buf_printf(buf, ",\"partial\":\"%u/%u\"", parts_delivered(&row->parts), row->parts.n);
+  MEMBER_TEXT_IF(buf, "code", row->part_code);
+}
+
 static void delivery(struct buf *buf, const struct delivery_row *row)
 {
   BUF_LIT(buf, "{\"id\":");
@@ -143,6 +175,8 @@ static void delivery(struct buf *buf, const struct delivery_row *row)
     buf_uint(buf, row->facts.deaths);
   }
   MEMBER_TEXT(buf, "provider_id", row->provider_id);
+  if (row->parts.n >= 2)
+    parts(buf, row);
   MEMBER_TIME(buf, "started_at", row->facts.started_ms);
   MEMBER_TIME(buf, "handed_at", row->facts.handed_ms);
   if (row->facts.state == DELIVERY_QUEUED)

@@ -311,3 +311,9 @@ struct delivery_facts delivery_facts_of(struct stmt *row)
                                  .due_ms = col_int(row, 9),
                                  .deaths = (uint32_t)col_int(row, 10)};
 }
+
+struct parts parts_of(struct stmt *row, int first)
+{
+  return (struct parts){.n = (uint32_t)col_int(row, first), .delivered = col_id(row, first + 1), .read = col_id(row, first + 2),
+                        .failed = col_id(row, first + 3)};
+}

@@ -8,7 +8,7 @@
 #include "driver.h"
 #include "core/base/digest.h"
 
-#define STORE_SCHEMA_VERSION 4 /* what a version means is the same for every driver */
+#define STORE_SCHEMA_VERSION 5 /* what a version means is the same for every driver */
 #define BODY_INLINE_MAX 16384 /* bytes; a longer body stands in table `body` */
 
 /* message.flags */
@@ -126,6 +126,8 @@ struct found { /* what a recipient's parts are in the store */
 #define DELIVERY_FACTS "step, state, facts, attempt, token, held, maybe_twice, handed, started, due, deaths"
 enum { DELIVERY_FACTS_COLUMNS = 11 };
 struct delivery_facts delivery_facts_of(struct stmt *row);
+#define PARTS_COLUMNS "parts, part_delivered, part_read, part_failed"
+struct parts parts_of(struct stmt *row, int first); /* first: of those columns */
 /* By kind and value, then by its national variants. False: nobody has it, ret->h is its place (ret->id may still be there). */
 bool identity_find(struct db *db, const struct hash_key *key, const struct identity *wanted, struct arena *arena,
                    struct identity_row *ret);

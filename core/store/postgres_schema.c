@@ -102,6 +102,9 @@ static const char schema_4[] =
     "CREATE TABLE bounce(h bigint PRIMARY KEY, n bigint, message bigint, sent bigint, at bigint);"
     "ALTER TABLE suppression ADD COLUMN message bigint DEFAULT 0, ADD COLUMN code text DEFAULT '', ADD COLUMN detail text DEFAULT '';";
 
+static const char schema_5[] =
+    "ALTER TABLE delivery ADD COLUMN part_failed bigint DEFAULT 0, ADD COLUMN part_code text DEFAULT '';";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
@@ -110,6 +113,7 @@ static const struct migration {
     {2, 1, schema_2},
     {3, 1, schema_3},
     {4, 1, schema_4},
+    {5, 1, schema_5},
 };
 
 /* --- migrations ---------------------------------------------------------------------------------------------------------------- */

@@ -80,7 +80,10 @@ static void delivery_fill(struct stmt *get, struct arena *arena, struct deliveri
                                         .channel = col_text(get, AT + 2, arena),
                                         .address_kind = col_text(get, AT + 3, arena),
                                         .address = col_text(get, AT + 4, arena),
-                                        .provider_id = col_text(get, AT + 5, arena)};
+                                        .provider_id = col_text(get, AT + 5, arena),
+                                        .provider_ids = col_text(get, AT + 10, arena),
+                                        .parts = parts_of(get, AT + 11),
+                                        .part_code = col_text(get, AT + 15, arena)};
   all->degraded[at] = col_text(get, AT + 6, arena);
   all->reasons[at] = col_text(get, AT + 7, arena);
   all->rows[at].channel_kind = all->channel_kinds[at] = col_text(get, AT + 8, arena);
@@ -90,7 +93,8 @@ static void delivery_fill(struct stmt *get, struct arena *arena, struct deliveri
 static void deliveries_get(struct db *db, id64 message, struct arena *arena, struct deliveries *ret)
 {
   struct stmt *get = db_sql(db, "SELECT " DELIVERY_FACTS ", id, identity, channel, address_kind, address, provider_id, degraded,"
-                                " reason, channel_kind, attempt_started FROM delivery WHERE message=? ORDER BY step");
+                                " reason, channel_kind, attempt_started, provider_ids, " PARTS_COLUMNS ", part_code"
+                                " FROM delivery WHERE message=? ORDER BY step");
 
   ret->n = 0;
   bind_id(get, 1, message);

@@ -209,11 +209,11 @@ void round_merge(struct round *round, struct round *part)
   round_done(part);
 }
 
-struct parts { struct round *round; void (*fn)(struct round *round, size_t i, void *arg); void *arg; };
+struct split { struct round *round; void (*fn)(struct round *round, size_t i, void *arg); void *arg; };
 
 static void part_run(struct db *db, size_t i, void *arg)
 {
-  struct parts *parts = arg;
+  struct split *parts = arg;
   struct round part = {.store = parts->round->store, .db = db, .now_ms = parts->round->now_ms};
 
   parts->fn(&part, i, parts->arg);
@@ -222,7 +222,7 @@ static void part_run(struct db *db, size_t i, void *arg)
 
 void round_each(struct round *round, size_t n, void (*fn)(struct round *round, size_t i, void *arg), void *arg)
 {
-  struct parts parts = {round, fn, arg};
+  struct split parts = {round, fn, arg};
 
   if (n != 1 && round->store->ways->lock != NULL) {
     db_each(round->db, n, part_run, &parts);

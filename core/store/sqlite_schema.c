@@ -112,6 +112,10 @@ static const char schema_4[] =
     "ALTER TABLE suppression ADD COLUMN code DEFAULT '';"
     "ALTER TABLE suppression ADD COLUMN detail DEFAULT '';";
 
+/* part_failed: a bit for each part, as part_delivered; part_code: the code of a receipt that said so. */
+static const char schema_5[] = "ALTER TABLE delivery ADD COLUMN part_failed DEFAULT 0;"
+                               "ALTER TABLE delivery ADD COLUMN part_code DEFAULT '';";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
@@ -120,6 +124,7 @@ static const struct migration {
     {2, 1, schema_2},
     {3, 1, schema_3},
     {4, 1, schema_4},
+    {5, 1, schema_5},
 };
 
 static parley_status schema_fail(const struct db *db, struct buf *reterr_why, const char *doing)

@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/route/advance.h"
 #include "core/route/decide.h"
+#include "core/route/parts.h"
 #include <uv.h>
 
 #define STORE_ROUND_MAX 512    /* write ops in one commit */
@@ -158,7 +159,7 @@ struct store_settle {
   bool handed;      /* it had been given to the plugin */
   int64_t started_ms, ended_ms, retry_at_ms;
   parley_text code, detail;
-  size_t n_provider_ids;
+  size_t n_provider_ids;      /* beyond PARTS_MAX none counts */
   const parley_text *provider_ids;
   const char *const *degraded; /* fit's words; n_degraded */
   size_t n_degraded;
@@ -334,7 +335,8 @@ struct store_backup { struct store_op op; const char *path; uint64_t bytes; };
 struct attempt_row { id64 id; uint32_t step, number; int64_t started_ms, ended_ms; uint32_t outcome /* 0: open */;
                      parley_text code, detail, provider_id; };
 struct delivery_row { id64 id; struct delivery_facts facts; parley_text channel, channel_kind, address_kind, address; id64 identity;
-                      parley_text provider_id; };
+                      parley_text provider_id, provider_ids /* JSON array, of several parts; or empty */;
+                      struct parts parts; parley_text part_code; /* of a part that failed */ };
 struct message_row {
   id64 id, customer, identity, conversation, api_key;
   bool inbound, test, possible_duplicate;

@@ -77,17 +77,19 @@ struct life_row { /* beside delivery_facts */
   id64 id, identity;
   parley_text channel, channel_kind, address_kind, address;
   parley_text provider_id, provider_ids, degraded, reason; /* ids, degraded: JSON arrays or empty */
-  uint32_t outcome, parts;
-  uint64_t part_delivered, part_read;
+  parley_text part_code; /* of a part that failed: what its receipt's code was */
+  uint32_t outcome;
+  struct parts parts; /* n: how many provider ids it has, 0: none yet */
   int64_t wake_ms;
   bool query, changed; /* changed: differs from the file */
 };
 struct life_rest { /* of a delivery's row: what an outcome alone leaves as it is */
   int64_t due_ms, wake_ms;
-  uint64_t token, part_delivered, part_read;
+  uint64_t token;
+  struct parts parts; /* but for n */
   uint32_t attempt, deaths;
   bool held, maybe_twice, cancelled, query;
-  parley_text provider_ids, degraded, reason;
+  parley_text provider_ids, degraded, reason, part_code;
 };
 struct life {
   id64 id, customer, identity, conversation, api_key;
@@ -123,6 +125,7 @@ void life_claim(struct round *round, struct life *life, size_t row, int64_t now_
  * seat. */
 struct claim *life_claim_next_ordered(struct round *round, const struct life *ended, size_t row);
 void life_write(struct round *round, struct life *life); /* rows marked `changed` by others than life_advance() */
+void life_write_parts(struct round *round, struct life *life, size_t row); /* what was said of its parts, and nothing more */
 int life_row_of(const struct life *life, uint32_t step);          /* -1: not begun */
 int life_row_of_channel(const struct life *life, parley_text channel); /* the newest; -1: none */
 
@@ -152,7 +155,7 @@ void attempt_put(struct round *round, const struct attempt_ended *ended);
 
 struct receipt { uint32_t kind, outcome; int64_t at_ms; parley_text code, detail, link, agent; /* kind: PARLEY_RECEIPT_* */
                  bool machine; size_t n_whose; id64 *whose; /* the last two: out */ };
-/* part: index of the part meant, -1: all. False: nothing new. */
+/* part: index of the part meant, -1: all. Of several parts the delivery is what parts_fact() says. False: nothing new. */
 bool receipt_apply(struct round *round, struct life *life, size_t row, int part, struct receipt *receipt,
                    struct claim **next);
 /* After an attempt: its provider ids become known, and what came early is joined. */

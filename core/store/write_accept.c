@@ -238,7 +238,8 @@ static void item_keep_fresh(struct round *round, const struct submission *submis
                                             .provider_id = TEXT_EMPTY,
                                             .provider_ids = TEXT_EMPTY,
                                             .degraded = TEXT_EMPTY,
-                                            .reason = TEXT_EMPTY},
+                                            .reason = TEXT_EMPTY,
+                                            .part_code = TEXT_EMPTY},
                                     .step = {.until = decided->until, .within_ms = decided->within_ms, .go = true}});
 }
 

@@ -56,22 +56,21 @@ static void row_read(struct stmt *get, struct life *life)
                                      .degraded = col_text(get, AT + 8, life->arena),
                                      .reason = col_text(get, AT + 9, life->arena),
                                      .outcome = (uint32_t)col_int(get, AT + 10),
-                                     .parts = (uint32_t)col_int(get, AT + 11),
-                                     .part_delivered = col_id(get, AT + 12),
-                                     .part_read = col_id(get, AT + 13),
-                                     .wake_ms = col_int(get, AT + 14),
-                                     .query = col_int(get, AT + 15) != 0};
-  life->message.cancelled |= col_int(get, AT + 16) != 0;
-  life->steps[facts->step].until = (enum until)col_int(get, AT + 17);
-  life->steps[facts->step].within_ms = col_int(get, AT + 18);
+                                     .parts = parts_of(get, AT + 11),
+                                     .part_code = col_text(get, AT + 15, life->arena),
+                                     .wake_ms = col_int(get, AT + 16),
+                                     .query = col_int(get, AT + 17) != 0};
+  life->message.cancelled |= col_int(get, AT + 18) != 0;
+  life->steps[facts->step].until = (enum until)col_int(get, AT + 19);
+  life->steps[facts->step].within_ms = col_int(get, AT + 20);
   life->steps[facts->step].go = true;
 }
 
 static void rows_read(struct round *round, struct life *life)
 {
   struct stmt *get = db_sql(round->db, "SELECT " DELIVERY_FACTS ", id, identity, channel, channel_kind, address_kind, address,"
-                                       " provider_id, provider_ids, degraded, reason, outcome, parts, part_delivered, part_read,"
-                                       " wake, query, cancelled, until, within FROM delivery WHERE message=? ORDER BY step");
+                                       " provider_id, provider_ids, degraded, reason, outcome, " PARTS_COLUMNS ", part_code, wake,"
+                                       " query, cancelled, until, within FROM delivery WHERE message=? ORDER BY step");
 
   bind_id(get, 1, life->id);
   while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get))
@@ -105,8 +104,7 @@ static struct life_rest rest_of(const struct life *life, size_t at)
   return (struct life_rest){.due_ms = facts->due_ms,
                             .wake_ms = row->wake_ms,
                             .token = facts->token,
-                            .part_delivered = row->part_delivered,
-                            .part_read = row->part_read,
+                            .parts = row->parts,
                             .attempt = facts->attempt,
                             .deaths = facts->deaths,
                             .held = facts->held,
@@ -115,7 +113,8 @@ static struct life_rest rest_of(const struct life *life, size_t at)
                             .query = row->query,
                             .provider_ids = row->provider_ids,
                             .degraded = row->degraded,
-                            .reason = row->reason};
+                            .reason = row->reason,
+                            .part_code = row->part_code};
 }
 
 static bool rest_is_stored(const struct life *life, size_t at)
@@ -123,7 +122,8 @@ static bool rest_is_stored(const struct life *life, size_t at)
   const struct life_rest now = rest_of(life, at), *was = &life->stored[at];
 
   return now.due_ms == was->due_ms && now.wake_ms == was->wake_ms && now.token == was->token &&
-         now.part_delivered == was->part_delivered && now.part_read == was->part_read && now.attempt == was->attempt &&
+         now.parts.delivered == was->parts.delivered && now.parts.read == was->parts.read &&
+         now.parts.failed == was->parts.failed && now.attempt == was->attempt && text_eq(now.part_code, was->part_code) &&
          now.deaths == was->deaths && now.held == was->held && now.maybe_twice == was->maybe_twice &&
          now.cancelled == was->cancelled && now.query == was->query && text_eq(now.provider_ids, was->provider_ids) &&
          text_eq(now.degraded, was->degraded) && text_eq(now.reason, was->reason);
@@ -214,7 +214,7 @@ static void row_write_outcome(struct round *round, const struct life *life, size
   bind_int(put, 2, life->facts[at].facts);
   bind_int(put, 3, life->facts[at].handed_ms);
   bind_int(put, 4, life->rows[at].outcome);
-  bind_int(put, 5, life->rows[at].parts);
+  bind_int(put, 5, life->rows[at].parts.n);
   bind_text(put, 6, life->rows[at].provider_id);
   bind_id(put, 7, life->id);
   bind_int(put, 8, life->facts[at].step);
@@ -226,8 +226,8 @@ static void row_write(struct round *round, const struct life *life, size_t at)
   struct stmt *put = db_sql(
       round->db,
       "UPDATE delivery SET state=?, facts=?, due=?, wake=?, attempt=?, token=?, held=?, maybe_twice=?, cancelled=?,"
-      " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, provider_id=?, provider_ids=?,"
-      " degraded=?, reason=?, deaths=? WHERE message=? AND step=?");
+      " query=?, handed=?, outcome=?, parts=?, part_delivered=?, part_read=?, part_failed=?, part_code=?,"
+      " provider_id=?, provider_ids=?, degraded=?, reason=?, deaths=? WHERE message=? AND step=?");
   const struct delivery_facts *facts = &life->facts[at];
   const struct life_row *row = &life->rows[at];
 
@@ -243,17 +243,36 @@ static void row_write(struct round *round, const struct life *life, size_t at)
   bind_int(put, 10, row->query);
   bind_int(put, 11, facts->handed_ms);
   bind_int(put, 12, row->outcome);
-  bind_int(put, 13, row->parts);
-  bind_id(put, 14, row->part_delivered);
-  bind_id(put, 15, row->part_read);
-  bind_text(put, 16, row->provider_id);
-  bind_text(put, 17, row->provider_ids);
-  bind_text(put, 18, row->degraded);
-  bind_text(put, 19, row->reason);
-  bind_int(put, 20, facts->deaths);
-  bind_id(put, 21, life->id);
-  bind_int(put, 22, facts->step);
+  bind_int(put, 13, row->parts.n);
+  bind_id(put, 14, row->parts.delivered);
+  bind_id(put, 15, row->parts.read);
+  bind_id(put, 16, row->parts.failed);
+  bind_text(put, 17, row->part_code);
+  bind_text(put, 18, row->provider_id);
+  bind_text(put, 19, row->provider_ids);
+  bind_text(put, 20, row->degraded);
+  bind_text(put, 21, row->reason);
+  bind_int(put, 22, facts->deaths);
+  bind_id(put, 23, life->id);
+  bind_int(put, 24, facts->step);
   db_run(put);
+}
+
+void life_write_parts(struct round *round, struct life *life, size_t at)
+{
+  struct stmt *put = db_sql(round->db, "UPDATE delivery SET part_delivered=?, part_read=?, part_failed=?, part_code=?"
+                                       " WHERE message=? AND step=?");
+  const struct life_row *row = &life->rows[at];
+
+  bind_id(put, 1, row->parts.delivered);
+  bind_id(put, 2, row->parts.read);
+  bind_id(put, 3, row->parts.failed);
+  bind_text(put, 4, row->part_code);
+  bind_id(put, 5, life->id);
+  bind_int(put, 6, life->facts[at].step);
+  db_run(put);
+  life->stored[at].parts = row->parts;
+  life->stored[at].part_code = row->part_code;
 }
 
 void life_write(struct round *round, struct life *life)

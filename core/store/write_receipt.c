@@ -110,19 +110,6 @@ void provider_ref_put(struct round *round, parley_text channel, parley_text id, 
 /* --- applying one
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* One part of several: the delivery is delivered, or read, when all its parts are. */
-static bool part_counts(struct life_row *row, int part, uint32_t kind)
-{
-  uint64_t *bits = kind == PARLEY_RECEIPT_READ ? &row->part_read : &row->part_delivered;
-  uint64_t all = row->parts >= 64 ? UINT64_MAX : (UINT64_C(1) << row->parts) - 1;
-
-  if (row->parts < 2 || part < 0 || part >= 64 || (kind != PARLEY_RECEIPT_DELIVERED && kind != PARLEY_RECEIPT_READ))
-    return true;
-  *bits |= UINT64_C(1) << part;
-  row->changed = true;
-  return (*bits & all) == all;
-}
-
 static uint32_t fact_of(uint32_t kind)
 {
   switch (kind) {
@@ -256,25 +243,66 @@ static bool receipt_note(struct round *round, const struct life *life, size_t at
   return true;
 }
 
+/* "partial 2/3: what the provider said": two of three parts have arrived, and nothing more is awaited. */
+static parley_text partial_detail(const struct parts *parts, parley_text detail, struct arena *arena)
+{
+  struct buf said = BUF_INIT(0);
+  parley_text kept;
+
+  buf_printf(&said, "partial %u/%u", parts_delivered(parts), parts->n);
+  if (detail.len > 0) {
+    buf_str(&said, ": ");
+    buf_text(&said, detail);
+  }
+  kept = arena_text(arena, buf_as_text(&said));
+  buf_done(&said);
+  return kept;
+}
+
+/* What one part's receipt makes of all of them. False: it says nothing new. *ret_fact 0: the others are awaited. What it says of
+ * the address counts at once, but a failure beside a part that arrived doesn't. */
+static bool part_learn(struct round *round, struct life *life, size_t at, int part, struct receipt *receipt, uint32_t *ret_fact)
+{
+  struct life_row *row = &life->rows[at];
+  bool failed = receipt->kind == PARLEY_RECEIPT_FAILED;
+
+  if (!parts_learn(&row->parts, part, receipt->kind))
+    return false;
+  if (failed)
+    row->part_code = receipt->code;
+  life_write_parts(round, life, at);
+  *ret_fact = parts_fact(&row->parts);
+  if (!failed || (parts_delivered(&row->parts) == 0 && (*ret_fact != 0 || receipt->outcome == PARLEY_OUTCOME_BAD_ADDRESS)))
+    address_note(round, life, at, receipt);
+  if (*ret_fact == FACT_FAILED && parts_delivered(&row->parts) > 0) {
+    receipt->detail = partial_detail(&row->parts, failed ? receipt->detail : TEXT_EMPTY, life->arena);
+    receipt->code = row->part_code;
+  }
+  return true;
+}
+
 bool receipt_apply(struct round *round, struct life *life, size_t row, int part, struct receipt *receipt,
                    struct claim **next)
 {
   struct happened happened = {.what = HAPPEN_RECEIPT, .delivery = row, .fact = fact_of(receipt->kind)};
+  bool of_part = part >= 0 && life->rows[row].parts.n >= 2, news = false;
   struct advanced adv;
 
   if (happened.fact == 0)
     return receipt_note(round, life, row, receipt);
-  if (!part_counts(&life->rows[row], part, receipt->kind)) {
-    life_write(round, life);
-    return true;
-  }
+  if (of_part)
+    news = part_learn(round, life, row, part, receipt, &happened.fact);
+  if (of_part && (!news || happened.fact == 0))
+    return news;
+  if (!of_part && parts_learn(&life->rows[row].parts, -1, receipt->kind)) /* it names none of them: all are meant */
+    life_write_parts(round, life, row);
   life->code = receipt->code;
   life->detail = receipt->detail;
   adv = life_advance(round, life, &happened, next);
-  if (!adv.ignored)
+  if (!adv.ignored && !of_part)
     address_note(round, life, row, receipt);
   life_write(round, life);
-  return !adv.ignored;
+  return news || !adv.ignored;
 }
 
 /* --- parking

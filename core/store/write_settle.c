@@ -2,6 +2,7 @@
  * resolve. All of it goes through life_advance(). */
 #include "core/base/text.h"
 #include "write.h"
+#include <jansson.h>
 
 #define SWEEP_AGAIN_MS 60000 /* a wake time that changed nothing is looked at again so much later */
 
@@ -40,20 +41,45 @@ static parley_text first_id(const struct store_settle *settle)
   return (parley_text){"", 0};
 }
 
-static parley_text ids_as_json(const struct store_settle *settle, struct arena *arena)
+/* A part that went out in an earlier attempt keeps the id it got then. */
+static parley_text ids_as_json(const struct store_settle *settle, const struct life_row *row, struct arena *arena)
 {
+  json_t *before = settle->n_provider_ids == row->parts.n && row->provider_ids.len > 0
+                       ? json_loadb(row->provider_ids.at, row->provider_ids.len, 0, NULL)
+                       : NULL;
   struct buf json = BUF_INIT(0);
   parley_text text;
 
   buf_char(&json, '[');
   for (size_t i = 0; i < settle->n_provider_ids; i++) {
+    const char *earlier = json_string_value(json_array_get(before, i));
+
     buf_json_comma(&json);
-    buf_json_text(&json, settle->provider_ids[i]);
+    if (settle->provider_ids[i].len == 0 && earlier != NULL)
+      buf_json_str(&json, earlier);
+    else
+      buf_json_text(&json, settle->provider_ids[i]);
   }
   buf_char(&json, ']');
+  json_decref(before);
   text = arena_text(arena, buf_as_text(&json));
   buf_done(&json);
   return text;
+}
+
+/* The ids of an outcome: what each part is called from now on. */
+static void settle_note_ids(const struct store_settle *settle, struct life_row *row, struct arena *arena)
+{
+  parley_text ids;
+
+  if (first_id(settle).len == 0)
+    return;
+  ids = settle->n_provider_ids > 1 ? ids_as_json(settle, row, arena) : TEXT_EMPTY;
+  if (row->provider_id.len == 0 || settle->provider_ids[0].len > 0 || settle->n_provider_ids != row->parts.n)
+    row->provider_id = first_id(settle);
+  if (settle->n_provider_ids != row->parts.n) /* cut anew: what was said of the old parts says nothing of these */
+    row->parts = (struct parts){.n = (uint32_t)settle->n_provider_ids};
+  row->provider_ids = ids;
 }
 
 static parley_text words_as_json(const struct store_settle *settle, struct arena *arena)
@@ -88,11 +114,7 @@ static void settle_note(struct store_settle *settle, struct life *life, size_t a
   row->outcome = settle->outcome;
   life->code = settle->code;
   life->detail = settle->detail;
-  if (first_id(settle).len > 0) {
-    row->provider_id = first_id(settle);
-    row->provider_ids = settle->n_provider_ids > 1 ? ids_as_json(settle, life->arena) : TEXT_EMPTY;
-    row->parts = (uint32_t)settle->n_provider_ids;
-  }
+  settle_note_ids(settle, row, life->arena);
   if (settle->n_degraded > 0)
     row->degraded = words_as_json(settle, life->arena);
 }
@@ -128,6 +150,8 @@ parley_status write_settle(struct round *round, struct store_op *op)
   int at;
 
   settle->next = NULL;
+  if (settle->n_provider_ids > PARTS_MAX) /* of more parts than there can be: they name nothing */
+    settle->n_provider_ids = PARTS_MAX;
   if (!life_load(round, settle->message, settle->policy, settle->ended_ms, op->arena, life))
     return PARLEY_NOT_FOUND;
   at = life_row_of(life, settle->step);

@@ -496,6 +496,32 @@ def row_store_read(bench):
             Figure("each entry's body", large["body_us"], 25, 15, at_least=False, unit="us")]
 
 
+# --- receipts ---
+
+def receipts(bench, *words):
+    count = 3000 if bench.scale.name == "smoke" else 100000
+    done = subprocess.run([os.path.join(tools.BENCH, "receipts"), "-p", os.path.join(bench.new_folder(), "parley.db"), "-n", str(count),
+                           *words], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"receipts: {done.stderr.strip()}")
+    figures = json.loads(done.stdout)
+    bench.log(str(figures))
+    expect((figures["failed"], figures["delivered"]), (0, figures["messages"]), "failed receipts, delivered messages")
+    return figures
+
+
+def row_receipts(bench):
+    """Messages of three parts, a receipt for each part, all shuffled; and again with the answers to the attempts among them."""
+    def once():
+        after, among = receipts(bench), receipts(bench, "-e")
+        return after["s"], among["s"], max(after["grown_mib"], among["grown_mib"])
+
+    after, among, grown = bench.medians(once)
+    return [Figure("100,000 receipts of parts in random order", after, 10, 5, at_least=False, must=True, unit="s"),
+            Figure("the same, half of them before the answer to their attempt", among, 20, 10, at_least=False, unit="s"),
+            Figure("what the process grows meanwhile", grown, 8, 2, at_least=False, must=True, unit="MiB")]
+
+
 # --- templates ---
 
 def row_template(bench):
@@ -614,6 +640,7 @@ ROWS = {
     "backlog": row_backlog,
     "isolation": row_isolation,
     "store-read": row_store_read,
+    "receipts": row_receipts,
     "template": row_template,
     "template-memory": row_template_memory,
     "border-latency": row_border_latency,

@@ -379,8 +379,8 @@ START_TEST(the_first_outcome_writes_the_same_whether_the_message_is_read_back_or
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT DISTINCT step, customer, identity, conversation, channel,"
                                    " channel_kind, lane, state, facts, due, wake, expires, attempt, token, session, held,"
                                    " maybe_twice, cancelled, query, ordered, handed, started, attempt_started, outcome,"
-                                   " address_kind, address, until, within, parts, part_delivered, part_read, provider_id,"
-                                   " provider_ids, degraded, reason, deaths FROM delivery) AS alike"),
+                                   " address_kind, address, until, within, parts, part_delivered, part_read, part_failed,"
+                                   " part_code, provider_id, provider_ids, degraded, reason, deaths FROM delivery) AS alike"),
                    1);
   ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT count(*) AS n FROM event WHERE type='message.status' GROUP BY"
                                    " at, customer, identity, conversation, data) AS told WHERE n<>2"),
@@ -717,16 +717,18 @@ START_TEST(a_file_of_version_1_is_migrated_and_goes_on)
   fixture_close(&f);
   fixture_exec(&f, f.postgres ? "ALTER TABLE suppression DROP COLUMN message, DROP COLUMN code, DROP COLUMN detail;"
                                 " DROP TABLE expired, late, thread, bounce;"
-                                " ALTER TABLE delivery DROP COLUMN deaths; UPDATE parley_schema SET version=1"
+                                " ALTER TABLE delivery DROP COLUMN deaths, DROP COLUMN part_failed, DROP COLUMN part_code;"
+                                " UPDATE parley_schema SET version=1"
                               : "ALTER TABLE suppression DROP COLUMN message; ALTER TABLE suppression DROP COLUMN code;"
                                 " ALTER TABLE suppression DROP COLUMN detail; DROP TABLE thread; DROP TABLE bounce;"
                                 " DROP TABLE expired; DROP TABLE late; ALTER TABLE delivery DROP COLUMN deaths;"
+                                " ALTER TABLE delivery DROP COLUMN part_failed; ALTER TABLE delivery DROP COLUMN part_code;"
                                 " PRAGMA user_version=1");
   ck_assert_int_eq(has_deaths(), 0);
   fixture_open(&f);
   ck_assert_int_eq(has_deaths(), 1);
   ck_assert_int_eq(fixture_sql(&f, f.postgres ? "SELECT version FROM parley_schema"
-                                              : "SELECT user_version FROM pragma_user_version"), 4);
+                                              : "SELECT user_version FROM pragma_user_version"), 5);
   ck_assert_int_eq(fixture_sql(&f, f.postgres ? "SELECT readable_from FROM parley_schema"
                                               : "SELECT value FROM meta WHERE name='readable_from'"), 1);
   ck_assert_uint_eq(run_orphans(&f, &rules), 1);
