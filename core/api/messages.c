@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/feed/envelope.h"
 #include "compose.h"
+#include "fitting.h"
 #include "submit.h"
 
 #define BATCH_ITEMS_MAX 500
@@ -424,7 +425,9 @@ struct look {
 static void get_done(struct store_op *op)
 {
   struct look *look = container_of(op, struct look, u.op);
+  const struct message_row *row = look->u.one.row;
   struct buf body = BUF_INIT(0);
+  struct fitting fitting;
 
   if (!api_went(look->req, op))
     return;
@@ -433,7 +436,14 @@ static void get_done(struct store_op *op)
     api_problem(look->req, 404, "not_found", "", "no such message");
     return;
   }
-  buf_message(&body, look->u.one.row, true);
+  fitting = (struct fitting){.req = look->req,
+                             .body = row->body,
+                             .topic = policy_find_topic(look->req->policy, row->topic),
+                             .message = row->id,
+                             .customer = row->customer,
+                             .expires_ms = row->expires_ms};
+  buf_message_whole(&body, row, buf_fitting, &fitting);
+  json_decref(fitting.json);
   arena_free(&op->arena);
   api_answer(look->req, 200, &body);
   buf_done(&body);
@@ -469,7 +479,7 @@ static void list_done(struct store_op *op)
   buf_str(&body, "{\"items\":[");
   for (size_t i = 0; i < many->n; i++) {
     buf_json_comma(&body);
-    buf_message(&body, &many->rows[i], false);
+    buf_message(&body, &many->rows[i]);
   }
   buf_char(&body, ']');
   last = many->last; /* a page may be shorter than what was looked at */
@@ -526,8 +536,13 @@ static void explain_done(struct store_op *op)
   struct refusal refusal = accept_refusal(facts->result);
   struct buf body = BUF_INIT(0);
 
-  if (op->status == PARLEY_OK && refusal.code == 0)
-    buf_explain(&body, facts->decision); /* before the submission goes: the decision points into it */
+  if (op->status == PARLEY_OK && refusal.code == 0) { /* before the submission goes: the decision points into it */
+    const struct submission *submission = facts->submission;
+    struct fitting fitting = {.req = look->req, .content = &submission->content, .topic = submission->topic,
+                              .customer = facts->customer, .expires_ms = submission->expires_ms};
+
+    buf_explain(&body, facts->decision, buf_fitting, &fitting);
+  }
   submission_free(&facts->submission);
   if (!api_went(look->req, op)) {
     buf_done(&body);
@@ -541,17 +556,36 @@ static void explain_done(struct store_op *op)
   buf_done(&body);
 }
 
+static void explain_composed(struct api_request *req, parley_status status, void *arg)
+{
+  struct look *look = arg;
+
+  if (req->problems.count > 0) {
+    api_problems(req);
+  } else if (status != PARLEY_OK) {
+    submission_free(&look->u.facts.submission);
+    api_store_problem(req, status);
+  } else {
+    api_submit(req, &look->u.op, STORE_FACTS, explain_done);
+  }
+}
+
+/* A template is rendered first, as it would be for sending: what it says has its length. */
 void api_explain(struct api_request *req)
 {
+  static const struct compose_calls calls = {.refused = send_refused, .done = explain_composed};
   struct look *look = arena_alloc(req->arena, sizeof *look);
+  struct store_facts *facts = &look->u.facts;
 
   look->req = req;
-  look->u.facts.submission = submission_read(req, &req->in, req->http->body);
-  look->u.facts.decide = decide;
-  if (look->u.facts.submission == NULL)
+  facts->submission = submission_read(req, &req->in, req->http->body);
+  facts->decide = decide;
+  if (facts->submission == NULL)
     api_problems(req);
-  else
+  else if (facts->submission->template == NULL)
     api_submit(req, &look->u.op, STORE_FACTS, explain_done);
+  else
+    compose(req, &facts->submission, 1, false, &calls, look);
 }
 
 /* --- Changing ----------------------------------------------------------------------------------------------------- */

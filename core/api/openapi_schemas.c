@@ -90,7 +90,15 @@ const struct openapi_schema openapi_schemas[] = {
      "{'type':'object','required':['channel','until'],'properties':{'channel':" TEXT ",'to':{'type':'string',"
      "'description':'Masked'},"
      "'until':" UNTIL ",'within':" SPAN ",'verdict':{'type':'string','enum':['no_address','no_consent',"
-     "'address_suppressed']}}}"},
+     "'address_suppressed']},"
+     "'alphabet':{'type':'string','enum':['gsm7','ucs2'],'description':'Of an SMS, in an explanation: what it would be sent in now'},"
+     "'segments':{'type':'integer','minimum':1,'description':'Of an SMS: how many the network carries it in'},"
+     "'degraded':" TEXTS ","
+     "'refused':{'type':'string','description':'Of an SMS: why the channel cannot carry it','examples':['text_too_long']},"
+     "'cost':{'type':'object','description':'Of an SMS whose channel says its prices','required':['amount','currency','per_segment',"
+     "'prefix'],'properties':{'amount':{'type':'string','examples':['0.225']},'currency':{'type':'string','examples':['EUR']},"
+     "'per_segment':{'type':'string','examples':['0.075']},'prefix':{'type':'string','description':'Of the address; empty: all others',"
+     "'examples':['+34']}}}}}"},
     {"Warning", "{'type':'object','required':['code','detail'],'properties':{'code':" TEXT ",'detail':" TEXT "}}"},
     {"Accepted",
      "{'type':'object','required':['id','status','customer','plan'],'properties':{'id':" ID("msg") ","

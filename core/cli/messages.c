@@ -80,14 +80,37 @@ static json_t *message_of(const struct cli *cli)
   return NULL;
 }
 
+/* "3 segments of gsm7, EUR 0.225 (0.075 each)", in its own line. */
+static void segments_print(const json_t *step)
+{
+  const json_t *cost = json_object_get(step, "cost"), *word;
+  long long n = (long long)json_integer_value(json_object_get(step, "segments"));
+  size_t i;
+
+  if (cli_text(step, "refused")[0] != '\0')
+    printf("     cannot be carried: %s\n", cli_text(step, "refused"));
+  if (n == 0)
+    return;
+  printf("     %lld segment%s of %s", n, n == 1 ? "" : "s", cli_text(step, "alphabet"));
+  if (cost != NULL)
+    printf(", %s %s", cli_text(cost, "currency"), cli_text(cost, "amount"));
+  if (cost != NULL && n > 1)
+    printf(" (%s each)", cli_text(cost, "per_segment"));
+  json_array_foreach(json_object_get(step, "degraded"), i, word)
+    printf("%s%s", i == 0 ? "; " : ", ", json_string_value(word));
+  printf("\n");
+}
+
 static void plan_print(const json_t *answer)
 {
   json_t *step;
   size_t i;
 
-  json_array_foreach(json_object_get(answer, "plan"), i, step)
-      printf("  %zu. %s %s%s%s\n", i + 1, cli_text(step, "channel"), cli_text(step, "to"),
-             cli_text(step, "verdict")[0] ? " - " : "", cli_text(step, "verdict"));
+  json_array_foreach(json_object_get(answer, "plan"), i, step) {
+    printf("  %zu. %s %s%s%s\n", i + 1, cli_text(step, "channel"), cli_text(step, "to"), cli_text(step, "verdict")[0] ? " - " : "",
+           cli_text(step, "verdict"));
+    segments_print(step);
+  }
 }
 
 static void warnings_print(const json_t *answer)
@@ -149,6 +172,23 @@ int cli_explain(struct cli *cli)
   return code;
 }
 
+/* A delivery, the parts it is in, and what its text would be sent in now. */
+static void delivery_print(const json_t *delivery, const json_t *plan)
+{
+  json_int_t step = json_integer_value(json_object_get(delivery, "step"));
+  const json_t *part;
+  size_t i;
+
+  printf("  delivery %lld  %s  %s%s%s%s%s\n", (long long)step + 1, cli_text(delivery, "channel"), cli_text(delivery, "status"),
+         cli_text(delivery, "due_at")[0] ? ", next try at " : "", cli_text(delivery, "due_at"),
+         cli_text(delivery, "partial")[0] ? ", partial " : "", cli_text(delivery, "partial"));
+  segments_print(json_array_get(plan, (size_t)step));
+  json_array_foreach(json_object_get(delivery, "parts"), i, part)
+    printf("     part %zu  %s  %s%s%s\n", i + 1, cli_text(part, "status"), cli_text(part, "provider_id"),
+           strcmp(cli_text(part, "status"), "failed") == 0 ? "  " : "",
+           strcmp(cli_text(part, "status"), "failed") == 0 ? cli_text(delivery, "code") : "");
+}
+
 static void status_print(const json_t *message)
 {
   const char *reason = cli_text(message, "reason");
@@ -159,9 +199,7 @@ static void status_print(const json_t *message)
   printf("%s  %s%s%s  %s  %s\n", cli_text(message, "id"), cli_text(message, "status"), reason[0] ? ": " : "", reason,
          cli_text(message, "topic"), cli_text(message, "customer"));
   json_array_foreach(json_object_get(message, "deliveries"), i, row)
-      printf("  delivery %lld  %s  %s%s%s\n", (long long)json_integer_value(json_object_get(row, "step")) + 1,
-             cli_text(row, "channel"), cli_text(row, "status"), cli_text(row, "due_at")[0] ? ", next try at " : "",
-             cli_text(row, "due_at"));
+      delivery_print(row, json_object_get(json_object_get(message, "decision"), "plan"));
   json_array_foreach(json_object_get(message, "degraded"), i, row)
       printf("  degraded: %s\n", json_string_value(row));
   json_array_foreach(json_object_get(message, "attempts"), i, row)

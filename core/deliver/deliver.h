@@ -4,6 +4,7 @@
 #ifndef CORE_DELIVER_DELIVER_H
 #define CORE_DELIVER_DELIVER_H
 #include "core/channel/channel.h"
+#include "core/message/fit.h"
 
 #define LANE_HELD_MIN 256  /* claims in memory for each channel and lane: twice the channel's window, ... */
 #define LANE_HELD_MAX 1024 /* ... between these */
@@ -67,6 +68,19 @@ void deliver_poke(struct deliver *deliver, parley_text channel);
  * the store, where consent and suppressions are looked at again before it is claimed. What a channel has in hand goes on. */
 void deliver_reconsider(struct deliver *deliver, const id64 *customers, size_t n_customers, const struct identity *address);
 
+/* What a message would be on this channel as it is now, which is what outbound_build() makes of it: nothing is sent. Its texts lie in
+ * the arena; *ret_caps lives until the loop goes on. NOT_FOUND: no such channel; REJECTED: it cannot be carried, *reterr_code says why,
+ * as fit_content() does. */
+struct deliver_fitting {
+  parley_text channel;
+  const struct content *content;
+  const struct policy_topic *topic; /* NULL: gone from the configuration */
+  id64 message, customer, identity; /* what links name; 0: not known, a link is as long all the same */
+  uint32_t step;
+  int64_t expires_ms;
+};
+parley_status deliver_fit(struct deliver *deliver, const struct deliver_fitting *asked, struct arena *arena, struct fitted *ret,
+                          const parley_capabilities **ret_caps, const char **reterr_code);
 /* Logs in at the provider, sends nothing (`parley channel check`). PARLEY_OK: done comes once, perhaps before the return, with the
  * plugin's outcome, UNKNOWN at the latest after DELIVER_PROBE_DEADLINE_MS. NOT_FOUND: this plugin cannot; else: not now. */
 typedef void deliver_probed(const parley_outcome *outcome, void *arg);

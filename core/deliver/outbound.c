@@ -12,6 +12,7 @@ _Static_assert((int)PARLEY_CLASS_CRITICAL == (int)LANE_CRITICAL + 1 && (int)PARL
                    (int)PARLEY_CLASS_TRANSACTIONAL == (int)LANE_TRANSACTIONAL + 1 &&
                    (int)PARLEY_CLASS_MARKETING == (int)LANE_MARKETING + 1,
                "lanes stand in the order of the classes");
+_Static_assert((int)FIT_PARTS_MAX <= (int)PARTS_MAX, "each part has its bit in the store");
 
 #define OUTBOUND_BYTES 1536 /* of texts and parts: enough for most messages */
 
@@ -171,6 +172,38 @@ static const parley_part *const *outbound_parts(struct outbound *out, const stru
   return parts;
 }
 
+/* The content as this channel gets it: its own words if it has any, links of the topic's rules in it, in parts that it can carry. */
+static parley_status outbound_fit(struct outbound *out, const struct policy_topic *topic, const parley_capabilities *caps,
+                                  struct content *content, parley_text *ret_unsubscribe_url, struct fitted *ret, const char **ret_code)
+{
+  *content = content_for(content, out->claim.channel, caps->channel_kind);
+  *ret_unsubscribe_url = outbound_links(out, topic, caps->channel_kind, content);
+  return fit_content(content, caps, out->arena, outbound_media_url, out, ret, ret_code);
+}
+
+parley_status deliver_fit(struct deliver *deliver, const struct deliver_fitting *asked, struct arena *arena, struct fitted *ret,
+                          const parley_capabilities **ret_caps, const char **reterr_code)
+{
+  struct line *line = line_find(deliver, asked->channel);
+  struct outbound out = {.arena = arena,
+                         .deliver = deliver,
+                         .line = line,
+                         .claim = {.message = asked->message,
+                                   .customer = asked->customer,
+                                   .identity = asked->identity,
+                                   .step = asked->step,
+                                   .channel = asked->channel,
+                                   .expires_ms = asked->expires_ms,
+                                   .topic = asked->topic != NULL ? asked->topic->name : TEXT_EMPTY}};
+  struct content content = *asked->content;
+  parley_text unsubscribe_url;
+
+  if (line == NULL || line->channel == NULL)
+    return PARLEY_NOT_FOUND;
+  *ret_caps = channel_caps(line->channel);
+  return outbound_fit(&out, asked->topic, *ret_caps, &content, &unsubscribe_url, ret, reterr_code);
+}
+
 parley_status outbound_build(struct outbound *out, const parley_capabilities *caps, const char **ret_code)
 {
   const struct claim *claim = &out->claim;
@@ -178,15 +211,11 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
   parley_text unsubscribe_url;
   struct content content;
   struct fitted fitted;
-  parley_status st;
 
   *ret_code = "content_unreadable";
   if (!outbound_content(out, &content))
     return PARLEY_REJECTED;
-  content = content_for(&content, claim->channel, caps->channel_kind);
-  unsubscribe_url = outbound_links(out, topic, caps->channel_kind, &content);
-  st = fit_content(&content, caps, out->arena, outbound_media_url, out, &fitted, ret_code);
-  if (st != PARLEY_OK)
+  if (outbound_fit(out, topic, caps, &content, &unsubscribe_url, &fitted, ret_code) != PARLEY_OK)
     return PARLEY_REJECTED;
   out->n_degraded = fitted.n_degraded;
   if (fitted.n_degraded > 0) {

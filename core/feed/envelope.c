@@ -146,7 +146,7 @@ void buf_event(struct buf *buf, const struct event_row *event)
   member_json(buf, event->data, "{}");
   if (event->message != NULL) {
     BUF_LIT(buf, ",\"message\":");
-    buf_message(buf, event->message, false);
+    buf_message(buf, event->message);
   }
   if (event->conversation_row != NULL) {
     BUF_LIT(buf, ",\"conversation\":");

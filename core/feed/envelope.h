@@ -11,8 +11,10 @@ void buf_event(struct buf *buf, const struct event_row *event);
 /* {"type","at","customer","identity","message":{...}} or {"id":"evt_...","type","at","customer","identity","data":{...}}.
  * text_bytes_max: of each text (0: no cut); overrides per channel and what else is long are left out when cutting. */
 void buf_timeline_entry(struct buf *buf, const struct timeline_row *row, size_t text_bytes_max);
-/* whole: plan, deliveries, attempts, decision. content is the one that was asked for, in its own words. */
-void buf_message(struct buf *buf, const struct message_row *row, bool whole);
+/* content is the one that was asked for, in its own words. */
+void buf_message(struct buf *buf, const struct message_row *row);
+/* ... with plan, deliveries, attempts, decision. more: as of buf_explain(), for the decision. */
+void buf_message_whole(struct buf *buf, const struct message_row *row, explain_step_fn *more, void *arg);
 void buf_message_cut(struct buf *buf, const struct message_row *row, size_t text_bytes_max); /* for lists */
 void buf_customer(struct buf *buf, const struct customer_row *row);
 void buf_conversation(struct buf *buf, const struct conversation_row *row);

@@ -202,7 +202,7 @@ static void attempt(struct buf *buf, const struct attempt_row *row)
   buf_char(buf, '}');
 }
 
-static void plan_and_decision(struct buf *buf, const struct message_row *row)
+static void plan_and_decision(struct buf *buf, const struct message_row *row, explain_step_fn *more, void *arg)
 {
   struct arena *arena = arena_new();
   struct decision decision;
@@ -215,15 +215,15 @@ static void plan_and_decision(struct buf *buf, const struct message_row *row)
     BUF_LIT(buf, "[]");
   BUF_LIT(buf, ",\"decision\":");
   if (known)
-    buf_explain(buf, &decision);
+    buf_explain(buf, &decision, more, arg);
   else
     BUF_LIT(buf, "null");
   arena_free(&arena);
 }
 
-static void message_rest(struct buf *buf, const struct message_row *row)
+static void message_rest(struct buf *buf, const struct message_row *row, explain_step_fn *more, void *arg)
 {
-  plan_and_decision(buf, row);
+  plan_and_decision(buf, row, more, arg);
   BUF_LIT(buf, ",\"deliveries\":[");
   for (size_t i = 0; i < row->n_deliveries; i++) {
     buf_json_comma(buf);
@@ -238,11 +238,17 @@ static void message_rest(struct buf *buf, const struct message_row *row)
   MEMBER_TRUE_IF(buf, "attempts_expired", row->attempts_expired);
 }
 
-void buf_message(struct buf *buf, const struct message_row *row, bool whole)
+void buf_message(struct buf *buf, const struct message_row *row)
 {
   message_open(buf, row, 0);
-  if (whole && !row->inbound)
-    message_rest(buf, row);
+  buf_char(buf, '}');
+}
+
+void buf_message_whole(struct buf *buf, const struct message_row *row, explain_step_fn *more, void *arg)
+{
+  message_open(buf, row, 0);
+  if (!row->inbound)
+    message_rest(buf, row, more, arg);
   buf_char(buf, '}');
 }
 

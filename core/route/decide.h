@@ -60,6 +60,8 @@ void decision_write(struct buf *buf, const struct decision *decision);
 bool decision_read(parley_bytes json, struct arena *arena, struct decision *ret);
 /* "plan" of the 202 answer and of GET: [{"channel","to" masked,"until","within"?,"verdict" if not go}]. */
 void buf_plan(struct buf *buf, const struct decision *decision);
-/* The answer of POST /v1/explain and "decision" of GET: every rule with its verdict, in the order they were asked. */
-void buf_explain(struct buf *buf, const struct decision *decision);
+/* The answer of POST /v1/explain and "decision" of GET: every rule with its verdict, in the order they were asked. more: adds members
+ * to what is said of each step of the plan; NULL: none. */
+typedef void explain_step_fn(struct buf *buf, size_t index, const struct decided_step *step, void *arg);
+void buf_explain(struct buf *buf, const struct decision *decision, explain_step_fn *more, void *arg);
 #endif

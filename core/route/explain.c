@@ -1,7 +1,7 @@
 #include "core/base/clock.h"
 #include "decide.h"
 
-static void plan_step(struct buf *buf, const struct decided_step *step)
+static void plan_step(struct buf *buf, const struct decided_step *step) /* an object that is still open */
 {
   buf_json_comma(buf);
   buf_char(buf, '{');
@@ -27,15 +27,23 @@ static void plan_step(struct buf *buf, const struct decided_step *step)
     buf_json_key(buf, "verdict");
     buf_json_str(buf, step_verdict_name(step->verdict));
   }
-  buf_char(buf, '}');
+}
+
+static void plan_told(struct buf *buf, const struct decision *decision, explain_step_fn *more, void *arg)
+{
+  buf_char(buf, '[');
+  for (size_t i = 0; i < decision->n_steps; i++) {
+    plan_step(buf, &decision->steps[i]);
+    if (more != NULL)
+      more(buf, i, &decision->steps[i], arg);
+    buf_char(buf, '}');
+  }
+  buf_char(buf, ']');
 }
 
 void buf_plan(struct buf *buf, const struct decision *decision)
 {
-  buf_char(buf, '[');
-  for (size_t i = 0; i < decision->n_steps; i++)
-    plan_step(buf, &decision->steps[i]);
-  buf_char(buf, ']');
+  plan_told(buf, decision, NULL, NULL);
 }
 
 static void rule(struct buf *buf, size_t step, const struct decided_step *decided, const char *name,
@@ -97,7 +105,7 @@ static void word_or_null(struct buf *buf, const char *key, const char *word)
     buf_json_str(buf, word);
 }
 
-void buf_explain(struct buf *buf, const struct decision *decision)
+void buf_explain(struct buf *buf, const struct decision *decision, explain_step_fn *more, void *arg)
 {
   buf_char(buf, '{');
   word_or_null(buf, "verdict", decision->first >= 0 ? "send" : decision->end);
@@ -114,7 +122,7 @@ void buf_explain(struct buf *buf, const struct decision *decision)
     step_rules(buf, decision, i);
   buf_char(buf, ']');
   buf_json_key(buf, "plan");
-  buf_plan(buf, decision);
+  plan_told(buf, decision, more, arg);
   buf_json_key(buf, "warnings");
   buf_char(buf, '[');
   warnings(buf, decision);

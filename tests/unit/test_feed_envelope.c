@@ -89,7 +89,10 @@ static json_t *message(const struct message_row *row, bool whole)
 {
   struct buf buf = BUF_INIT(0);
 
-  buf_message(&buf, row, whole);
+  if (whole)
+    buf_message_whole(&buf, row, NULL, NULL);
+  else
+    buf_message(&buf, row);
   return parsed(&buf);
 }
 

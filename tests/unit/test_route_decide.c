@@ -326,7 +326,7 @@ START_TEST(explain_names_every_rule_that_was_asked_in_order)
   submission.topic = &news;
   identity_add("email", "ana@example.org");
   got = decided();
-  buf_explain(&json, &got);
+  buf_explain(&json, &got, NULL, NULL);
   ck_assert_str_eq(json.at, "{\"verdict\":\"suppressed\",\"reason\":\"no_consent\",\"first_step\":null,"
                             "\"consent\":\"class marketing needs a grant: none given\",\"rules\":["
                             "{\"rule\":\"address\",\"step\":0,\"channel\":\"sms-eu\",\"verdict\":\"no_address\"},"
