@@ -16,6 +16,10 @@ if(PARLEY_TESTS)
   endif()
 endif()
 
+# Has no .pc file.
+find_library(PHONENUMBER_LIBRARY phonenumber REQUIRED)
+find_path(PHONENUMBER_HEADERS phonenumbers/phonenumberutil.h REQUIRED)
+
 pkg_check_modules(LLHTTP QUIET IMPORTED_TARGET libllhttp)
 if(LLHTTP_FOUND)
   add_library(parley_llhttp INTERFACE)

@@ -25,6 +25,7 @@ add_custom_command(OUTPUT ${made}/parley.1 ${made}/parleyd.8 ${made}/parley.bash
 add_custom_target(parley_manual ALL DEPENDS ${made}/parley.1)
 
 install(TARGETS parleyd parley parley-plugin-host RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS parley-phone LIBRARY DESTINATION lib/parley)
 install(DIRECTORY include/parley DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 # The example that is installed fits the unit: its plugins, and systemd's folder for what must last.
 file(READ conf/parley.yaml example)

@@ -21,6 +21,7 @@ struct api_shared {
   struct http_client *http;
   const struct egress *egress;
   const char *version;
+  const struct phone_plan *phones; /* of defaults.country; NULL in tests: none */
   /* The channel by name, or NULL. Its test sink likewise. */
   struct channel *(*channel)(parley_text name, void *arg);
   struct channel *(*test_sink)(parley_text name, void *arg);

@@ -235,8 +235,8 @@ static bool link_one(struct api_request *req, struct store_customer_put *put, co
     problem_add(&req->problems, pointer, "too_many_items", "%d identities are allowed", RECIPIENT_IDENTITIES_MAX);
     return false;
   }
-  return identity_normalise(parley_text_of(kind), json_text(value), req->arena, pointer, &req->problems,
-                            &put->link[put->n_link]) &&
+  return identity_normalise(API_PHONES(req, PHONE_SOUGHT), parley_text_of(kind), json_text(value), req->arena,
+                            pointer, &req->problems, &put->link[put->n_link]) &&
          ++put->n_link > 0;
 }
 

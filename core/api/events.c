@@ -99,7 +99,7 @@ static bool read_who(struct api_request *req, struct recipient *who)
     return json_in_problem(&req->in, "to", "missing_recipient",
                            "give either to, as in a message, or customer, a cus_ id");
   if (to.object != NULL)
-    return recipient_read(&to, who);
+    return recipient_read(&to, API_PHONES(req, PHONE_GIVEN), who);
   return id_parse("cus", customer, &who->customer) ||
          json_in_problem(&req->in, "customer", "bad_id", "this is no id of a customer (cus_ and 13 characters)");
 }

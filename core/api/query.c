@@ -170,7 +170,8 @@ bool api_query_identity(struct api_request *req, const char *name, struct identi
     return true;
   *ret_given = true;
   kind = text_cut(&text, ':');
-  return identity_normalise(kind, text, req->arena, query_pointer(req, name), &req->problems, ret);
+  return identity_normalise(API_PHONES(req, PHONE_SOUGHT), kind, text, req->arena, query_pointer(req, name),
+                            &req->problems, ret);
 }
 
 bool api_read_tags(struct api_request *req, bool *ret_set, parley_text *ret)

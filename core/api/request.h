@@ -25,6 +25,9 @@ struct api_key { /* who asks */
   bool test;
 };
 
+/* How phone numbers of a request are read. */
+#define API_PHONES(req, source) (&(struct phone_reading){(req)->shared->phones, (source)})
+
 struct api_request {
   struct api *api;
   const struct api_shared *shared;

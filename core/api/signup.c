@@ -143,7 +143,8 @@ static bool signing_read(struct signing *signing, const struct form *fields)
   parley_text given = form_value(fields, kind.at);
 
   return given.len > 0 && given.len <= IDENTITY_VALUE_BYTES_MAX &&
-         identity_normalise(kind, text_trim(given), signing->req->arena, TEXT_EMPTY, &signing->req->problems, &signing->ask.who);
+         identity_normalise(API_PHONES(signing->req, PHONE_GIVEN), kind, text_trim(given),
+                            signing->req->arena, TEXT_EMPTY, &signing->req->problems, &signing->ask.who);
 }
 
 void api_signup(struct api_request *req)

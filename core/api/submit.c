@@ -222,7 +222,7 @@ static bool read_to(struct api_request *req, const struct json_in *in, struct su
     return false;
   }
   to.arena = submission->arena;
-  return recipient_read(&to, &submission->to);
+  return recipient_read(&to, API_PHONES(req, PHONE_GIVEN), &submission->to);
 }
 
 static bool read_content(struct api_request *req, const struct json_in *in, struct submission *submission)

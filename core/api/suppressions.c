@@ -123,7 +123,8 @@ void api_suppressions_add(struct api_request *req)
                          "identity is needed: a kind, a colon and a value, as email:ana@example.org");
   kind = text_cut(&identity, ':');
   if (!ok ||
-      !identity_normalise(kind, identity, req->arena, PARLEY_LIT("/identity"), &req->problems, &entry->identity)) {
+      !identity_normalise(API_PHONES(req, PHONE_SOUGHT), kind, identity, req->arena, PARLEY_LIT("/identity"),
+                          &req->problems, &entry->identity)) {
     api_problems(req);
     return;
   }
@@ -155,7 +156,8 @@ void api_suppressions_remove(struct api_request *req)
   parley_text kind = text_cut(&value, ':');
 
   suppress->req = req;
-  if (!identity_normalise(kind, value, req->arena, TEXT_EMPTY, &req->problems, &suppress->u.one.entry.identity)) {
+  if (!identity_normalise(API_PHONES(req, PHONE_SOUGHT), kind, value, req->arena, TEXT_EMPTY, &req->problems,
+                          &suppress->u.one.entry.identity)) {
     api_problems(req);
     return;
   }

@@ -1,5 +1,7 @@
 #include "locale.h"
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,4 +118,66 @@ bool timezone_ok(parley_text text)
   if (fd >= 0)
     close(fd);
   return is_zone;
+}
+
+/* --- Countries ------------------------------------------------------------------------------------------------------ */
+
+#define COUNTRIES ZONES "/iso3166.tab" /* lines "ES<tab>Spain", and comments */
+
+/* "Spain", "Congo (Dem. Rep.)" and what stands before the bracket, in any case of letters. */
+static bool country_is_named(parley_text its, parley_text name)
+{
+  parley_text rest = text_sub(its, name.len, SIZE_MAX);
+
+  return text_eq_nocase(text_sub(its, 0, name.len), name) && (rest.len == 0 || text_starts(rest, " ("));
+}
+
+/* By code, or when that is empty by name. ret: "ES (Spain)". */
+static bool country_look(parley_text code, parley_text name, char ret[COUNTRY_MEANT_MAX])
+{
+  FILE *file = fopen(COUNTRIES, "re");
+  char *line = NULL;
+  size_t room = 0;
+  bool found = false;
+
+  while (!found && file != NULL && getline(&line, &room, file) > 0) {
+    parley_text its = text_trim(parley_text_of(line)), its_code = text_cut(&its, '\t');
+
+    found = its_code.len == 2 && its.len > 0 &&
+            (code.len > 0 ? text_eq(code, its_code) : country_is_named(its, name));
+    if (found)
+      snprintf(ret, COUNTRY_MEANT_MAX, "%.*s (%.*s)", TEXT_ARG(its_code), TEXT_ARG(its));
+  }
+  free(line);
+  if (file != NULL)
+    fclose(file);
+  return found;
+}
+
+bool country_ok(parley_text text)
+{
+  char named[COUNTRY_MEANT_MAX];
+
+  for (size_t i = 0; i < text.len; i++)
+    if (text.at[i] < 'A' || text.at[i] > 'Z')
+      return false;
+  return text.len == 2 && (access(COUNTRIES, F_OK) != 0 || country_look(text, TEXT_EMPTY, named));
+}
+
+bool country_meant(parley_text text, char ret[COUNTRY_MEANT_MAX])
+{
+  static const struct {
+    const char *word, *code;
+  } others[] = {{"UK", "GB"}, {"United Kingdom", "GB"}, {"EL", "GR"}, {"USA", "US"}};
+  char upper[2];
+
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    if (text_is_nocase(text, others[i].word))
+      return country_look(parley_text_of(others[i].code), TEXT_EMPTY, ret);
+  if (text.len == 2 && byte_is_letter(text.at[0]) && byte_is_letter(text.at[1])) {
+    upper[0] = (char)(text.at[0] & ~0x20);
+    upper[1] = (char)(text.at[1] & ~0x20);
+    return country_look((parley_text){upper, 2}, TEXT_EMPTY, ret);
+  }
+  return text.len >= 4 && country_look(TEXT_EMPTY, text, ret);
 }

@@ -1,5 +1,5 @@
-/* locale.h - is this a language tag, is this a time zone: for values that a person or a program wrote down. Owns nothing.
- * Thread: any; timezone_ok() looks at a file. */
+/* locale.h - is this a language tag, a time zone, a country: for values that a person or a program wrote down. Owns nothing.
+ * Thread: any; timezone_ok() and the countries look at files of tzdata. */
 #ifndef CORE_BASE_LOCALE_H
 #define CORE_BASE_LOCALE_H
 #include "text.h"
@@ -13,4 +13,9 @@ bool locale_ok(parley_text text);
 /* A name of the IANA database as the machine has it, case and all: "Europe/Madrid", "UTC". On a machine without tzdata any name
  * of that shape is taken: nobody can tell. */
 bool timezone_ok(parley_text text);
+/* A country of ISO 3166-1 by its two capital letters, "ES"; without tzdata any two. */
+bool country_ok(parley_text text);
+/* What somebody may have meant who wrote "es", "Spain" or "UK": "ES (Spain)". false: no idea. */
+#define COUNTRY_MEANT_MAX 128
+bool country_meant(parley_text text, char ret[COUNTRY_MEANT_MAX]);
 #endif

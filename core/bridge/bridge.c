@@ -159,7 +159,7 @@ static const char *errand_say(const struct errand *errand, const struct errand_w
 
   problems_init(&problems, submission->arena);
   to->external = submission->campaign = TEXT_EMPTY;
-  if (words->address.len > 0 && identity_normalise(PARLEY_LIT("email"), words->address, submission->arena, PARLEY_LIT("/to"),
+  if (words->address.len > 0 && identity_normalise(NULL, PARLEY_LIT("email"), words->address, submission->arena, PARLEY_LIT("/to"),
                                                    &problems, &to->identities[0]))
     to->n_identities = 1;
   if (words->lives_ms != 0)

@@ -39,7 +39,7 @@ struct plugin_source {
   struct plugin_shelf *shelf;  /* NULL: always loaded anew */
 };
 /* plugin_home.c */
-struct plugin_home { char own_dir[PATH_MAX], host_program[PATH_MAX]; }; /* empty: not there */
+struct plugin_home { char own_dir[PATH_MAX], host_program[PATH_MAX], phone_table[PATH_MAX]; }; /* empty: not there */
 void plugin_home_find(struct plugin_home *ret);
 void plugin_source_init(struct plugin_source *source, const struct conf *conf, const struct plugin_home *home, const char *run_dir,
                         const char *const *offered); /* all borrowed */

@@ -1,5 +1,5 @@
-/* Where our own plugins and parley-plugin-host stand, seen from the running program: beside it in a build folder, under
- * lib/parley where it is installed. */
+/* Where our own plugins, parley-plugin-host and parley-phone.so stand, seen from the running program: beside it in a build folder,
+ * under lib/parley where it is installed. */
 #include "plugin.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,7 @@ void plugin_home_find(struct plugin_home *ret)
     *slash = '\0';
   home_pick(bin, "../plugins", "../lib/parley/plugins", ret->own_dir);
   home_pick(bin, "parley-plugin-host", "../lib/parley/parley-plugin-host", ret->host_program);
+  home_pick(bin, "parley-phone.so", "../lib/parley/parley-phone.so", ret->phone_table);
 }
 
 void plugin_source_init(struct plugin_source *source, const struct conf *conf, const struct plugin_home *home, const char *run_dir,

@@ -3,6 +3,7 @@
 #include "core/base/env.h"
 #include "core/base/text.h"
 #include "core/channel/check.h"
+#include "core/channel/phone_load.h"
 #include "core/config/conf.h"
 #include "core/message/template_conf.h"
 #include "core/store/store.h"
@@ -46,6 +47,8 @@ int cli_config_check(struct cli *cli)
   st = conf_load(path, &conf, &why);
   if (st == PARLEY_OK)
     st = reach(conf, false, &why);
+  if (st == PARLEY_OK)
+    st = phone_plan_check(conf, &why);
   if (st == PARLEY_OK)
     st = channels_check(conf, NULL, NULL, &why);
   if (st == PARLEY_OK && !templates_ok(conf, &why))

@@ -82,11 +82,29 @@ static void read_locale(struct conf_reader *r, const struct yaml_node *node, con
     conf_error(r, node, "%s is no locale such as es or pt-BR", conf_shown(r, node));
 }
 
+static void read_country(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
+{
+  struct conf *conf = to;
+  char meant[COUNTRY_MEANT_MAX];
+
+  (void)field;
+  if (node->kind == YAML_IS_TEXT && country_ok(node->text)) {
+    conf->country = node->text;
+    conf->country_line = node->line;
+    conf->country_col = node->col;
+  } else if (node->kind == YAML_IS_TEXT && country_meant(node->text, meant)) {
+    conf_error(r, node, "%s is no country of ISO 3166-1: did you mean %s?", conf_shown(r, node), meant);
+  } else {
+    conf_error(r, node, "%s is no country of ISO 3166-1: two capital letters such as ES or GB", conf_shown(r, node));
+  }
+}
+
 static void read_defaults(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   static const struct conf_field fields[] = {
       {.name = "timezone", .read = read_timezone, .offset = offsetof(struct conf, timezone)},
       {.name = "locale", .read = read_locale, .offset = offsetof(struct conf, locale)},
+      {.name = "country", .read = read_country},
       {.name = NULL}};
 
   (void)field;

@@ -144,6 +144,8 @@ struct conf {
   uint64_t plugin_memory_bytes; /* of one plugin's process */
   uint32_t plugin_hang_ms;      /* without an answer for so long, it is killed */
   parley_text timezone, locale; /* "UTC", "en" */
+  parley_text country;          /* whose national formats phone numbers may have: "ES"; empty: none */
+  uint32_t country_line, country_col;
   const struct conf_channel *channels;
   const struct conf_topic *topics;
   const struct conf_plan *plans; /* "default" is there when the file has one */

@@ -1,6 +1,5 @@
 #include "identity.h"
 #include "core/base/text.h"
-#include "core/message/target.h"
 #include "email.h"
 #include <assert.h>
 #include <string.h>
@@ -36,6 +35,12 @@ static bool other_normalise(parley_text raw, struct arena *arena, parley_text *r
   return true;
 }
 
+struct reading { /* of one value; why and hint: words for a person */
+  const struct phone_reading *phones;
+  struct arena *arena;
+  const char *why, *hint;
+};
+
 static bool text_is_digits(parley_text text)
 {
   for (size_t i = 0; i < text.len; i++)
@@ -44,44 +49,72 @@ static bool text_is_digits(parley_text text)
   return text.len > 0;
 }
 
+/* *kind becomes `sender` where a network names one that is no number. */
+static bool phone_read(struct reading *reading, parley_text raw, parley_text *kind, parley_text *ret)
+{
+  const struct phone_plan *plan = reading->phones != NULL ? reading->phones->plan : NULL;
+  enum phone_source source = reading->phones != NULL ? reading->phones->source : PHONE_GIVEN;
+  bool is_short = source != PHONE_GIVEN && phone_is_short_code(text_trim(raw));
+
+  if (source == PHONE_NETWORK && is_short) {
+    *ret = arena_text(reading->arena, text_trim(raw));
+    return true;
+  }
+  if (phone_normalise(plan, raw, reading->arena, ret, &reading->why, &reading->hint))
+    return true;
+  if (is_short)
+    *ret = arena_text(reading->arena, text_trim(raw));
+  else if (source == PHONE_NETWORK && other_normalise(raw, reading->arena, ret, &reading->why))
+    *kind = PARLEY_LIT("sender");
+  else
+    return false;
+  return true;
+}
+
 /* Meta names a person by the digits of the number; one that hides the number has an id of another form. */
-static bool whatsapp_normalise(parley_text raw, struct arena *arena, parley_text *ret, const char **reterr_why)
+static bool whatsapp_read(struct reading *reading, parley_text raw, parley_text *ret)
 {
   parley_text value = text_trim(raw);
   char number[1 + PHONE_DIGITS_MAX];
 
   if (text_starts(value, "+"))
-    return phone_normalise(value, arena, ret, reterr_why);
+    return phone_normalise(NULL, value, reading->arena, ret, &reading->why, &reading->hint);
   if (!text_is_digits(value) || value.len > PHONE_DIGITS_MAX)
-    return other_normalise(value, arena, ret, reterr_why);
+    return other_normalise(value, reading->arena, ret, &reading->why);
   number[0] = '+';
   memcpy(number + 1, value.at, value.len);
-  return phone_normalise((parley_text){number, value.len + 1}, arena, ret, reterr_why);
+  return phone_normalise(NULL, (parley_text){number, value.len + 1}, reading->arena, ret, &reading->why, &reading->hint);
 }
 
-bool identity_normalise(parley_text kind, parley_text raw, struct arena *arena, parley_text pointer,
-                        struct problems *problems, struct identity *ret)
+static bool value_read(struct reading *reading, parley_text raw, parley_text *kind, parley_text *ret)
 {
-  parley_text value;
-  const char *why = "", *code = "bad_identity";
-  bool good;
-
-  if (parley_text_is(kind, "email")) {
-    code = "bad_email";
-    good = email_normalise(raw, arena, &value, &why);
-  } else if (parley_text_is(kind, "phone")) {
-    code = "bad_phone";
-    good = phone_normalise(raw, arena, &value, &why);
-  } else if (!identity_kind_ok(kind)) {
-    good = false;
-    why = "a kind is 1 to 32 of a-z 0-9 _ and starts with a letter";
-  } else {
-    good = parley_text_is(kind, "whatsapp") ? whatsapp_normalise(raw, arena, &value, &why)
-                                            : other_normalise(raw, arena, &value, &why);
+  if (parley_text_is(*kind, "email"))
+    return email_normalise(raw, reading->arena, ret, &reading->why);
+  if (parley_text_is(*kind, "phone"))
+    return phone_read(reading, raw, kind, ret);
+  if (!identity_kind_ok(*kind)) {
+    reading->why = "a kind is 1 to 32 of a-z 0-9 _ and starts with a letter";
+    return false;
   }
-  if (!good) {
-    problem_add(problems, pointer, code, "this %.*s is not usable: %s",
-                (int)text_utf8_cut(kind, IDENTITY_KIND_BYTES_MAX), kind.at != NULL ? kind.at : "", why);
+  return parley_text_is(*kind, "whatsapp") ? whatsapp_read(reading, raw, ret)
+                                           : other_normalise(raw, reading->arena, ret, &reading->why);
+}
+
+bool identity_normalise(const struct phone_reading *phones, parley_text kind, parley_text raw, struct arena *arena,
+                        parley_text pointer, struct problems *problems, struct identity *ret)
+{
+  struct reading reading = {.phones = phones, .arena = arena, .why = ""};
+  parley_text value;
+
+  if (!value_read(&reading, raw, &kind, &value)) {
+    problem_add(problems, pointer,
+                parley_text_is(kind, "email")   ? "bad_email"
+                : parley_text_is(kind, "phone") ? "bad_phone"
+                                                : "bad_identity",
+                "this %.*s is not usable: %s", (int)text_utf8_cut(kind, IDENTITY_KIND_BYTES_MAX), kind.at != NULL ? kind.at : "",
+                reading.why);
+    if (reading.hint != NULL)
+      problem_hint(problems, "%s", reading.hint);
     return false;
   }
   *ret = (struct identity){.kind = arena_text(arena, kind),

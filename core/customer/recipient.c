@@ -54,7 +54,8 @@ static bool kind_check(const struct json_in *in, parley_text kind, parley_text p
   return false;
 }
 
-static bool member_read(const struct json_in *in, parley_text kind, const json_t *value, struct recipient *to)
+static bool member_read(const struct json_in *in, const struct phone_reading *phones, parley_text kind, const json_t *value,
+                        struct recipient *to)
 {
   parley_text pointer =
       pointer_member(in->arena, in->pointer, text_sub(kind, 0, text_utf8_cut(kind, KIND_SHOWN_BYTES_MAX)));
@@ -76,7 +77,7 @@ static bool member_read(const struct json_in *in, parley_text kind, const json_t
     problem_add(in->problems, in->pointer, "too_many_items", "%d identities are allowed", RECIPIENT_IDENTITIES_MAX);
     return false;
   }
-  if (!identity_normalise(kind, json_text(value), in->arena, pointer, in->problems, &identity))
+  if (!identity_normalise(phones, kind, json_text(value), in->arena, pointer, in->problems, &identity))
     return false;
   if (parley_text_is(kind, "external"))
     to->external = identity.value;
@@ -85,7 +86,7 @@ static bool member_read(const struct json_in *in, parley_text kind, const json_t
   return true;
 }
 
-bool recipient_read(const struct json_in *in, struct recipient *ret)
+bool recipient_read(const struct json_in *in, const struct phone_reading *phones, struct recipient *ret)
 {
   struct recipient to = {.customer = 0};
   const char *kind;
@@ -93,7 +94,7 @@ bool recipient_read(const struct json_in *in, struct recipient *ret)
   bool good = true;
 
   json_object_foreach(in->object, kind, value) if (!json_is_null(value) &&
-                                                   !member_read(in, parley_text_of(kind), value, &to)) good = false;
+                                                   !member_read(in, phones, parley_text_of(kind), value, &to)) good = false;
   if (!good)
     return false;
   if (to.customer == 0 && to.external.len == 0 && to.n_identities == 0) {

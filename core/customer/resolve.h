@@ -16,7 +16,7 @@ struct recipient {
  * may bring its own; one that looks like a slip of a kind we know ("emial") is an unknown_field with a hint. false: problems
  * (missing_recipient, unknown_field, bad_id, too_many_items, and those of identity_normalise). */
 struct json_in;
-bool recipient_read(const struct json_in *in, struct recipient *ret);
+bool recipient_read(const struct json_in *in, const struct phone_reading *phones, struct recipient *ret);
 
 /* What the store found. Owners are heads' own ids as stored with the identity (never the head of a merge). */
 struct ownership {

@@ -162,6 +162,7 @@ static void daemon_make_floors(struct daemon *daemon)
                            .http = daemon->http,
                            .egress = daemon->egress,
                            .version = PARLEY_VERSION,
+                           .phones = &daemon->phones,
                            .channel = api_channel,
                            .test_sink = api_test_sink,
                            .channels = api_channels,
@@ -171,6 +172,7 @@ static void daemon_make_floors(struct daemon *daemon)
 
   daemon->deliver = deliver_new(&deliver);
   daemon->inbound = inbound_new(daemon->loop, daemon->env, &daemon->log, daemon->store);
+  inbound_phones(daemon->inbound, &daemon->phones);
   daemon->feed = feed_new(&feed);
   daemon_make_bridge(daemon);
   api.bridge = daemon->bridge;
@@ -251,6 +253,7 @@ static void daemon_on_first_set(const struct set_built *built, void *arg)
     buf_done(&why);
     return;
   }
+  daemon->phones = built->phones;
   channel_set_use(daemon, &set, daemon->conf);
   api_configure(daemon->api, daemon->conf, daemon->set.policy);
   bridge_configure(daemon->bridge, daemon->conf, daemon->set.policy);
@@ -327,8 +330,9 @@ static void keep_use(struct daemon *daemon, const struct conf *next)
   store_submit(daemon->store, &keeping->retain.op);
 }
 
-static parley_status reload_use(struct daemon *daemon, struct conf *next, struct channel_set *set, struct buf *why)
+static parley_status reload_use(struct daemon *daemon, const struct set_built *built, struct channel_set *set, struct buf *why)
 {
+  struct conf *next = built->conf;
   parley_status st = PARLEY_OK;
 
   if (next != daemon->conf)
@@ -337,6 +341,7 @@ static parley_status reload_use(struct daemon *daemon, struct conf *next, struct
     channel_set_stop(daemon, set, 0);
     return st;
   }
+  daemon->phones = built->phones;
   channel_set_use(daemon, set, next);
   api_configure(daemon->api, next, daemon->set.policy);
   bridge_configure(daemon->bridge, next, daemon->set.policy);
@@ -376,7 +381,7 @@ static void reload_on_built(const struct set_built *built, void *arg)
     channel_set_stop(daemon, &set, 0);
     st = PARLEY_CANCELLED;
   } else if (st == PARLEY_OK) {
-    st = reload_use(daemon, next, &set, &why);
+    st = reload_use(daemon, built, &set, &why);
   }
   conf_unref(&next);
   reload_log(reload, st, buf_as_text(&why));

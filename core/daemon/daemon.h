@@ -5,6 +5,7 @@
 #include "core/api/api.h"
 #include "core/base/list.h"
 #include "core/bridge/bridge.h"
+#include "core/channel/phone_load.h"
 #include "core/config/conf.h"
 
 #define DAEMON_STOP_MS 5000 /* for the feed: pushes on their way may still be answered */
@@ -40,6 +41,7 @@ struct daemon {
   struct channel_set set;
   struct plugin_home home;
   struct plugin_shelf shelf;
+  struct phone_plan phones; /* of the configuration in force */
   struct set_build *build; /* a set being built; NULL: none */
   bool reload_again;       /* SIGHUP came meanwhile */
   struct plugin *sink; /* carries test messages; NULL: no sink.so was found */

@@ -107,6 +107,8 @@ static parley_status daemon_conf_check(const struct conf *conf, struct buf *rete
   struct store_config store = {.driver = conf->store.driver == CONF_POSTGRES ? "postgres" : "sqlite", .url = conf->store.url.at};
   parley_status st = store_reach(&store, false, reterr_why);
 
+  if (st == PARLEY_OK)
+    st = phone_plan_check(conf, reterr_why);
   return st == PARLEY_OK ? channels_check(conf, NULL, NULL, reterr_why) : st;
 }
 

@@ -12,6 +12,7 @@ struct set_build {
   struct plugin **plugins;          /* by channel; NULL: kept, or not loaded */
   size_t n_plugins;
   struct channel_set set;
+  struct phone_plan phones;
   enum set_phase phase;
   bool failed, cancelled, looking;
   struct buf why;
@@ -28,7 +29,8 @@ static bool build_chooses(const struct set_build *build, const struct conf_chann
 static void build_end(struct set_build *build, parley_status status)
 {
   struct daemon *daemon = build->daemon;
-  struct set_built built = {.status = status, .phase = build->phase, .why = buf_as_text(&build->why), .conf = build->conf};
+  struct set_built built = {.status = status, .phase = build->phase, .why = buf_as_text(&build->why), .conf = build->conf,
+                            .phones = build->phones};
 
   daemon->build = NULL;
   if (status == PARLEY_OK)
@@ -210,6 +212,8 @@ static void build_on_pool(uv_work_t *work)
   }
   plugin_source_init(&source, build->conf, &build->daemon->home, build->daemon->run_dir, channel_extensions);
   source.shelf = &build->daemon->shelf;
+  if (phone_plan_load(build->conf, &build->daemon->home, &build->phones, &build->why) != PARLEY_OK)
+    build->failed = true;
   build->n_plugins = build->conf->n_channels;
   build->plugins = xcalloc(build->n_plugins, sizeof(struct plugin *));
   build_load_sink(build, &source);

@@ -1,6 +1,6 @@
-/* set_build.h - makes the channels of a configuration beside those that run: plugins are loaded in the pool, then all channels
- * are made, then all are started; each step ends when the last has ended, those in processes of their own included. Whatever
- * fails, the running set is untouched. One at a time. Thread: loop. */
+/* set_build.h - makes the channels of a configuration beside those that run: plugins and the country's numbering plan are loaded in
+ * the pool, then all channels are made, then all are started; each step ends when the last has ended, those in processes of their own
+ * included. Whatever fails, the running set is untouched. One at a time. Thread: loop. */
 #ifndef CORE_DAEMON_SET_BUILD_H
 #define CORE_DAEMON_SET_BUILD_H
 #include "daemon.h"
@@ -15,6 +15,7 @@ struct set_built {
   enum set_phase phase; /* where it failed */
   parley_text why;      /* until the call returns */
   struct conf *conf;    /* a reference, the callee's to keep or drop: NULL when it could not even be read */
+  struct phone_plan phones; /* of conf, on success */
   struct channel_set set; /* the callee's, on success; its kept pairs still stand in the running set, too: see channel_set_use */
 };
 typedef void set_built_fn(const struct set_built *built, void *arg);

@@ -63,7 +63,7 @@ static parley_text receipt_address(const parley_identity *to, struct arena *aren
   struct problems problems;
 
   problems_init(&problems, arena);
-  if (!identity_normalise(to->kind, to->value, arena, TEXT_EMPTY, &problems, &identity))
+  if (!identity_normalise(NULL, to->kind, to->value, arena, TEXT_EMPTY, &problems, &identity))
     return arena_text(arena, to->value);
   return identity.value;
 }

@@ -6,6 +6,7 @@
 #include "loop_guard.h"
 #include "report.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define INBOUND_AHEAD_MS_MAX 300000 /* a provider's clock may be so much ahead; beyond, our own time is taken */
 
@@ -14,6 +15,7 @@ struct inbound {
   const struct env *env;
   const struct log *log;
   struct store *store;
+  const struct phone_plan *phones; /* NULL: none */
   uv_idle_t later_idle;
   struct list later; /* answers that must not come within the call */
   uint32_t open;
@@ -130,6 +132,32 @@ static void report_later(struct report_call *call, parley_status status, parley_
   uv_idle_start(&inbound->later_idle, inbound_on_idle);
 }
 
+/* A sender on an SMS network need not be a number. */
+static struct phone_reading inbound_reading(const struct inbound *inbound, const struct channel *channel)
+{
+  bool is_sms = strcmp(channel_caps(channel)->channel_kind, "sms") == 0;
+
+  return (struct phone_reading){inbound->phones, is_sms ? PHONE_NETWORK : PHONE_SOUGHT};
+}
+
+/* The first one, and what could be done about it. */
+static parley_text report_why(const struct problems *problems)
+{
+  struct buf why = BUF_INIT(0);
+  parley_text text;
+
+  if (problems->count == 0)
+    return PARLEY_LIT("the report is not complete");
+  buf_text(&why, problems->rows[0].detail);
+  if (problems->rows[0].hint.len > 0) {
+    buf_str(&why, "; ");
+    buf_text(&why, problems->rows[0].hint);
+  }
+  text = arena_text(problems->arena, buf_as_text(&why));
+  buf_done(&why);
+  return text;
+}
+
 /* --- Messages
  * ----------------------------------------------------------------------------------------------------------------------
  */
@@ -183,7 +211,8 @@ static void inbound_on_asked(struct store_op *op)
 }
 
 /* Would it be taken, and whose is it? Nothing is stored. */
-static void inbound_ask(struct report_call *call, const parley_inbound *in, struct problems *problems)
+static void inbound_ask(struct report_call *call, const struct phone_reading *phones, const parley_inbound *in,
+                        struct problems *problems)
 {
   struct store_customer *op = &call->u.ask;
   struct store_gauges gauges;
@@ -191,8 +220,8 @@ static void inbound_ask(struct report_call *call, const parley_inbound *in, stru
   store_gauges(call->inbound->store, &gauges);
   if (!gauges.accepting)
     report_later(call, PARLEY_BUSY, PARLEY_LIT("the store takes in nothing at the moment"));
-  else if (!report_ask(in, call->arena, problems, op))
-    report_later(call, PARLEY_INVALID, problems->rows[0].detail);
+  else if (!report_ask(in, phones, call->arena, problems, op))
+    report_later(call, PARLEY_INVALID, report_why(problems));
   else if (op->external.len == 0 && op->identity.kind.len == 0)
     report_later(call, PARLEY_OK, TEXT_EMPTY);
   else {
@@ -281,6 +310,7 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
 {
   struct report_call *call = report_new(inbound, done, arg);
   struct store_inbound *op = &call->u.in;
+  struct phone_reading phones = inbound_reading(inbound, channel);
   struct problems problems;
 
   call->n_to = in->n_to;
@@ -290,7 +320,7 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   }
   problems_init(&problems, call->arena);
   if (in->flags & PARLEY_ASK) {
-    inbound_ask(call, in, &problems);
+    inbound_ask(call, &phones, in, &problems);
     return;
   }
   if (!inbound_capture_ok(inbound, in)) {
@@ -301,9 +331,8 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   op->channel_kind = arena_text(call->arena, parley_text_of(channel_caps(channel)->channel_kind));
   op->at_ms = inbound_at(inbound, in->at_ms);
   op->now_ms = inbound->env->now_ms(inbound->env);
-  if (!report_read(in, call->arena, &problems, op)) {
-    report_later(call, PARLEY_INVALID,
-                 problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the report is not complete"));
+  if (!report_read(in, &phones, call->arena, &problems, op)) {
+    report_later(call, PARLEY_INVALID, report_why(&problems));
     return;
   }
   if (in->flags & PARLEY_AUTOMATIC && inbound_loops(inbound, op)) {
@@ -345,6 +374,7 @@ void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const 
 {
   struct report_call *call = report_new(inbound, done, arg);
   struct store_touchpoint *op = &call->u.touch;
+  struct phone_reading phones = inbound_reading(inbound, channel);
   struct problems problems;
 
   if (inbound->open > INBOUND_OPEN_MAX || inbound->closing) {
@@ -355,9 +385,8 @@ void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const 
   op->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
   op->at_ms = inbound_at(inbound, event->at_ms);
   op->now_ms = inbound->env->now_ms(inbound->env);
-  if (!report_touchpoint(event, call->arena, &problems, op)) {
-    report_later(call, PARLEY_INVALID,
-                 problems.count > 0 ? problems.rows[0].detail : PARLEY_LIT("the event is not complete"));
+  if (!report_touchpoint(event, &phones, call->arena, &problems, op)) {
+    report_later(call, PARLEY_INVALID, report_why(&problems));
     return;
   }
   op->op.kind = STORE_TOUCHPOINT;
@@ -403,6 +432,7 @@ void inbound_timeline(struct inbound *inbound, struct channel *channel, const pa
                       parley_page_done *done, void *arg)
 {
   struct page_call *call = xcalloc(1, sizeof *call);
+  struct phone_reading phones = inbound_reading(inbound, channel);
   struct problems problems;
 
   call->inbound = inbound;
@@ -418,7 +448,7 @@ void inbound_timeline(struct inbound *inbound, struct channel *channel, const pa
   if (!id_parse("cnv", query->conversation_id, &call->op.conversation))
     call->op.conversation = 0;
   if (query->who != NULL)
-    identity_normalise(query->who->kind, query->who->value, call->arena, TEXT_EMPTY, &problems, &call->op.who);
+    identity_normalise(&phones, query->who->kind, query->who->value, call->arena, TEXT_EMPTY, &problems, &call->op.who);
   call->bad_cursor = !report_cursor_read(query->cursor, &call->op.after);
   call->op.oldest_first = query->oldest_first != 0;
   call->op.bodies = true;
@@ -445,6 +475,11 @@ struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct
   uv_idle_init(loop, &inbound->later_idle);
   inbound->later_idle.data = inbound;
   return inbound;
+}
+
+void inbound_phones(struct inbound *inbound, const struct phone_plan *phones)
+{
+  inbound->phones = phones;
 }
 
 void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *arg)

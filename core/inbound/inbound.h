@@ -14,6 +14,8 @@
 struct inbound;
 struct inbound_counters { uint64_t received, duplicates, other_body, refused, busy, touchpoints, loops; };
 struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct log *log, struct store *store);
+/* Gives phone numbers in national format a meaning; the plan is borrowed, and may change. Without this call there is none. */
+void inbound_phones(struct inbound *inbound, const struct phone_plan *phones);
 void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *arg); /* after the last open one is answered */
 /* done: PARLEY_OK with value = msg_ id and count = 1 for a repeated event_id; INVALID (reason says what); REJECTED: an automatic
  * message beyond INBOUND_AUTOMATIC_PER_HOUR, which somebody's robot and ours may be throwing to each other; BUSY, RETRY. Several

@@ -29,7 +29,8 @@ const char *report_kind_name(uint32_t kind)
   return NULL;
 }
 
-static bool report_from(const parley_inbound *in, struct arena *arena, struct problems *problems, struct recipient *ret)
+static bool report_from(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena,
+                        struct problems *problems, struct recipient *ret)
 {
   for (uint32_t i = 0; i < in->n_from; i++) {
     const parley_identity *from = in->from[i];
@@ -38,13 +39,13 @@ static bool report_from(const parley_inbound *in, struct arena *arena, struct pr
     if (parley_text_is(from->kind, "external")) {
       struct identity external;
 
-      if (!identity_normalise(from->kind, from->value, arena, PARLEY_LIT("/from/external"), problems, &external))
+      if (!identity_normalise(NULL, from->kind, from->value, arena, PARLEY_LIT("/from/external"), problems, &external))
         return false;
       ret->external = external.value;
       continue;
     }
     if (ret->n_identities == RECIPIENT_IDENTITIES_MAX ||
-        !identity_normalise(from->kind, from->value, arena, PARLEY_LIT("/from"), problems, to))
+        !identity_normalise(phones, from->kind, from->value, arena, PARLEY_LIT("/from"), problems, to))
       return false;
     to->assurance = in->flags & PARLEY_ECHO                 ? PARLEY_CLAIMED /* it was written to: they have shown nothing */
                     : from->assurance > PARLEY_OBSERVED ? from->assurance
@@ -72,13 +73,14 @@ static bool report_moved(struct problems *problems, struct recipient *from)
   return true;
 }
 
-bool report_ask(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_customer *ret)
+bool report_ask(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena, struct problems *problems,
+                struct store_customer *ret)
 {
   struct recipient from = {0};
 
   if (in->n_from == 0)
     return true;
-  if (!report_from(in, arena, problems, &from))
+  if (!report_from(in, phones, arena, problems, &from))
     return false;
   ret->external = from.external;
   if (from.n_identities > 0 && from.external.len == 0)
@@ -235,7 +237,8 @@ static parley_bytes report_raw(const parley_part *raw, struct arena *arena)
   return arena_text(arena, raw->data.len > 0 ? raw->data : raw->media);
 }
 
-bool report_read(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_inbound *ret)
+bool report_read(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena, struct problems *problems,
+                 struct store_inbound *ret)
 {
   const char *kind = report_kind_name(in->kind);
   struct buf body = BUF_INIT(INBOUND_BODY_BYTES_MAX);
@@ -245,7 +248,7 @@ bool report_read(const parley_inbound *in, struct arena *arena, struct problems 
     problem_add(problems, PARLEY_LIT("/kind"), "unknown_kind", "this kind of message is not known to the host");
     return false;
   }
-  if (!report_texts_ok(in, problems) || !report_from(in, arena, problems, &ret->from) ||
+  if (!report_texts_ok(in, problems) || !report_from(in, phones, arena, problems, &ret->from) ||
       (in->kind == PARLEY_KIND_MOVED && !report_moved(problems, &ret->from)))
     return false;
   buf_report(&body, in, kind, arena);
@@ -275,8 +278,8 @@ static bool touchpoint_type_ok(parley_text type)
   return type.len > 0 && type.len <= TOUCHPOINT_TYPE_BYTES_MAX;
 }
 
-bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems,
-                       struct store_touchpoint *ret)
+bool report_touchpoint(const parley_touchpoint *event, const struct phone_reading *phones, struct arena *arena,
+                       struct problems *problems, struct store_touchpoint *ret)
 {
   static const char *const stages[] = {"", "before", "during", "after"};
   struct buf data = BUF_INIT(65536);
@@ -286,7 +289,7 @@ bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, stru
     problem_add(problems, PARLEY_LIT("/type"), "bad_event", "an event needs a type of a-z 0-9 . _ - and whose it is");
     return false;
   }
-  if (!report_from(&from, arena, problems, &ret->who))
+  if (!report_from(&from, phones, arena, problems, &ret->who))
     return false;
   buf_fields(&data, event->fields, event->n_fields);
   ret->data = arena_text(arena, buf_as_text(&data));

@@ -5,10 +5,13 @@
 #include "inbound.h"
 
 /* Fills event_id, provider_id, from, kind, flags, body, raw, in_reply_to, body_sha256. false: problems say what is wrong. */
-bool report_read(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_inbound *ret);
+bool report_read(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena, struct problems *problems,
+                 struct store_inbound *ret);
 /* PARLEY_ASK: whose is it? Neither external nor identity is set when nobody is named (a null sender). */
-bool report_ask(const parley_inbound *in, struct arena *arena, struct problems *problems, struct store_customer *ret);
-bool report_touchpoint(const parley_touchpoint *event, struct arena *arena, struct problems *problems, struct store_touchpoint *ret);
+bool report_ask(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena, struct problems *problems,
+                struct store_customer *ret);
+bool report_touchpoint(const parley_touchpoint *event, const struct phone_reading *phones, struct arena *arena,
+                       struct problems *problems, struct store_touchpoint *ret);
 const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel, struct arena *arena,
                                        uint64_t *ret_n, const parley_customer **ret_customer);
 /* Where the next page begins; empty when there is none. false: none of ours. Empty is the beginning. */

@@ -2,6 +2,7 @@
 #include "content.h"
 #include "core/base/text.h"
 #include "mail_header.h"
+#include "phone.h"
 #include "target.h"
 #include <string.h>
 
@@ -106,7 +107,7 @@ static bool content_is_own_link(parley_text url)
 static bool button_target_read(const struct json_in *in, struct content_button *button)
 {
   parley_text url = TEXT_EMPTY, phone = TEXT_EMPTY;
-  const char *why;
+  const char *why, *hint;
 
   if (!line_read(in, "id", CONTENT_NAME_BYTES_MAX, &button->id) || !json_in_text(in, "url", LINK_BYTES_MAX, &url) ||
       !json_in_text(in, "phone", CONTENT_NAME_BYTES_MAX, &phone))
@@ -117,7 +118,7 @@ static bool button_target_read(const struct json_in *in, struct content_button *
   }
   if (url.len > 0 && !content_is_own_link(url) && !link_ok(url, false))
     return json_in_problem(in, "url", "bad_url", "a link starts with https:// or http:// and a host");
-  if (phone.len > 0 && !phone_normalise(phone, in->arena, &phone, &why))
+  if (phone.len > 0 && !phone_normalise(NULL, phone, in->arena, &phone, &why, &hint))
     return json_in_problem(in, "phone", "bad_phone", "this phone is not usable: %s", why);
   button->action = url.len > 0 ? PARLEY_BUTTON_URL : phone.len > 0 ? PARLEY_BUTTON_CALL : PARLEY_BUTTON_REPLY;
   button->target = url.len > 0 ? url : phone;

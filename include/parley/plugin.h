@@ -83,7 +83,9 @@ typedef struct parley_part {
   const parley_button *const *buttons; const parley_pair *fields;
 } parley_part;
 enum { PARLEY_CLAIMED = 1, PARLEY_OBSERVED, PARLEY_VERIFIED };
-/* kind: email, phone, telegram, ... or your own; value: what you send to, 1-255 bytes (an e-mail address: 320). */
+/* kind: email, phone, telegram, ... or your own; value: what you send to, 1-255 bytes (an e-mail address: 320). A phone number that
+ * you report begins with '+', or is as your network has it: one in national format is read where the operator names a country; with
+ * channel_kind "sms" 3 to 8 digits stay a short code, and what is no number ("Parcels") becomes a `sender`, who cannot be answered. */
 typedef struct parley_identity { uint32_t size, assurance; parley_text kind, value, name; } parley_identity;
 /* What a message is, both ways. target: provider id of the message meant; payload and fields as noted. */
 enum { PARLEY_KIND_CONTENT = 32, PARLEY_KIND_EDIT /* target, new parts */, PARLEY_KIND_DELETE /* target */,

@@ -33,14 +33,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   problems_init(&problems, arena);
   kind = parley_text_of(kinds[size > 0 ? data[0] % 5 : 0]);
   raw = size > 0 ? (parley_text){(const char *)data + 1, size - 1} : TEXT_EMPTY;
-  if (identity_normalise(kind, raw, arena, TEXT_EMPTY, &problems, &identity)) {
+  if (identity_normalise(NULL, kind, raw, arena, TEXT_EMPTY, &problems, &identity)) {
     if (!text_utf8_ok(identity.value) || text_has_control(identity.value))
       abort();
     if (identity.value.len > IDENTITY_VALUE_BYTES_MAX)
       abort();
     if (parley_text_is(kind, "email") && identity.value.len > EMAIL_BYTES_MAX)
       abort();
-    if (!identity_normalise(kind, identity.value, arena, TEXT_EMPTY, &problems, &again) ||
+    if (!identity_normalise(NULL, kind, identity.value, arena, TEXT_EMPTY, &problems, &again) ||
         !text_eq(identity.value, again.value))
       abort();
     if (identity_hash(&key, kind, identity.value) == 0 || identity_variants(&identity, arena, variants) == 0)

@@ -33,6 +33,22 @@ START_TEST(a_time_zone_is_a_name_that_the_machine_knows)
 }
 END_TEST
 
+static const struct { const char *text; bool is; const char *meant; } countries[] = {
+    {"ES", true, "ES (Spain)"}, {"GB", true, "GB (Britain (UK))"}, {"NO", true, "NO (Norway)"}, {"es", false, "ES (Spain)"},
+    {"UK", false, "GB (Britain (UK))"}, {"spain", false, "ES (Spain)"}, {"Britain", false, "GB (Britain (UK))"}, {"XX", false, NULL},
+    {"", false, NULL}, {"E", false, NULL}, {"ESP", false, NULL}, {"Spa", false, NULL}, {"E5", false, NULL}, {"#c", false, NULL},
+};
+
+START_TEST(a_country_has_two_letters)
+{
+  char meant[COUNTRY_MEANT_MAX] = "";
+
+  ck_assert_msg(country_ok(parley_text_of(countries[_i].text)) == countries[_i].is, "%s", countries[_i].text);
+  ck_assert_msg(country_meant(parley_text_of(countries[_i].text), meant) == (countries[_i].meant != NULL), "%s", countries[_i].text);
+  ck_assert_str_eq(meant, countries[_i].meant != NULL ? countries[_i].meant : "");
+}
+END_TEST
+
 START_TEST(no_name_is_longer_than_its_bound)
 {
   char text[TIMEZONE_BYTES_MAX + 2];
@@ -52,6 +68,7 @@ int main(void)
   SRunner *runner;
   int failed;
 
+  tcase_add_loop_test(tcase, a_country_has_two_letters, 0, COUNT_OF(countries));
   tcase_add_loop_test(tcase, a_locale_has_the_shape_of_a_language_tag, 0, COUNT_OF(locales));
   tcase_add_loop_test(tcase, a_time_zone_is_a_name_that_the_machine_knows, 0, COUNT_OF(zones));
   tcase_add_test(tcase, no_name_is_longer_than_its_bound);

@@ -58,6 +58,7 @@ START_TEST(one_line_is_enough_and_defaults_fill_the_rest)
   ck_assert_str_eq(conf->store.path.at, "etc/parley.db");
   ck_assert_str_eq(conf->plugin_dirs[0].at, "/usr/lib/parley/plugins");
   ck_assert_str_eq(conf->timezone.at, "UTC");
+  ck_assert_uint_eq(conf->country.len, 0);
   ck_assert_str_eq(conf->locale.at, "en");
   ck_assert_uint_eq(conf->log.level, PARLEY_INFO);
   ck_assert(!conf->log.json);
@@ -249,6 +250,11 @@ static const struct {
     {V "plugins: { dirs: /usr/lib }", "2:18", "plugins.dirs: must be a list"},
     {V "defaults: { timezone: Europe/Atlantis }", "2:23", "defaults.timezone: 'Europe/Atlantis' is no time zone"},
     {V "defaults: { timezone: ../../etc/passwd }", "2:23", "is no time zone"},
+    {V "defaults: { country: Spain }", "2:22", "'Spain' is no country of ISO 3166-1: did you mean ES (Spain)?"},
+    {V "defaults: { country: UK }", "2:22", "did you mean GB (Britain (UK))?"},
+    {V "defaults: { country: es }", "2:22", "did you mean ES (Spain)?"},
+    {V "defaults: { country: XX }", "2:22", "is no country of ISO 3166-1: two capital letters such as ES or GB"},
+    {V "defaults: { country: [ES] }", "2:22", "is no country of ISO 3166-1"},
     {V "defaults: { locale: english }", "2:21", "'english' is no locale such as es or pt-BR"},
     {V "defaults: { locale: pt_BR }", "2:21", "is no locale"},
     {V "defaults: { locale: es- }", "2:21", "is no locale"},

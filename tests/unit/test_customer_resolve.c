@@ -28,7 +28,7 @@ static bool to_read(const char *body, struct recipient *ret)
   bool good;
 
   ck_assert(json_in_root(root, arena, &problems, &whole) && json_in_object(&whole, "to", &to));
-  good = recipient_read(&to, ret);
+  good = recipient_read(&to, NULL, ret);
   json_decref(root); /* what was read lives in the arena */
   return good;
 }
