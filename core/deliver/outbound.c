@@ -34,6 +34,7 @@ static void claim_copy(struct arena *arena, const struct claim *from, struct cla
     ids[i] = arena_text(arena, from->provider_ids[i]);
   to->provider_ids = ids;
   to->reply_to = arena_text(arena, from->reply_to);
+  to->subject = arena_text(arena, from->subject);
   ids = arena_alloc(arena, (from->n_thread + 1) * sizeof *ids);
   for (size_t i = 0; i < from->n_thread; i++)
     ids[i] = arena_text(arena, from->thread[i]);
@@ -172,12 +173,35 @@ static const parley_part *const *outbound_parts(struct outbound *out, const stru
   return parts;
 }
 
+static bool has_subjects(const parley_capabilities *caps)
+{
+  for (const parley_feature *const *feature = caps->features; feature != NULL && *feature != NULL; feature++)
+    if ((*feature)->what == PARLEY_FEATURE_SUBJECT)
+      return (*feature)->level == PARLEY_LEVEL_NATIVE;
+  return false;
+}
+
+/* An answer without a subject of its own, where messages have one: that of what it answers. */
+static void outbound_subject(struct outbound *out, const parley_capabilities *caps, struct content *content)
+{
+  struct buf subject = BUF_INIT(0);
+
+  if (content->subject.len > 0 || out->claim.subject.len == 0 || !has_subjects(caps))
+    return;
+  buf_str(&subject, "Re: ");
+  buf_text(&subject, out->claim.subject);
+  content->subject = arena_text(out->arena, buf_as_text(&subject));
+  buf_done(&subject);
+}
+
 /* The content as this channel gets it: its own words if it has any, links of the topic's rules in it, in parts that it can carry. */
 static parley_status outbound_fit(struct outbound *out, const struct policy_topic *topic, const parley_capabilities *caps,
                                   struct content *content, parley_text *ret_unsubscribe_url, struct fitted *ret, const char **ret_code)
 {
   *content = content_for(content, out->claim.channel, caps->channel_kind);
-  *ret_unsubscribe_url = outbound_links(out, topic, caps->channel_kind, content);
+  outbound_subject(out, caps, content);
+  if (out->bridge == 0) /* what a support mailbox reads are others' words, as they were written */
+    *ret_unsubscribe_url = outbound_links(out, topic, caps->channel_kind, content);
   return fit_content(content, caps, out->arena, outbound_media_url, out, ret, ret_code);
 }
 
@@ -196,7 +220,7 @@ parley_status deliver_fit(struct deliver *deliver, const struct deliver_fitting 
                                    .expires_ms = asked->expires_ms,
                                    .topic = asked->topic != NULL ? asked->topic->name : TEXT_EMPTY}};
   struct content content = *asked->content;
-  parley_text unsubscribe_url;
+  parley_text unsubscribe_url = TEXT_EMPTY;
 
   if (line == NULL || line->channel == NULL)
     return PARLEY_NOT_FOUND;
@@ -208,7 +232,7 @@ parley_status outbound_build(struct outbound *out, const parley_capabilities *ca
 {
   const struct claim *claim = &out->claim;
   const struct policy_topic *topic = policy_find_topic(out->deliver->policy, claim->topic);
-  parley_text unsubscribe_url;
+  parley_text unsubscribe_url = TEXT_EMPTY;
   struct content content;
   struct fitted fitted;
 

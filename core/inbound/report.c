@@ -9,6 +9,7 @@
 #define REPORT_FIELDS_MAX 64
 #define REPORT_REFERENCES_MAX 20 /* of a thread: the newest are asked for */
 #define TOUCHPOINT_TYPE_BYTES_MAX 64
+#define SUBJECT_BYTES_MAX 255 /* of a conversation */
 
 const char *report_kind_name(uint32_t kind)
 {
@@ -206,6 +207,37 @@ static void buf_report(struct buf *buf, const parley_inbound *in, const char *ki
   buf_char(buf, '}');
 }
 
+/* Of what it answers: "Re: Re: Order 1042", in the languages that write it otherwise, too. */
+static parley_text without_re(parley_text subject)
+{
+  static const char *const marks[] = {"re", "aw", "sv", "vs", "antw", "rv", "res"};
+  bool found = true;
+
+  subject = text_trim(subject);
+  while (found) {
+    parley_text rest = subject, mark = text_cut(&rest, ':');
+
+    found = false;
+    for (size_t i = 0; i < COUNT_OF(marks); i++)
+      found |= mark.len < subject.len && text_is_nocase(mark, marks[i]);
+    if (found)
+      subject = text_trim(rest);
+  }
+  return subject;
+}
+
+/* One line, and none that is too long: it stands in what is answered. */
+static parley_text report_subject(const parley_inbound *in, struct arena *arena)
+{
+  parley_text subject = without_re(in->subject);
+  char *kept = arena_alloc(arena, SUBJECT_BYTES_MAX + 1);
+
+  subject.len = text_utf8_cut(subject, SUBJECT_BYTES_MAX);
+  for (size_t i = 0; i < subject.len; i++)
+    kept[i] = (unsigned char)subject.at[i] < 0x20 || subject.at[i] == 0x7f ? ' ' : subject.at[i];
+  return (parley_text){kept, subject.len};
+}
+
 static bool report_texts_ok(const parley_inbound *in, struct problems *problems)
 {
   bool ok = in->event_id.len <= REPORT_ID_BYTES_MAX && in->provider_id.len <= REPORT_ID_BYTES_MAX &&
@@ -260,6 +292,7 @@ bool report_read(const parley_inbound *in, const struct phone_reading *phones, s
                 "text and html are at most 1 MiB; larger content is media");
   buf_done(&body);
   ret->raw = report_raw(in->raw, arena);
+  ret->subject = report_subject(in, arena);
   sha256(ret->raw.len > 0 ? ret->raw : ret->body, ret->body_sha256);
   ret->event_id = arena_text(arena, in->event_id.len > 0 ? in->event_id : in->provider_id);
   ret->provider_id = arena_text(arena, in->provider_id);

@@ -111,6 +111,7 @@ struct claim {
   size_t n_thread;             /* of an answer: what its conversation's messages are called on this channel, oldest first */
   parley_text *thread;
   parley_text reply_to;        /* of them, the customer's last one */
+  parley_text subject;         /* of that conversation, without "Re:"; empty: it has none */
 };
 #define STORE_THREAD_MAX 20    /* newest provider ids of a conversation that an answer names */
 
@@ -220,6 +221,7 @@ struct store_inbound {
   uint32_t kind, flags;           /* PARLEY_KIND_*, PARLEY_AUTOMATIC ... */
   int64_t at_ms, now_ms;
   parley_text topic;              /* "" : support's conversation */
+  parley_text subject;            /* of the conversation that it may open, without "Re:"; "": none */
   parley_bytes body;              /* {"content":{...},"fields":{...}} as it is stored */
   parley_bytes raw;               /* the provider's envelope; a large one is media: its med_ id */
   /* Which message it answers, in the order they are asked: named by a token that only we can make; provider ids, the last one

@@ -178,7 +178,8 @@ static struct claim *claim_of(const struct submission *submission, const struct 
                           .customer_name = customer->name,
                           .locale = customer->locale,
                           .timezone = customer->timezone,
-                          .reply_to = TEXT_EMPTY};
+                          .reply_to = TEXT_EMPTY,
+                          .subject = TEXT_EMPTY};
   return claim;
 }
 

@@ -123,6 +123,18 @@ void thread_put(struct round *round, id64 conversation, id64 message, parley_tex
   db_run(put);
 }
 
+static parley_text conversation_subject(struct round *round, id64 conversation, struct arena *arena)
+{
+  struct stmt *get = db_sql(round->db, "SELECT subject FROM conversation WHERE id=?");
+  parley_text subject = TEXT_EMPTY;
+
+  bind_id(get, 1, conversation);
+  if (db_step(get))
+    subject = col_text(get, 0, arena);
+  db_reset(get);
+  return subject;
+}
+
 void thread_load(struct round *round, struct arena *arena, struct claim *claim)
 {
   struct stmt *get = db_sql(round->db, "SELECT provider_id, inbound FROM thread WHERE conversation=? AND channel=? AND message<?"
@@ -131,7 +143,7 @@ void thread_load(struct round *round, struct arena *arena, struct claim *claim)
   size_t n = 0;
 
   claim->n_thread = 0;
-  claim->reply_to = TEXT_EMPTY;
+  claim->reply_to = claim->subject = TEXT_EMPTY;
   if (claim->conversation == 0 || claim->lane != LANE_CONVERSATION)
     return;
   ids = arena_alloc(arena, STORE_THREAD_MAX * sizeof(*ids));
@@ -147,6 +159,8 @@ void thread_load(struct round *round, struct arena *arena, struct claim *claim)
   db_reset(get);
   claim->n_thread = n;
   claim->thread = ids + STORE_THREAD_MAX - n;
+  if (n > 0) /* of what was never said on this channel there is nothing to repeat */
+    claim->subject = conversation_subject(round, claim->conversation, arena);
 }
 
 static void conversation_write(struct round *round, const struct conversation_row *row)

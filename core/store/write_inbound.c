@@ -255,6 +255,7 @@ static void conversation_join(struct round *round, struct store_inbound *in, con
                                  .identity = identity,
                                  .channel = in->channel,
                                  .channel_kind = in->channel_kind,
+                                 .subject = in->subject,
                                  .opened_ms = in->now_ms,
                                  .last_inbound_ms = in->now_ms};
 

@@ -145,6 +145,16 @@ def a_customers_words_become_one_mail_and_the_owners_answer_comes_back(folder):
 
 
 @test
+def what_others_wrote_is_shown_as_it_was_written(folder):
+    with Mailbox() as box, Recorder() as chat, Shop(folder, box, chat) as shop:
+        news = "Spring. Unsubscribe: {{unsubscribe_url}}"
+        shop.daemon.wait_status(shop.daemon.send(news, to={"phone": "+34600111222"}, channels=["chat"]), "sent")
+        shop.say("c1", "What is {{preferences_url}}?")
+        text = box.wait(1)["text"]
+        expect_true("What is {{preferences_url}}?" in text and news in text and "/p/" not in text, text)
+
+
+@test
 def what_a_program_quotes_without_a_mark_ends_at_the_line(folder):
     with Mailbox() as box, Recorder() as chat, Shop(folder, box, chat) as shop:
         shop.say("c1", "Is it open on Sunday?")
