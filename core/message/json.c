@@ -179,6 +179,23 @@ static bool name_known(const char *name, const char *const *names)
   return false;
 }
 
+/* What it is near to, else all that is known: a short list says more than a search in the documentation. */
+static void unknown_hint(struct problems *problems, parley_text name, const char *const *names)
+{
+  const char *nearest = text_nearest(name, names);
+  struct buf known = BUF_INIT(0);
+
+  if (nearest != NULL) {
+    problem_hint(problems, "did you mean '%s'?", nearest);
+    return;
+  }
+  for (; *names != NULL; names++)
+    buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", *names);
+  if (known.len > 0)
+    problem_hint(problems, "known here: %s", known.at);
+  buf_done(&known);
+}
+
 bool json_in_only(const struct json_in *in, const char *const *names)
 {
   const char *name;
@@ -187,18 +204,15 @@ bool json_in_only(const struct json_in *in, const char *const *names)
 
   json_object_foreach(in->object, name, value)
   {
-    const char *nearest;
     parley_text shown = parley_text_of(name);
 
     if (name_known(name, names))
       continue;
     good = false;
-    nearest = text_nearest(shown, names);
     shown.len = text_utf8_cut(shown, NAME_SHOWN_BYTES_MAX);
     problem_add(in->problems, pointer_member(in->arena, in->pointer, shown), "unknown_field",
                 "'%.*s' is not known here", TEXT_ARG(shown));
-    if (nearest != NULL)
-      problem_hint(in->problems, "did you mean '%s'?", nearest);
+    unknown_hint(in->problems, parley_text_of(name), names);
   }
   return good;
 }

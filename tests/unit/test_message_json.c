@@ -360,6 +360,20 @@ START_TEST(an_unknown_member_is_named_with_the_nearest_known_one)
 }
 END_TEST
 
+START_TEST(an_unknown_member_that_is_near_to_none_is_shown_them_all)
+{
+  static const char *const names[] = {"recipient", "topic", NULL}, *const none[] = {NULL};
+  struct json_in in = in_of("{\"messages\":[]}");
+
+  ck_assert(!json_in_only(&in, names));
+  ck_problem("/messages", "unknown_field");
+  ck_text_eq(problems.rows[0].hint, "known here: recipient, topic");
+  ck_assert(!json_in_only(&in, none));
+  ck_text_eq(problems.rows[1].hint, "");
+  json_decref(in.object);
+}
+END_TEST
+
 START_TEST(a_document_that_is_no_object_is_refused)
 {
   json_t *root = json_read(parley_text_of("[]"), &problems);
@@ -389,6 +403,7 @@ int main(void)
   tcase_add_test(tcase, what_is_absent_or_null_leaves_the_value_as_it_was);
   tcase_add_loop_test(tcase, a_wrong_member_is_a_problem_at_its_place, 0, COUNT_OF(wrong));
   tcase_add_test(tcase, an_unknown_member_is_named_with_the_nearest_known_one);
+  tcase_add_test(tcase, an_unknown_member_that_is_near_to_none_is_shown_them_all);
   tcase_add_test(tcase, a_document_that_is_no_object_is_refused);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
