@@ -61,7 +61,14 @@ void cli_table_begin(struct cli_table *table, const char *const *columns, size_t
     table->widths[i] = strlen(columns[i]);
 }
 
-/* Control characters would move a terminal's cursor: they are shown as '?'. */
+/* Control characters would move a terminal's cursor: lines are shown as one, others as '?'. */
+static char cell_byte(char byte)
+{
+  if (byte == '\n' || byte == '\r' || byte == '\t')
+    return ' ';
+  return (unsigned char)byte < 0x20 || byte == 0x7f ? '?' : byte;
+}
+
 void cli_table_row(struct cli_table *table, const char *const *cells)
 {
   for (size_t i = 0; i < table->n_columns; i++) {
@@ -73,7 +80,7 @@ void cli_table_row(struct cli_table *table, const char *const *cells)
     if (width > table->widths[i])
       table->widths[i] = width;
     for (size_t at = 0; at < cell.len; at++)
-      buf_char(&table->rows, (unsigned char)cell.at[at] < 0x20 || cell.at[at] == 0x7f ? '?' : cell.at[at]);
+      buf_char(&table->rows, cell_byte(cell.at[at]));
     buf_char(&table->rows, '\0');
   }
 }
