@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define NOT_ALLOWED "address_not_allowed: it is not public, and server.egress.allow names no net that it is in"
+
 /* --- The answer ------------------------------------------------------------------------------ */
 static void dial_answer(struct stream_dial *dial)
 {
@@ -158,7 +160,7 @@ static void dial_next(struct stream_dial *dial)
       return; /* goes on when the poll has ended */
   }
   if (dial->reason[0] == '\0')
-    dial_end(dial, PARLEY_DENIED, "address_not_allowed"); /* the rules have changed meanwhile */
+    dial_end(dial, PARLEY_DENIED, NOT_ALLOWED); /* the rules have changed meanwhile */
   else
     dial_end(dial, PARLEY_RETRY, dial->reason);
 }
@@ -196,7 +198,7 @@ static void name_on_answer(const struct dns_answer *answer, void *arg)
     if (egress_address_allowed(dial->owner->egress, &answer->addresses[i].any))
       dial->addresses[dial->n_addresses++] = answer->addresses[i];
   if (dial->n_addresses == 0)
-    dial_end(dial, PARLEY_DENIED, "address_not_allowed");
+    dial_end(dial, PARLEY_DENIED, NOT_ALLOWED);
   else
     dial_next(dial);
 }
