@@ -1,5 +1,5 @@
 """A Dovecot of a test's own: configuration, mailboxes, log and ports in one folder, nothing of the system's is used but its programs.
-Any user may log in with PASSWORD; mail comes in by LMTP. Root only, else the test is skipped. Python's standard library alone.
+Any user may log in with PASSWORD, or those alone that are named; mail comes in by LMTP. Root only, else the test is skipped. Python's standard library alone.
 
     with Dovecot(folder, Authority(folder).make("dovecot")) as dovecot:
         dovecot.deliver(mail) ... dovecot.imaps, dovecot.imap, dovecot.mails("INBOX")"""
@@ -40,7 +40,7 @@ default_vsz_limit = 512M
 {passdb}
 userdb {{
   driver = static
-  args = uid=mail gid=mail home={folder}/mail/%n allow_all_users=yes
+  args = uid=mail gid=mail home={folder}/mail/%n{any}
 }}
 service imap-login {{
   inet_listener imap {{
@@ -59,17 +59,19 @@ service lmtp {{
 {more}
 """
 PASSDB = "passdb {{\n  driver = static\n  args = password={password}\n}}\n"
+USERS = "passdb {{\n  driver = passwd-file\n  args = username_format=%n {folder}/users\n}}\n"
 
 
 class Dovecot:
-    """Listens on 127.0.0.1: imap (STARTTLS), imaps, lmtp. more: lines of its configuration beside the base ones."""
+    """Listens on 127.0.0.1: imap (STARTTLS), imaps, lmtp. more: lines of its configuration beside the base ones. users: names; mail to
+    anybody else is refused, 550 5.1.1."""
 
-    def __init__(self, certificate, more="", mechanisms="plain login", passdb=None):
+    def __init__(self, certificate, more="", mechanisms="plain login", passdb=None, users=None):
         need_tool("dovecot")
         if os.geteuid() != 0:
             raise Skip("needs root, to start dovecot")
         self.certificate, self.more, self.mechanisms = certificate, more, mechanisms
-        self.passdb = passdb or PASSDB.format(password=PASSWORD)
+        self.users = users
         self.imap, self.imaps, self.lmtp = free_port(), free_port(), free_port()
         self.process = None
         above = tempfile.gettempdir() if tempfile.gettempdir().startswith("/tmp/parley-") else "/var/tmp"
@@ -77,6 +79,7 @@ class Dovecot:
         os.chmod(self.folder, 0o755)
         if above != "/var/tmp":
             os.chmod(above, 0o711)
+        self.passdb = passdb or (USERS.format(folder=self.folder) if users else PASSDB.format(password=PASSWORD))
 
     @property
     def mailbox_path(self):
@@ -93,9 +96,13 @@ class Dovecot:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self):
+        if self.users:
+            with open(f"{self.folder}/users", "w", encoding="ascii") as file:
+                file.writelines(f"{user}:{{PLAIN}}{PASSWORD}\n" for user in self.users)
+            os.chmod(f"{self.folder}/users", 0o644)
         with open(f"{self.folder}/conf", "w", encoding="ascii") as file:
             file.write(SETTINGS.format(folder=self.folder, certificate=self.certificate, mechanisms=self.mechanisms, imap=self.imap,
-                                       imaps=self.imaps, lmtp=self.lmtp, more=self.more, passdb=self.passdb))
+                                       imaps=self.imaps, lmtp=self.lmtp, more=self.more, any="" if self.users else " allow_all_users=yes", passdb=self.passdb))
         self.process = subprocess.Popen(["dovecot", "-F", "-c", f"{self.folder}/conf"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         wait_until(self.is_up, lambda: f"dovecot runs: {self.log()[-500:]}")
@@ -144,9 +151,9 @@ class Dovecot:
         shutil.chown(f"{self.mailbox_path}/tmp/{name}", "mail", "mail")
         os.rename(f"{self.mailbox_path}/tmp/{name}", f"{self.mailbox_path}/new/{name}")
 
-    def client(self):
+    def client(self, user=USER):
         client = imaplib.IMAP4("127.0.0.1", self.imap, timeout=20)
-        client.login(USER, PASSWORD)
+        client.login(user, PASSWORD)
         return client
 
     def mails(self, folder="INBOX"):
