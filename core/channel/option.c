@@ -204,6 +204,36 @@ static void value_group(struct reading *reading, const parley_option *const *tab
   group->items = items;
 }
 
+/* { file: PATH }, where the group has no member of that name: it stands in a file of its own. NULL: it stands here. */
+static const struct yaml_node *group_elsewhere(const parley_option *option, const struct yaml_node *node)
+{
+  bool refers = node != NULL && node->kind == YAML_IS_MAPPING && node->count == 1 && parley_text_is(node->members[0].name, "file");
+
+  return refers && option_find(option->fields, node->members[0].name) == NULL ? node->members[0].value : NULL;
+}
+
+static void value_group_file(struct reading *reading, const parley_option *option, struct place place, const struct yaml_node *path,
+                             parley_value *group, int depth)
+{
+  struct reading within = *reading;
+  struct yaml_file *file = NULL;
+
+  if (path->kind != YAML_IS_TEXT || path->text.len == 0) {
+    place.node = path;
+    OPTION_ERROR(reading, place, "%s: file needs a path", place.where);
+    return;
+  }
+  if (yaml_load(yaml_path(reading->file, reading->arena, path->text), &file, reading->why) != PARLEY_OK) {
+    OPTION_ERROR(reading, place, "%s: its file cannot be read", place.where);
+    return;
+  }
+  within.file = file;
+  place = (struct place){file->root, file->root->line, file->root->col, place.where};
+  value_group(&within, option->fields, place, group, depth);
+  reading->bad |= within.bad;
+  yaml_file_free(&file); /* the arena has copies of all that counts */
+}
+
 /* LIST: nodes one after the other; MAP: members, each with its key as name. One declared element serves all. */
 static void value_several(struct reading *reading, const parley_option *option, struct place place, parley_value *value, int depth)
 {
@@ -232,11 +262,15 @@ static void value_several(struct reading *reading, const parley_option *option, 
 
 static void value_fill(struct reading *reading, const parley_option *option, struct place place, parley_value *value, int depth)
 {
+  const struct yaml_node *elsewhere = option->type == PARLEY_OPTION_GROUP ? group_elsewhere(option, place.node) : NULL;
+
   value->size = sizeof *value;
   value->type = option->type;
   value->name = parley_text_of(option->name);
   if (depth > OPTION_DEPTH_MAX)
     OPTION_ERROR(reading, place, "%s: nested too deep", place.where);
+  else if (elsewhere != NULL)
+    value_group_file(reading, option, place, elsewhere, value, depth);
   else if (option->type == PARLEY_OPTION_GROUP && (place.node != NULL || (option->flags & PARLEY_REQUIRED) != 0))
     value_group(reading, option->fields, place, value, depth);
   else if (place.node == NULL)

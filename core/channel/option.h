@@ -1,5 +1,5 @@
 /* option.h - a channel's options: the operator's YAML checked against the plugin's option table, defaults and secrets filled
- * in. Reads secret files, else pure. Thread: any. */
+ * in. Reads files of secrets and of groups, else pure. Thread: any. */
 #ifndef CORE_CHANNEL_OPTION_H
 #define CORE_CHANNEL_OPTION_H
 #include "core/base/arena.h"
@@ -8,7 +8,9 @@
 #define OPTION_TEXT_BYTES_MAX 65536 /* of a text whose table names no other maximum */
 #define OPTION_DEPTH_MAX 8
 
-/* node: the `options` subtree (NULL: none given). where: its name in messages ("channels.mail.options"). Errors are appended to
+/* A group may stand in a file of its own: `gateway: { file: gateways/plivo.yaml }`, the path from the configuration's folder; what is
+ * wrong in it is said with its own file, line and column.
+ * node: the `options` subtree (NULL: none given). where: its name in messages ("channels.mail.options"). Errors are appended to
  * reterr_why as the configuration reader writes them (file:line:col), all of them, with the nearest name for an unknown one.
  * The tree lives in the arena, the values of secrets in `secrets`. */
 parley_status options_read(const struct yaml_file *file, const struct yaml_node *node, uint32_t line, uint32_t col,
