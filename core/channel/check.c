@@ -3,6 +3,7 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/route/policy.h"
+#include <parley/ext/check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,53 @@ static struct plugin *check_plugin(struct check *check, const struct conf_channe
   return plugin;
 }
 
+/* What a plugin says of its options beyond their types. */
+struct check_fault {
+  struct check *check;
+  const struct conf_channel *channel;
+};
+
+/* The deepest member that the words before the colon name: "gateway.send.url: ..."; of a group in another file, the group. */
+static const struct yaml_node *fault_node(const struct yaml_node *options, parley_text line)
+{
+  const struct yaml_node *node = options;
+  parley_text names = text_sub(line, 0, text_find(line, ':'));
+  char name[128];
+
+  while (node != NULL && names.len > 0) {
+    parley_text one = text_cut(&names, '.');
+    const struct yaml_node *next;
+
+    snprintf(name, sizeof name, "%.*s", TEXT_ARG(text_sub(one, 0, sizeof name - 1)));
+    next = yaml_find(node, name);
+    if (next == NULL)
+      break;
+    node = next;
+  }
+  return node;
+}
+
+static void fault_said(parley_text line, void *arg)
+{
+  struct check_fault *fault = arg;
+  const struct conf_channel *channel = fault->channel;
+  const struct yaml_node *node = fault_node(channel->options, line);
+
+  yaml_error(fault->check->conf->file, node != NULL ? node->line : channel->line, node != NULL ? node->col : channel->col,
+             fault->check->why, "channels.%.*s.options.%.*s", TEXT_ARG(channel->name), TEXT_ARG(line));
+  fault->check->good = false;
+}
+
+static void check_meaning(struct check *check, const struct conf_channel *channel, const struct plugin *plugin,
+                          const parley_value *options)
+{
+  const parley_check *table = plugin->apart ? NULL : plugin_offer(plugin, PARLEY_CHECK);
+  struct check_fault fault = {check, channel};
+
+  if (table != NULL && PARLEY_HAS(parley_check, table, options))
+    table->options(options, fault_said, &fault);
+}
+
 static void check_options(struct check *check, const struct conf_channel *channel, const struct plugin *plugin)
 {
   struct arena *arena = arena_new();
@@ -45,8 +93,11 @@ static void check_options(struct check *check, const struct conf_channel *channe
   if (options_read(check->conf->file, channel->options, channel->line, channel->col, where.at, plugin->table->options,
                    arena, &secrets, &options, check->why) != PARLEY_OK)
     check->good = false;
-  else if (check->seen != NULL)
-    check->seen(channel, options, check->seen_arg);
+  else {
+    check_meaning(check, channel, plugin, options);
+    if (check->seen != NULL)
+      check->seen(channel, options, check->seen_arg);
+  }
   buf_done(&where);
   secrets_done(&secrets);
   arena_free(&arena);

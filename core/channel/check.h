@@ -1,6 +1,7 @@
 /* check.h - all that a configuration says of channels, held against their plugins without making any: is the plugin there and
- * fit to be loaded, are its options right, can its receipts tell what plans wait for. For `parleyd --check` and
- * `parley config check`; what only a running channel knows, its create() says at the start. Thread: main; blocks. */
+ * fit to be loaded, are its options right (one that runs in here and offers parley.check is asked, too), can its receipts tell
+ * what plans wait for. For `parleyd --check` and `parley config check`; what only a running channel knows, its create() says at
+ * the start. Thread: main; blocks. */
 #ifndef CORE_CHANNEL_CHECK_H
 #define CORE_CHANNEL_CHECK_H
 #include "core/config/conf.h"
