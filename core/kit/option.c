@@ -3,6 +3,7 @@
 #include "core/channel/option.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
+#include "core/config/file.h"
 #include "inside.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,14 +228,24 @@ parley_status kit_options(struct kit *kit, const struct kit_plan *plan, struct a
   return st;
 }
 
+/* { env: KIT_SECRET } is a secret that everybody may know, so that a plugin whose secrets are optional can have one here. */
+static const char *file_variable(const char *name)
+{
+  return strcmp(name, "KIT_SECRET") == 0 ? "kit-secret-that-everybody-knows" : getenv(name);
+}
+
 static parley_status options_of_file(struct kit *kit, const char *path, const parley_value **ret, struct buf *why)
 {
+  struct buf source = BUF_INIT(YAML_BYTES_MAX);
   struct yaml_file *file = NULL;
-  parley_status st = yaml_load(path, &file, why);
+  parley_status st = file_read(path, YAML_BYTES_MAX, 0, &source, why);
 
+  if (st == PARLEY_OK)
+    st = yaml_parse(path, buf_as_text(&source), file_variable, &file, why);
   if (st == PARLEY_OK)
     st = source_read(kit, file, kit->arena, ret, why);
   yaml_file_free(&file);
+  buf_done(&source);
   return st;
 }
 
