@@ -16,7 +16,7 @@ static const parley_option sender_element = {.size = sizeof sender_element, .nam
                                              .example = "Shop"};
 const parley_option sms_option_senders = {
     .size = sizeof sms_option_senders, .name = "senders", .type = PARLEY_OPTION_MAP, .max = SMS_SENDERS_MAX,
-    .doc = "senders of their own by country calling code or longer prefix, such as { 34: Shop, 1: \"+12025550143\" }",
+    .doc = "senders of their own by country calling code or longer prefix", .example = "{34: Shop, 1: \"+12025550143\"}",
     .fields = (const parley_option *const[]){&sender_element, NULL}};
 const parley_option sms_option_simplify = {
     .size = sizeof sms_option_simplify, .name = "simplify", .type = PARLEY_OPTION_BOOL, .default_text = "false",
