@@ -41,7 +41,7 @@ const struct openapi_schema openapi_schemas[] = {
     {"Recipient",
      "{'type':'object','minProperties':1,'maxProperties':10,'description':'A customer, an external key,"
      " or any identities "
-     "together. A plugin may bring kinds of its own. phone: E.164, '+34600111222', separators allowed, or a tel: URI;"
+     "together. A plugin may bring kinds of its own. phone: E.164 as +34600111222, separators allowed, or a tel: URI;"
      " in national format where the configuration has defaults.country.','properties':{'customer':" ID("cus") ",'external':" TEXT
      ",'email':" TEXT ",'phone':" TEXT "},'additionalProperties':" TEXT ",'examples':[{'email':'ana@example.org'}]}"},
     {"MediaPart",
