@@ -76,6 +76,7 @@ static void api_on_closed(uv_handle_t *handle) /* the only place that frees an a
   policy_unref(&api->policy);
   map_done(&api->running);
   rate_done(&api->signups);
+  rate_done(&api->signup_targets);
   rate_done(&api->visits);
   api_subscriptions_free(api);
   template_set_done(&api->templates);
@@ -395,6 +396,9 @@ struct api *api_new(const struct api_shared *shared)
   api->started_ms = shared->env->now_ms(shared->env);
   api_handles_open(api);
   list_init(&api->template_changes);
+  rate_init(&api->signups, RATE_KEYS_MAX);
+  rate_init(&api->signup_targets, RATE_KEYS_MAX);
+  rate_init(&api->visits, RATE_KEYS_MAX);
   api->auth = auth_new(shared->env);
   shared->env->random(shared->env, &api->hash_key, sizeof api->hash_key);
   api->digester = digester_new();

@@ -28,7 +28,7 @@ struct api {
   struct id_source ids; /* of requests */
   struct hash_key hash_key;
   struct digester *digester;
-  struct rate signups, visits; /* of late; visits: clicks and opens */
+  struct rate signups, signup_targets, visits; /* of late: by client, by address and form; visits: clicks and opens */
   struct map running; /* of (key, route, Idempotency-Key): those not yet answered */
   uint64_t requests, refused;
   uint32_t open;         /* requests not yet answered, and loads under way */

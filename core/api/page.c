@@ -253,18 +253,18 @@ void buf_client(struct buf *buf, const struct api_request *req)
   buf_json_text(buf, client_agent(req));
 }
 
-uint64_t client_key(const struct api_request *req, const char *what)
+uint64_t client_key(const struct api_request *req, const char *what, enum client_width width)
 {
+  static const size_t bytes4[CLIENT_WIDTHS] = {4, 3, 2}, bytes6[CLIENT_WIDTHS] = {8, 6, 4};
   const struct net_address client = client_of(req);
   struct buf key = BUF_INIT(256);
   uint64_t hash;
 
-  buf_str(&key, what);
-  buf_char(&key, '\0');
+  buf_printf(&key, "%s %d ", what, (int)width);
   if (client.any.sa_family == AF_INET6)
-    buf_add(&key, &client.v6.sin6_addr, 8);
+    buf_add(&key, &client.v6.sin6_addr, bytes6[width]);
   else
-    buf_add(&key, &client.v4.sin_addr, sizeof client.v4.sin_addr);
+    buf_add(&key, &client.v4.sin_addr, bytes4[width]);
   hash = hash64(&req->api->hash_key, buf_as_text(&key));
   buf_done(&key);
   return hash != 0 ? hash : 1;

@@ -38,7 +38,10 @@ bool page_form(struct api_request *req, struct form *ret);
 void buf_client(struct buf *buf, const struct api_request *req);
 #define CLIENT_AGENT_BYTES_MAX 255 /* kept of User-Agent */
 parley_text client_agent(const struct api_request *req);
-uint64_t client_key(const struct api_request *req, const char *what); /* of its address; of IPv6, its /64 */
+/* Of its address, and of the networks it stands in: a wider one has more people in it, and more addresses for one who has it all. */
+enum client_width { CLIENT_HOST = 0 /* IPv4 /32, IPv6 /64 */, CLIENT_SITE /* /24, /48 */, CLIENT_PROVIDER /* /16, /32 */,
+                    CLIENT_WIDTHS };
+uint64_t client_key(const struct api_request *req, const char *what, enum client_width width);
 /* The identity of this id that the customer has, or NULL. */
 const struct stored_identity *page_identity(const struct customer_row *row, id64 identity);
 parley_text page_topic(const struct api_request *req, parley_text topic); /* its title, or its name when it is no more */

@@ -2,50 +2,60 @@
 #include "core/base/alloc.h"
 #include <stdlib.h>
 
-#define SWEEP_MS 1000 /* a full table is looked through at most so often */
+struct taken {
+  struct list node;
+  uint64_t key;
+  int64_t until_ms;
+  uint32_t count;
+};
 
-struct taken { int64_t until_ms; uint32_t count; };
-
-static void rate_forget(struct rate *rate, int64_t now_ms)
+void rate_init(struct rate *rate, size_t keys_max)
 {
-  uint64_t keys[256];
-  size_t n = COUNT_OF(keys);
+  *rate = (struct rate){.keys_max = keys_max};
+  list_init(&rate->oldest);
+}
 
-  while (n == COUNT_OF(keys)) { /* the table may not change while it is walked */
-    uint64_t key;
-    void *value;
-    size_t pos = 0;
+static void rate_forget_oldest(struct rate *rate)
+{
+  struct taken *taken = LIST_ITEM(list_pop(&rate->oldest), struct taken, node);
 
-    for (n = 0; n < COUNT_OF(keys) && map_next(&rate->seen, &pos, &key, &value);)
-      if (((struct taken *)value)->until_ms <= now_ms)
-        keys[n++] = key;
-    for (size_t i = 0; i < n; i++)
-      free(map_take(&rate->seen, keys[i]));
-  }
-  rate->swept_ms = now_ms;
+  map_take(&rate->seen, taken->key);
+  free(taken);
 }
 
 void rate_done(struct rate *rate)
 {
-  rate_forget(rate, INT64_MAX);
+  while (!list_empty(&rate->oldest))
+    rate_forget_oldest(rate);
   map_done(&rate->seen);
+}
+
+static struct taken *rate_remember(struct rate *rate, uint64_t key)
+{
+  struct taken *taken = xcalloc(1, sizeof *taken);
+
+  if (rate->seen.count >= rate->keys_max)
+    rate_forget_oldest(rate);
+  taken->key = key;
+  list_init(&taken->node);
+  map_put(&rate->seen, key, taken);
+  return taken;
 }
 
 bool rate_take(struct rate *rate, uint64_t key, uint32_t count, uint32_t span_ms, int64_t now_ms)
 {
-  struct taken *taken = map_get(&rate->seen, key);
+  struct taken *taken;
 
   if (span_ms == 0)
     return true;
-  if (taken == NULL) {
-    if (rate->seen.count >= RATE_KEYS_MAX && now_ms >= rate->swept_ms + SWEEP_MS)
-      rate_forget(rate, now_ms);
-    if (rate->seen.count >= RATE_KEYS_MAX)
-      return false;
-    taken = xcalloc(1, sizeof *taken);
-    map_put(&rate->seen, key, taken);
+  taken = map_get(&rate->seen, key);
+  if (taken == NULL)
+    taken = rate_remember(rate, key);
+  if (taken->until_ms <= now_ms) {
+    taken->until_ms = now_ms + span_ms;
+    taken->count = 0;
+    list_remove(&taken->node);
+    list_push(&rate->oldest, &taken->node);
   }
-  if (taken->until_ms <= now_ms)
-    *taken = (struct taken){.until_ms = now_ms + span_ms};
   return taken->count++ < count;
 }

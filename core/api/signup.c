@@ -5,6 +5,8 @@
 #include "core/base/text.h"
 #include "inside.h"
 
+#define SITE_TIMES 8       /* the form's rate, from one site's addresses together ... */
+#define PROVIDER_TIMES 128 /* ... and from one provider's */
 #define TRAP "website" /* a field that no person sees: who fills it in is a program, and gets the same answer */
 
 struct signing {
@@ -147,6 +149,22 @@ static bool signing_read(struct signing *signing, const struct form *fields)
                             signing->req->arena, TEXT_EMPTY, &signing->req->problems, &signing->ask.who);
 }
 
+/* Who has been refused counts no further: a host that goes on and on takes nothing from its neighbours. */
+static bool client_may(const struct signing *signing, int64_t now_ms)
+{
+  static const uint32_t times[CLIENT_WIDTHS] = {1, SITE_TIMES, PROVIDER_TIMES};
+  struct api_request *req = signing->req;
+
+  for (int i = 0; i < CLIENT_WIDTHS; i++) {
+    uint64_t count = (uint64_t)signing->form->rate.count * times[i];
+
+    if (!rate_take(&req->api->signups, client_key(req, "signup", (enum client_width)i),
+                   count < UINT32_MAX ? (uint32_t)count : UINT32_MAX, signing->form->rate.span_ms, now_ms))
+      return false;
+  }
+  return true;
+}
+
 void api_signup(struct api_request *req)
 {
   struct signing *signing = signing_new(req);
@@ -163,11 +181,11 @@ void api_signup(struct api_request *req)
     signing_show(signing, 422);
     return;
   }
-  if (!rate_take(&req->api->signups, client_key(req, "signup"), signing->form->rate.count, signing->form->rate.span_ms, now_ms)) {
+  if (!client_may(signing, now_ms)) {
     page_tell(req, 429, signing->lang, W_TOO_MANY, W_TOO_MANY_SAYS);
     return;
   }
-  if (!rate_take(&req->api->signups, target_key(signing), 1, req->conf->pages.once_per_ms, now_ms)) {
+  if (!rate_take(&req->api->signup_targets, target_key(signing), 1, req->conf->pages.once_per_ms, now_ms)) {
     signing_thank(signing);
     return;
   }

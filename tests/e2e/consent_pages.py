@@ -392,6 +392,24 @@ def a_form_sends_one_message_an_address_and_none_to_a_program(folder):
 
 
 @test
+def a_crowd_from_one_network_is_bounded_and_refuses_nobody_elsewhere(folder):
+    def behind_a_proxy(config):
+        configure(config)
+        config["server"]["proxies"] = ["127.0.0.0/8"]
+
+    def from_address(address, n):
+        return sign_up(daemon, f"n{n}@example.org", "few", **{"X-Forwarded-For": address}).status
+
+    with Daemon(folder, channels={"mail": {"plugin": "sink", "options": {"address_kind": "email"}}}, config=behind_a_proxy) as daemon:
+        for site, neighbour, elsewhere in (("2001:db8:5:{:x}::1", "2001:db8:5:ffff::1", "2001:db8:6::1"),
+                                           ("192.0.2.{}", "192.0.2.254", "192.0.3.1")):
+            went = [from_address(site.format(n // 2), f"{len(site)}.{n}") for n in range(16)]  # 8 hosts with 2 each: all a site has
+            expect(went, [200] * 16)
+            expect(from_address(neighbour, f"{len(site)}.x"), 429)
+            expect([from_address(elsewhere, f"{len(site)}.y{n}") for n in range(3)], [200, 200, 429])
+
+
+@test
 def what_is_no_address_is_asked_for_again_and_too_many_are_refused(folder):
     with daemon_in(folder) as daemon:
         for bad in ("", "ana", "a@b@c", "a@b.example\r\nBcc: x@y.example", "x" * 5000 + "@example.org"):
