@@ -270,12 +270,33 @@ uint64_t client_key(const struct api_request *req, const char *what, enum client
   return hash != 0 ? hash : 1;
 }
 
-const struct stored_identity *page_identity(const struct customer_row *row, id64 identity)
+static const struct stored_identity *identity_of(const struct customer_row *row, id64 identity)
 {
   for (size_t i = 0; i < row->n_identities; i++)
     if (row->identities[i].id == identity)
       return &row->identities[i];
   return NULL;
+}
+
+bool page_person_found(struct api_request *req, struct store_customer *found, id64 identity, struct page_person *ret)
+{
+  const struct customer_row *row = found->row;
+  const struct stored_identity *address;
+
+  if (!api_went(req, &found->op))
+    return false;
+  if (found->op.status != PARLEY_OK || row == NULL) {
+    arena_free(&found->op.arena);
+    page_not_found(req);
+    return false;
+  }
+  *ret = (struct page_person){page_lang(req, row->locale), TEXT_EMPTY, TEXT_EMPTY};
+  address = identity != 0 ? identity_of(row, identity) : NULL;
+  if (address != NULL) {
+    ret->kind = arena_text(req->arena, address->identity.kind);
+    ret->value = arena_text(req->arena, address->identity.value);
+  }
+  return true;
 }
 
 parley_text page_topic(const struct api_request *req, parley_text name)

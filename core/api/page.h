@@ -42,7 +42,9 @@ parley_text client_agent(const struct api_request *req);
 enum client_width { CLIENT_HOST = 0 /* IPv4 /32, IPv6 /64 */, CLIENT_SITE /* /24, /48 */, CLIENT_PROVIDER /* /16, /32 */,
                     CLIENT_WIDTHS };
 uint64_t client_key(const struct api_request *req, const char *what, enum client_width width);
-/* The identity of this id that the customer has, or NULL. */
-const struct stored_identity *page_identity(const struct customer_row *row, id64 identity);
+/* Whose page it is: their language, and the address that the link came to (identity 0, or gone meanwhile: empty), of the req. */
+struct page_person { enum lang lang; parley_text kind, value; };
+/* What STORE_CUSTOMER has found. False: answered, and the op's results are freed; else they are the caller's still. */
+bool page_person_found(struct api_request *req, struct store_customer *found, id64 identity, struct page_person *ret);
 parley_text page_topic(const struct api_request *req, parley_text topic); /* its title, or its name when it is no more */
 #endif

@@ -12,8 +12,7 @@ struct choice { const struct policy_topic *topic; parley_text kind; bool granted
 struct choosing {
   struct api_request *req;
   struct web_preferences what;
-  enum lang lang;
-  parley_text kind, value; /* of the address */
+  struct page_person whose;
   bool posted;
   struct form form;
   union {
@@ -139,13 +138,13 @@ static void choosing_show(struct choosing *choosing, bool saved)
 {
   struct page page;
 
-  page_begin(&page, choosing->req, choosing->lang, parley_text_of(page_word(choosing->lang, W_PREFERENCES)));
+  page_begin(&page, choosing->req, choosing->whose.lang, parley_text_of(page_word(choosing->whose.lang, W_PREFERENCES)));
   if (saved) {
     page_str(&page, "<p class=\"good\" role=\"status\">");
     page_fill(&page, W_SAVED, TEXT_EMPTY, TEXT_EMPTY);
     page_str(&page, "</p>\n");
   }
-  page_address(&page, choosing->kind, choosing->value);
+  page_address(&page, choosing->whose.kind, choosing->whose.value);
   if (choosing->n_topics == 0 || choosing->n_kinds == 0) {
     page_say(&page, W_NOTHING_TO_CHOOSE, TEXT_EMPTY, TEXT_EMPTY);
   } else {
@@ -267,23 +266,10 @@ static void changes_run(struct choosing *choosing)
 static void choosing_found(struct store_op *op)
 {
   struct choosing *choosing = container_of(op, struct choosing, u.op);
-  struct api_request *req = choosing->req;
   const struct customer_row *row = choosing->u.one.row;
-  const struct stored_identity *identity;
 
-  if (!api_went(req, op))
+  if (!page_person_found(choosing->req, &choosing->u.one, choosing->what.identity, &choosing->whose))
     return;
-  if (op->status != PARLEY_OK || row == NULL) {
-    arena_free(&op->arena);
-    page_not_found(req);
-    return;
-  }
-  choosing->lang = page_lang(req, row->locale);
-  identity = page_identity(row, choosing->what.identity);
-  if (identity != NULL) {
-    choosing->kind = arena_text(req->arena, identity->identity.kind);
-    choosing->value = arena_text(req->arena, identity->identity.value);
-  }
   kinds_find(choosing, row);
   topics_find(choosing);
   consents_keep(choosing, row);

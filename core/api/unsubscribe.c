@@ -10,8 +10,7 @@ struct leaving {
   struct api_request *req;
   struct token_payload payload; /* the texts of `what` */
   struct web_unsubscribe what;
-  enum lang lang;
-  parley_text kind, value; /* of the address */
+  struct page_person whose;
   struct form form;
   union {
     struct store_op op;
@@ -33,36 +32,22 @@ static struct leaving *leaving_new(struct api_request *req)
 
 static void page_begin_for(struct page *page, struct leaving *leaving, enum word title)
 {
-  page_begin(page, leaving->req, leaving->lang, parley_text_of(page_word(leaving->lang, title)));
+  page_begin(page, leaving->req, leaving->whose.lang, parley_text_of(page_word(leaving->whose.lang, title)));
 }
 
 static void leaving_say(struct page *page, const struct leaving *leaving, enum word says)
 {
-  page_say(page, says, page_topic(leaving->req, leaving->what.topic), parley_text_of(page_kind(leaving->lang, leaving->what.kind)));
-  page_address(page, leaving->kind, leaving->value);
+  page_say(page, says, page_topic(leaving->req, leaving->what.topic),
+           parley_text_of(page_kind(leaving->whose.lang, leaving->what.kind)));
+  page_address(page, leaving->whose.kind, leaving->whose.value);
 }
 
-/* Whose it is: for the language, and the address in short. False: answered. */
+/* False: answered. */
 static bool leaving_found(struct leaving *leaving)
 {
-  struct store_op *op = &leaving->u.op;
-  const struct customer_row *row = leaving->u.one.row;
-  const struct stored_identity *identity;
-
-  if (!api_went(leaving->req, op))
+  if (!page_person_found(leaving->req, &leaving->u.one, leaving->what.identity, &leaving->whose))
     return false;
-  if (op->status != PARLEY_OK || row == NULL) {
-    arena_free(&op->arena);
-    page_not_found(leaving->req);
-    return false;
-  }
-  leaving->lang = page_lang(leaving->req, row->locale);
-  identity = page_identity(row, leaving->what.identity);
-  if (identity != NULL) {
-    leaving->kind = arena_text(leaving->req->arena, identity->identity.kind);
-    leaving->value = arena_text(leaving->req->arena, identity->identity.value);
-  }
-  arena_free(&op->arena);
+  arena_free(&leaving->u.op.arena);
   return true;
 }
 
