@@ -1,5 +1,5 @@
 #include "compose.h"
-#include "core/base/clock.h"
+#include "compose_values.h"
 #include "core/base/text.h"
 #include "core/message/link_check.h"
 #include "template.h"
@@ -148,87 +148,6 @@ static void composing_make(struct composing *composing)
   json_decref(composing->around);
 }
 
-/* --- Who it is for ------------------------------------------------------------------------------------------------ */
-
-static json_t *json_of(parley_text text)
-{
-  return json_stringn(text.at, text.len);
-}
-
-static json_t *json_parsed(struct api_request *req, parley_text text)
-{
-  struct problems ignored;
-
-  problems_init(&ignored, req->arena);
-  return text.len > 0 ? json_read(text, &ignored) : NULL;
-}
-
-static void member_set(json_t *object, const char *name, parley_text value)
-{
-  if (value.len > 0)
-    json_object_set_new(object, name, json_of(value));
-}
-
-static void identities_set(json_t *customer, const struct customer_row *row)
-{
-  json_t *identities = json_object();
-
-  for (size_t i = 0; i < row->n_identities; i++) {
-    const struct identity *identity = &row->identities[i].identity;
-
-    if (!row->identities[i].blocked && json_object_getn(identities, identity->kind.at, identity->kind.len) == NULL)
-      json_object_setn_new(identities, identity->kind.at, identity->kind.len, json_of(identity->value));
-  }
-  json_object_set_new(customer, "identities", identities);
-}
-
-static json_t *customer_json(struct api_request *req, const struct customer_row *row)
-{
-  json_t *customer = json_object(), *attributes = json_parsed(req, row->attributes), *tags = json_parsed(req, row->tags);
-  char id[ID_TEXT_MAX];
-
-  id_format("cus", row->id, id);
-  json_object_set_new(customer, "id", json_string(id));
-  member_set(customer, "name", row->name);
-  member_set(customer, "locale", row->locale);
-  member_set(customer, "timezone", row->timezone);
-  json_object_set_new(customer, "attributes", attributes != NULL ? attributes : json_object());
-  json_object_set_new(customer, "tags", tags != NULL ? tags : json_array());
-  identities_set(customer, row);
-  return customer;
-}
-
-/* {{events.last.order.placed.data.number}}: by the words of its type, newest first, so that what is there is newer. */
-static void event_set(struct api_request *req, json_t *last, const struct timeline_row *row)
-{
-  parley_text rest = row->type;
-  char at[32];
-  json_t *data;
-
-  if (row->message != NULL || !text_starts(rest, "touchpoint."))
-    return;
-  text_cut(&rest, '.');
-  while (rest.len > 0) {
-    parley_text word = text_cut(&rest, '.');
-    json_t *below = json_object_getn(last, word.at, word.len);
-
-    if (below == NULL)
-      json_object_setn_new(last, word.at, word.len, below = json_object());
-    last = below;
-  }
-  data = json_parsed(req, row->data);
-  if (json_is_object(data) && json_object_get(last, "at") == NULL) {
-    struct buf time = BUF_INIT(sizeof at);
-
-    buf_json_time(&time, row->at_ms);
-    json_object_update_missing(last, data);
-    if (time.len > 2)
-      json_object_set_new(last, "at", json_stringn(time.at + 1, time.len - 2));
-    buf_done(&time);
-  }
-  json_decref(data);
-}
-
 /* --- Looking up --------------------------------------------------------------------------------------------------- */
 
 static void composing_over(struct composing *composing, parley_status status)
@@ -253,7 +172,7 @@ static void timeline_done(struct store_op *op)
   json_t *last = json_object();
 
   for (size_t i = 0; op->status == PARLEY_OK && i < timeline->n; i++)
-    event_set(composing->compose->req, last, &timeline->rows[i]);
+    values_add_event(last, &timeline->rows[i], composing->compose->req->arena);
   json_object_set_new(composing->around, "events", json_pack("{s:o}", "last", last));
   arena_free(&op->arena);
   composing_over(composing, status);
@@ -282,7 +201,7 @@ static void customer_done(struct store_op *op)
   id64 id = row != NULL ? row->id : 0;
 
   if (found)
-    composing->around = json_pack("{s:o}", "customer", customer_json(req, row));
+    composing->around = json_pack("{s:o}", "customer", values_of_customer(row, req->arena));
   arena_free(&op->arena);
   if (status == PARLEY_OK && !found && customer_try(composing))
     return;
