@@ -349,11 +349,13 @@ parley_text mail_clean_file_name(struct mail_memory *memory, parley_text name, p
 }
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
+enum { JSON_COST_MAX = 6 }; /* "\u0001" */
+
 static size_t json_cost(char c)
 {
   unsigned char byte = (unsigned char)c;
 
-  return byte >= ' ' ? (byte == '"' || byte == '\\' ? 2 : 1) : byte == '\n' || byte == '\t' ? 2 : 6;
+  return byte >= ' ' ? (byte == '"' || byte == '\\' ? 2 : 1) : byte == '\n' || byte == '\t' ? 2 : JSON_COST_MAX;
 }
 
 size_t mail_json_len(parley_text text)
@@ -369,6 +371,8 @@ parley_text mail_json_cut(parley_text text, size_t max)
 {
   size_t len = 0, i = 0;
 
+  if (text.len <= max / JSON_COST_MAX)
+    return text;
   for (; i < text.len && len + json_cost(text.at[i]) <= max; i++)
     len += json_cost(text.at[i]);
   return text_cut(text, i);

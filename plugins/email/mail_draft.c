@@ -1,11 +1,13 @@
 #include "mail_draft.h"
 #include <glib.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 
 enum {
   FIELD_MAX = 4096,       /* bytes of the To and Cc that are kept for people */
   PARTS_BESIDE_FILES = 4, /* text and HTML, written and quoted */
-  EVENT_ID_MAX = 600
+  EVENT_ID_MAX = 600,
+  SUM_BYTES = 32
 };
 
 static parley_part *draft_part(struct mail_draft *draft, uint32_t kind, uint32_t flags)
@@ -97,28 +99,38 @@ static void draft_fields(struct mail_draft *draft, const struct mail_draft_sourc
   draft_field(draft, PARLEY_LIT("ambiguous"), mail->ambiguous ? PARLEY_LIT("true") : PARLEY_LIT(""));
 }
 
-parley_text mail_draft_event_id(const struct mail_draft_source *source, const char *kind, parley_text more)
+/* SHA-256 of the Message-ID, who wrote it and the content, in hexadecimal digits. */
+static void content_sum(const struct mail_draft_source *source, char *hex)
 {
   const struct mail_in *mail = source->mail;
-  char *to = mail_memory_get(source->memory, EVENT_ID_MAX);
-  const char *body;
-  GChecksum *sum;
-  size_t head;
+  const char *body = mail->message_id.len > 0 ? memmem(source->raw.at, source->raw.len, "\r\n\r\n", 4) : NULL;
+  size_t head = body != NULL ? (size_t)(body - source->raw.at) : 0; /* trace lines come on top, from hop to hop */
+  EVP_MD_CTX *sum = EVP_MD_CTX_new();
+  unsigned char digest[SUM_BYTES];
 
-  if (source->source_id.len > 0) {
-    snprintf(to, EVENT_ID_MAX, "%s:%.*s:%.*s", kind, (int)source->source_id.len, source->source_id.at,
-             (int)more.len, more.at);
-    return parley_text_of(to);
+  if (sum == NULL || EVP_DigestInit_ex(sum, EVP_sha256(), NULL) != 1 ||
+      EVP_DigestUpdate(sum, mail->message_id.at, mail->message_id.len) != 1 || EVP_DigestUpdate(sum, "\n", 1) != 1 ||
+      EVP_DigestUpdate(sum, mail->from.address.at, mail->from.address.len) != 1 ||
+      EVP_DigestUpdate(sum, source->raw.at + head, source->raw.len - head) != 1 || EVP_DigestFinal_ex(sum, digest, NULL) != 1)
+    g_error("SHA-256: no memory"); /* as GLib does everywhere in here */
+  EVP_MD_CTX_free(sum);
+  for (size_t i = 0; i < sizeof digest; i++) {
+    hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+    hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
   }
-  body = mail->message_id.len > 0 ? memmem(source->raw.at, source->raw.len, "\r\n\r\n", 4) : NULL;
-  head = body != NULL ? (size_t)(body - source->raw.at) : 0; /* trace lines come on top, from hop to hop */
-  sum = g_checksum_new(G_CHECKSUM_SHA256);
-  g_checksum_update(sum, (const guchar *)mail->message_id.at, (gssize)mail->message_id.len);
-  g_checksum_update(sum, (const guchar *)"\n", 1);
-  g_checksum_update(sum, (const guchar *)mail->from.address.at, (gssize)mail->from.address.len);
-  g_checksum_update(sum, (const guchar *)source->raw.at + head, (gssize)(source->raw.len - head));
-  snprintf(to, EVENT_ID_MAX, "%s:%s:%.*s", kind, g_checksum_get_string(sum), (int)more.len, more.at);
-  g_checksum_free(sum);
+  hex[2 * SUM_BYTES] = '\0';
+}
+
+parley_text mail_draft_event_id(const struct mail_draft_source *source, const char *kind, parley_text more)
+{
+  char *to = mail_memory_get(source->memory, EVENT_ID_MAX), hex[2 * SUM_BYTES + 1];
+  parley_text name = source->source_id;
+
+  if (name.len == 0) {
+    content_sum(source, hex);
+    name = parley_text_of(hex);
+  }
+  snprintf(to, EVENT_ID_MAX, "%s:%.*s:%.*s", kind, (int)name.len, name.at, (int)more.len, more.at);
   return parley_text_of(to);
 }
 
