@@ -28,6 +28,7 @@ struct email_listen {
   struct conn *conns;
   uint32_t n_conns;
   size_t held; /* bytes of mails under way */
+  int64_t kept_ms; /* when a mail was kept last */
   uint64_t id, timer; /* id 0: not listening */
   bool draining, told;
 };
@@ -192,6 +193,14 @@ static void recipient_asked(const parley_result *result, void *arg)
   smtp_serve_recipient(conn->serve, &reply);
 }
 
+/* The host has taken in a mail a moment ago: it need not be asked whether it would. */
+static bool has_just_kept(const struct email_listen *listen)
+{
+  const parley_host *host = listen->config.host;
+
+  return listen->kept_ms > 0 && host->mono_ms(host) - listen->kept_ms < EMAIL_LISTEN_KEPT_MS;
+}
+
 static void conn_recipient(parley_text from, const struct mail_address *to, bool first, void *arg)
 {
   struct conn *conn = arg;
@@ -204,7 +213,7 @@ static void conn_recipient(parley_text from, const struct mail_address *to, bool
     reply = reply_of(550, 7, 1, "not a domain of ours: nothing is relayed");
   else if (listen->serve.protocol != SMTP_SERVE_SUBMISSION && !address_is_ours(listen, to))
     reply = reply_of(550, 1, 1, "no such address here");
-  if (reply.code != 250 || !first || listen->serve.protocol == SMTP_SERVE_SUBMISSION) {
+  if (reply.code != 250 || !first || listen->serve.protocol == SMTP_SERVE_SUBMISSION || has_just_kept(listen)) {
     smtp_serve_recipient(conn->serve, &reply);
     return;
   }
@@ -253,9 +262,15 @@ static void mail_answer(struct conn *conn, const struct smtp_serve_reply *each, 
 static void mail_was_taken(const struct mail_verdict *each, uint32_t n, parley_text reason, void *arg)
 {
   struct smtp_serve_reply replies[SMTP_SERVE_RECIPIENTS_MAX];
+  struct email_listen *listen = ((struct conn *)arg)->listen;
 
-  for (uint32_t i = 0; i < n; i++)
+  for (uint32_t i = 0; i < n; i++) {
     replies[i] = reply_to(each[i].status, each[i].repeated, reason);
+    if (each[i].status == PARLEY_OK && !each[i].repeated)
+      listen->kept_ms = listen->config.host->mono_ms(listen->config.host);
+    else if (parley_again(each[i].status))
+      listen->kept_ms = 0;
+  }
   mail_answer(arg, replies, n);
 }
 

@@ -11,6 +11,7 @@
 enum {
   EMAIL_LISTEN_CONNECTIONS = 100, /* default of both; option */
   EMAIL_LISTEN_CONNECTIONS_MAX = 10000,
+  EMAIL_LISTEN_KEPT_MS = 1000,   /* so long after a mail was kept the host is not asked whether it has room for another */
   EMAIL_LISTEN_NAMES_MAX = 1000, /* domains, addresses */
   EMAIL_LISTEN_BYTES_MAX = 128 << 20, /* of all mails that are being received; beyond, 452 at the end of one */
   EMAIL_LISTEN_SMALL = 64 << 10       /* a mail of so many bytes is taken even then */

@@ -74,11 +74,9 @@ void smtp_serve_refuse(struct smtp_serve *serve, uint32_t code, uint32_t subject
 void smtp_serve_ask(struct smtp_serve *serve)
 {
   serve->state = SMTP_SERVE_ASKING;
-  smtp_serve_flush(serve);
 }
 
-/* The owner has answered: go on where the asking began. Reading was stopped unless the answer comes within the
- * question. */
+/* The owner has answered: go on where the asking began. */
 void smtp_serve_asked(struct smtp_serve *serve)
 {
   serve->state = SMTP_SERVE_COMMANDS;
@@ -90,8 +88,10 @@ void smtp_serve_go_on(struct smtp_serve *serve)
   if (serve->within_data)
     return;
   smtp_serve_flush(serve);
-  if (serve->state != SMTP_SERVE_OVER)
-    serve->owner->reading(true, serve->arg);
+  if (serve->state == SMTP_SERVE_OVER || !serve->paused)
+    return;
+  serve->paused = false;
+  serve->owner->reading(true, serve->arg);
 }
 
 bool smtp_serve_is_lmtp(const struct smtp_serve *serve)
@@ -294,8 +294,10 @@ size_t smtp_serve_data(struct smtp_serve *serve, parley_bytes bytes)
   if (serve->state == SMTP_SERVE_OVER)
     return bytes.len;
   smtp_serve_flush(serve);
-  if (serve->state == SMTP_SERVE_ASKING)
+  if (serve->state == SMTP_SERVE_ASKING && i < bytes.len) { /* most clients wait for their answer, and need no pause */
+    serve->paused = true;
     serve->owner->reading(false, serve->arg);
+  }
   return i;
 }
 

@@ -6,8 +6,8 @@
  * its end, the connection ends as well: two mails never come out of one. What stands behind a command that must be the last of
  * its group (EHLO, STARTTLS, AUTH, DATA) ends the connection (503 5.5.1).
  *
- * The owner is asked about logins, recipients and mails, and answers now or later; meanwhile nothing more is read. A mail is
- * answered with what the owner's verdicts say: one reply a recipient in LMTP, one in all else.
+ * The owner is asked about logins, recipients and mails, and answers now or later; what comes meanwhile stays with the stream, and
+ * stops it from reading. A mail is answered with what the owner's verdicts say: one reply a recipient in LMTP, one in all else.
  * Owned by its owner, who calls smtp_serve_closed() when the stream is over. Thread: loop. Times: monotonic ms. */
 #ifndef EMAIL_SMTP_SERVE_H
 #define EMAIL_SMTP_SERVE_H

@@ -14,6 +14,7 @@ struct smtp_serve {
   void *arg;
   enum smtp_serve_state state;
   bool secured, greeted, logged_in, draining, skipping /* a line that is too long */, within_data;
+  bool paused; /* until the owner has answered */
   uint32_t errors, failed_logins;
   int64_t heard_ms, mail_began_ms;
   struct smtp_login login;

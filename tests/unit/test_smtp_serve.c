@@ -301,10 +301,28 @@ START_TEST(an_answer_that_comes_later_holds_the_client)
   client("DATA\r\n");
   client("A: b\r\n\r\n.\r\n");
   ck_assert_str_eq(codes(), "250 354 ");
-  ck_assert(held_mail && !reading);
+  ck_assert(held_mail && reading); /* whoever waits for the answer need not be stopped */
   answer_mail();
   ck_assert_str_eq(codes(), "250 ");
+}
+END_TEST
+
+START_TEST(who_does_not_wait_for_an_answer_is_stopped)
+{
+  begin(SMTP_SERVE_SMTP);
+  client("EHLO a\r\n");
+  client("MAIL FROM:<>\r\n");
+  later = true;
+  client("RCPT TO:<a@shop.example>\r\n");
+  codes();
+  ck_assert(held_recipient && reading);
+  client("NOOP\r\n");
+  ck_assert(!reading);
+  ck_assert_str_eq(codes(), "");
+  smtp_serve_recipient(serve, &ok);
   ck_assert(reading);
+  client("NOOP\r\n");
+  ck_assert_str_eq(codes(), "250 250 250 ");
 }
 END_TEST
 
@@ -625,6 +643,7 @@ int main(void)
   tcase_add_test(tcase, a_mail_that_finds_no_room_is_read_to_its_end_and_may_come_again);
   tcase_add_test(tcase, one_answer_for_several_in_smtp);
   tcase_add_test(tcase, an_answer_that_comes_later_holds_the_client);
+  tcase_add_test(tcase, who_does_not_wait_for_an_answer_is_stopped);
   tcase_add_loop_test(tcase, chunks_make_a_mail, 0, COUNT(pieces));
   tcase_add_test(tcase, a_login_needs_tls_and_a_mail_a_login);
   tcase_add_loop_test(tcase, logins_by_plain_and_login, 0, COUNT(logins));
