@@ -176,7 +176,7 @@ static void inbound_on_stored(struct store_op *op)
     inbound->counters.received += !call->u.in.duplicate;
     inbound->counters.duplicates += call->u.in.duplicate;
     inbound->counters.other_body += call->u.in.other_body;
-    log_line(inbound->log, PARLEY_INFO, "event=%s msg=%s channel=%.*s",
+    log_line(inbound->log, PARLEY_DEBUG, "event=%s msg=%s channel=%.*s",
              call->u.in.duplicate ? "received_again" : "received", id, TEXT_ARG(call->u.in.channel));
   } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY || op->status == PARLEY_CLOSED) {
     result.status = op->status == PARLEY_BUSY ? PARLEY_BUSY : PARLEY_RETRY;
