@@ -2,9 +2,11 @@
  * be told to fail, to take its time and to give receipts. Stands in for any other channel, so it takes any address
  * kind. Owns its pending messages and receipts until their timers are due, or destroy. Thread: loop. */
 #include "sink_box.h"
+#include "common/sms_options.h"
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { KIND_ROOM = 40, RECEIPTS_MAX = 8, MESSAGE_ID_ROOM = 64, PERCENT = 100 };
+enum { KIND_ROOM = 40, RECEIPTS_MAX = 8, MESSAGE_ID_ROOM = 64, PERCENT = 100, SEGMENTS_MAX = 64, PART_ID_ROOM = MESSAGE_ID_ROOM + 12 };
 
 /* The choices of `fail.outcome`, by the ABI's numbers from 1 on, and of `receipts`, likewise. */
 static const char *const outcome_names[] = {"accepted",    "delivered", "retry",        "rejected",
@@ -17,6 +19,7 @@ struct parley_channel {
   struct sink_box *box;
   struct pending *pendings; /* waiting for their timer */
   parley_capabilities capabilities;
+  struct sms_options sms; /* of one that stands in for SMS */
   char address_kind[KIND_ROOM];
   uint32_t fail_share, fail_outcome, delay_ms, receipt_delay_ms;
   uint32_t n_receipts, receipts[RECEIPTS_MAX];
@@ -29,11 +32,14 @@ struct pending {
   uint64_t token;
   const parley_message *message; /* until its token has settled, then NULL */
   uint32_t receipt_next;         /* index in ch->receipts */
+  uint32_t n_parts;              /* that have an id each; 0: the message is one */
   size_t id_len;
   char id[MESSAGE_ID_ROOM];      /* the message's */
 };
 
 static const parley_capabilities sink_capabilities;
+enum { SMS_FEATURES = 3 };
+static const parley_feature *const sms_features[SMS_FEATURES];
 
 static void pending_link(parley_channel *ch, struct pending *pending)
 {
@@ -54,17 +60,38 @@ static void pending_free(struct pending *pending)
 
 /* --- Receipts ---------------------------------------------------------------------------------------------------- */
 
+/* "msg_...-2" of the second part. */
+static parley_text part_id(const struct pending *pending, uint32_t part, char room[PART_ID_ROOM])
+{
+  int len = snprintf(room, PART_ID_ROOM, "%.*s-%u", (int)pending->id_len, pending->id, part + 1);
+
+  return (parley_text){room, (size_t)len};
+}
+
+/* One for each part, or for the message. */
+static void receipts_give(const struct pending *pending, uint32_t kind)
+{
+  const parley_host *host = pending->ch->host;
+  parley_receipt receipt = {.size = sizeof receipt, .kind = kind, .at_ms = host->now_ms(host),
+                            .outcome = kind == PARLEY_RECEIPT_FAILED ? PARLEY_OUTCOME_REJECTED : 0};
+  char room[PART_ID_ROOM];
+
+  if (pending->n_parts == 0) {
+    receipt.message_id = (parley_text){pending->id, pending->id_len};
+    host->receipt(host, &receipt, NULL, NULL);
+  }
+  for (uint32_t i = 0; i < pending->n_parts; i++) {
+    receipt.provider_id = part_id(pending, i, room);
+    host->receipt(host, &receipt, NULL, NULL);
+  }
+}
+
 static void receipt_due(void *arg)
 {
   struct pending *pending = arg;
   parley_channel *ch = pending->ch;
-  uint32_t kind = ch->receipts[pending->receipt_next++];
-  uint32_t outcome = kind == PARLEY_RECEIPT_FAILED ? PARLEY_OUTCOME_REJECTED : 0;
 
-  ch->host->receipt(ch->host,
-                    PARLEY_REF(parley_receipt, .kind = kind, .outcome = outcome, .at_ms = ch->host->now_ms(ch->host),
-                               .message_id = {pending->id, pending->id_len}),
-                    NULL, NULL);
+  receipts_give(pending, ch->receipts[pending->receipt_next++]);
   if (pending->receipt_next < ch->n_receipts)
     ch->host->timer(ch->host, ch->receipt_delay_ms, 0, receipt_due, pending);
   else
@@ -91,21 +118,41 @@ static bool outcome_keeps(uint32_t outcome)
   return outcome == PARLEY_OUTCOME_ACCEPTED || outcome == PARLEY_OUTCOME_DELIVERED || outcome == PARLEY_OUTCOME_UNKNOWN;
 }
 
+/* Texts in several parts, the segments of an SMS, get an id each, as from a provider of SMS. */
+static uint32_t parts_with_ids(const parley_message *message)
+{
+  uint32_t n = 0;
+
+  while (n < message->n_parts && message->parts[n]->kind == PARLEY_PART_TEXT)
+    n++;
+  return n > 1 && n == message->n_parts && n <= SEGMENTS_MAX ? n : 0;
+}
+
+static void outcome_give(const struct pending *pending, uint32_t result)
+{
+  const parley_host *host = pending->ch->host;
+  char rooms[SEGMENTS_MAX][PART_ID_ROOM];
+  parley_text ids[SEGMENTS_MAX];
+  parley_outcome outcome = {.size = sizeof outcome, .result = result, .ids = ids};
+
+  if (result != PARLEY_OUTCOME_ACCEPTED) {
+    outcome.code = parley_text_of(outcome_names[result - 1]);
+    outcome.detail = PARLEY_LIT("the sink was told to, by its option fail");
+  }
+  for (; outcome_keeps(result) && outcome.n_ids < pending->n_parts; outcome.n_ids++)
+    ids[outcome.n_ids] = part_id(pending, outcome.n_ids, rooms[outcome.n_ids]);
+  host->settle(host, pending->token, &outcome);
+}
+
 /* Settles the message and frees pending, unless receipts are to follow. */
 static void pending_settle(struct pending *pending)
 {
   parley_channel *ch = pending->ch;
   uint32_t result = outcome_draw(ch);
-  parley_text code = {NULL, 0}, detail = {NULL, 0};
 
   if (outcome_keeps(result) && sink_box_add(ch->box, pending->message, result, ch->host->now_ms(ch->host)) != PARLEY_OK)
     result = PARLEY_OUTCOME_RETRY;
-  if (result != PARLEY_OUTCOME_ACCEPTED) {
-    code = parley_text_of(outcome_names[result - 1]);
-    detail = PARLEY_LIT("the sink was told to, by its option fail");
-  }
-  ch->host->settle(ch->host, pending->token,
-                   PARLEY_REF(parley_outcome, .result = result, .code = code, .detail = detail));
+  outcome_give(pending, result);
   pending->message = NULL;
   if (outcome_keeps(result) && ch->n_receipts > 0)
     ch->host->timer(ch->host, ch->receipt_delay_ms, 0, receipt_due, pending);
@@ -124,7 +171,8 @@ static parley_status sink_submit(parley_channel *ch, uint64_t token, const parle
 
   if (pending == NULL)
     return PARLEY_BUSY;
-  *pending = (struct pending){.ch = ch, .token = token, .message = message, .id_len = message->id.len};
+  *pending = (struct pending){
+      .ch = ch, .token = token, .message = message, .n_parts = parts_with_ids(message), .id_len = message->id.len};
   memcpy(pending->id, message->id.at, message->id.len);
   pending_link(ch, pending);
   if (ch->delay_ms > 0)
@@ -181,6 +229,16 @@ static void receipts_read(parley_channel *ch, const parley_value *list)
   }
 }
 
+/* SMS goes as it would: segments of one alphabet or the other, with what the options say. */
+static void capabilities_narrow(parley_channel *ch)
+{
+  ch->capabilities.channel_kind = channel_kind_of(ch->address_kind);
+  if (strcmp(ch->capabilities.channel_kind, "sms") != 0)
+    return;
+  ch->capabilities.features = sms_features;
+  sms_options_capable(&ch->sms, &ch->capabilities);
+}
+
 static void options_read(parley_channel *ch, const parley_value *options)
 {
   const parley_value *fail = parley_find(options, "fail");
@@ -189,7 +247,7 @@ static void options_read(parley_channel *ch, const parley_value *options)
   memcpy(ch->address_kind, kind.at, kind.len); /* the option table bounds it; the rest is 0 */
   ch->capabilities = sink_capabilities;
   ch->capabilities.address_kind = ch->address_kind;
-  ch->capabilities.channel_kind = channel_kind_of(ch->address_kind);
+  capabilities_narrow(ch);
   if (fail->type != 0 && fail->n_items > 0) {
     ch->fail_share = (uint32_t)parley_find(fail, "share")->number;
     ch->fail_outcome = (uint32_t)parley_find(fail, "outcome")->number + PARLEY_OUTCOME_ACCEPTED;
@@ -199,10 +257,20 @@ static void options_read(parley_channel *ch, const parley_value *options)
   receipts_read(ch, parley_find(options, "receipts"));
 }
 
+static void sink_destroy(parley_channel *ch)
+{
+  while (ch->pendings != NULL)
+    pending_free(ch->pendings); /* their tokens have been settled by the host, their timers ended */
+  sink_box_free(&ch->box);
+  sms_options_done(&ch->sms);
+  free(ch);
+}
+
 static parley_status sink_create(const parley_host *host, const parley_value *options, parley_channel **ret)
 {
   parley_channel *ch = calloc(1, sizeof *ch);
   struct sink_box *box = sink_box_new((size_t)parley_find(options, "keep")->number);
+  parley_status st;
 
   if (ch == NULL || box == NULL || parley_find(options, "address_kind")->text.len >= KIND_ROOM) {
     sink_box_free(&box);
@@ -211,6 +279,13 @@ static parley_status sink_create(const parley_host *host, const parley_value *op
   }
   ch->host = host;
   ch->box = box;
+  st = sms_options_read(options, &ch->sms);
+  if (st != PARLEY_OK) {
+    if (st == PARLEY_INVALID)
+      host->health(host, PARLEY_DOWN, parley_text_of(ch->sms.why), PARLEY_LIT("correct the option"));
+    sink_destroy(ch);
+    return st;
+  }
   options_read(ch, options);
   *ret = ch;
   return PARLEY_OK;
@@ -220,14 +295,6 @@ static parley_status sink_start(parley_channel *ch)
 {
   (void)ch;
   return PARLEY_OK;
-}
-
-static void sink_destroy(parley_channel *ch)
-{
-  while (ch->pendings != NULL)
-    pending_free(ch->pendings); /* their tokens have been settled by the host, their timers ended */
-  sink_box_free(&ch->box);
-  free(ch);
 }
 
 static const parley_capabilities *sink_capable(parley_channel *ch)
@@ -261,6 +328,8 @@ static const parley_option *const sink_options[] = {
                .fields = receipt_fields, .doc = "receipts given for each message that went out, in this order"),
     PARLEY_REF(parley_option, .name = "receipt_delay", .type = PARLEY_OPTION_DURATION, .min = 0, .max = 3600000,
                .default_text = "0s", .doc = "how long before each of them"),
+    &sms_option_simplify,
+    &sms_option_prices,
     NULL,
 };
 
@@ -280,6 +349,12 @@ static const parley_feature *const sink_features[] = {
     NATIVE(PARLEY_KIND_READ, .count_max = 0),
     NATIVE(PARLEY_FEATURE_REPLY, .count_max = 0),
     NATIVE(PARLEY_FEATURE_SUBJECT, .unit = PARLEY_UNIT_BYTES),
+    NULL,
+};
+/* 3GPP TS 23.038 and 23.040: one SMS, or segments that a phone joins again. */
+static const parley_feature *const sms_features[SMS_FEATURES] = {
+    NATIVE(PARLEY_PART_TEXT, .unit = PARLEY_UNIT_GSM7, .length_max = 160, .joined_max = 153, .count_max = SEGMENTS_MAX),
+    NATIVE(PARLEY_PART_TEXT, .unit = PARLEY_UNIT_UTF16, .length_max = 70, .joined_max = 67, .count_max = SEGMENTS_MAX),
     NULL,
 };
 static const parley_capabilities sink_capabilities = {
