@@ -123,7 +123,8 @@ static void text_shapes_try(struct limits *limits)
   static const char *const shapes[] = {
       ".\r\n.\r\n", "\n\n\n", "a\rb", "%s%n%d", "\"}],[{\\\"", "<script>alert(1)</script>", "a&b=c+d", "\\", "\xe2\x80\xae" "abc",
       "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7", "\xef\xbb\xbf" "bom", "e\xcc\x81", "\t\v\f",
-      "From here\n>From there", "${HOME}", "'; DROP TABLE x; --", "=SUM(A1)", "--boundary--\r\n\r\n", "\x7f", "\xe2\x80\xa8"};
+      "From here\n>From there", "${HOME}", "'; DROP TABLE x; --", "=SUM(A1)", "--boundary--\r\n\r\n", "\x7f", "\xe2\x80\xa8",
+      "\xe2\x80\x9cIt\xe2\x80\x99s here\xe2\x80\x9d \xe2\x80\x93 \xe2\x80\xa6"};
 
   for (size_t i = 0; i < COUNT_OF(shapes); i++) {
     struct content content = {.text = parley_text_of(shapes[i])};

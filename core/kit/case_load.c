@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define DOC_BYTES_MAX 200
+#define CURRENCY_LETTERS 3
 #define NAME_BYTES_MAX 64
 
 void kit_load_file(struct kit *kit)
@@ -82,14 +83,46 @@ static void feature_check(struct kit *kit, const parley_feature *feature)
              feature->joined_max, feature->length_max);
 }
 
-static void capabilities_check(struct kit *kit, const parley_capabilities *caps)
+static void price_check(struct kit *kit, const parley_price *price)
+{
+  const char *currency = price->currency != NULL ? price->currency : "";
+
+  if (price->size < sizeof *price || price->prefix == NULL)
+    kit_fail(kit, PROMISE_TABLE, "a price has no size or no prefix (\"\" stands for all others)");
+  if (price->micros < 0)
+    kit_fail(kit, PROMISE_TABLE, "the price of '%s' is below nothing", price->prefix);
+  if (strlen(currency) != CURRENCY_LETTERS || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != CURRENCY_LETTERS)
+    kit_fail(kit, PROMISE_TABLE, "the price of '%s' is in '%s'; ISO 4217 has three capital letters", price->prefix, currency);
+}
+
+/* Only a TEXT entry with a small alphabet can make anything of plain characters. */
+static bool can_simplify(const parley_capabilities *caps)
+{
+  for (const parley_feature *const *feature = caps->features; feature != NULL && *feature != NULL; feature++)
+    if ((*feature)->what == PARLEY_PART_TEXT && (*feature)->unit == PARLEY_UNIT_GSM7)
+      return true;
+  return false;
+}
+
+void kit_capabilities_check(struct kit *kit, const parley_capabilities *caps)
+{
+  for (const parley_feature *const *feature = caps->features; feature != NULL && *feature != NULL; feature++)
+    feature_check(kit, *feature);
+  if ((caps->flags & PARLEY_SIMPLIFY) && !can_simplify(caps))
+    kit_fail(kit, PROMISE_TABLE, "PARLEY_SIMPLIFY without a TEXT entry of PARLEY_UNIT_GSM7: no text would ever be simplified");
+  if (!PARLEY_HAS(parley_capabilities, caps, prices))
+    return;
+  for (const parley_price *const *price = caps->prices; price != NULL && *price != NULL; price++)
+    price_check(kit, *price);
+}
+
+static void capabilities_declared_check(struct kit *kit, const parley_capabilities *caps)
 {
   const char *letters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 
   word_check(kit, "address_kind", caps->address_kind, letters);
   word_check(kit, "channel_kind", caps->channel_kind, letters);
-  for (const parley_feature *const *feature = caps->features; feature != NULL && *feature != NULL; feature++)
-    feature_check(kit, *feature);
+  kit_capabilities_check(kit, caps);
   if (kit->plugin->submit == NULL && (caps->flags & PARLEY_INBOUND) == 0)
     kit_fail(kit, PROMISE_TABLE, "it takes no messages (submit is NULL) and gives none (no PARLEY_INBOUND)");
 }
@@ -166,7 +199,7 @@ void kit_load_table(struct kit *kit)
   buf_done(&why);
   line_check(kit, PROMISE_TABLE, "version", kit->plugin->version);
   line_check(kit, PROMISE_TABLE, "summary", kit->plugin->summary);
-  capabilities_check(kit, kit->plugin->capabilities);
+  capabilities_declared_check(kit, kit->plugin->capabilities);
   metrics_check(kit);
   offers_check(kit);
   names_check(kit, kit->plugin->options);

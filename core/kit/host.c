@@ -338,6 +338,7 @@ parley_status kit_create(struct kit *kit, const parley_value *options, struct ki
     KIT_CALL(host, "capable", host->caps = kit->plugin->capable(channel));
   if (host->caps == NULL)
     kit_fail(kit, PROMISE_TABLE, "capable() returned NULL");
+  kit_capabilities_check(kit, host->caps);
   *ret = host;
   return PARLEY_OK;
 }

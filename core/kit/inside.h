@@ -330,6 +330,8 @@ struct kit_symbols { struct buf exported, unresolved; }; /* names, parted by spa
 parley_status kit_symbols_read(const char *path, void *so, struct kit_symbols *ret, struct buf *reterr_why);
 
 /* --- the cases, one file a group ---------------------------------------------------------------------------------- */
+/* Features and prices, as declared and as options narrow them. */
+void kit_capabilities_check(struct kit *kit, const parley_capabilities *caps);
 void kit_load_file(struct kit *kit);
 void kit_load_symbols(struct kit *kit);
 void kit_load_table(struct kit *kit);

@@ -43,7 +43,8 @@ ENVIRONMENT_FAULTS = {
     "new_event_id": "in.replay", "forgets_stop_done": "life.plain", "stop_done_twice": "life.plain",
     "host_after_destroy": "life.after", "fails_silently": "options.strange", "carries_less": "limit.text",
     "smaller_window": "limit.in_flight", "globals": "reload.beside", "aborts": "settle.once"}
-TABLE_FAULTS = {"second_symbol": "load.symbols", "no_example": "load.docs", "other_name": "load.table"}
+TABLE_FAULTS = {"second_symbol": "load.symbols", "no_example": "load.docs", "other_name": "load.table",
+                "no_currency": "load.table"}
 
 
 def kit(plugin, *more, fault="none"):

@@ -1,5 +1,5 @@
 /* A channel plugin that breaks one promise at a time: the environment's FAULT=name picks which (the list below), "none" breaks
- * none. Faults of the table itself are chosen when it is compiled: -DFAULT_TABLE=1..3. The conformance kit has to find each.
+ * none. Faults of the table itself are chosen when it is compiled: -DFAULT_TABLE=1..4. The conformance kit has to find each.
  *
  * As a plugin it is small and whole: it posts a text to a URL, and takes "ID FROM TEXT" at /in/<channel> when the header
  * x-faulty-signature is the FNV-1a of secret and body, in hex. */
@@ -14,7 +14,7 @@
 #ifndef FAULT_TABLE
 #define FAULT_TABLE 0
 #endif
-enum { TABLE_SECOND_SYMBOL = 1, TABLE_NO_EXAMPLE, TABLE_OTHER_NAME };
+enum { TABLE_SECOND_SYMBOL = 1, TABLE_NO_EXAMPLE, TABLE_OTHER_NAME, TABLE_NO_CURRENCY };
 enum { TEXT_MAX = 160, IN_FLIGHT = 32, WORD_ROOM = 64, WAIT_MS = 300, BLOCK_MS = 80 };
 
 #define FAULTS(X)                                                                                                       \
@@ -391,6 +391,8 @@ static const parley_option *const options[] = {
                .doc = "one that is possible, and one that is not"),
     NULL,
 };
+static const parley_price price = {
+    .size = sizeof price, .micros = 75000, .prefix = "", .currency = FAULT_TABLE == TABLE_NO_CURRENCY ? "euro" : "EUR"};
 static const parley_capabilities capabilities = {
     .size = sizeof capabilities,
     .flags = PARLEY_INBOUND,
@@ -401,6 +403,7 @@ static const parley_capabilities capabilities = {
                             PARLEY_REF(parley_feature, .what = PARLEY_PART_TEXT, .level = PARLEY_LEVEL_NATIVE,
                                        .unit = PARLEY_UNIT_BYTES, .length_max = TEXT_MAX, .count_max = 4),
                             NULL),
+    .prices = PARLEY_LIST(parley_price, &price, NULL),
 };
 static const parley_http_in calls = {.size = sizeof calls, .called = faulty_called};
 
