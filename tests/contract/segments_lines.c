@@ -1,5 +1,5 @@
 /* segments_lines - our segments behind lines of JSON, for tests/contract/segments.py: {"text","simplify"} ->
- * {"alphabet","segments","units":[of each part],"texts":[...],"whole": segments of a text that the provider cuts itself} or {"error"}. */
+ * {"alphabet","segments","units":[of each part],"texts":[...],"whole"} or {"error"}. whole: of a text that the provider cuts itself. */
 #include "core/base/text.h"
 #include "core/message/fit_text.h"
 #include "core/message/segments.h"
@@ -29,8 +29,8 @@ static json_t *answer_of(const struct fitted *fitted)
     json_array_append_new(texts, json_stringn(text.at, text.len));
     buf_text(&whole, text);
   }
-  answer = json_pack("{s:s, s:i, s:o, s:o, s:i}", "alphabet", segments_alphabet(segments.unit), "segments", (int)segments.count, "units",
-                     units, "texts", texts, "whole", (int)segments_count(buf_as_text(&whole), segments.unit));
+  answer = json_pack("{s:s, s:i, s:o, s:o, s:i}", "alphabet", segments_alphabet(segments.unit), "segments", (int)segments.count,
+                     "units", units, "texts", texts, "whole", (int)segments_count(buf_as_text(&whole), segments.unit));
   buf_done(&whole);
   return answer;
 }

@@ -206,6 +206,49 @@ static parley_text decision_json(struct buf *buf)
   return buf_as_text(buf);
 }
 
+static void more_members(struct buf *buf, size_t index, const struct decided_step *step, void *arg)
+{
+  ck_assert(step->channel.len > 0);
+  buf_json_key(buf, arg);
+  buf_uint(buf, index);
+}
+
+START_TEST(a_delivery_in_parts_shows_each_of_them)
+{
+  struct buf decision = BUF_INIT(0), buf = BUF_INIT(0);
+  struct delivery_row delivery = {.id = ID + 9,
+                                  .facts = {.state = DELIVERY_FAILED, .attempt = 1},
+                                  .channel = PARLEY_LIT("sms"),
+                                  .provider_ids = PARLEY_LIT("[\"p-1\",\"p-2\",\"p-3\",\"\"]"),
+                                  .parts = {.n = 4, .delivered = 5, .read = 4, .failed = 2},
+                                  .part_code = PARLEY_LIT("27")};
+  struct message_row row = outbound("{\"content\":{\"text\":\"hello\"}}");
+  json_t *json;
+
+  row.decision = decision_json(&decision);
+  row.n_deliveries = 1;
+  row.deliveries = &delivery;
+  buf_message_whole(&buf, &row, more_members, "place");
+  json = parsed(&buf);
+  ck_text_at(json, "deliveries/0/parts/0/provider_id", "p-1");
+  ck_text_at(json, "deliveries/0/parts/0/status", "delivered");
+  ck_text_at(json, "deliveries/0/parts/1/status", "failed");
+  ck_text_at(json, "deliveries/0/parts/2/status", "read");
+  ck_text_at(json, "deliveries/0/parts/3/status", "queued");
+  ck_null_at(json, "deliveries/0/parts/3/provider_id");
+  ck_text_at(json, "deliveries/0/partial", "2/4");
+  ck_text_at(json, "deliveries/0/code", "27");
+  ck_assert_int_eq(json_integer_value(at(json, "decision/plan/1/place")), 1);
+  ck_assert(!has(json, "plan/1/place"));
+  json_decref(json);
+  delivery.parts = (struct parts){.n = 1};
+  json = message(&row, true);
+  ck_assert(!has(json, "deliveries/0/parts") && !has(json, "deliveries/0/partial"));
+  json_decref(json);
+  buf_done(&decision);
+}
+END_TEST
+
 START_TEST(a_whole_message_has_plan_deliveries_attempts_and_decision)
 {
   struct buf decision = BUF_INIT(0);
@@ -497,6 +540,7 @@ int main(void)
   tcase_add_test(tcase, a_postback_shows_its_payload_target_and_fields);
   tcase_add_loop_test(tcase, content_is_found_in_whatever_was_posted, 0, COUNT_OF(bodies));
   tcase_add_loop_test(tcase, a_body_without_content_gives_null, 0, COUNT_OF(no_contents));
+  tcase_add_test(tcase, a_delivery_in_parts_shows_each_of_them);
   tcase_add_test(tcase, a_whole_message_has_plan_deliveries_attempts_and_decision);
   tcase_add_test(tcase, a_message_without_a_readable_decision_is_shown_all_the_same);
   tcase_add_loop_test(tcase, a_text_is_cut_between_characters, 0, COUNT_OF(cuts));

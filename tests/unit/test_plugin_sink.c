@@ -216,6 +216,58 @@ START_TEST(it_stands_in_for_a_channel_of_any_address_kind)
 }
 END_TEST
 
+/* --- as SMS --- */
+
+static void send_parts(struct plugin_host *h, uint64_t token, uint32_t n_parts)
+{
+  parley_part part = {.size = sizeof part, .kind = PARLEY_PART_TEXT, .unit = PARLEY_UNIT_GSM7, .text = PARLEY_LIT("hello")};
+  const parley_part *const parts[] = {&part, &part, &part};
+  parley_identity to = {.size = sizeof to, .kind = PARLEY_LIT("phone"), .value = PARLEY_LIT("+34600111222")};
+  parley_message message = {.size = sizeof message, .kind = PARLEY_KIND_CONTENT, .id = PARLEY_LIT("msg_1"), .to = &to,
+                            .n_parts = n_parts, .parts = parts};
+
+  ck_assert_int_eq(plugin_host_submit(h, token, &message), PARLEY_OK);
+}
+
+START_TEST(as_sms_it_takes_segments_and_knows_what_they_cost)
+{
+  static const char *const options[] = {"address_kind", "phone", "simplify", "true", NULL};
+  struct plugin_host *h = sink_started(options);
+  const parley_capabilities *caps = h->plugin->capable(h->channel);
+
+  ck_assert_uint_eq(caps->flags & PARLEY_SIMPLIFY, PARLEY_SIMPLIFY);
+  ck_assert_uint_eq(caps->features[0]->unit, PARLEY_UNIT_GSM7);
+  ck_assert(caps->features[0]->length_max == 160 && caps->features[0]->joined_max == 153);
+  ck_assert_uint_eq(caps->features[1]->unit, PARLEY_UNIT_UTF16);
+  ck_assert(caps->features[1]->length_max == 70 && caps->features[1]->joined_max == 67);
+  plugin_host_done(&h);
+}
+END_TEST
+
+START_TEST(each_segment_has_its_id_and_its_receipts)
+{
+  static const char *const options[] = {"address_kind", "phone", "receipts", "sent,delivered", NULL};
+  static const char *const want[] = {"msg_1-1", "msg_1-2", "msg_1-3"};
+  struct plugin_host *h = sink_started(options);
+
+  send_parts(h, 1, 3);
+  ck_assert_uint_eq(h->settles[0].outcome.n_ids, 3);
+  for (size_t i = 0; i < 3; i++)
+    ck_assert(parley_text_is(h->settles[0].outcome.ids[i], want[i]));
+  plugin_host_step(h, 1);
+  ck_assert_uint_eq(h->n_items, 6);
+  for (size_t i = 0; i < 6; i++) {
+    ck_assert_uint_eq(h->items[i].receipt->kind, i < 3 ? PARLEY_RECEIPT_SENT : PARLEY_RECEIPT_DELIVERED);
+    ck_assert(parley_text_is(h->items[i].receipt->provider_id, want[i % 3]));
+  }
+  send_parts(h, 2, 1); /* one is the message itself */
+  ck_assert_uint_eq(h->settles[1].outcome.n_ids, 0);
+  plugin_host_step(h, 1);
+  ck_assert(parley_text_is(h->items[6].receipt->message_id, "msg_1"));
+  plugin_host_done(&h);
+}
+END_TEST
+
 START_TEST(a_message_to_nobody_in_particular_is_kept_too)
 {
   struct plugin_host *h = sink_started(NULL);
@@ -274,6 +326,8 @@ int main(void)
   tcase_add_test(tcase, a_delay_holds_the_message_for_that_long);
   tcase_add_test(tcase, receipts_follow_one_by_one_in_their_order);
   tcase_add_loop_test(tcase, it_stands_in_for_a_channel_of_any_address_kind, 0, COUNT_OF(kinds));
+  tcase_add_test(tcase, as_sms_it_takes_segments_and_knows_what_they_cost);
+  tcase_add_test(tcase, each_segment_has_its_id_and_its_receipts);
   tcase_add_test(tcase, a_message_to_nobody_in_particular_is_kept_too);
   tcase_add_test(tcase, stopping_with_open_tokens_and_receipts_leaves_nothing);
   tcase_add_test(tcase, a_probe_is_always_good);
