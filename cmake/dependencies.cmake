@@ -9,6 +9,9 @@ foreach(pair "UV libuv" "CURL libcurl" "JANSSON jansson" "OPENSSL openssl" "SQLI
   list(GET pair 1 module)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
+# libunistring has no .pc file on Debian. libidn2 brings the library itself.
+find_path(UNISTRING_INCLUDE unicase.h REQUIRED)
+find_library(UNISTRING_LIBRARY unistring REQUIRED)
 if(PARLEY_TESTS)
   pkg_check_modules(CHECK QUIET IMPORTED_TARGET check)
   if(NOT CHECK_FOUND)

@@ -18,7 +18,7 @@ top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 lock_timeout_s=600
 
 BUILD='gcc g++ cmake make ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libjansson-dev libssl-dev libsqlite3-dev
-libyaml-dev libpq-dev libc-ares-dev libidn2-dev libphonenumber-dev libgumbo-dev libgmime-3.0-dev libseccomp-dev tzdata'
+libyaml-dev libpq-dev libc-ares-dev libidn2-dev libunistring-dev libphonenumber-dev libgumbo-dev libgmime-3.0-dev libseccomp-dev tzdata'
 DEMO='python3 python3-aiosmtpd curl ca-certificates'
 TEST='check gdb python3 python3-aiosmtpd curl swaks libnet-ssleay-perl strace faketime e2fsprogs mount util-linux shellcheck
  openssl git python3-dkim libmail-dkim-perl libsisimai-perl sasl2-bin libsasl2-modules chromium chromium-driver dovecot-core
