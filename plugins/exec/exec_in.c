@@ -395,6 +395,26 @@ static void inbound_members_read(struct reader *r)
   in->token = text_get(r, "token", EXEC_WORD_BYTES_MAX);
 }
 
+/* {"index":1,"total":3,"key":"7","wait":60}: one piece of a longer text. What makes no sense is the host's to judge: it keeps the
+ * words. */
+static void segment_read(struct reader *r)
+{
+  const json_t *segment = json_object_get(r->root, "segment");
+  double index = 0, total = 0, wait = 0;
+
+  if (segment == NULL || json_is_null(segment))
+    return;
+  json_number_get(segment, "/segment", "index", true, 0, UINT32_MAX, &index, r->faults);
+  json_number_get(segment, "/segment", "total", true, 0, UINT32_MAX, &total, r->faults);
+  json_number_get(segment, "/segment", "wait", false, 0, EXEC_AGAIN_S_MAX, &wait, r->faults);
+  r->line->segment = (parley_segment){.size = sizeof r->line->segment,
+                                      .index = (uint32_t)index,
+                                      .total = (uint32_t)total,
+                                      .wait_ms = (uint32_t)(wait * EXEC_MS_A_SECOND),
+                                      .key = text_in(r, segment, "/segment", "key", true, EXEC_VALUE_BYTES_MAX)};
+  r->line->inbound.segment = &r->line->segment;
+}
+
 static void inbound_read(struct reader *r)
 {
   parley_inbound *in = &r->line->inbound;
@@ -405,6 +425,7 @@ static void inbound_read(struct reader *r)
                          .references = r->line->references,
                          .fields = r->line->fields};
   inbound_members_read(r);
+  segment_read(r);
   in->n_from = people_get(r, "from", true);
   text_read(r, "text", PARLEY_PART_TEXT);
   text_read(r, "html", PARLEY_PART_HTML);

@@ -16,7 +16,7 @@
 #define EXEC_PARTS_MAX 16          /* in one inbound message */
 #define EXEC_FIELDS_MAX 64         /* of a form, a call, an event */
 #define EXEC_IDS_MAX 64            /* of one settlement: as many as parts */
-#define EXEC_AGAIN_S_MAX 86400     /* of retry_after */
+#define EXEC_AGAIN_S_MAX 86400     /* of retry_after, and of a segment's wait */
 #define EXEC_MS_A_SECOND 1000
 
 /* --- Host to program: each writes one line without its end. Look at writer->failed: no memory. -------------------------- */
@@ -48,6 +48,7 @@ struct exec_line {
   parley_outcome outcome;
   parley_receipt receipt;
   parley_inbound inbound;
+  parley_segment segment; /* of it */
   parley_touchpoint event;
   parley_text ids[EXEC_IDS_MAX], references[EXEC_PARTS_MAX];
   parley_identity identities[EXEC_IDENTITIES_MAX];

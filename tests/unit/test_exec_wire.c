@@ -338,6 +338,22 @@ START_TEST(a_message_comes_in_with_its_sender_and_parts)
 }
 END_TEST
 
+START_TEST(a_piece_of_a_text_says_which)
+{
+  struct exec_line line;
+  const parley_inbound *in = &line.inbound;
+
+  taken("{\"type\":\"inbound\",\"id\":\"m-1\",\"from\":{\"phone\":\"1\"},\"text\":\"x\",\"segment\":{\"index\":2,\"total\":3,"
+        "\"key\":\"k7\",\"wait\":1.5}}", &line);
+  ck_assert(in->segment != NULL && in->segment->index == 2 && in->segment->total == 3 && in->segment->wait_ms == 1500);
+  ck_assert(parley_text_is(in->segment->key, "k7"));
+  exec_line_done(&line);
+  taken("{\"type\":\"inbound\",\"id\":\"m-1\",\"from\":{\"phone\":\"1\"},\"text\":\"x\",\"segment\":null}", &line);
+  ck_assert_ptr_null(in->segment);
+  exec_line_done(&line);
+}
+END_TEST
+
 START_TEST(an_event_is_a_touchpoint)
 {
   struct exec_line line;
@@ -403,6 +419,10 @@ static const struct {
     {"{\"type\":\"receipt\",\"message\":\"msg_1\",\"status\":\"read\",\"up_to\":\"x\"}", "/up_to", "wrong_type", 0},
     {"{\"type\":\"inbound\",\"from\":{\"phone\":\"1\"},\"text\":\"x\"}", "/id", "required", 0},
     {"{\"type\":\"inbound\",\"id\":\"1\",\"text\":\"x\"}", "/from", "required", 0},
+    {"{\"type\":\"inbound\",\"id\":\"1\",\"from\":{\"phone\":\"1\"},\"text\":\"x\",\"segment\":{\"total\":2,\"key\":\"k\"}}",
+     "/segment/index", "required", 0},
+    {"{\"type\":\"inbound\",\"id\":\"1\",\"from\":{\"phone\":\"1\"},\"text\":\"x\",\"segment\":{\"index\":1,\"total\":2}}",
+     "/segment/key", "required", 0},
     {"{\"type\":\"inbound\",\"id\":\"1\",\"from\":{\"name\":\"Ana\"},\"text\":\"x\"}", "/from", "required", 0},
     {"{\"type\":\"inbound\",\"id\":\"1\",\"from\":{\"Phone\":\"1\"},\"text\":\"x\"}", "/from", "bad_kind", 0},
     {"{\"type\":\"inbound\",\"id\":\"1\",\"from\":{\"phone\":\"1\"},\"text\":\"\"}", "/text", "required", 0},
@@ -454,6 +474,7 @@ int main(void)
   tcase_add_test(tcase, a_settlement_says_what_became_of_a_token);
   tcase_add_test(tcase, a_receipt_names_a_message_by_either_id);
   tcase_add_test(tcase, a_message_comes_in_with_its_sender_and_parts);
+  tcase_add_test(tcase, a_piece_of_a_text_says_which);
   tcase_add_test(tcase, an_event_is_a_touchpoint);
   tcase_add_test(tcase, words_about_the_program_itself);
   tcase_add_loop_test(tcase, a_line_that_makes_no_sense_says_where, 0, COUNT_OF(bad));
