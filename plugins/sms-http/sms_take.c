@@ -76,7 +76,7 @@ static void item_done(const parley_result *result, void *arg)
   struct call *call = arg;
 
   call->open--;
-  if (parley_again(result->status)) {
+  if (parley_again(result->status) || result->status == PARLEY_FAILED) {
     call->again = true;
     call->retry_ms = result->retry_ms > call->retry_ms ? result->retry_ms : call->retry_ms;
   } else if (result->status != PARLEY_OK && result->status != PARLEY_NOT_FOUND) {
