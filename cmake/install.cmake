@@ -34,6 +34,7 @@ string(REPLACE "path: parley.db" "path: /var/lib/parley/parley.db" example "${ex
 file(WRITE ${CMAKE_BINARY_DIR}/parley.yaml "${example}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS conf/parley.yaml)
 install(FILES ${CMAKE_BINARY_DIR}/parley.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/parley)
+install(DIRECTORY conf/gateways DESTINATION ${CMAKE_INSTALL_DATADIR}/parley)
 install(FILES ${CMAKE_BINARY_DIR}/parleyd.service DESTINATION lib/systemd/system) # relative: it follows --prefix
 install(FILES ${CMAKE_BINARY_DIR}/parley.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 install(FILES ${CMAKE_BINARY_DIR}/ParleyConfig.cmake ${CMAKE_BINARY_DIR}/ParleyConfigVersion.cmake
