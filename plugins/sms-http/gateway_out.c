@@ -13,11 +13,6 @@ struct filling { /* what names in a template of a request mean */
   char expires[16];
 };
 
-static parley_text digits(parley_text number)
-{
-  return number.len > 0 && number.at[0] == '+' ? (parley_text){number.at + 1, number.len - 1} : number;
-}
-
 static bool sent_value(parley_text name, parley_text *ret, const void *arg)
 {
   const struct filling *filling = arg;
@@ -27,9 +22,9 @@ static bool sent_value(parley_text name, parley_text *ret, const void *arg)
     const char *name;
     parley_text value;
   } values[] = {{"to", piece->to},
-                {"to_digits", digits(piece->to)},
+                {"to_digits", sms_number_digits(piece->to)},
                 {"from", piece->from},
-                {"from_digits", digits(piece->from)},
+                {"from_digits", sms_number_digits(piece->from)},
                 {"text", piece->text},
                 {"id", piece->id},
                 {"callback", filling->callback},

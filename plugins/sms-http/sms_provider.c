@@ -143,6 +143,11 @@ parley_text sms_number_plus(struct copy *memory, parley_text number)
   return sms_join(memory, pieces, 2);
 }
 
+parley_text sms_number_digits(parley_text number)
+{
+  return number.len > 0 && number.at[0] == '+' ? (parley_text){number.at + 1, number.len - 1} : number;
+}
+
 static parley_identity phone(parley_text number)
 {
   return (

@@ -44,6 +44,7 @@ struct sms_piece {                          /* one request's worth of a message 
   uint32_t n_media;
   parley_text media[SMS_MEDIA_MAX]; /* URLs */
   uint32_t expires_s;               /* from now; 0: never */
+  int64_t now_ms;
 };
 struct sms_request {
   struct copy *memory;      /* of url and headers */
@@ -111,6 +112,7 @@ parley_text sms_member(const json_t *object, const char *name); /* a text; empty
 bool sms_segment_set(struct sms_taken *taken, struct sms_item *item, parley_text reference, parley_text part, parley_text total);
 /* "34600111222" with its plus where it is long enough for one; "+34..." and short codes as they are. In memory. */
 parley_text sms_number_plus(struct copy *memory, parley_text number);
+parley_text sms_number_digits(parley_text number); /* "+34600111222" without its plus; anything else as it is */
 
 /* --- One provider ------------------------------------------------------------------------------------------------- */
 struct sms_capable { /* filled in by the provider */
@@ -135,5 +137,5 @@ struct sms_provider {
   /* Media that came by URL are fetched with this header; false: without one. NULL: never fetched. */
   bool (*fetch)(const void *self, parley_text url, struct sms_request *to);
 };
-extern const struct sms_provider sms_twilio, sms_vonage, sms_gateway;
+extern const struct sms_provider sms_twilio, sms_vonage, sms_vonage_messages, sms_gateway;
 #endif

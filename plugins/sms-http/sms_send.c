@@ -72,11 +72,12 @@ static bool piece_make(const struct sending *sending, struct sms_piece *to)
   const parley_message *msg = sending->msg;
   const parley_part *text = text_part(msg, sending->next);
   const struct sms_sender *from = sms_sender_for(&sending->ch->settings.sms, msg->to->value);
-  int64_t left_ms = msg->expires_ms - sending->ch->host->now_ms(sending->ch->host);
+  int64_t now_ms = sending->ch->host->now_ms(sending->ch->host), left_ms = msg->expires_ms - now_ms;
 
   *to = (struct sms_piece){.to = msg->to->value,
                            .from = {from->text, from->len},
                            .id = msg->id,
+                           .now_ms = now_ms,
                            .callback = parley_text_of(sending->ch->callback)};
   if (text != NULL) {
     to->text = text->text;

@@ -2,8 +2,16 @@
 #include "gateway_options.h"
 #include <stdio.h>
 
-enum { IN_FLIGHT_MAX = 1024, TIMEOUT_MIN_MS = 1000, TIMEOUT_MAX_MS = 300000, TEXT_MAX = 1000, NAME_MAX_BYTES = 200 };
+enum {
+  IN_FLIGHT_MAX = 1024,
+  TIMEOUT_MIN_MS = 1000,
+  TIMEOUT_MAX_MS = 300000,
+  TEXT_MAX = 1000,
+  NAME_MAX_BYTES = 200,
+  KEY_MAX_BYTES = 16384
+};
 
+static const char *const api_choices[] = {"sms", "messages", NULL};
 static const char *const provider_choices[] = {"twilio", "vonage", "gateway", NULL};
 static const struct sms_provider *const providers[] = {&sms_twilio, &sms_vonage, &sms_gateway};
 const char *const sms_signature_choices[] = {"md5hash", "md5", "sha1", "sha256", "sha512", NULL};
@@ -37,9 +45,16 @@ const parley_option *const sms_settings_table[] = {
                .example = "true"),
     PARLEY_REF(parley_option, .name = "receipts", .type = PARLEY_OPTION_BOOL, .default_text = "true",
                .doc = "ask with each message for receipts at this server's public URL", .example = "true"),
+    PARLEY_REF(parley_option, .name = "api", .type = PARLEY_OPTION_CHOICE, .choices = api_choices, .default_text = "sms",
+               .doc = "Vonage: its SMS API, or its Messages API, which has MMS", .example = "sms"),
     PARLEY_REF(parley_option, .name = "signature", .type = PARLEY_OPTION_CHOICE, .choices = sms_signature_choices,
                .default_text = "md5hash", .doc = "Vonage: how it signs callbacks, as the dashboard's API settings say",
                .example = "sha256"),
+    PARLEY_REF(parley_option, .name = "application", .type = PARLEY_OPTION_TEXT, .max = NAME_MAX_BYTES,
+               .doc = "Vonage's Messages API: the application's id; without it there are no receipts",
+               .example = "78d335fa-323d-0114-9c3d-d6f0d48968cf"),
+    PARLEY_REF(parley_option, .name = "private_key", .type = PARLEY_OPTION_TEXT, .flags = PARLEY_SECRET, .max = KEY_MAX_BYTES,
+               .doc = "Vonage's Messages API: the application's private key, PEM", .example = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZ"),
     PARLEY_REF(parley_option, .name = "gateway", .type = PARLEY_OPTION_GROUP, .fields = gateway_fields,
                .doc = "provider gateway: its description, or { file: gateways/NAME.yaml }"),
     PARLEY_REF(parley_option, .name = "base_url", .type = PARLEY_OPTION_URL,
@@ -124,6 +139,8 @@ parley_status sms_settings_read(const parley_value *options, struct sms_settings
                               .in_flight = (uint32_t)number_of(options, "in_flight"),
                               .timeout_ms = (uint32_t)number_of(options, "timeout"),
                               .receipts = number_of(options, "receipts") != 0};
+  if (to->provider == &sms_vonage && number_of(options, "api") != 0)
+    to->provider = &sms_vonage_messages;
   account_read(options, &to->account);
   st = sms_options_read(options, &to->sms);
   if (st != PARLEY_OK) {

@@ -97,11 +97,6 @@ static void vonage_capable(const void *self, struct sms_capable *to)
 }
 
 /* --- Out ---------------------------------------------------------------------------------------------------------- */
-static parley_text digits(parley_text number)
-{
-  return number.len > 0 && number.at[0] == '+' ? (parley_text){number.at + 1, number.len - 1} : number;
-}
-
 static bool vonage_request(const void *self, const struct sms_piece *piece, struct sms_request *to)
 {
   const struct vonage *vonage = self;
@@ -113,8 +108,8 @@ static bool vonage_request(const void *self, const struct sms_piece *piece, stru
   sms_basic_auth_add(to, vonage->account->user, vonage->account->secret);
   sms_header_add(to, "content-type", PARLEY_LIT("application/json"));
   json_write_lit(to->body, "{\"to\":");
-  json_write_text(to->body, digits(piece->to));
-  json_write_member(to->body, "from", digits(piece->from));
+  json_write_text(to->body, sms_number_digits(piece->to));
+  json_write_member(to->body, "from", sms_number_digits(piece->from));
   json_write_member(to->body, "text", piece->text);
   json_write_member(to->body, "type", piece->unicode ? PARLEY_LIT("unicode") : PARLEY_LIT("text"));
   json_write_member(to->body, "client-ref", piece->id);

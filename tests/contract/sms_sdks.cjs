@@ -3,7 +3,9 @@
 
 const { Vonage } = require("@vonage/server-sdk");
 const { Auth } = require("@vonage/auth");
+const jsonwebtoken = require("jsonwebtoken");
 const readline = require("readline");
+const { verifySignature } = require("@vonage/jwt");
 const twilio = require("twilio");
 
 // Its client knows the address of Twilio alone: the recorder stands in for it.
@@ -33,6 +35,14 @@ const verbs = {
     const vonage = new Vonage(new Auth({ apiKey: ask.account, apiSecret: ask.token }), { restHost: ask.base });
     return (await vonage.sms.send(ask.message)).messages[0]["message-id"];
   },
+  // Messages API: an application's token, and the webhook's.
+  vonageMessage: async (ask) => {
+    const auth = new Auth({ apiKey: ask.account, apiSecret: ask.token, applicationId: ask.application, privateKey: ask.key });
+    return (await new Vonage(auth, { apiHost: ask.base }).messages.send(ask.message)).messageUUID;
+  },
+  tokenRead: (ask) => jsonwebtoken.verify(ask.token, ask.key, { algorithms: ["RS256"] }),
+  tokenMake: (ask) => jsonwebtoken.sign(ask.claims, ask.secret, { algorithm: ask.algorithm, noTimestamp: true }),
+  tokenJudge: (ask) => verifySignature(ask.token, ask.secret),
 };
 
 async function answer(line) {

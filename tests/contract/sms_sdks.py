@@ -7,11 +7,14 @@ signed are those that we do."""
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import time
 import urllib.parse
 
 from parley_peers import Peer
 from parley_sms import ACCOUNT, FROM, PHONE, TOKEN, Twilio
-from parley_test import Daemon, Recorder, Reply, expect, expect_true, run, test
+from parley_test import Daemon, Recorder, Reply, expect, expect_true, need_tool, run, test
 
 SECRET = "vonage signature secret"
 TEXT = "Señora, \"a&b=c\" – 100 % + 1 €\n✓"
@@ -150,6 +153,61 @@ def we_judge_vonages_callbacks_as_its_library_does(folder):
                 as_query = daemon.get("/in/sms?" + urllib.parse.urlencode(full)).status
                 expect((method, as_form, as_json, as_query), (method, *[200 if theirs["got"] else 401] * 3), str(theirs))
                 expect(theirs["got"], signature.lower() == good and sent is fields)
+
+
+def rsa_key(folder):
+    """A private key of an application as a file of its own, and its public half."""
+    path = os.path.join(folder, "application.pem")
+    subprocess.run([need_tool("openssl"), "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path], check=True,
+                   capture_output=True)
+    os.chmod(path, 0o600)
+    public = subprocess.run(["openssl", "pkey", "-in", path, "-pubout"], check=True, capture_output=True, text=True).stdout
+    return path, public
+
+
+def messages_daemon(folder, recorder, **options):
+    return vonage_daemon(folder, recorder, api="messages", **options)
+
+
+@test
+def vonages_client_and_ours_make_one_request_of_the_messages_api(folder):
+    path, public = rsa_key(folder)
+    taken = Reply(status=202, body={"message_uuid": "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"})
+    with sdk() as peer, Recorder(answer=taken, path="") as vonage, \
+            messages_daemon(folder, vonage, application="app-1", private_key={"file": path}) as daemon:
+        daemon.wait_status(daemon.send(TEXT, to=PHONE), "sent")
+        ours = vonage.requests[0]
+        message = {"messageType": "text", "channel": "sms", "to": "34600111222", "from": "Shop", "text": TEXT, "clientRef": ours.json["client_ref"],
+                   "webhookUrl": f"http://127.0.0.1:{daemon.port}/in/sms/receipts", "webhookVersion": "v1", "ttl": ours.json["ttl"],
+                   "sms": {"encodingType": "unicode"}}
+        made = peer.ask({"do": "vonageMessage", "account": "key1", "token": TOKEN, "base": vonage.url, "application": "app-1",
+                         "key": open(path, encoding="utf-8").read(), "message": message})
+        expect_true("got" in made, str(made))
+        theirs = vonage.requests[1]
+        same(theirs, ours, ("content-type",))
+        expect(ours.json, theirs.json)
+        claims = [peer.ask({"do": "tokenRead", "key": public, "token": request.headers["authorization"].split(" ")[1]})["got"]
+                  for request in (ours, theirs)]
+        expect(claims[0]["application_id"], claims[1]["application_id"])
+        expect_true(set(claims[0]) >= {"application_id", "iat", "exp", "jti"} and abs(claims[0]["iat"] - time.time()) < 60, str(claims))
+
+
+@test
+def we_judge_the_messages_apis_webhooks_as_its_library_does(folder):
+    body = json.dumps({"channel": "sms", "message_uuid": "in-1", "from": "34600111222", "to": "Shop", "message_type": "text", "text": TEXT})
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    with sdk() as peer, Recorder(path="") as vonage, messages_daemon(folder, vonage) as daemon:
+        def post(token):
+            return daemon.post("/in/sms", body.encode(), headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"}).status
+
+        for algorithm, secret in (("HS256", SECRET), ("HS256", "other"), ("HS512", SECRET), ("none", "")):
+            token = peer.ask({"do": "tokenMake", "claims": {"payload_hash": digest, "api_key": "key1"}, "secret": secret, "algorithm": algorithm})["got"]
+            theirs = algorithm == "HS256" and peer.ask({"do": "tokenJudge", "token": token, "secret": SECRET})["got"]
+            expect((algorithm, secret, post(token)), (algorithm, secret, 200 if theirs else 401))
+        stale = peer.ask({"do": "tokenMake", "claims": {"payload_hash": digest[::-1]}, "secret": SECRET, "algorithm": "HS256"})["got"]
+        expect(post(stale), 401, "of another body")
+        expect(post("a.b"), 401)
+        expect(len(daemon.get("/v1/messages?direction=in").json["items"]), 1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 // sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c plugins/sms-http/sms_sign.c
 // sources: plugins/sms-http/sms_pointer.c plugins/sms-http/sms_time.c plugins/sms-http/twilio.c plugins/sms-http/vonage.c
+// sources: plugins/sms-http/vonage_messages.c plugins/sms-http/vonage_jwt.c
+// libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
 // libraries: parley_plugin_common
@@ -17,6 +19,7 @@ const parley_capabilities sms_capabilities = {.size = sizeof sms_capabilities};
 static const char *const channels[] = {
     "provider: twilio\naccount: AC1\nsecret: { env: S }\nfrom: Shop\n",
     "provider: vonage\naccount: k\nsecret: { env: S }\ncallback_secret: { env: S }\nsignature: sha256\nfrom: Shop\n",
+    "provider: vonage\napi: messages\naccount: k\nsecret: { env: S }\nfrom: Shop\n",
     "provider: gateway\naccount: acc\nsecret: { env: S }\nfrom: Shop\ngateway:\n"
     "  send: { url: \"https://gw.example\", form: { a: \"{{to}}{{text}}\" } }\n"
     "  answer: { each: /all, id: /id, outcome: /s, outcomes: { 0: accepted, \"*\": retry }, code: /e, codes: { a: throttled }, "
@@ -122,12 +125,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   form ? PARLEY_LIT("application/x-www-form-urlencoded") : PARLEY_LIT("application/json")},
                                  {PARLEY_LIT("x-twilio-signature"), PARLEY_LIT("RSOYDt4T1cUTdK1PDd93/VVr8B8=")},
                                  {PARLEY_LIT("x-s"), PARLEY_LIT("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
-                                 {PARLEY_LIT("x-t"), PARLEY_LIT("1700000000")}};
+                                 {PARLEY_LIT("x-t"), PARLEY_LIT("1700000000")},
+                                 {PARLEY_LIT("authorization"), query ? PARLEY_LIT("Bearer e30.e30.AAAA") : PARLEY_LIT("Bearer ..")}};
   parley_http_call call = {.size = sizeof call,
                            .method = PARLEY_LIT("POST"),
                            .path = PARLEY_LIT("/receipts"),
                            .headers = headers,
-                           .n_headers = 4,
+                           .n_headers = 5,
                            .url = query ? body : PARLEY_LIT("https://p.example/in/sms")};
   int64_t ms;
 

@@ -1,5 +1,7 @@
 // sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c plugins/sms-http/sms_sign.c
 // sources: plugins/sms-http/sms_pointer.c plugins/sms-http/sms_time.c plugins/sms-http/twilio.c plugins/sms-http/vonage.c
+// sources: plugins/sms-http/vonage_messages.c plugins/sms-http/vonage_jwt.c
+// libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
 // libraries: parley_plugin_common

@@ -1,5 +1,7 @@
 // sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c plugins/sms-http/sms_sign.c
 // sources: plugins/sms-http/sms_pointer.c plugins/sms-http/sms_time.c plugins/sms-http/twilio.c plugins/sms-http/vonage.c
+// sources: plugins/sms-http/vonage_messages.c plugins/sms-http/vonage_jwt.c
+// libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
 /* Twilio's and Vonage's bytes: requests, answers, signatures, callbacks. */
@@ -476,11 +478,105 @@ START_TEST(a_piece_of_a_text_says_which_it_is)
 }
 END_TEST
 
+/* --- Vonage's Messages API ------------------------------------------------------------------------------------------- */
+#define MESSAGES "provider: vonage\napi: messages\naccount: key\nsecret: { env: S }\nfrom: Shop\n"
+
+START_TEST(the_messages_api_gets_a_text_or_a_picture_with_a_caption)
+{
+  struct sms_piece piece = {.to = PARLEY_LIT("+34600111222"),
+                            .from = PARLEY_LIT("Shop"),
+                            .text = PARLEY_LIT("hi"),
+                            .id = PARLEY_LIT("msg_1"),
+                            .callback = PARLEY_LIT("https://p.example/r"),
+                            .expires_s = 300};
+
+  bed_open(MESSAGES "mms: true\n");
+  ck_assert(bed_request(&piece));
+  BED_IS(bed.request.url, "https://api.nexmo.com/v1/messages");
+  BED_IS(bed_header("authorization"), "Basic a2V5OjEyMzQ1");
+  BED_IS(json_writer_text(&bed.body),
+         "{\"to\":\"34600111222\",\"from\":\"Shop\",\"channel\":\"sms\",\"message_type\":\"text\",\"text\":\"hi\","
+         "\"sms\":{\"encoding_type\":\"text\"},\"client_ref\":\"msg_1\",\"webhook_url\":\"https://p.example/r\","
+         "\"webhook_version\":\"v1\",\"ttl\":300}");
+  piece = (struct sms_piece){.to = PARLEY_LIT("+1"), .text = PARLEY_LIT("hi"), .n_media = 1, .media = {PARLEY_LIT("https://p/m")}};
+  ck_assert(bed_request(&piece));
+  BED_IS(json_writer_text(&bed.body),
+         "{\"to\":\"1\",\"channel\":\"mms\",\"message_type\":\"image\",\"image\":{\"url\":\"https://p/m\",\"caption\":\"hi\"}}");
+}
+END_TEST
+
+#define ERROR(n) "{\"type\":\"https://developer.vonage.com/api-errors/messages#" n "\",\"detail\":\"in words\"}"
+static const struct {
+  uint32_t code;
+  const char *body;
+  uint32_t result, n_ids;
+  const char *says;
+} messages_answers[] = {{202, "{\"message_uuid\":\"A\"}", PARLEY_OUTCOME_ACCEPTED, 1, "202"},
+                        {202, "{}", PARLEY_OUTCOME_ACCEPTED, 0, "202"},
+                        {422, ERROR("1120"), PARLEY_OUTCOME_REJECTED, 0, "1120"},
+                        {422, ERROR("1170"), PARLEY_OUTCOME_BAD_ADDRESS, 0, "1170"},
+                        {422, ERROR("1070"), PARLEY_OUTCOME_CHANNEL_DOWN, 0, "1070"},
+                        {402, ERROR("low-balance"), PARLEY_OUTCOME_CHANNEL_DOWN, 0, "low-balance"},
+                        {401, ERROR("unauthorized"), PARLEY_OUTCOME_CHANNEL_DOWN, 0, "unauthorized"},
+                        {429, ERROR("throttled"), PARLEY_OUTCOME_THROTTLED, 0, "throttled"},
+                        {500, "", PARLEY_OUTCOME_RETRY, 0, "500"}};
+START_TEST(the_messages_apis_answer_means_one_outcome)
+{
+  bed_open(MESSAGES);
+  bed_answer(messages_answers[_i].code, messages_answers[_i].body);
+  ck_assert_uint_eq(bed.sent.result, messages_answers[_i].result);
+  ck_assert_uint_eq(bed.sent.n_ids, messages_answers[_i].n_ids);
+  ck_assert_str_eq(bed.sent.code, messages_answers[_i].says);
+}
+END_TEST
+
+static const struct {
+  const char *body;
+  uint32_t n, unknown, kind, outcome, n_parts;
+} messages_events[] = {
+    {"{\"message_uuid\":\"A\",\"status\":\"submitted\",\"timestamp\":\"2023-11-14T22:13:20Z\"}", 1, 0, PARLEY_RECEIPT_SENT, 0, 0},
+    {"{\"message_uuid\":\"A\",\"status\":\"delivered\",\"timestamp\":\"2023-11-14T22:13:20Z\"}", 1, 0, PARLEY_RECEIPT_DELIVERED, 0,
+     0},
+    {"{\"message_uuid\":\"A\",\"status\":\"undeliverable\",\"timestamp\":\"2023-11-14T22:13:20Z\",\"error\":" ERROR("1180") "}", 1, 0,
+     PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_RETRY, 0},
+    {"{\"message_uuid\":\"A\",\"status\":\"rejected\",\"timestamp\":\"2023-11-14T22:13:20Z\",\"error\":" ERROR("1000") "}", 1, 0,
+     PARLEY_RECEIPT_FAILED, PARLEY_OUTCOME_REJECTED, 0},
+    {"{\"message_uuid\":\"A\",\"status\":\"eaten\"}", 0, 1, 0, 0, 0},
+    {"{\"message_uuid\":\"A\",\"channel\":\"whatsapp\",\"message_type\":\"text\",\"from\":\"34600111222\",\"text\":\"x\"}", 0, 1, 0,
+     0, 0},
+    {"{\"message_uuid\":\"A\",\"channel\":\"sms\",\"message_type\":\"text\",\"from\":\"34600111222\",\"to\":\"1\",\"text\":\"x\"}", 1,
+     0, 0, 0, 1},
+    {"{\"message_uuid\":\"A\",\"channel\":\"mms\",\"message_type\":\"image\",\"from\":\"34600111222\",\"to\":\"1\","
+     "\"image\":{\"url\":\"https://a/b.jpg\",\"caption\":\"look\"}}",
+     1, 0, 0, 0, 2}};
+START_TEST(the_messages_apis_webhooks_are_read_or_counted)
+{
+  const parley_pair json = {PARLEY_LIT("content-type"), PARLEY_LIT("application/json")};
+  parley_http_call call = call_of("POST", "https://p.example/in/sms", &json, 1, messages_events[_i].body);
+
+  bed_open(MESSAGES);
+  bed_read(&call);
+  ck_assert_ptr_null(bed.taken.fault);
+  ck_assert_uint_eq(bed.taken.n, messages_events[_i].n);
+  ck_assert_uint_eq(bed.taken.n_unknown, messages_events[_i].unknown);
+  if (bed.taken.n == 0)
+    return;
+  ck_assert_uint_eq(bed.taken.items[0]->receipt.kind, messages_events[_i].kind);
+  ck_assert_uint_eq(bed.taken.items[0]->receipt.outcome, messages_events[_i].outcome);
+  ck_assert_uint_eq(bed.taken.items[0]->inbound.n_parts, messages_events[_i].n_parts);
+  if (messages_events[_i].kind != 0)
+    ck_assert_int_eq(bed.taken.items[0]->receipt.at_ms, BED_NOW_MS);
+}
+END_TEST
+
 static const struct {
   const char *yaml, *words;
 } refused[] = {{"provider: twilio\nsecret: { env: S }\nfrom: Shop\n", "options.account is required"},
                {"provider: twilio\naccount: AC1\nfrom: Shop\n", "options.secret is required"},
                {"provider: twilio\naccount: AC1\nsecret: { env: S }\nfrom: 34600111222\n", "from: '34600111222' is no sender"},
+               {MESSAGES "application: a\n", "private_key: with application"},
+               {MESSAGES "private_key: { env: S }\n", "application: with private_key"},
+               {MESSAGES "application: a\nprivate_key: { env: S }\n", "private_key: it is no RSA key"},
                {"provider: gateway\naccount: k\nsecret: { env: S }\n", "gateway: provider gateway needs its description"},
                {"provider: twillio\n", "unknown; allowed: twilio, vonage, gateway"}};
 START_TEST(options_that_make_no_sense_are_refused_by_name)
@@ -534,6 +630,9 @@ static TCase *case_vonage(void)
   tcase_add_test(tcase, without_a_signature_secret_vonage_is_not_believed);
   tcase_add_loop_test(tcase, vonages_receipts_are_read_or_counted, 0, COUNT_OF(vonage_receipts));
   tcase_add_loop_test(tcase, a_piece_of_a_text_says_which_it_is, 0, COUNT_OF(concats));
+  tcase_add_test(tcase, the_messages_api_gets_a_text_or_a_picture_with_a_caption);
+  tcase_add_loop_test(tcase, the_messages_apis_answer_means_one_outcome, 0, COUNT_OF(messages_answers));
+  tcase_add_loop_test(tcase, the_messages_apis_webhooks_are_read_or_counted, 0, COUNT_OF(messages_events));
   return tcase;
 }
 
