@@ -1,6 +1,5 @@
-/* What stands behind the pages without a request: languages, how often something may happen. */
+/* What stands behind the pages without a request: languages and their words. */
 #include "core/api/page_text.h"
-#include "core/api/rate.h"
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include <check.h>
@@ -50,32 +49,6 @@ START_TEST(every_word_stands_in_every_language)
 }
 END_TEST
 
-START_TEST(so_often_within_a_time_and_each_key_for_itself)
-{
-  struct rate rate = {0};
-
-  ck_assert(rate_take(&rate, 1, 2, 1000, 0) && rate_take(&rate, 1, 2, 1000, 999));
-  ck_assert(!rate_take(&rate, 1, 2, 1000, 999));
-  ck_assert(rate_take(&rate, 2, 1, 1000, 999));
-  ck_assert(rate_take(&rate, 1, 2, 1000, 1000));
-  ck_assert(rate_take(&rate, 3, 1, 0, 0) && rate_take(&rate, 3, 1, 0, 0)); /* no time: no limit */
-  rate_done(&rate);
-}
-END_TEST
-
-START_TEST(a_full_table_refuses_until_its_time_is_over)
-{
-  struct rate rate = {0};
-
-  for (uint64_t key = 1; key <= RATE_KEYS_MAX; key++)
-    ck_assert(rate_take(&rate, key, 1, key % 2 == 0 ? 1000 : 600000, 0));
-  ck_assert(!rate_take(&rate, RATE_KEYS_MAX + 1, 1, 1000, 500));
-  ck_assert(rate_take(&rate, RATE_KEYS_MAX + 1, 1, 1000, 2000));
-  ck_assert_uint_eq(rate.seen.count, RATE_KEYS_MAX / 2 + 1);
-  rate_done(&rate);
-}
-END_TEST
-
 int main(void)
 {
   Suite *suite = suite_create("api: pages");
@@ -85,8 +58,6 @@ int main(void)
 
   tcase_add_loop_test(tcase, a_browser_gets_the_language_it_wants_most, 0, COUNT_OF(accept_rows));
   tcase_add_test(tcase, every_word_stands_in_every_language);
-  tcase_add_test(tcase, so_often_within_a_time_and_each_key_for_itself);
-  tcase_add_test(tcase, a_full_table_refuses_until_its_time_is_over);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);
