@@ -105,11 +105,11 @@ static const struct cli_option plugin_test_options[] = {
 
 const struct command cli_commands[] = {
     {"send", "", "send a message", 0, 0, false, cli_send, send_options},
-    {"status", "MESSAGE", "one message with its deliveries and attempts", 1, 1, false, cli_status, NULL},
+    {"status", "MESSAGE", "one message with its deliveries, their parts, and attempts", 1, 1, false, cli_status, NULL},
     {"cancel", "MESSAGE|key:KEY", "cancel what is not yet sent", 1, 1, false, cli_cancel, NULL},
     {"resolve", "MESSAGE|held AS", "decide a held or unknown message, or all held ones: resend, discard or sent", 2, 2, false,
      cli_resolve, resolve_options},
-    {"explain", "", "the decision for a message that is not sent (options as send)", 0, 0, false, cli_explain,
+    {"explain", "", "the decision for a message that is not sent, and an SMS's cost (options as send)", 0, 0, false, cli_explain,
      send_options},
     {"tail", "", "follow the event log", 0, 0, false, cli_tail, tail_options},
     {"customer show", "REF", "a customer with identities and consents", 1, 1, false, cli_customer_show, NULL},

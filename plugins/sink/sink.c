@@ -316,7 +316,7 @@ static const parley_option *const receipt_fields[] = {
 };
 static const parley_option *const sink_options[] = {
     PARLEY_REF(parley_option, .name = "address_kind", .type = PARLEY_OPTION_TEXT, .min = 1, .max = KIND_ROOM - 1,
-               .default_text = "email", .doc = "the kind of identity it sends to; none: to everyone",
+               .default_text = "email", .doc = "the kind of identity it sends to; none: to everyone; phone: as SMS, in segments",
                .example = "phone"),
     PARLEY_REF(parley_option, .name = "keep", .type = PARLEY_OPTION_INT, .min = 1, .max = 1000000,
                .default_text = "10000", .doc = "messages kept, and 64 MiB of them; older ones are forgotten"),
