@@ -191,12 +191,12 @@ def receipts_answers_and_events_come_in_and_are_acknowledged_after_the_commit(fo
                          "say('log', line=f\"{first['message'] == again['message']} {again['duplicate']}\")\n"
                          "say('event', id='e-1', event='call.ended', who=message['to'], fields={'seconds': '12'})\n"
                          "say('log', line='event ' + wait_for('done')['status'])\n"
-                         "say('inbound', id='m-2', text='x', **{'from': {'phone': 'none'}})\n"
-                         "say('log', line='bad phone ' + wait_for('done')['status'])")
+                         "say('inbound', id='m-2', text='x', **{'from': {'email': 'none'}})\n"
+                         "say('log', line='bad address ' + wait_for('done')['status'])")
             events = desk.wait_for(count=2)
             expect(sorted(event.json["type"] for event in events), ["message.received", "touchpoint.call.ended"])
-            wait_until(lambda: "bad phone" in daemon.log(), "the last line of the program")
-            for words in ("receipt ok", "True True", "event ok", "bad phone invalid"):
+            wait_until(lambda: "bad address" in daemon.log(), "the last line of the program")
+            for words in ("receipt ok", "True True", "event ok", "bad address invalid"):
                 expect_true(f'line="{words}"' in daemon.log(), f"the program heard: {words}")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # label: email
-# timeout: 240
+# timeout: 600
 """A shop's mail from end to end, with programs that are not ours: Postfix sends and takes in, Dovecot keeps the mailboxes, IMAP reads
 them. An order confirmation and a mailing to a thousand; an answer that lands in its conversation, with the order in its history, and is
 answered from the support mailbox; an address that bounces and is suppressed; one click that ends the newsletter."""
@@ -21,7 +21,7 @@ from parley_tls import Authority
 
 PEOPLE = 1000  # of the mailing: "ana", who has ordered, "gone", who has no mailbox, and others
 BATCH_MAX = 500
-MAILING_S = 100  # for a thousand mails through two mail servers on a busy machine
+MAILING_S = 300  # for a thousand mails through two mail servers; 15 on a quiet machine
 POLICY = email.policy.default.clone(refold_source="none")  # long headers are read as they came
 WORDS = "Thank you, Ana. Order 1042 is on its way."
 
