@@ -123,21 +123,10 @@ void thread_put(struct round *round, id64 conversation, id64 message, parley_tex
   db_run(put);
 }
 
-static parley_text conversation_subject(struct round *round, id64 conversation, struct arena *arena)
-{
-  struct stmt *get = db_sql(round->db, "SELECT subject FROM conversation WHERE id=?");
-  parley_text subject = TEXT_EMPTY;
-
-  bind_id(get, 1, conversation);
-  if (db_step(get))
-    subject = col_text(get, 0, arena);
-  db_reset(get);
-  return subject;
-}
-
 void thread_load(struct round *round, struct arena *arena, struct claim *claim)
 {
-  struct stmt *get = db_sql(round->db, "SELECT provider_id, inbound FROM thread WHERE conversation=? AND channel=? AND message<?"
+  struct stmt *get = db_sql(round->db, "SELECT provider_id, inbound, (SELECT subject FROM conversation WHERE id=thread.conversation)"
+                                        " FROM thread WHERE conversation=? AND channel=? AND message<?"
                                         " ORDER BY message DESC LIMIT ?");
   parley_text *ids;
   size_t n = 0;
@@ -155,12 +144,12 @@ void thread_load(struct round *round, struct arena *arena, struct claim *claim)
     ids[STORE_THREAD_MAX - ++n] = col_text(get, 0, arena);
     if (claim->reply_to.len == 0 && col_int(get, 1) != 0)
       claim->reply_to = ids[STORE_THREAD_MAX - n];
+    if (n == 1) /* of what was never said on this channel there is nothing to repeat */
+      claim->subject = col_text(get, 2, arena);
   }
   db_reset(get);
   claim->n_thread = n;
   claim->thread = ids + STORE_THREAD_MAX - n;
-  if (n > 0) /* of what was never said on this channel there is nothing to repeat */
-    claim->subject = conversation_subject(round, claim->conversation, arena);
 }
 
 static void conversation_write(struct round *round, const struct conversation_row *row)

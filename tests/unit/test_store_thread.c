@@ -297,6 +297,7 @@ START_TEST(an_answer_names_the_conversation_so_far_and_other_news_do_not)
   rules.policy->topics[0].class = CLASS_TRANSACTIONAL;
   message_id_of(sent_of("ana@example.org", 0, ""), order); /* before there was a conversation */
   mail_in(&in, "ana@example.org", "one@example.org");
+  in.subject = PARLEY_LIT("Order 1042");
   in.in_reply_to = parley_text_of(order);
   take(&in);
   sent_of("ana@example.org", 0, "");
@@ -309,6 +310,7 @@ START_TEST(an_answer_names_the_conversation_so_far_and_other_news_do_not)
   ck_assert_uint_eq(item.claim->n_thread, 2);
   ck_assert(parley_text_is(item.claim->thread[0], order) && parley_text_is(item.claim->thread[1], "one@example.org"));
   ck_assert(parley_text_is(item.claim->reply_to, "one@example.org"));
+  ck_assert(parley_text_is(item.claim->subject, "Order 1042"));
   submission_free(&item.claim->submission);
   arena_free(&accept.op.arena);
   rules.policy->topics[0].class = CLASS_TRANSACTIONAL;
