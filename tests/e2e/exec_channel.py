@@ -156,8 +156,8 @@ def the_smallest_program_of_the_readme_works(folder):
 def the_example_in_the_configuration_is_right(folder):
     with open(os.path.join(TOP, "conf/parley.yaml"), encoding="utf-8") as file:
         lines = file.read().splitlines(keepends=True)
-    begin = next(i for i, line in enumerate(lines) if line.startswith("  # sms:"))
-    end = next(i for i in range(begin, len(lines)) if not lines[i].startswith("  # "))
+    begin = next(i for i, line in enumerate(lines) if line.startswith("  # sms-program:"))
+    end = next(i for i in range(begin + 1, len(lines)) if not lines[i].startswith("  #   "))
     lines[begin:end] = ["  " + line[4:] for line in lines[begin:end]]
     path = os.path.join(folder, "parley.yaml")
     with open(path, "w", encoding="utf-8") as file:
