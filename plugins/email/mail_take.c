@@ -95,7 +95,7 @@ static void parsed(const parley_result *result, void *arg)
   else if (taking->parsed != PARLEY_OK)
     taking_refuse(taking, PARLEY_INVALID, PARLEY_LIT("this is no mail"));
   else if (!errands_plan(taking))
-    taking_refuse(taking, PARLEY_INVALID, PARLEY_LIT("it names no sender, or nobody it was sent to"));
+    taking_refuse(taking, PARLEY_INVALID, PARLEY_LIT(MAIL_TAKE_NOBODY));
   else
     uploads_go(taking);
 }

@@ -26,7 +26,7 @@ static uint32_t errand_find(const struct taking *taking, enum errand_kind kind, 
 {
   for (uint32_t i = 0; i < taking->n_errands; i++)
     if (taking->errands[i].kind == kind &&
-        (kind == ERRAND_MESSAGE || kind == ERRAND_REPORT || text_same(taking->errands[i].token, token)))
+        (kind == ERRAND_MESSAGE || kind == ERRAND_REPORT || kind == ERRAND_NONE || text_same(taking->errands[i].token, token)))
       return i;
   return UINT32_MAX;
 }
@@ -78,7 +78,7 @@ static const struct mail_token *token_of(const struct taking *taking, parley_tex
 }
 
 /* UINT32_MAX: nothing can be done for this recipient. */
-static uint32_t errand_for(struct taking *taking, const struct mail_token *token)
+static uint32_t errand_make(struct taking *taking, const struct mail_token *token)
 {
   const struct mail_in *mail = &taking->mail;
   parley_text text = token != NULL ? token->token : PARLEY_LIT("");
@@ -104,6 +104,15 @@ static uint32_t errand_for(struct taking *taking, const struct mail_token *token
   return errand_add(taking, kind, text, PARLEY_LIT(""));
 }
 
+static uint32_t errand_for(struct taking *taking, const struct mail_token *token)
+{
+  uint32_t errand = errand_make(taking, token);
+
+  if (errand == UINT32_MAX)
+    errand = errand_find(taking, ERRAND_NONE, PARLEY_LIT(""));
+  return errand != UINT32_MAX ? errand : errand_add(taking, ERRAND_NONE, PARLEY_LIT(""), PARLEY_LIT(""));
+}
+
 /* Without an envelope the headers say what it is for; a token that asks for something counts before one that only
  * threads. */
 static const struct mail_token *token_of_headers(const struct taking *taking)
@@ -118,22 +127,22 @@ static const struct mail_token *token_of_headers(const struct taking *taking)
   return NULL;
 }
 
-/* false: none of it can be done for one recipient at least. */
 bool errands_plan(struct taking *taking)
 {
+  bool any = false;
+
   for (uint32_t i = 0; i < taking_recipients(taking); i++) {
     const struct mail_token *token =
         taking->envelope.known ? token_of(taking, taking->envelope.recipients[i]) : token_of_headers(taking);
 
     taking->errand_of[i] = errand_for(taking, token);
-    if (taking->errand_of[i] == UINT32_MAX)
-      return false;
+    any = any || taking->errands[taking->errand_of[i]].kind != ERRAND_NONE;
   }
-  return true;
+  return any;
 }
 
 /* --- Doing it ----------------------------------------------------------------------------------------------------- */
-static void errand_begin_next(struct taking *taking);
+static bool errand_begin_next(struct taking *taking);
 
 static void errand_done(const parley_result *result, void *arg)
 {
@@ -145,8 +154,8 @@ static void errand_done(const parley_result *result, void *arg)
   if (errand->kind != ERRAND_MESSAGE || result->each != NULL)
     errand->verdict.repeated = false;
   taking_reason_keep(taking, result->status, result->reason);
-  if (taking->n_begun < taking->n_errands)
-    errand_begin_next(taking);
+  while (taking->n_begun < taking->n_errands && !errand_begin_next(taking))
+    ;
   if (--taking->n_open == 0)
     taking_end(taking);
 }
@@ -207,6 +216,13 @@ static void unsubscribe_go(struct errand *errand)
   host->receipt(host, &receipt, errand_done, errand);
 }
 
+static void errand_refuse(struct errand *errand, parley_text why)
+{
+  errand->verdict = (struct mail_verdict){.status = PARLEY_INVALID};
+  taking_reason_keep(errand->taking, PARLEY_INVALID, why);
+  errand->taking->n_open--;
+}
+
 static void report_go(struct errand *errand)
 {
   struct taking *taking = errand->taking;
@@ -220,14 +236,19 @@ static void report_go(struct errand *errand)
     message_go(errand);
     return;
   }
-  errand->verdict = (struct mail_verdict){.status = PARLEY_INVALID};
-  taking_reason_keep(taking, PARLEY_INVALID, PARLEY_LIT("a report of nothing of ours, and nobody who says it"));
-  taking->n_open--;
+  errand_refuse(errand, PARLEY_LIT("a report of nothing of ours, and nobody who says it"));
 }
 
-static void errand_begin_next(struct taking *taking)
+static void taking_end_later(void *arg)
+{
+  taking_end(arg);
+}
+
+/* false: it has ended at once. */
+static bool errand_begin_next(struct taking *taking)
 {
   struct errand *errand = &taking->errands[taking->n_begun++];
+  uint32_t open = taking->n_open;
 
   switch (errand->kind) {
   case ERRAND_MESSAGE:
@@ -242,14 +263,20 @@ static void errand_begin_next(struct taking *taking)
   case ERRAND_REPORT:
     report_go(errand);
     break;
+  case ERRAND_NONE:
+    errand_refuse(errand, PARLEY_LIT(MAIL_TAKE_NOBODY));
+    break;
   }
+  return taking->n_open == open;
 }
 
 void errands_go(struct taking *taking)
 {
+  const parley_host *host = taking->taker->config.host;
+
   taking->n_open = taking->n_errands + 1; /* one for this function: nothing ends before all have begun */
   while (taking->n_begun < taking->n_errands && taking->n_begun < ERRANDS_AT_ONCE)
     errand_begin_next(taking);
-  if (--taking->n_open == 0)
-    taking_end(taking);
+  if (--taking->n_open == 0) /* never within mail_take() */
+    host->timer(host, 0, 0, taking_end_later, taking);
 }

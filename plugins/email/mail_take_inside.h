@@ -10,7 +10,9 @@ enum {
   MAIL_ERRANDS_MAX = 120, /* what one mail is to do: one message, tokens, customers of a captured mail */
   MAIL_REASON_MAX = 200
 };
-enum errand_kind { ERRAND_MESSAGE = 1, ERRAND_CAPTURE, ERRAND_UNSUBSCRIBE, ERRAND_REPORT };
+#define MAIL_TAKE_NOBODY "it names no sender, or nobody it was sent to"
+enum errand_kind { ERRAND_MESSAGE = 1, ERRAND_CAPTURE, ERRAND_UNSUBSCRIBE, ERRAND_REPORT,
+                   ERRAND_NONE /* nothing can be done for it */ };
 
 struct taking;
 struct errand {
@@ -35,8 +37,8 @@ struct taking { /* one mail */
   uint64_t upload_id;
   size_t upload_at;
   parley_text *media; /* ids of the files, and of the raw mail behind them */
-  struct errand errands[MAIL_ERRANDS_MAX];
-  uint32_t n_errands, n_begun, n_open; /* n_open: not ended yet */
+  struct errand errands[MAIL_ERRANDS_MAX + 1]; /* and ERRAND_NONE */
+  uint32_t n_errands, n_begun, n_open;         /* n_open: not ended yet */
   uint32_t *errand_of; /* by recipient */
   char reason[MAIL_REASON_MAX];
 };
@@ -54,7 +56,7 @@ void taking_refuse(struct taking *taking, parley_status st, parley_text reason);
 void taking_reason_keep(struct taking *taking, parley_status st, parley_text reason); /* the first that is not OK */
 
 /* --- Errands ------------------------------------------------------------------------------------------------------ */
-/* false: none of it can be done for one recipient at least. */
+/* A recipient for whom nothing can be done has that for a verdict. false: so have all. */
 bool errands_plan(struct taking *taking);
 void errands_go(struct taking *taking);
 

@@ -209,6 +209,42 @@ START_TEST(an_address_says_what_a_mail_is_for)
 }
 END_TEST
 
+static const struct {
+  const char *protocol, *from, *recipients[2], *mail, *heard;
+} apart[] = {
+    /* nobody wrote it, but who wants no more mail can be told from its address */
+    {"lmtp", "", {"support@shop.example", "unsubscribe+abc@shop.example"}, "Subject: x\r\n\r\nHi\r\n", "554 5.6.0 \n250 2.0.0 \n"},
+    /* a copy to file for nobody, beside a mail to us */
+    {"lmtp", "ana@example.org", {"log+abc@shop.example", "support@shop.example"}, MAIL, "554 5.6.0 \n250 2.0.0 \n"},
+    {"lmtp", "ana@example.org", {"log+abc@shop.example", "log+abd@shop.example"}, MAIL, "554 5.6.0 \n554 5.6.0 \n"},
+    {"smtp", "ana@example.org", {"log+abc@shop.example", "support@shop.example"}, MAIL, "554 5.6.0 \n"},
+};
+
+START_TEST(a_recipient_for_whom_nothing_can_be_done_stands_alone)
+{
+  struct buf text = BUF_INIT(0), codes = BUF_INIT(0);
+  bool all = strstr(apart[_i].heard, "250") == NULL && strcmp(apart[_i].protocol, "lmtp") == 0;
+
+  begin(apart[_i].protocol);
+  say(strcmp(apart[_i].protocol, "lmtp") == 0 ? "LHLO a\r\n" : "EHLO a\r\n");
+  buf_printf(&text, "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", apart[_i].from, apart[_i].recipients[0],
+             apart[_i].recipients[1]);
+  say(text.at);
+  heard();
+  buf_clear(&text);
+  buf_printf(&text, "%s.\r\n", apart[_i].mail);
+  say(text.at);
+  plugin_host_step(host, 1);
+  plugin_host_run(host);
+  for (const char *line = heard(); *line != '\0'; line = strchr(line, '\n') + 1)
+    buf_printf(&codes, "%.10s\n", line);
+  ck_assert_str_eq(codes.at, apart[_i].heard);
+  ck_assert_uint_eq(host->n_items, all ? 1 : 2); /* the question at RCPT, and what could be done */
+  buf_done(&text);
+  buf_done(&codes);
+}
+END_TEST
+
 START_TEST(one_mail_for_several_is_one_message)
 {
   begin("smtp");
@@ -238,6 +274,7 @@ int main(void)
   tcase_add_test(tcase, draining_ends_what_is_under_way_and_takes_nobody_new);
   tcase_add_test(tcase, stopping_in_the_middle_leaves_nothing);
   tcase_add_loop_test(tcase, an_address_says_what_a_mail_is_for, 0, COUNT(errands));
+  tcase_add_loop_test(tcase, a_recipient_for_whom_nothing_can_be_done_stands_alone, 0, COUNT(apart));
   tcase_add_test(tcase, one_mail_for_several_is_one_message);
   suite_add_tcase(suite, tcase);
   runner = srunner_create(suite);
