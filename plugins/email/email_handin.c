@@ -1,6 +1,7 @@
 #include "email_handin.h"
 #include "common/json.h"
 #include "mail_clean.h"
+#include "mail_sum.h"
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,21 +98,20 @@ static parley_bytes message_write(struct handin *handin, parley_text recipient)
   return kept;
 }
 
-/* A mail that is handed in again, by software that did not hear the answer, is the same one. */
+/* A mail that is handed in again, by software that did not hear the answer or was told to come again, is the same one: its Message-ID
+ * says so, else all of its bytes, its Date among them. One without either may be another one of the same words. */
 static parley_text idempotency_key(struct handin *handin, parley_text recipient)
 {
-  parley_text id = handin->mail.message_id, kept;
-  GChecksum *sum;
+  const struct mail_in *mail = &handin->mail;
+  parley_bytes pieces[] = {mail->message_id, PARLEY_LIT("\n"), recipient};
+  char hex[MAIL_SUM_HEX + 1];
 
-  if (id.len == 0)
+  if (mail->message_id.len == 0 && mail->date_ms == 0)
     return PARLEY_LIT("");
-  sum = g_checksum_new(G_CHECKSUM_SHA256);
-  g_checksum_update(sum, (const guchar *)id.at, (gssize)id.len);
-  g_checksum_update(sum, (const guchar *)"\n", 1);
-  g_checksum_update(sum, (const guchar *)recipient.at, (gssize)recipient.len);
-  kept = mail_memory_copy(handin->memory, parley_text_of(g_checksum_get_string(sum)));
-  g_checksum_free(sum);
-  return kept;
+  if (mail->message_id.len == 0)
+    pieces[0] = (parley_bytes){handin->raw, handin->len};
+  mail_sum(pieces, G_N_ELEMENTS(pieces), hex);
+  return mail_memory_copy(handin->memory, parley_text_of(hex));
 }
 
 static void message_next(struct handin *handin);

@@ -1,6 +1,7 @@
 /* email_handin.h - a mail that our own software hands in by SMTP, as messages of ours: the fields of POST /v1/messages, one message for
  * each recipient of the envelope, through ext/submit.h. Text, HTML and files are kept, quoted text as well: it is what was written.
- * Idempotent by Message-ID and recipient. Owns what is under way. Thread: loop. */
+ * Idempotent by recipient and Message-ID; without that by all bytes, if there is a Date among them. Owns what is under way.
+ * Thread: loop. */
 #ifndef EMAIL_EMAIL_HANDIN_H
 #define EMAIL_EMAIL_HANDIN_H
 #include "mail_parse.h"

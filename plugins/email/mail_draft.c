@@ -1,13 +1,12 @@
 #include "mail_draft.h"
+#include "mail_sum.h"
 #include <glib.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 
 enum {
   FIELD_MAX = 4096,       /* bytes of the To and Cc that are kept for people */
   PARTS_BESIDE_FILES = 4, /* text and HTML, written and quoted */
-  EVENT_ID_MAX = 600,
-  SUM_BYTES = 32
+  EVENT_ID_MAX = 600
 };
 
 static parley_part *draft_part(struct mail_draft *draft, uint32_t kind, uint32_t flags)
@@ -105,25 +104,15 @@ static void content_sum(const struct mail_draft_source *source, char *hex)
   const struct mail_in *mail = source->mail;
   const char *body = mail->message_id.len > 0 ? memmem(source->raw.at, source->raw.len, "\r\n\r\n", 4) : NULL;
   size_t head = body != NULL ? (size_t)(body - source->raw.at) : 0; /* trace lines come on top, from hop to hop */
-  EVP_MD_CTX *sum = EVP_MD_CTX_new();
-  unsigned char digest[SUM_BYTES];
+  const parley_bytes pieces[] = {mail->message_id, PARLEY_LIT("\n"), mail->from.address,
+                                 {source->raw.at + head, source->raw.len - head}};
 
-  if (sum == NULL || EVP_DigestInit_ex(sum, EVP_sha256(), NULL) != 1 ||
-      EVP_DigestUpdate(sum, mail->message_id.at, mail->message_id.len) != 1 || EVP_DigestUpdate(sum, "\n", 1) != 1 ||
-      EVP_DigestUpdate(sum, mail->from.address.at, mail->from.address.len) != 1 ||
-      EVP_DigestUpdate(sum, source->raw.at + head, source->raw.len - head) != 1 || EVP_DigestFinal_ex(sum, digest, NULL) != 1)
-    g_error("SHA-256: no memory"); /* as GLib does everywhere in here */
-  EVP_MD_CTX_free(sum);
-  for (size_t i = 0; i < sizeof digest; i++) {
-    hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-    hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-  }
-  hex[2 * SUM_BYTES] = '\0';
+  mail_sum(pieces, G_N_ELEMENTS(pieces), hex);
 }
 
 parley_text mail_draft_event_id(const struct mail_draft_source *source, const char *kind, parley_text more)
 {
-  char *to = mail_memory_get(source->memory, EVENT_ID_MAX), hex[2 * SUM_BYTES + 1];
+  char *to = mail_memory_get(source->memory, EVENT_ID_MAX), hex[MAIL_SUM_HEX + 1];
   parley_text name = source->source_id;
 
   if (name.len == 0) {
