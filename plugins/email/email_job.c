@@ -1,4 +1,6 @@
 #include "email_job.h"
+#include "common/json.h"
+#include "mail_word.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,22 +59,51 @@ static parley_text sender_write(struct email_job *job, const struct email_option
   return (parley_text){job->return_path, (size_t)len};
 }
 
-/* A provider that is not told of our token tells of a mail by a name of its own, which nobody here knows. */
-static bool traces_add(struct email_job *job, const struct email_options *options)
-{
-  parley_text token = PARLEY_HAS(parley_message, job->message, token) ? job->message->token : PARLEY_LIT("");
-  char value[EVENT_TRACE_MAX], line[TRACE_LINE_MAX];
-  const char *name;
-  int len;
+struct traces { /* headers by which providers bring our token back */
+  const char *names[EVENT_PROVIDERS];
+  size_t n;
+  char lines[TRACES_ROOM];
+  size_t len;
+};
 
-  for (int i = 0; i < EVENT_PROVIDERS; i++) {
-    if (!options->traces[i] || !event_trace_header((enum event_provider)i, token, &name, value))
+static parley_text own_of(const json_t *headers, const char *name)
+{
+  const char *own;
+  json_t *value;
+
+  json_object_foreach((json_t *)(uintptr_t)headers, own, value)
+    if (mail_word_is(parley_text_of(own), name))
+      return (parley_text){json_string_value(value), json_string_length(value)};
+  return PARLEY_LIT("");
+}
+
+/* A provider that is not told of our token tells of a mail by a name of its own, which nobody here knows. */
+static bool traces_make(const struct email_job *job, const struct email_options *options, struct traces *to, const char **ret_why)
+{
+  const parley_message *message = job->message;
+  parley_text token = PARLEY_HAS(parley_message, message, token) ? message->token : PARLEY_LIT("");
+  struct json_faults faults = {0};
+  json_t *root = message->override_json.len > 0 ? json_strict_load(message->override_json, &faults) : NULL;
+  bool good = true;
+
+  to->n = to->len = 0;
+  for (int i = 0; i < EVENT_PROVIDERS && good; i++) {
+    const char *name = event_trace_name((enum event_provider)i);
+    char value[EVENT_TRACE_MAX];
+    parley_status st = PARLEY_NOT_FOUND;
+
+    if (options->traces[i])
+      st = event_trace_value((enum event_provider)i, token, own_of(json_object_get(root, "headers"), name), value);
+    good = st != PARLEY_INVALID;
+    if (st != PARLEY_OK)
       continue;
-    len = snprintf(line, sizeof line, "%s: %s\r\n", name, value);
-    if (!mail_prepend(&job->mail, (parley_text){line, (size_t)len}))
-      return false;
+    to->names[to->n++] = name;
+    to->len += (size_t)snprintf(to->lines + to->len, sizeof to->lines - to->len, "%s: %s\r\n", name, value);
   }
-  return true;
+  json_decref(root);
+  if (!good)
+    *ret_why = "X-Mailgun-Variables is no JSON object, X-SES-MESSAGE-TAGS not ASCII, or they are too long";
+  return good;
 }
 
 parley_status email_job_compose(struct email_job *job, struct mail_composer *composer,
@@ -81,20 +112,25 @@ parley_status email_job_compose(struct email_job *job, struct mail_composer *com
   const struct mail_mailbox *from = email_sender_of(&options->senders, job->message->topic);
   const struct email_key *keys[EMAIL_SIGNATURES_MAX];
   uint32_t n_keys = email_keys_of(&options->senders, from, keys);
-  const struct mail_source source = {.from = from,
-                                     .to = &job->to,
-                                     .message = job->message,
-                                     .media = media,
-                                     .reply = options->senders.has_reply ? &options->senders.reply : NULL,
-                                     .headroom = n_keys * (size_t)DKIM_FIELD_ROOM + TRACES_ROOM};
+  struct traces traces;
+  struct mail_source source = {.from = from,
+                               .to = &job->to,
+                               .message = job->message,
+                               .media = media,
+                               .reply = options->senders.has_reply ? &options->senders.reply : NULL,
+                               .without = traces.names};
   parley_status st;
 
   if (job->composed)
     return PARLEY_OK;
+  if (!traces_make(job, options, &traces, ret_why))
+    return PARLEY_INVALID;
+  source.n_without = traces.n;
+  source.headroom = n_keys * (size_t)DKIM_FIELD_ROOM + traces.len;
   st = mail_compose(composer, &source, &job->mail, ret_why);
   if (st != PARLEY_OK)
     return st;
-  if (!traces_add(job, options) ||
+  if (!mail_prepend(&job->mail, (parley_text){traces.lines, traces.len}) ||
       (n_keys > 0 && !email_sign(keys, n_keys, mail_date_ms(job->message), &job->mail))) {
     mail_done(&job->mail);
     *ret_why = "the mail cannot be signed";

@@ -324,19 +324,59 @@ bool event_read(enum event_provider provider, const json_t *root, size_t index, 
   return found && (ret->token[0] != '\0' || ret->message_id[0] != '\0');
 }
 
-bool event_trace_header(enum event_provider provider, parley_text token, const char **ret_name, char *value)
+const char *event_trace_name(enum event_provider provider)
 {
-  static const struct { const char *name, *before, *after; } headers[EVENT_PROVIDERS] = {
-      [EVENT_SES] = {"X-SES-MESSAGE-TAGS", EVENT_TRACE_NAME "=", ""},
-      [EVENT_SENDGRID] = {"X-SMTPAPI", "{\"unique_args\":{\"" EVENT_TRACE_NAME "\":\"", "\"}}"},
-      [EVENT_MAILGUN] = {"X-Mailgun-Variables", "{\"" EVENT_TRACE_NAME "\":\"", "\"}"},
-      [EVENT_POSTMARK] = {"X-PM-Metadata-" EVENT_TRACE_NAME, "", ""}};
+  static const char *const names[EVENT_PROVIDERS] = {[EVENT_SES] = "X-SES-MESSAGE-TAGS",
+                                                     [EVENT_SENDGRID] = "X-SMTPAPI",
+                                                     [EVENT_MAILGUN] = "X-Mailgun-Variables",
+                                                     [EVENT_POSTMARK] = ("X-PM-Metadata-" EVENT_TRACE_NAME)};
 
-  if (provider >= EVENT_PROVIDERS || token.len != MAIL_REPORT_TOKEN)
+  return names[provider];
+}
+
+/* A member more of the object that the sender gave. */
+static bool mailgun_join(parley_text token, parley_text own, char *value)
+{
+  struct json_faults faults = {0};
+  json_t *root = own.len > 0 ? json_strict_load(own, &faults) : json_object();
+  size_t len = 0;
+
+  if (json_is_object(root) && json_object_set_new(root, EVENT_TRACE_NAME, json_stringn(token.at, token.len)) == 0)
+    len = json_dumpb(root, value, EVENT_TRACE_MAX - 1, JSON_COMPACT | JSON_ENSURE_ASCII);
+  json_decref(root);
+  if (len == 0 || len >= EVENT_TRACE_MAX)
     return false;
-  *ret_name = headers[provider].name;
-  snprintf(value, EVENT_TRACE_MAX, "%s%.*s%s", headers[provider].before, (int)token.len, token.at, headers[provider].after);
+  value[len] = '\0';
   return true;
+}
+
+static bool ses_join(parley_text token, parley_text own, char *value)
+{
+  int len = snprintf(value, EVENT_TRACE_MAX, EVENT_TRACE_NAME "=%.*s%s%.*s", (int)token.len, token.at, own.len > 0 ? ", " : "",
+                     (int)own.len, own.at);
+
+  for (size_t i = 0; i < own.len; i++)
+    if (own.at[i] < ' ' || own.at[i] >= 0x7f)
+      return false;
+  return len < EVENT_TRACE_MAX;
+}
+
+parley_status event_trace_value(enum event_provider provider, parley_text token, parley_text own, char *value)
+{
+  bool good = false;
+
+  if (token.len != MAIL_REPORT_TOKEN)
+    return PARLEY_NOT_FOUND;
+  switch (provider) {
+  case EVENT_SES: good = ses_join(token, own, value); break;
+  case EVENT_MAILGUN: good = mailgun_join(token, own, value); break;
+  case EVENT_SENDGRID: /* no sender may give it */
+    good = snprintf(value, EVENT_TRACE_MAX, "{\"unique_args\":{\"" EVENT_TRACE_NAME "\":\"%.*s\"}}", (int)token.len, token.at) > 0;
+    break;
+  case EVENT_POSTMARK: /* the name is ours */ good = snprintf(value, EVENT_TRACE_MAX, "%.*s", (int)token.len, token.at) > 0; break;
+  case EVENT_PROVIDERS: break;
+  }
+  return good ? PARLEY_OK : PARLEY_INVALID;
 }
 
 void event_receipt(const struct mail_event *event, bool several, parley_identity *to, parley_receipt *ret)

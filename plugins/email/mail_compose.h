@@ -26,6 +26,8 @@ struct mail_source { /* all borrowed for the call */
   const parley_bytes *media; /* NULL, or n_parts of them: the content of parts that came without data */
   const struct mail_mailbox *reply; /* NULL: none. Answers come to its local part, "+" and the token */
   size_t headroom;                  /* bytes to be left free before the mail, for signatures */
+  const char *const *without;       /* names of headers that the sender may give, but that are written elsewhere */
+  size_t n_without;
 };
 struct mail {
   char *block; /* mail_done() frees it; the mail stands at its end */

@@ -302,6 +302,14 @@ static bool own_name_ok(const struct draft *draft, const char *name)
   return len > 0 && len <= NAME_MAX_BYTES && !header_is_there(draft, name);
 }
 
+static bool is_elsewhere(const struct draft *draft, const char *name)
+{
+  for (size_t i = 0; i < draft->source->n_without; i++)
+    if (g_ascii_strcasecmp(name, draft->source->without[i]) == 0)
+      return true;
+  return false;
+}
+
 static bool own_add(struct draft *draft)
 {
   parley_text json = draft->source->message->override_json;
@@ -313,8 +321,8 @@ static bool own_add(struct draft *draft)
 
   json_object_foreach(json_object_get(root, "headers"), name, value)
     good = good && json_is_string(value) && own_name_ok(draft, name) && json_string_length(value) <= OWN_VALUE_MAX &&
-           mail_header_add(draft, GMIME_OBJECT(draft->mail), name,
-                      (parley_text){json_string_value(value), json_string_length(value)});
+           (is_elsewhere(draft, name) || mail_header_add(draft, GMIME_OBJECT(draft->mail), name,
+                                                         (parley_text){json_string_value(value), json_string_length(value)}));
   json_decref(root);
   if (!good)
     draft->why = "a header that the sender gave cannot be written";

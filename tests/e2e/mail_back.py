@@ -81,6 +81,25 @@ def trace_of(mail, message_id):
 
 
 @test
+def what_a_sender_tells_its_provider_stands_in_one_header_with_what_we_tell_it(folder):
+    """Two headers of that name are one too many: the provider reads the first, or neither."""
+    def sent_with(own):
+        return daemon.send("News", to={"email": "ana@example.org"}, channels=["mail"],
+                           content={"text": "News", "channels": {"mail": {"headers": own}}})
+
+    with Mail() as mail, Daemon(folder, channels={"mail": mail.channel(events=secrets(folder))}) as daemon:
+        sent_with({"x-mailgun-variables": '{"shop": "Málaga"}', "X-PM-Metadata-shop": "1"})
+        headers = mail.next()["headers"]
+        values = [value for name, value in headers if name.lower() == "x-mailgun-variables"]
+        expect(len(values), 1)
+        expect(sorted(json.loads(values[0])), ["parley", "shop"])
+        expect(json.loads(values[0])["shop"], "Málaga")
+        expect(dict(headers)["X-PM-Metadata-shop"], "1")
+        refused = sent_with({"X-Mailgun-Variables": "shop=1"})
+        daemon.wait_status(refused, "failed")
+
+
+@test
 def a_mailing_spares_next_time_whom_it_did_not_reach(folder):
     with Mail("--fail-rcpt", "gone@*=550 5.1.1 no such user") as mail, \
             Daemon(folder, channels={"mail": mail.channel(events=secrets(folder))}) as daemon:
