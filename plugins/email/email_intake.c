@@ -50,7 +50,8 @@ parley_status email_intake_start(struct email_intake *intake)
   const parley_host *host = intake->config.host;
   const struct email_options *options = intake->config.options;
   const struct email_accept_options *accept = &options->accept;
-  const struct mail_taker_config config = {.host = host, .media = intake->config.media, .report = mail_report_take};
+  const struct mail_taker_config config = {.host = host, .media = intake->config.media, .report = mail_report_take,
+                                           .authserv_id = options->authserv_id};
 
   if (accept->submission.on && host->extension(host, PARLEY_SUBMIT) == NULL) {
     host->health(host, PARLEY_DOWN, PARLEY_LIT("submission: this host takes no messages from a channel"),

@@ -59,6 +59,10 @@ const parley_option *const email_option_table[] = {
     &email_option_imap,
     &email_option_listen,
     &email_option_submission,
+    PARLEY_REF(parley_option, .name = "authserv_id", .type = PARLEY_OPTION_TEXT, .max = MAIL_ADDRESS_MAX,
+               .doc = "the name of your mail server in the Authentication-Results of mail that comes in: where it says dmarc=fail, the "
+                      "message has fields.unverified; default: nobody's word counts",
+               .example = "mx.shop.example"),
     PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = TIMEOUT_MIN_MS,
                .max = TIMEOUT_MAX_MS, .default_text = "10m", .doc = "how long to wait for the answer to a mail",
                .example = "10m"),
@@ -152,6 +156,7 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   to->smtp.password = email_option_text(options, "password");
   to->sessions = (uint32_t)email_option_number(options, "sessions", 20);
   to->smtp.timeout_ms = (uint32_t)email_option_number(options, "timeout", 600000);
+  to->authserv_id = email_option_text(options, "authserv_id");
   to->smtp.no_chunks = email_option_number(options, "chunking", 1) == 0;
   for (int i = 0; i < EVENT_PROVIDERS; i++)
     to->traces[i] = email_option_text(parley_find(options, "events"), event_provider_names[i]).len > 0;

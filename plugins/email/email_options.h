@@ -22,6 +22,7 @@ struct email_options {
   uint32_t sessions;
   struct email_server server;
   char helo[EMAIL_HOST_MAX + 3];
+  parley_text authserv_id; /* whose Authentication-Results are believed; empty: nobody's */
   bool traces[EVENT_PROVIDERS]; /* each mail has a header that this provider's events bring back */
 };
 extern const parley_option *const email_option_table[];

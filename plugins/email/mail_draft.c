@@ -95,6 +95,7 @@ static void draft_fields(struct mail_draft *draft, const struct mail_draft_sourc
   draft_field(draft, PARLEY_LIT("cc"), people_text(source, mail->cc, mail->n_cc));
   draft_field(draft, PARLEY_LIT("reply_to"), people_text(source, mail->reply_to, mail->n_reply_to));
   draft_field(draft, PARLEY_LIT("limited"), mail->limited ? PARLEY_LIT("true") : PARLEY_LIT(""));
+  draft_field(draft, PARLEY_LIT("unverified"), source->unverified ? PARLEY_LIT("true") : PARLEY_LIT(""));
   draft_field(draft, PARLEY_LIT("ambiguous"), mail->ambiguous ? PARLEY_LIT("true") : PARLEY_LIT(""));
 }
 

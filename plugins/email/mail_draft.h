@@ -8,12 +8,13 @@
 
 enum {
   MAIL_DRAFT_SPARE = 64 << 10, /* bytes of inline_max, for what stands beside the contents */
-  MAIL_DRAFT_FIELDS_MAX = 5
+  MAIL_DRAFT_FIELDS_MAX = 6
 };
 struct mail_draft_source { /* borrowed, outlives the draft */
   const struct mail_in *mail;
   struct mail_memory *memory;
   const parley_text *media; /* ids of the files, and of the raw mail behind them; empty: not uploaded */
+  bool unverified;          /* who wrote it is not who From says, for all that is known */
   bool uploads;             /* the host takes media: a file without an id is empty */
   parley_bytes raw;
   parley_text source_id;    /* names the mail at its source for good; empty: Message-ID and content do */

@@ -1,4 +1,5 @@
 #include "mail_take_inside.h"
+#include "mail_auth.h"
 #include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ static void parse_on_pool(void *arg)
                                            .n_recipients = taking->envelope.n_recipients};
 
   taking->parsed = mail_parse(&source, &taking->mail);
+  taking->unverified = taking->parsed == PARLEY_OK && mail_auth_failed(taking->mail.message, taking->taker->config.authserv_id);
 }
 
 static void parsed(const parley_result *result, void *arg)

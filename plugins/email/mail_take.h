@@ -40,6 +40,7 @@ struct mail_taker_config {
   const parley_host *host;   /* borrowed, outlives the taker */
   const parley_media *media; /* NULL: files larger than inline_max are left to the raw mail */
   mail_take_report *report;  /* NULL: none */
+  parley_text authserv_id;   /* whose word on the sender counts (mail_auth.h); empty: nobody's. Borrowed as well */
 };
 struct mail_taker *mail_taker_new(const struct mail_taker_config *config); /* NULL: no memory */
 /* Copies raw and the envelope. */

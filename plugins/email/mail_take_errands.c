@@ -167,6 +167,7 @@ static struct mail_draft_source source_of(const struct taking *taking)
                                     .media = taking->media,
                                     .uploads = taking->taker->config.media != NULL,
                                     .raw = {taking->raw, taking->len},
+                                    .unverified = taking->unverified,
                                     .source_id = taking->envelope.source_id,
                                     .at_ms = taking->envelope.at_ms};
 }

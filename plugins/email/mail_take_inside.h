@@ -32,6 +32,7 @@ struct taking { /* one mail */
   struct mail_envelope envelope;
   struct mail_in mail;
   parley_status parsed;
+  bool unverified; /* anybody may have written From */
   bool uploading, waiting /* for its turn to upload */;
   uint32_t upload; /* the file that is on its way; n_files: the raw mail */
   uint64_t upload_id;

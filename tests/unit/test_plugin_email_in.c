@@ -29,6 +29,8 @@ static void begin(const char *protocol)
                                  "shop.example",
                                  "listen.protocol",
                                  protocol,
+                                 "authserv_id",
+                                 "mx.shop.example",
                                  NULL};
 
   host = plugin_host_new("email");
@@ -245,6 +247,45 @@ START_TEST(a_recipient_for_whom_nothing_can_be_done_stands_alone)
 }
 END_TEST
 
+static const struct {
+  const char *headers;
+  bool unverified;
+} results[] = {
+    {"", false},
+    {"Authentication-Results: mx.shop.example; dmarc=pass header.from=example.org\r\n", false},
+    {"Authentication-Results: mx.shop.example; spf=pass;\r\n dmarc=fail (p=none dis=none) header.from=example.org\r\n", true},
+    {"Authentication-Results: MX.shop.example 1; DMARC / 1 = fail\r\n", false}, /* no such version syntax within blanks */
+    {"Authentication-Results: (ours) \"mx.shop.example\" 1 ; dmarc/1 = (oh) FAIL\r\n", true},
+    {"Authentication-Results: mx.shop.example; none\r\n", false},
+    {"Authentication-Results: mx.other.example; dmarc=fail\r\n", false},
+    {"Authentication-Results: mx.other.example; dmarc=fail\r\nAuthentication-Results: mx.shop.example; dmarc=pass\r\n", false},
+    /* the topmost is our server's; what stands below came with the mail */
+    {"Authentication-Results: mx.shop.example; dmarc=fail\r\nAuthentication-Results: mx.shop.example; dmarc=pass\r\n", true},
+    {"Authentication-Results: mx.shop.example; dmarc=pass (; dmarc=fail)\r\n", false},
+    {"Authentication-Results: mx.shop.example; spf=pass reason=\"; dmarc=fail\"\r\n", false},
+    {"Authentication-Results: mx.shop.example; dmarc=failure\r\n", false},
+    {"Authentication-Results: mx.shop.example; (unended dmarc=fail\r\n", false},
+    {"Authentication-Results: mx.shop.example; x=\"unended\\\r\n", false},
+};
+
+START_TEST(what_our_mail_server_found_out_about_the_sender_is_told)
+{
+  const parley_inbound *in;
+  struct buf text = BUF_INIT(0);
+  bool unverified = false;
+
+  begin("lmtp");
+  envelope();
+  buf_printf(&text, "%s" MAIL ".\r\n", results[_i].headers);
+  say(text.at);
+  in = host->items[1].inbound;
+  for (uint32_t i = 0; i < in->n_fields; i++)
+    unverified = unverified || parley_text_is(in->fields[i].name, "unverified");
+  ck_assert_int_eq(unverified, results[_i].unverified);
+  buf_done(&text);
+}
+END_TEST
+
 START_TEST(one_mail_for_several_is_one_message)
 {
   begin("smtp");
@@ -274,6 +315,7 @@ int main(void)
   tcase_add_test(tcase, draining_ends_what_is_under_way_and_takes_nobody_new);
   tcase_add_test(tcase, stopping_in_the_middle_leaves_nothing);
   tcase_add_loop_test(tcase, an_address_says_what_a_mail_is_for, 0, COUNT(errands));
+  tcase_add_loop_test(tcase, what_our_mail_server_found_out_about_the_sender_is_told, 0, COUNT(results));
   tcase_add_loop_test(tcase, a_recipient_for_whom_nothing_can_be_done_stands_alone, 0, COUNT(apart));
   tcase_add_test(tcase, one_mail_for_several_is_one_message);
   suite_add_tcase(suite, tcase);
