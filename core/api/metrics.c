@@ -427,6 +427,12 @@ static void write_inbound(struct buf *buf, struct api_request *req)
   single(buf, "inbound_busy_total", "counter", "Inbound reports turned away to come again", counters->busy);
   single(buf, "inbound_loops_total", "counter", "Automatic messages refused because their address sent too many within an hour",
          counters->loops);
+  single(buf, "inbound_pieces_total", "counter", "Pieces of longer texts that were kept", counters->pieces);
+  single(buf, "inbound_partial_total", "counter", "Messages of which pieces are missing", counters->partial);
+  single(buf, "inbound_stop_total", "counter", "Messages that said STOP", counters->keywords[KEYWORD_STOP]);
+  single(buf, "inbound_start_total", "counter", "Messages that said START", counters->keywords[KEYWORD_START]);
+  single(buf, "inbound_help_total", "counter", "Messages that said HELP", counters->keywords[KEYWORD_HELP]);
+  single(buf, "inbound_review_total", "counter", "Messages whose wording may mean STOP: for a person to judge", counters->reviews);
   single(buf, "inbound_touchpoints_total", "counter", "Touchpoints of plugins", counters->touchpoints);
 }
 

@@ -91,7 +91,7 @@ const struct openapi_schema openapi_schemas[] = {
      "{'type':'object','required':['channel','until'],'properties':{'channel':" TEXT ",'to':{'type':'string',"
      "'description':'Masked'},"
      "'until':" UNTIL ",'within':" SPAN ",'verdict':{'type':'string','enum':['no_address','no_consent',"
-     "'address_suppressed']},"
+     "'address_suppressed','opted_out']},"
      "'alphabet':{'type':'string','enum':['gsm7','ucs2'],'description':'Of an SMS, in an explanation: what it would be sent in now'},"
      "'segments':{'type':'integer','minimum':1,'description':'Of an SMS: how many the network carries it in'},"
      "'degraded':" TEXTS ","
@@ -150,6 +150,12 @@ const struct openapi_schema openapi_schemas[] = {
      "]},"
      "'reason':" TEXT ",'kind':" TEXT ",'automatic':" FLAG ",'echo':" FLAG ","
      "'foreign_reply':{'const':true,'description':'It came to the reply address of a message to somebody else'},'test':" FLAG ","
+     "'partial':{'const':true,'description':'Of a text in pieces, and not all of it: see segments'},"
+     "'keyword':{'type':'string','enum':['stop','start','help'],'description':'The whole message is this one, or means it'},"
+     "'review':{'const':'opt_out','description':'Its wording may mean that they want no more: for a person to judge'},"
+     "'segments':{'type':'object','description':'It came in pieces','properties':{'total':" COUNT ",'part':{'type':'integer',"
+     "'minimum':0,'description':'Of a piece that is a message by itself'},'missing':{'type':'array','items':" COUNT "},"
+     "'why':{'type':'string','enum':['timed_out','too_many','late','twice','invalid']}}},"
      "'possible_duplicate':" FLAG ","
      "'degraded':" TEXTS ",'not_before':" TIME ",'expires_at':" TIME ",'key':" TEXT ",'campaign':" TEXT ","
      "'customer':" ID_OR_NULL("cus") ",'identity':" ID_OR_NULL("idn") ",'conversation':" ID_OR_NULL("cnv") ","
@@ -224,7 +230,8 @@ const struct openapi_schema openapi_schemas[] = {
      "'maxLength':64},'detail':{'type':'string','maxLength':512}}}"},
     {"Suppression",
      "{'type':'object','required':['identity','reason','at'],'properties':{'identity':" TEXT ",'reason':{'type':'string',"
-     "'description':'hard_bounce, soft_bounce, complaint, manual, or what was given'},"
+     "'description':'hard_bounce, soft_bounce, complaint, opted_out, manual, or what was given'},"
+     "'channel_kind':{'type':'string','description':'Of opted_out: nothing is sent there on this kind of channel alone'},"
      "'at':" TIME_OR_NULL ",'message':{'description':'The one that came back','allOf':[" ID("msg") "]},'code':" TEXT ","
      "'detail':" TEXT ",'lifted_at':" TIME "}}"},
     {"SuppressionList", PAGE_OF("Suppression")},
@@ -443,6 +450,7 @@ const struct openapi_query openapi_queries[] = {
     {"direction", "{'type':'string','enum':['in','out']}", "To the customer or from the customer"},
     {"since", TIME, "Not older than this"},
     {"reason", "{'type':'string','maxLength':64}", "For this reason only"},
+    {"channel_kind", TEXT, "Lifts what was said by STOP on this kind of channel, and nothing else"},
     {"lifted", FLAG, "Those that were lifted, not those in force"},
     {"cursor", TEXT, "The next of the page before; bound to path and filter"},
     {"limit", "{'type':'integer','minimum':1,'maximum':200,'default':50}", "Items of a page"},

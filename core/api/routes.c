@@ -9,6 +9,7 @@ static const char *const query_openMedia[] = {"e", "s", NULL};
 static const char *const query_findCustomer[] = {"identity", "cursor", "limit", NULL};
 static const char *const query_getTimeline[] = {"cursor", "limit", "order", NULL};
 static const char *const query_listSuppressions[] = {"identity", "reason", "lifted", "cursor", "limit", NULL};
+static const char *const query_removeSuppression[] = {"channel_kind", NULL};
 static const char *const query_listEvents[] = {"after", "types", "limit", "ticket", NULL};
 static const char *const query_listConversations[] = {"state", "assignee", "customer", "cursor", "limit", NULL};
 static const char *const query_getConversation[] = {"cursor", "limit", NULL};
@@ -58,7 +59,7 @@ const struct route api_routes[] = {
     {HTTP_M_POST, "/v1/suppressions", SCOPE_CUSTOMERS_WRITE, ROUTE_IDEMPOTENT, 0, api_suppressions_add,
      "addSuppression", "Suppress an address", "SuppressionIn", "Suppression", 201, NULL},
     {HTTP_M_DELETE, "/v1/suppressions/{identity}", SCOPE_CUSTOMERS_WRITE, ROUTE_NO_BODY, 0, api_suppressions_remove,
-     "removeSuppression", "Lift a suppression; it stays in the list of lifted ones", NULL, NULL, 204, NULL},
+     "removeSuppression", "Lift a suppression; it stays in the list of lifted ones", NULL, NULL, 204, query_removeSuppression},
     {HTTP_M_POST, "/v1/events", SCOPE_EVENTS_WRITE, ROUTE_IDEMPOTENT, 0, api_events_add, "addEvent",
      "File a touchpoint on the customer's timeline", "EventIn", "EventFiled", 201, NULL},
     {HTTP_M_GET, "/v1/events", SCOPE_EVENTS_READ, ROUTE_KEY_ELSEWHERE | ROUTE_NO_BODY, 0, api_events_list, "listEvents",

@@ -59,6 +59,11 @@ static bool read_topic(struct api_request *req, const struct json_in *in, struct
                 "topic is needed: what the message is about");
     return false;
   }
+  if (parley_text_is(name, POLICY_TOPIC_KEYWORDS)) { /* it goes to whoever has said STOP */
+    problem_add(&req->problems, pointer_member(req->arena, in->pointer, PARLEY_LIT("topic")), "reserved_topic",
+                "answers to STOP, START and HELP alone go out under this topic");
+    return false;
+  }
   submission->topic = policy_find_topic(req->policy, name);
   if (submission->topic == NULL) {
     NAMES_OF(req->policy->topics, req->policy->n_topics, names);

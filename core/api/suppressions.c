@@ -8,6 +8,7 @@
 
 #define REASON_BYTES_MAX 64
 #define DETAIL_BYTES_MAX 512
+#define CHANNEL_KIND_BYTES_MAX 32
 
 struct suppress {
   struct api_request *req;
@@ -29,6 +30,10 @@ static void buf_suppression(struct buf *buf, const struct suppression *row)
   buf_json_text(buf, buf_as_text(&identity));
   buf_json_key(buf, "reason");
   buf_json_text(buf, row->reason);
+  if (row->channel_kind.len > 0) {
+    buf_json_key(buf, "channel_kind");
+    buf_json_text(buf, row->channel_kind);
+  }
   buf_json_key(buf, "at");
   buf_json_time(buf, row->at_ms);
   if (row->message != 0) {
@@ -146,7 +151,9 @@ static void remove_done(struct store_op *op)
   if (op->status == PARLEY_OK)
     api_answer_empty(suppress->req, 204);
   else
-    api_problem(suppress->req, 404, "not_found", "", "this address is not suppressed");
+    api_problem(suppress->req, 404, "not_found",
+                suppress->u.one.entry.channel_kind.len > 0 ? "" : "one that has said STOP has a channel_kind: name it as well",
+                "this address is not suppressed");
 }
 
 void api_suppressions_remove(struct api_request *req)
@@ -158,6 +165,10 @@ void api_suppressions_remove(struct api_request *req)
   suppress->req = req;
   if (!identity_normalise(API_PHONES(req, PHONE_SOUGHT), kind, value, req->arena, TEXT_EMPTY, &req->problems,
                           &suppress->u.one.entry.identity)) {
+    api_problems(req);
+    return;
+  }
+  if (!api_query_text(req, "channel_kind", CHANNEL_KIND_BYTES_MAX, &suppress->u.one.entry.channel_kind)) {
     api_problems(req);
     return;
   }

@@ -68,12 +68,14 @@ static const struct cli_option subscription_options[] = {
 static const struct cli_option replay_options[] = {{"event", "ID", "this event; else all dead ones"},
                                                    {NULL, NULL, NULL}};
 static const struct cli_option suppressions_options[] = {
-    {"reason", "WORD", "hard_bounce, soft_bounce, complaint, manual: these only"},
+    {"reason", "WORD", "hard_bounce, soft_bounce, complaint, opted_out, manual: these only"},
     {"identity", "KIND:VALUE", "this address only, such as email:ana@example.org"},
     {"lifted", NULL, "those that were lifted, not those in force"},
     {"limit", "N", "how many (1-200)"},
     {NULL, NULL, NULL},
 };
+static const struct cli_option unsuppress_options[] = {
+    {"channel-kind", "KIND", "of one who said STOP: on this kind of channel, such as sms"}, {NULL, NULL, NULL}};
 static const struct cli_option suppress_options[] = {
     {"reason", "WORD", "why; else manual"}, {"detail", "TEXT", "what shows it: a ticket, a letter"}, {NULL, NULL, NULL}};
 static const struct cli_option template_show_options[] = {{"version", "N", "as it was in this version"}, {NULL, NULL, NULL}};
@@ -139,7 +141,7 @@ const struct command cli_commands[] = {
      suppressions_options},
     {"suppression add", "KIND:VALUE", "send nothing more to this address", 1, 1, false, cli_suppression_add, suppress_options},
     {"suppression remove", "KIND:VALUE", "send to it again; the list of lifted ones keeps it", 1, 1, false, cli_suppression_remove,
-     NULL},
+     unsuppress_options},
     {"template list", "", "templates, by name", 0, 0, false, cli_template_list, NULL},
     {"template show", "NAME", "a template as JSON, to change and put back", 1, 1, false, cli_template_show, template_show_options},
     {"template put", "FILE", "a new version, out of NAME.yaml or NAME.json", 1, 1, false, cli_template_put, template_put_options},

@@ -13,8 +13,8 @@ static void query_add(struct cli *cli, struct buf *path, const char *name)
 
 int cli_suppression_list(struct cli *cli)
 {
-  static const char *const columns[] = {"IDENTITY", "REASON", "SINCE", "LIFTED", "MESSAGE", "CODE", "DETAIL"};
-  static const char *const paths[] = {"identity", "reason", "at", "lifted_at", "message", "code", "detail"};
+  static const char *const columns[] = {"IDENTITY", "REASON", "ON", "SINCE", "LIFTED", "MESSAGE", "CODE", "DETAIL"};
+  static const char *const paths[] = {"identity", "reason", "channel_kind", "at", "lifted_at", "message", "code", "detail"};
   struct buf path = BUF_INIT(4096);
   json_t *answer = NULL;
   int code;
@@ -27,7 +27,7 @@ int cli_suppression_list(struct cli *cli)
     buf_str(&path, "&lifted=true");
   code = cli_call(cli, "GET", path.at, NULL, NULL, &answer);
   if (code == CLI_OK)
-    cli_print_list(cli, answer, columns, paths, 7);
+    cli_print_list(cli, answer, columns, paths, 8);
   json_decref(answer);
   buf_done(&path);
   return code;
@@ -60,6 +60,10 @@ int cli_suppression_remove(struct cli *cli)
 
   buf_str(&path, "/v1/suppressions/");
   cli_escape(&path, cli->words[0]);
+  if (cli_given(cli, "channel-kind") != NULL) {
+    buf_str(&path, "?channel_kind=");
+    cli_escape(&path, cli_given(cli, "channel-kind"));
+  }
   code = cli_call(cli, "DELETE", path.at, NULL, NULL, &answer);
   json_decref(answer);
   buf_done(&path);

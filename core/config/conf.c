@@ -135,7 +135,8 @@ static void read_log(struct conf_reader *r, const struct yaml_node *node, const 
 
 /* --- The whole --------------------------------------------------------------------------------------------------------------- */
 
-/* Plans, forms and bridges name channels and topics, so they are read when all of those are there, wherever they stand in the file. */
+/* Plans, forms, bridges and keywords name channels and topics, so they are read when all of those are there, wherever they stand in the
+ * file. */
 static void read_later(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)
 {
   (void)r;
@@ -173,6 +174,8 @@ static void conf_fill(struct conf_reader *r)
       {.name = "subscriptions", .read = conf_read_subscriptions},
       {.name = "templates", .read = conf_read_templates},
       {.name = "bridges", .read = read_later},
+      {.name = "keywords", .read = read_later},
+      {.name = "inbound", .read = conf_read_inbound, .offset = offsetof(struct conf, inbound)},
       {.name = "log", .read = read_log, .offset = offsetof(struct conf, log)},
       {.name = NULL}};
 
@@ -180,6 +183,7 @@ static void conf_fill(struct conf_reader *r)
   later_read(r, "plans", conf_read_plans);
   later_read(r, "forms", conf_read_forms);
   later_read(r, "bridges", conf_read_bridges);
+  later_read(r, "keywords", conf_read_keywords);
   conf_server_finish(r);
 }
 
@@ -196,6 +200,7 @@ static struct conf *conf_new(struct yaml_file *file)
   conf_server_default(&conf->server);
   conf_store_default(&conf->store);
   conf_forms_default(conf);
+  conf_keywords_default(conf);
   conf->store.path = parley_text_of(yaml_path(file, arena, PARLEY_LIT("parley.db")));
   conf->n_plugin_dirs = COUNT_OF(dirs);
   conf->plugin_dirs = dirs;

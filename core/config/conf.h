@@ -73,6 +73,7 @@ struct conf_channel {
   const struct yaml_node *options;   /* a mapping, or NULL: none given. core/channel checks it */
   uint32_t line, col;                /* of its name, for messages */
 };
+#define CONF_TOPIC_RESERVED "keywords" /* of answers to STOP, START and HELP: always there */
 struct conf_topic {
   parley_text name;
   enum conf_class class;
@@ -131,6 +132,30 @@ struct conf_bridge {
   const parley_text *only;   /* messages of these channels; none: of all */
   uint32_t line, col;
 };
+/* What customers say with one word. The words that every channel of kind sms listens to stand in core/customer/keyword.c; whether those
+ * given here can be told apart is checked with the channels themselves. */
+struct conf_words { size_t n; const parley_text *at; };
+struct conf_keyword_texts { parley_text name /* a locale */, stop, start, help; /* empty: ours */ };
+struct conf_keyword_set { size_t n_texts; const struct conf_keyword_texts *texts; struct conf_words stop, start, help; };
+struct conf_keyword_channel {
+  parley_text name;
+  bool listen; /* of one that stands here: true, whatever its kind */
+  bool answer; /* as for all channels */
+  struct conf_keyword_set set; /* beside that of all channels */
+  uint32_t line, col;
+};
+struct conf_keywords {
+  bool answer;            /* true: STOP, START and HELP are answered; false: the provider does it */
+  uint32_t help_every_ms; /* HELP of one address is answered once in so long: 10m */
+  struct conf_keyword_set set;
+  size_t n_channels;
+  const struct conf_keyword_channel *channels;
+  uint32_t line, col; /* of the section */
+};
+struct conf_inbound {
+  uint32_t join_wait_ms;     /* for the missing pieces of a text, where the channel does not say: 1h */
+  uint32_t join_wait_max_ms; /* at most, whatever it says: 24h */
+};
 struct conf_log {
   uint32_t level; /* PARLEY_DEBUG .. PARLEY_ERROR */
   bool json;
@@ -156,6 +181,8 @@ struct conf {
   struct conf_pages pages;
   struct conf_tracking tracking;
   const struct conf_bridge *bridges;
+  struct conf_keywords keywords;
+  struct conf_inbound inbound;
   struct conf_log log;
   const struct yaml_file *file; /* for errors found later: yaml_error() */
   struct conf_private *private;

@@ -86,6 +86,9 @@ static void topic_item(struct conf_reader *r, const struct yaml_member *member, 
   struct conf_topic *topic = item;
 
   *topic = (struct conf_topic){.name = member->name, .class = CONF_TRANSACTIONAL, .title = member->name};
+  if (parley_text_is(member->name, CONF_TOPIC_RESERVED))
+    conf_error_at(r, member->line, member->col, "'" CONF_TOPIC_RESERVED "' is the topic of answers to STOP, START and HELP: take"
+                                                " another name");
   conf_read_mapping(r, member->value, fields, topic);
 }
 

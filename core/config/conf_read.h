@@ -86,6 +86,9 @@ conf_read_fn conf_read_subscriptions; /* conf_feed.c */
 conf_read_fn conf_read_templates; /* conf_template.c */
 void conf_templates_free(const struct conf *conf);
 conf_read_fn conf_read_bridges; /* conf_bridge.c, after channels and topics */
+conf_read_fn conf_read_keywords; /* conf_keywords.c, after channels */
+conf_read_fn conf_read_inbound;
+void conf_keywords_default(struct conf *conf);
 void conf_server_default(struct conf_server *server);
 void conf_store_default(struct conf_store *store);
 void conf_forms_default(struct conf *conf);

@@ -193,6 +193,13 @@ static void daemon_hold(struct daemon *daemon)
                                       " resume\"");
 }
 
+static void inbound_use(struct daemon *daemon, const struct conf *conf)
+{
+  struct inbound_rules rules = {daemon->deliver, conf->inbound.join_wait_ms, conf->inbound.join_wait_max_ms};
+
+  inbound_configure(daemon->inbound, daemon->set.policy, &rules);
+}
+
 static int daemon_listen(struct daemon *daemon, struct buf *why)
 {
   const struct conf_server *server = &daemon->conf->server;
@@ -226,6 +233,7 @@ static void daemon_on_loaded(parley_status status, void *arg)
     return;
   }
   deliver_start(daemon->deliver);
+  inbound_start(daemon->inbound);
   daemon->ready = true;
   log_line(&daemon->log, PARLEY_INFO, "event=ready port=%u channels=%zu version=" PARLEY_VERSION, daemon->port,
            daemon->set.n);
@@ -255,6 +263,7 @@ static void daemon_on_first_set(const struct set_built *built, void *arg)
   }
   daemon->phones = built->phones;
   channel_set_use(daemon, &set, daemon->conf);
+  inbound_use(daemon, daemon->conf);
   api_configure(daemon->api, daemon->conf, daemon->set.policy);
   bridge_configure(daemon->bridge, daemon->conf, daemon->set.policy);
   code = daemon_listen(daemon, &why);
@@ -343,6 +352,7 @@ static parley_status reload_use(struct daemon *daemon, const struct set_built *b
   }
   daemon->phones = built->phones;
   channel_set_use(daemon, set, next);
+  inbound_use(daemon, next);
   api_configure(daemon->api, next, daemon->set.policy);
   bridge_configure(daemon->bridge, next, daemon->set.policy);
   keep_use(daemon, next);

@@ -46,7 +46,7 @@ static void topics_rules(const struct conf *conf, struct policy *policy)
   bool confirmation = conf_topic_find(conf, PARLEY_LIT(POLICY_TOPIC_CONFIRMATION)) != NULL;
 
   policy->n_topics = conf->n_topics;
-  policy->topics = arena_alloc(policy->arena, (conf->n_topics + 1) * sizeof *policy->topics);
+  policy->topics = arena_alloc(policy->arena, (conf->n_topics + 2) * sizeof *policy->topics);
   for (size_t i = 0; i < conf->n_topics; i++) {
     const struct conf_topic *from = &conf->topics[i];
 
@@ -62,6 +62,8 @@ static void topics_rules(const struct conf *conf, struct policy *policy)
     policy->topics[policy->n_topics++] = (struct policy_topic){.name = PARLEY_LIT(POLICY_TOPIC_CONFIRMATION),
                                                                .class = CLASS_TRANSACTIONAL,
                                                                .title = PARLEY_LIT(POLICY_TOPIC_CONFIRMATION)};
+  policy->topics[policy->n_topics++] = (struct policy_topic){
+      .name = PARLEY_LIT(POLICY_TOPIC_KEYWORDS), .class = CLASS_CRITICAL, .title = PARLEY_LIT(POLICY_TOPIC_KEYWORDS)};
 }
 
 /* A confirmation has to reach somebody, and what it grants has to have a name in its link. */
@@ -118,6 +120,7 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   policy->templates = arena_alloc(arena, sizeof *policy->templates);
   ok = template_set_of_conf(conf, policy->templates, reterr_why) && ok;
   ok &= forms_ok(conf, policy, reterr_why);
+  ok &= keywords_build(conf, policy, reterr_why);
   for (size_t i = 0; i < conf->n_bridges; i++)
     ok &= bridge_ok(conf, &conf->bridges[i], policy, reterr_why);
   if (!ok) {

@@ -20,7 +20,7 @@ static const char *outcome_name(uint32_t outcome)
 /* What an inbound message says beside its content; whole: with the quotation that stood beneath it. */
 static void said(struct buf *buf, parley_text body, bool whole)
 {
-  parley_text payload = slice_member(body, "payload"), target = slice_member(body, "target"),
+  parley_text payload = slice_member(body, "payload"), target = slice_member(body, "target"), segments = slice_member(body, "segments"),
               fields = slice_member(body, "fields"), quoted = whole ? slice_member(body, "quoted") : TEXT_EMPTY;
 
   if (payload.len > 0)
@@ -31,6 +31,8 @@ static void said(struct buf *buf, parley_text body, bool whole)
     MEMBER_JSON(buf, "fields", fields, "null");
   if (quoted.len > 0)
     MEMBER_JSON(buf, "quoted", quoted, "null");
+  if (segments.len > 0)
+    MEMBER_JSON(buf, "segments", segments, "null");
 }
 
 /* Which template made it: core/api writes that first, so most bodies are left after one look. */
@@ -75,6 +77,11 @@ static void inbound_head(struct buf *buf, const struct message_row *row)
   MEMBER_TRUE_IF(buf, "automatic", (row->flags & PARLEY_AUTOMATIC) != 0);
   MEMBER_TRUE_IF(buf, "echo", (row->flags & PARLEY_ECHO) != 0);
   MEMBER_TRUE_IF(buf, "foreign_reply", row->foreign);
+  MEMBER_TRUE_IF(buf, "partial", row->partial);
+  if (row->keyword != KEYWORD_NONE)
+    MEMBER_TEXT(buf, "keyword", parley_text_of(keyword_name(row->keyword)));
+  if (row->review)
+    MEMBER_TEXT(buf, "review", PARLEY_LIT("opt_out"));
   MEMBER_TEXT_IF(buf, "campaign", row->campaign);
 }
 

@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/message/token.h"
 #include "loop_guard.h"
+#include "joins.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,10 @@ struct inbound {
   void *captures_arg;
   inbound_answer_fn *answers;
   void *answers_arg;
-  bool closing;
+  struct policy *policy; /* NULL: none yet */
+  struct inbound_rules rules;
+  struct joins *joins;
+  bool closing, ending; /* ending: nothing is open any more */
   void (*closed)(void *arg);
   void *closed_arg;
 };
@@ -41,6 +45,7 @@ struct report_call {
   struct list node;
   struct inbound *inbound;
   struct arena *arena;
+  struct policy *policy; /* a reference; NULL: none */
   parley_done *done;
   void *arg;
   uint32_t n_to;        /* several get a verdict each, all the same one */
@@ -56,15 +61,25 @@ static void inbound_on_idle_closed(uv_handle_t *handle)
   void (*closed)(void *) = inbound->closed;
   void *arg = inbound->closed_arg;
 
+  policy_unref(&inbound->policy);
   loop_guard_free(&inbound->guard);
   free(inbound);
   closed(arg);
 }
 
+static void inbound_on_joins_closed(void *arg)
+{
+  struct inbound *inbound = arg;
+
+  uv_close((uv_handle_t *)&inbound->later_idle, inbound_on_idle_closed);
+}
+
 static void inbound_maybe_closed(struct inbound *inbound)
 {
-  if (inbound->closing && inbound->open == 0 && !uv_is_closing((uv_handle_t *)&inbound->later_idle))
-    uv_close((uv_handle_t *)&inbound->later_idle, inbound_on_idle_closed);
+  if (!inbound->closing || inbound->open > 0 || inbound->ending)
+    return;
+  inbound->ending = true;
+  joins_close(&inbound->joins, inbound_on_joins_closed, inbound);
 }
 
 static void report_answer(struct report_call *call, const parley_result *result)
@@ -84,6 +99,7 @@ static void report_answer(struct report_call *call, const parley_result *result)
     call->done(&each, call->arg);
   arena_free(&call->u.op.arena);
   arena_free(&call->arena);
+  policy_unref(&call->policy);
   free(call);
   inbound->open--;
   inbound_maybe_closed(inbound);
@@ -162,28 +178,116 @@ static parley_text report_why(const struct problems *problems)
  * ----------------------------------------------------------------------------------------------------------------------
  */
 
+/* What was said takes effect on what is held in memory, too; and an answer may wait. */
+static void inbound_heard(struct inbound *inbound, const struct store_heard *heard)
+{
+  inbound->counters.keywords[heard->keyword]++;
+  inbound->counters.reviews += heard->review;
+  if (inbound->rules.deliver == NULL)
+    return;
+  if (heard->changed && heard->keyword == KEYWORD_STOP) {
+    struct arena *arena = arena_new();
+    parley_text variants[IDENTITY_VARIANTS_MAX];
+    struct identity address = heard->address;
+    size_t n = identity_variants(&heard->address, arena, variants);
+
+    for (size_t i = 0; i < n; i++) {
+      address.value = variants[i];
+      deliver_reconsider(inbound->rules.deliver, NULL, 0, &address);
+    }
+    arena_free(&arena);
+  }
+  if (heard->answered)
+    deliver_poke(inbound->rules.deliver, heard->channel);
+}
+
+static void inbound_log(struct inbound *inbound, const struct store_inbound *in)
+{
+  const char *keyword = keyword_name(in->heard.keyword);
+  char id[ID_TEXT_MAX];
+
+  if (in->waits) {
+    log_line(inbound->log, PARLEY_DEBUG, "event=%s channel=%.*s part=%u total=%u",
+             in->duplicate ? "piece_again" : "piece_kept", TEXT_ARG(in->channel), in->piece.part, in->piece.total);
+    return;
+  }
+  id_format("msg", in->message, id);
+  log_line(inbound->log, PARLEY_DEBUG, "event=%s msg=%s channel=%.*s%s%s%s%s", in->duplicate ? "received_again" : "received", id,
+           TEXT_ARG(in->channel), in->partial ? " partial=true" : "", keyword != NULL ? " keyword=" : "",
+           keyword != NULL ? keyword : "", in->heard.changed ? " changed=true" : "");
+}
+
+static void inbound_count(struct inbound *inbound, const struct store_inbound *in)
+{
+  struct inbound_counters *counters = &inbound->counters;
+
+  counters->received += !in->duplicate && !in->waits;
+  counters->pieces += in->piece.given && !in->duplicate;
+  counters->partial += in->partial && !in->duplicate;
+  counters->duplicates += in->duplicate;
+  counters->other_body += in->other_body;
+}
+
 static void inbound_on_stored(struct store_op *op)
 {
   struct report_call *call = container_of(op, struct report_call, u.op);
   struct inbound *inbound = call->inbound;
+  const struct store_inbound *in = &call->u.in;
   parley_result result = {.size = sizeof result, .status = op->status};
   char id[ID_TEXT_MAX];
 
   if (op->status == PARLEY_OK) {
-    id_format("msg", call->u.in.message, id);
-    result.value = parley_text_of(id);
-    result.count = call->u.in.duplicate;
-    inbound->counters.received += !call->u.in.duplicate;
-    inbound->counters.duplicates += call->u.in.duplicate;
-    inbound->counters.other_body += call->u.in.other_body;
-    log_line(inbound->log, PARLEY_DEBUG, "event=%s msg=%s channel=%.*s",
-             call->u.in.duplicate ? "received_again" : "received", id, TEXT_ARG(call->u.in.channel));
+    id_format("msg", in->message, id);
+    result.value = in->message != 0 ? parley_text_of(id) : TEXT_EMPTY;
+    result.count = in->duplicate;
+    inbound_count(inbound, in);
+    inbound_log(inbound, in);
+    if (!in->duplicate)
+      inbound_heard(inbound, &in->heard);
+    if (in->waits)
+      joins_at(inbound->joins, in->crowded ? 0 : in->piece.due_ms);
   } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY || op->status == PARLEY_CLOSED) {
     result.status = op->status == PARLEY_BUSY ? PARLEY_BUSY : PARLEY_RETRY;
     result.retry_ms = 1000;
     inbound->counters.busy++;
   }
   report_answer(call, &result);
+}
+
+/* What was waited for no longer. */
+static void inbound_joined(const struct store_heard *heard, void *arg)
+{
+  struct inbound *inbound = arg;
+  char id[ID_TEXT_MAX];
+
+  id_format("msg", heard->message, id);
+  log_line(inbound->log, PARLEY_WARN, "event=received msg=%s channel=%.*s partial=true", id, TEXT_ARG(heard->channel));
+  inbound->counters.received++;
+  inbound->counters.partial++;
+  inbound_heard(inbound, heard);
+}
+
+/* A channel may know better, within limits. */
+static int64_t inbound_wait_ms(const struct inbound *inbound, const parley_inbound *in)
+{
+  uint32_t wait_ms = in->segment->wait_ms > 0 ? in->segment->wait_ms : inbound->rules.join_wait_ms;
+
+  return wait_ms < inbound->rules.join_wait_max_ms ? wait_ms : inbound->rules.join_wait_max_ms;
+}
+
+void inbound_configure(struct inbound *inbound, struct policy *policy, const struct inbound_rules *rules)
+{
+  struct policy *old = inbound->policy;
+
+  inbound->policy = policy_ref(policy);
+  inbound->rules = *rules;
+  joins_use(inbound->joins, policy);
+  policy_unref(&old);
+}
+
+void inbound_start(struct inbound *inbound)
+{
+  joins_at(inbound->joins, 0);
 }
 
 static int64_t inbound_at(const struct inbound *inbound, int64_t said_ms)
@@ -343,6 +447,10 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
     op->token_message = inbound_answers_to(inbound, in->token);
   if (inbound_is_answer(call, in))
     return;
+  if (op->piece.given)
+    op->piece.due_ms = joins_now(inbound->joins) + inbound_wait_ms(inbound, in);
+  op->policy = call->policy = inbound->policy != NULL ? policy_ref(inbound->policy) : NULL;
+  op->decide = decide;
   op->op.kind = STORE_INBOUND;
   op->op.done = inbound_on_stored;
   store_submit(inbound->store, &op->op);
@@ -474,6 +582,8 @@ struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct
   list_init(&inbound->later);
   uv_idle_init(loop, &inbound->later_idle);
   inbound->later_idle.data = inbound;
+  inbound->joins = joins_new(loop, env, store, inbound_joined, inbound);
+  inbound->rules = (struct inbound_rules){.join_wait_ms = JOINS_LOOK_MS, .join_wait_max_ms = JOINS_LOOK_MS};
   return inbound;
 }
 

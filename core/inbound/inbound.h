@@ -3,7 +3,7 @@
  * Thread: loop. Bounded: INBOUND_OPEN_MAX reports wait for their commit, beyond that the plugin hears BUSY. */
 #ifndef CORE_INBOUND_INBOUND_H
 #define CORE_INBOUND_INBOUND_H
-#include "core/channel/channel.h"
+#include "core/deliver/deliver.h"
 
 #define INBOUND_OPEN_MAX 4096
 #define INBOUND_BODY_BYTES_MAX ((size_t)1 << 20) /* of the stored JSON; larger content is media */
@@ -12,14 +12,25 @@
 #define INBOUND_LOOP_ADDRESSES 1024              /* addresses whose automatic messages are counted at once */
 
 struct inbound;
-struct inbound_counters { uint64_t received, duplicates, other_body, refused, busy, touchpoints, loops; };
+struct inbound_counters {
+  uint64_t received, duplicates, other_body, refused, busy, touchpoints, loops;
+  uint64_t pieces, partial;             /* kept; messages that are not all that was written */
+  uint64_t keywords[KEYWORDS], reviews; /* heard; wordings that a person should look at */
+};
 struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct log *log, struct store *store);
 /* Gives phone numbers in national format a meaning; the plan is borrowed, and may change. Without this call there is none. */
 void inbound_phones(struct inbound *inbound, const struct phone_plan *phones);
 void inbound_close(struct inbound **inbound, void (*closed)(void *arg), void *arg); /* after the last open one is answered */
-/* done: PARLEY_OK with value = msg_ id and count = 1 for a repeated event_id; INVALID (reason says what); REJECTED: an automatic
- * message beyond INBOUND_AUTOMATIC_PER_HOUR, which somebody's robot and ours may be throwing to each other; BUSY, RETRY. Several
- * `to` get the same verdict. Never within the call. */
+/* The rules in force from now on, and for how long the pieces of a text are waited for: as long as the channel says, join_wait_ms where
+ * it does not, never longer than join_wait_max_ms. Takes a reference. Before it nobody listens to keywords. Answers to them go out by
+ * `deliver`, which outlives inbound. */
+struct inbound_rules { struct deliver *deliver; uint32_t join_wait_ms, join_wait_max_ms; };
+void inbound_configure(struct inbound *inbound, struct policy *policy, const struct inbound_rules *rules);
+/* Texts that waited for pieces when the last process ended are looked at from now on. */
+void inbound_start(struct inbound *inbound);
+/* done: PARLEY_OK with value = msg_ id (of a piece that waits for others: empty) and count = 1 for a repeated event_id; INVALID (reason
+ * says what); REJECTED: an automatic message beyond INBOUND_AUTOMATIC_PER_HOUR, which somebody's robot and ours may be throwing to each
+ * other; BUSY, RETRY. Several `to` get the same verdict. Never within the call. */
 void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done, void *arg);
 void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const parley_touchpoint *event, parley_done *done,
                         void *arg);

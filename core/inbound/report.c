@@ -176,7 +176,8 @@ static void buf_fields(struct buf *buf, const parley_pair *fields, uint32_t n)
   buf_char(buf, '}');
 }
 
-static void buf_report(struct buf *buf, const parley_inbound *in, const char *kind, struct arena *arena)
+/* Returns the text. */
+static parley_text buf_report(struct buf *buf, const parley_inbound *in, const char *kind, struct arena *arena)
 {
   struct said said;
 
@@ -205,6 +206,7 @@ static void buf_report(struct buf *buf, const parley_inbound *in, const char *ki
     buf_fields(buf, in->fields, in->n_fields);
   }
   buf_char(buf, '}');
+  return arena_text(arena, said.content.text);
 }
 
 /* Of what it answers: "Re: Re: Order 1042", in the languages that write it otherwise, too. */
@@ -269,6 +271,41 @@ static parley_bytes report_raw(const parley_part *raw, struct arena *arena)
   return arena_text(arena, raw->data.len > 0 ? raw->data : raw->media);
 }
 
+static bool is_text_alone(const parley_inbound *in)
+{
+  for (uint32_t i = 0; i < in->n_parts; i++)
+    if (in->parts[i]->kind != PARLEY_PART_TEXT || (in->parts[i]->flags & PARLEY_PART_QUOTED) != 0)
+      return false;
+  return in->kind == PARLEY_KIND_CONTENT;
+}
+
+/* Whatever is wrong with a piece, its words are a message. */
+static const char *piece_bad(const parley_inbound *in, const struct store_inbound *read)
+{
+  const struct store_piece *piece = &read->piece;
+
+  if (piece->part == 0 || piece->part > piece->total || piece->total > JOIN_PARTS_MAX || piece->key.len == 0)
+    return "invalid";
+  if (!is_text_alone(in) || read->text.len > JOIN_PIECE_BYTES_MAX || piece->key.len > REPORT_ID_BYTES_MAX || !text_utf8_ok(piece->key))
+    return "invalid";
+  return NULL;
+}
+
+/* One of one is whole. */
+static void report_piece(const parley_inbound *in, struct arena *arena, struct store_inbound *ret)
+{
+  const parley_segment *segment = in->segment;
+
+  ret->piece = (struct store_piece){.key = TEXT_EMPTY};
+  if (segment == NULL || (segment->total == 1 && segment->index == 1))
+    return;
+  ret->piece.given = true;
+  ret->piece.part = segment->index;
+  ret->piece.total = segment->total;
+  ret->piece.key = arena_text(arena, segment->key);
+  ret->piece.bad = piece_bad(in, ret);
+}
+
 bool report_read(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena, struct problems *problems,
                  struct store_inbound *ret)
 {
@@ -283,7 +320,7 @@ bool report_read(const parley_inbound *in, const struct phone_reading *phones, s
   if (!report_texts_ok(in, problems) || !report_from(in, phones, arena, problems, &ret->from) ||
       (in->kind == PARLEY_KIND_MOVED && !report_moved(problems, &ret->from)))
     return false;
-  buf_report(&body, in, kind, arena);
+  ret->text = buf_report(&body, in, kind, arena);
   fits = !body.overflow;
   if (fits)
     ret->body = arena_text(arena, buf_as_text(&body));
@@ -300,6 +337,7 @@ bool report_read(const parley_inbound *in, const struct phone_reading *phones, s
   report_references(in, arena, ret);
   ret->kind = in->kind;
   ret->flags = in->flags;
+  report_piece(in, arena, ret);
   return fits;
 }
 

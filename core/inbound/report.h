@@ -4,7 +4,8 @@
 #define CORE_INBOUND_REPORT_H
 #include "inbound.h"
 
-/* Fills event_id, provider_id, from, kind, flags, body, raw, in_reply_to, body_sha256. false: problems say what is wrong. */
+/* Fills event_id, provider_id, from, kind, flags, text, piece, body, raw, in_reply_to, body_sha256. false: problems say what is
+ * wrong. */
 bool report_read(const parley_inbound *in, const struct phone_reading *phones, struct arena *arena, struct problems *problems,
                  struct store_inbound *ret);
 /* PARLEY_ASK: whose is it? Neither external nor identity is set when nobody is named (a null sender). */

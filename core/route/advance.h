@@ -69,7 +69,7 @@ struct happened {
   uint64_t token;         /* of OUTCOME; another than the delivery's: only a late success counts, on a queued one */
   uint32_t fact;          /* of RECEIPT */
   int64_t retry_at_ms;    /* not a success: when it is due again or asked about (the caller knows schedule and hint) */
-  const char *reason;     /* of STOPPED: no_consent address_suppressed */
+  const char *reason;     /* of STOPPED: no_consent address_suppressed opted_out */
 };
 #define ADVANCE_CHANGES_MAX 8
 struct advanced {

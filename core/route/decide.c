@@ -2,7 +2,8 @@
 #include "core/base/text.h"
 
 static const char *const VERDICT_NAMES[] = {[STEP_GO] = "go", [STEP_NO_ADDRESS] = "no_address",
-                                            [STEP_NO_CONSENT] = "no_consent", [STEP_SUPPRESSED] = "address_suppressed"};
+                                            [STEP_NO_CONSENT] = "no_consent", [STEP_SUPPRESSED] = "address_suppressed",
+                                            [STEP_OPTED_OUT] = "opted_out"};
 
 const char *step_verdict_name(enum step_verdict verdict)
 {
@@ -26,10 +27,24 @@ static bool identity_is_better(const struct facts_identity *a, const struct fact
 struct address_choice {
   const struct facts_identity *best;
   bool suppressed; /* no best, because what there is is suppressed */
+  bool opted_out;  /* or has said STOP on this kind of channel */
+};
+struct address_wanted {
+  const struct policy_channel *channel;
+  bool although_opted_out;
 };
 
+static bool has_opted_out(const struct facts_identity *identity, parley_text channel_kind)
+{
+  for (size_t i = 0; i < identity->n_opted_out; i++)
+    if (text_eq(identity->opted_out[i], channel_kind))
+      return true;
+  return false;
+}
+
 /* Of the named ones, or of the customer's own. */
-static struct address_choice address_choose(const struct facts *facts, parley_text kind, bool named, bool *ret_any)
+static struct address_choice address_choose(const struct facts *facts, const struct address_wanted *wanted, bool named,
+                                            bool *ret_any)
 {
   struct address_choice choice = {0};
 
@@ -37,13 +52,15 @@ static struct address_choice address_choose(const struct facts *facts, parley_te
   for (size_t i = 0; i < facts->n_identities; i++) {
     const struct facts_identity *each = &facts->identities[i];
 
-    if (each->named != named || !text_eq(each->identity.kind, kind))
+    if (each->named != named || !text_eq(each->identity.kind, wanted->channel->address_kind))
       continue;
     *ret_any = true;
     if (each->blocked)
       continue;
     if (each->suppressed)
       choice.suppressed = true;
+    else if (!wanted->although_opted_out && has_opted_out(each, wanted->channel->channel_kind))
+      choice.opted_out = true;
     else if (choice.best == NULL || identity_is_better(each, choice.best))
       choice.best = each;
   }
@@ -51,12 +68,18 @@ static struct address_choice address_choose(const struct facts *facts, parley_te
 }
 
 /* Who names an address of this kind means that one and no other. */
-static struct address_choice address_find(const struct facts *facts, parley_text kind)
+static struct address_choice address_find(const struct facts *facts, const struct address_wanted *wanted)
 {
   bool any;
-  struct address_choice choice = address_choose(facts, kind, true, &any);
+  struct address_choice choice = address_choose(facts, wanted, true, &any);
 
-  return any ? choice : address_choose(facts, kind, false, &any);
+  return any ? choice : address_choose(facts, wanted, false, &any);
+}
+
+/* What a person said weighs more than what a provider found. */
+static enum step_verdict verdict_without(const struct address_choice *choice)
+{
+  return choice->opted_out ? STEP_OPTED_OUT : choice->suppressed ? STEP_SUPPRESSED : STEP_NO_ADDRESS;
 }
 
 /* --- Step by step ------------------------------------------------------------------------------------------------- */
@@ -107,9 +130,9 @@ static void step_decide(const struct submission *submission, const struct facts 
   *ret = (struct decided_step){.channel = channel->name, .channel_kind = channel->channel_kind, .verdict = STEP_GO,
                                .until = step->until, .within_ms = step->within_ms};
   if (needs_address) {
-    choice = address_find(facts, channel->address_kind);
+    choice = address_find(facts, &(struct address_wanted){channel, submission->answers_keyword});
     if (choice.best == NULL) {
-      ret->verdict = choice.suppressed ? STEP_SUPPRESSED : STEP_NO_ADDRESS;
+      ret->verdict = verdict_without(&choice);
       return;
     }
     ret->identity = choice.best->foreign ? 0 : choice.best->id;
@@ -117,6 +140,10 @@ static void step_decide(const struct submission *submission, const struct facts 
     ret->address = choice.best->identity.value;
   } else {
     step_name_person(facts, ret);
+  }
+  if (submission->answers_keyword) {
+    decision->consent_rule = consent_rule_text(RULE_KEYWORD);
+    return;
   }
   consent = consent_check(topic->class, topic->name, channel->channel_kind, facts->consents, facts->n_consents);
   if (decision->first < 0) /* of the step that goes, else of the last one that was asked */
@@ -129,7 +156,7 @@ static void step_decide(const struct submission *submission, const struct facts 
 static void decision_end(struct decision *decision)
 {
   enum step_verdict last = decision->n_steps == 0 ? STEP_NO_ADDRESS : decision->steps[decision->n_steps - 1].verdict;
-  bool by_rule = last == STEP_NO_CONSENT || last == STEP_SUPPRESSED;
+  bool by_rule = last == STEP_NO_CONSENT || last == STEP_SUPPRESSED || last == STEP_OPTED_OUT;
 
   decision->end = by_rule ? "suppressed" : "failed";
   decision->reason = by_rule ? step_verdict_name(last) : "no_route";

@@ -5,11 +5,14 @@
 #define CORE_ROUTE_DECIDE_H
 #include "submission.h"
 
+#define OPTED_OUT_KINDS_MAX 8 /* of one address */
 struct facts_identity {
   id64 id;
   struct identity identity;
   int64_t used_ms; /* when it last wrote to us or was given; newest is preferred */
   bool suppressed, blocked;
+  size_t n_opted_out; /* kinds of channel on which this address has said STOP */
+  parley_text opted_out[OPTED_OUT_KINDS_MAX];
   bool named;   /* given in `to` of this message: preferred over all others */
   bool foreign; /* named, but somebody else's: an address for this message only */
 };
@@ -24,8 +27,8 @@ struct facts {
   int64_t now_ms;
 };
 
-enum step_verdict { STEP_GO = 1, STEP_NO_ADDRESS, STEP_NO_CONSENT, STEP_SUPPRESSED };
-const char *step_verdict_name(enum step_verdict verdict); /* "go" "no_address" "no_consent" "address_suppressed" */
+enum step_verdict { STEP_GO = 1, STEP_NO_ADDRESS, STEP_NO_CONSENT, STEP_SUPPRESSED, STEP_OPTED_OUT, STEP_VERDICTS };
+const char *step_verdict_name(enum step_verdict verdict); /* "go" "no_address" "no_consent" "address_suppressed" "opted_out" */
 struct decided_step {
   parley_text channel, channel_kind;
   enum step_verdict verdict;
@@ -40,7 +43,7 @@ struct decided_step {
 struct decision {
   int first;           /* index of the first step to go; -1: none */
   const char *end;     /* with first == -1: the message's state, "suppressed" or "failed" ... */
-  const char *reason;  /* ... and why: no_consent address_suppressed no_route; else NULL */
+  const char *reason;  /* ... and why: no_consent address_suppressed opted_out no_route; else NULL */
   id64 identity;       /* the message is filed under it: of the first step, else the first named; 0: none */
   size_t n_steps;
   struct decided_step steps[PLAN_STEPS_MAX];

@@ -196,7 +196,7 @@ static bool step_member(struct scan *scan, char key, struct decided_step *step)
     step->within_ms = (int64_t)value;
     return ok;
   case 'v':
-    ok = scan_uint(scan, STEP_SUPPRESSED, &value) && value >= STEP_GO;
+    ok = scan_uint(scan, STEP_VERDICTS - 1, &value) && value >= STEP_GO;
     step->verdict = (enum step_verdict)value;
     return ok;
   case 'u':

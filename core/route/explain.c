@@ -72,9 +72,9 @@ static void step_rules(struct buf *buf, const struct decision *decision, size_t 
     rule(buf, index, step, "address", "no_address");
     return;
   }
-  if (step->verdict == STEP_SUPPRESSED) {
+  if (step->verdict == STEP_SUPPRESSED || step->verdict == STEP_OPTED_OUT) {
     rule(buf, index, step, "address", "found");
-    rule(buf, index, step, "suppression", "address_suppressed");
+    rule(buf, index, step, "suppression", step_verdict_name(step->verdict));
     return;
   }
   rule(buf, index, step, "address", needs_none ? "none needed" : "found");

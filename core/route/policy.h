@@ -3,7 +3,9 @@
  * atomic. */
 #ifndef CORE_ROUTE_POLICY_H
 #define CORE_ROUTE_POLICY_H
+#include "core/config/conf.h"
 #include "core/customer/consent.h"
+#include "core/customer/keyword.h"
 #include "core/message/template.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,6 +32,7 @@ struct policy_channel {
   bool can_query;
   enum on_unknown on_unknown;
   struct lane_room *room;
+  const struct keywords *keywords; /* what it listens to: STOP and its kin; NULL: it does not */
 };
 struct policy_topic {
   parley_text name;
@@ -42,6 +45,9 @@ struct policy_topic {
 static inline parley_text policy_title(const struct policy_topic *topic) { return topic->title.len > 0 ? topic->title : topic->name; }
 /* The topic of messages that ask somebody to confirm a consent. There without being configured, of class transactional. */
 #define POLICY_TOPIC_CONFIRMATION "confirmation"
+/* The topic of what answers STOP, START and HELP. Always there, of class critical: first in line, and not sent at all once the five
+ * minutes are over within which a confirmation may come (47 CFR 64.1200(a)(12)). Nobody can send under it or configure it. */
+#define POLICY_TOPIC_KEYWORDS CONF_TOPIC_RESERVED
 struct policy_step {
   const struct policy_channel *channel;
   enum until until;

@@ -8,7 +8,7 @@ enum reply_verdict reply_address(const struct reply *reply, struct submission *s
   const struct policy_channel *channel =
       policy_find_channel(policy, reply->channel.len > 0 ? reply->channel : reply->last_channel);
 
-  if (topic == NULL)
+  if (topic == NULL || parley_text_is(topic->name, POLICY_TOPIC_KEYWORDS))
     return reply->topic.len > 0 ? REPLY_UNKNOWN_TOPIC : REPLY_NO_TOPIC;
   if (channel == NULL)
     return reply->channel.len > 0 ? REPLY_UNKNOWN_CHANNEL : REPLY_NO_CHANNEL;

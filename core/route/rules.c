@@ -8,9 +8,10 @@ static const char *const CONSENT_RULES[RULE_COUNT] = {
     [RULE_GRANTED] = "class marketing needs a grant: granted",
     [RULE_NO_GRANT] = "class marketing needs a grant: none given",
     [RULE_WITHDRAWN] = "withdrawn",
+    [RULE_KEYWORD] = "answers what was asked by keyword",
 };
 static const char *const WORDS[] = {"suppressed",         "failed",           "no_route", "no_consent",
-                                    "address_suppressed", "identity_conflict", "html_clipped"};
+                                    "address_suppressed", "identity_conflict", "html_clipped", "opted_out"};
 
 const char *consent_rule_text(enum consent_rule rule)
 {

@@ -12,6 +12,7 @@ enum consent_rule {
   RULE_GRANTED,
   RULE_NO_GRANT,
   RULE_WITHDRAWN,
+  RULE_KEYWORD,
   RULE_COUNT
 };
 const char *consent_rule_text(enum consent_rule rule); /* NULL for RULE_NONE */

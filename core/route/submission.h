@@ -26,6 +26,7 @@ struct submission {
   id64 api_key;             /* whose request; 0: our own */
   id64 conversation;        /* a reply within it; 0: the open one, if any */
   bool test;
+  bool answers_keyword;     /* says that a STOP, START or HELP was heard: goes to the address although it is opted out */
   id64 bridge;              /* a mail to a support mailbox about this conversation, which its reply address names; 0: none. Stands in
                                the body as "bridge":"cnv_..." */
 };

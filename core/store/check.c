@@ -119,6 +119,12 @@ static const struct check checks[] = {
      "SELECT f.subscription, f.cursor, 0 FROM feed_cursor f, seq s WHERE (f.cursor >> " SEQ_SLOT_BITS ")>s.last"},
     {BOTH, "provider_ref", "msg", "a provider's id for a message that is not there", "DELETE this row (h=#1)",
      OF_MESSAGE("provider_ref", "r.message, r.h, 0")},
+    {BOTH, "piece", NULL, "piece #1 of a text that is not there", "DELETE this row (joining, part=#1)",
+     WITHOUT("piece", "r.joining, r.part, 0", "joining", "id", "o.id=r.joining")},
+    {BOTH, "joining", NULL, "it waits for pieces and has none", "DELETE this row (id)",
+     WITHOUT("joining", "r.id, 0, 0", "piece", "joining", "o.joining=r.id") " AND r.done=0"},
+    {BOTH, "joining", "msg", "its pieces were made a message, which is not there", RESTORE,
+     OF_MESSAGE("joining", "r.message, 0, 0") " AND r.done>0"},
     {BOTH, "business_key", "msg", "a key for a message that is not there: the same order would not be sent again",
      "DELETE this row (h=#1)", OF_MESSAGE("business_key", "r.message, r.h, 0")},
 };

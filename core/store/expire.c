@@ -119,6 +119,7 @@ void expire_step(struct round *round, size_t n_ops)
                round->now_ms - PARK_KEEP_MS);
   store->n_parked -= (uint64_t)db_changes(round->db);
   expire_keys(round);
+  joined_expire(round, EXPIRE_SLICE_ROWS);
   count_others(round);
   retain_late(round, mono_ms);
   if (store->ways->idem_expire != NULL)

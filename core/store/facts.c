@@ -112,16 +112,67 @@ size_t customer_aliases(struct db *db, const struct customer_brief *customer, st
   return n;
 }
 
-bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value)
+struct silence { /* what keeps an address from being written to */
+  bool everywhere;
+  size_t n;
+  parley_text *kinds; /* of channel, OPTED_OUT_KINDS_MAX of them; NULL: not asked */
+};
+
+static bool kind_is_in(const struct silence *silence, parley_text kind)
 {
-  struct stmt *get = db_sql(db, "SELECT kind, value FROM suppression WHERE h=? AND removed=0");
-  bool there = false;
+  for (size_t i = 0; i < silence->n; i++)
+    if (text_eq(silence->kinds[i], kind))
+      return true;
+  return false;
+}
+
+static void silence_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value, struct arena *arena,
+                         struct silence *silence)
+{
+  struct stmt *get = db_sql(db, "SELECT kind, value, channel_kind FROM suppression WHERE h=? AND removed=0");
 
   bind_id(get, 1, identity_hash(key, kind, value));
-  while (!there && db_step(get))
-    there = identity_same(kind, value, col_peek(get, 0), col_peek(get, 1));
+  while (db_step(get)) {
+    if (!identity_same(kind, value, col_peek(get, 0), col_peek(get, 1)))
+      continue;
+    if (col_peek(get, 2).len == 0)
+      silence->everywhere = true;
+    else if (silence->kinds != NULL && silence->n < OPTED_OUT_KINDS_MAX && !kind_is_in(silence, col_peek(get, 2)))
+      silence->kinds[silence->n++] = col_text(get, 2, arena);
+  }
   db_reset(get);
-  return there;
+}
+
+bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value)
+{
+  struct silence silence = {.kinds = NULL};
+
+  silence_find(db, key, kind, value, NULL, &silence);
+  return silence.everywhere;
+}
+
+/* A number that is written otherwise is the same telephone; that mail came back from it is a fact of one way of writing. */
+static void silence_of(struct db *db, const struct hash_key *key, const struct identity *identity, struct arena *arena,
+                       struct silence *silence)
+{
+  parley_text variants[IDENTITY_VARIANTS_MAX];
+  size_t n = identity_variants(identity, arena, variants);
+  bool everywhere;
+
+  silence_find(db, key, identity->kind, identity->value, arena, silence);
+  everywhere = silence->everywhere;
+  for (size_t i = 1; i < n; i++)
+    silence_find(db, key, identity->kind, variants[i], arena, silence);
+  silence->everywhere = everywhere;
+}
+
+size_t opted_out_find(struct db *db, const struct hash_key *key, const struct identity *identity, struct arena *arena,
+                      parley_text to[OPTED_OUT_KINDS_MAX])
+{
+  struct silence silence = {.kinds = to};
+
+  silence_of(db, key, identity, arena, &silence);
+  return silence.n;
 }
 
 static bool has_external(struct db *db, id64 customer, struct arena *arena)
@@ -165,14 +216,18 @@ struct loading {
 static struct facts_identity *facts_add(struct loading *loading, const struct identity *identity)
 {
   struct facts *facts = loading->facts;
+  struct silence silence = {.n = 0};
   struct facts_identity *added;
 
   if (facts->n_identities == FACTS_IDENTITIES_MAX)
     return NULL;
   added = &facts->identities[facts->n_identities++];
   *added = (struct facts_identity){.identity = *identity};
-  added->suppressed =
-      loading->suppressions && suppression_find(loading->db, loading->key, identity->kind, identity->value);
+  silence.kinds = added->opted_out;
+  if (loading->suppressions)
+    silence_of(loading->db, loading->key, identity, loading->arena, &silence);
+  added->suppressed = silence.everywhere;
+  added->n_opted_out = silence.n;
   return added;
 }
 

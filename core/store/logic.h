@@ -8,13 +8,17 @@
 #include "driver.h"
 #include "core/base/digest.h"
 
-#define STORE_SCHEMA_VERSION 5 /* what a version means is the same for every driver */
+#define STORE_SCHEMA_VERSION 6 /* what a version means is the same for every driver */
 #define BODY_INLINE_MAX 16384 /* bytes; a longer body stands in table `body` */
 
 /* message.flags */
 enum { MESSAGE_TEST = 1, MESSAGE_BODY_APART = 2, MESSAGE_AUTOMATIC = 4, MESSAGE_ECHO = 8, MESSAGE_RAW_APART = 16,
        MESSAGE_BODY_EXPIRED = 32 /* body and decision are kept no longer */,
-       MESSAGE_FOREIGN = 64 /* in: its token names a message to somebody else */ };
+       MESSAGE_FOREIGN = 64 /* in: its token names a message to somebody else */,
+       MESSAGE_PARTIAL = 128 /* in: pieces of it are missing, or it is a piece that could not be joined */,
+       MESSAGE_REVIEW = 256 /* in: its wording may mean that they want no more */,
+       MESSAGE_STOP = 512, MESSAGE_START = 1024, MESSAGE_HELP = 2048 /* in: it is this keyword */,
+       MESSAGE_ANSWERS_KEYWORD = 4096 /* out: goes to its address although that is opted out */ };
 /* customer.flags: what need not be looked for */
 enum { CUSTOMER_HAS_CONSENT = 1, CUSTOMER_HAS_EXTERNAL = 2, CUSTOMER_HAS_ALIAS = 4 };
 enum { DIR_OUT = 0, DIR_IN = 1 };
@@ -137,7 +141,10 @@ size_t customer_aliases(struct db *db, const struct customer_brief *customer, st
 /* The ledger's newest entries of one topic, for each channel kind and each customer of the alias set: what consent_check() asks. */
 size_t consents_find(struct db *db, const struct customer_brief *customer, parley_text topic, struct arena *arena,
                      struct consent **ret);
-bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force */
+bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force, of all kinds */
+/* The kinds of channel on which this address, however the number is written, has said STOP. Returns how many. */
+size_t opted_out_find(struct db *db, const struct hash_key *key, const struct identity *identity, struct arena *arena,
+                      parley_text to[OPTED_OUT_KINDS_MAX]);
 void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
                     struct found *ret);
 /* facts for decide(); customer->id 0: one that would be made. suppressions: whether there are any at all. */

@@ -85,6 +85,7 @@ static bool inbound_keys(struct keys *keys, const struct store_inbound *in)
   key_text(keys, 's', in->event_id);
   key_text(keys, 'p', in->provider_id);
   key_text(keys, 'p', in->in_reply_to);
+  key_text(keys, 'j', in->piece.key);
   key_recipient(keys, &in->from);
   return true;
 }

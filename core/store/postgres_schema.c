@@ -105,6 +105,17 @@ static const char schema_4[] =
 static const char schema_5[] =
     "ALTER TABLE delivery ADD COLUMN part_failed bigint DEFAULT 0, ADD COLUMN part_code text DEFAULT '';";
 
+static const char schema_6[] =
+    "CREATE TABLE joining(id bigint PRIMARY KEY, h bigint, what bytea, channel text COLLATE \"C\", channel_kind text, sender text,"
+    " total bigint, due bigint, opened bigint, done bigint, message bigint, why text);"
+    "CREATE UNIQUE INDEX joining_h ON joining(h);"
+    "CREATE INDEX joining_due ON joining(due) WHERE done=0;"
+    "CREATE INDEX joining_open ON joining(channel, id) WHERE done=0;"
+    "CREATE INDEX joining_done ON joining(done) WHERE done>0;"
+    "CREATE TABLE piece(joining bigint, part bigint, hash bytea, at bigint, came bigint, flags bigint, provider_id text,"
+    " in_reply_to text, token bigint, text text, body bytea, raw bytea, PRIMARY KEY(joining, part));"
+    "ALTER TABLE suppression ADD COLUMN channel_kind text DEFAULT '';";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
@@ -114,6 +125,7 @@ static const struct migration {
     {3, 1, schema_3},
     {4, 1, schema_4},
     {5, 1, schema_5},
+    {6, 1, schema_6},
 };
 
 /* --- migrations ---------------------------------------------------------------------------------------------------------------- */

@@ -294,7 +294,7 @@ static struct suppression suppression_fill(struct stmt *get, struct arena *arena
 {
   struct suppression row = {.id = col_id(get, 0), .reason = col_text(get, 3, arena), .at_ms = col_int(get, 4),
                             .lifted_ms = col_int(get, 5), .message = col_id(get, 6), .code = col_text(get, 7, arena),
-                            .detail = col_text(get, 8, arena)};
+                            .detail = col_text(get, 8, arena), .channel_kind = col_text(get, 9, arena)};
 
   row.identity.kind = col_text(get, 1, arena);
   row.identity.value = row.identity.raw = col_text(get, 2, arena);
@@ -308,7 +308,7 @@ static bool same_address(const struct identity *a, const struct identity *b)
   return parley_text_is(a->kind, "email") ? text_eq_nocase(a->value, b->value) : text_eq(a->value, b->value);
 }
 
-#define SUPPRESSION_COLUMNS "SELECT id, kind, value, reason, at, removed, message, code, detail FROM suppression"
+#define SUPPRESSION_COLUMNS "SELECT id, kind, value, reason, at, removed, message, code, detail, channel_kind FROM suppression"
 
 /* Lifted ones are looked at by few, and seldom: the table is read in its own order. */
 static struct stmt *suppressions_of(struct db *db, bool one, bool lifted)

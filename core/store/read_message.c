@@ -45,6 +45,12 @@ static int message_fill(struct stmt *get, struct arena *arena, struct message_ro
   row->flags =
       ((*ret_flags & MESSAGE_AUTOMATIC) ? PARLEY_AUTOMATIC : 0u) | ((*ret_flags & MESSAGE_ECHO) ? PARLEY_ECHO : 0u);
   row->foreign = (*ret_flags & MESSAGE_FOREIGN) != 0;
+  row->partial = (*ret_flags & MESSAGE_PARTIAL) != 0;
+  row->review = (*ret_flags & MESSAGE_REVIEW) != 0;
+  row->keyword = (*ret_flags & MESSAGE_STOP)    ? KEYWORD_STOP
+                 : (*ret_flags & MESSAGE_START) ? KEYWORD_START
+                 : (*ret_flags & MESSAGE_HELP)  ? KEYWORD_HELP
+                                                : KEYWORD_NONE;
   return (int)col_int(get, 11);
 }
 

@@ -107,6 +107,7 @@ static write_fn *write_of(enum store_kind kind)
       [STORE_RESTORED] = write_restored,
       [STORE_RESUME] = write_resume,
       [STORE_RETAIN] = write_retain,
+      [STORE_JOIN_SWEEP] = write_join_sweep,
   };
 
   return (size_t)kind < COUNT_OF(writes) ? writes[kind] : NULL;

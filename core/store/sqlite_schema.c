@@ -116,6 +116,20 @@ static const char schema_4[] =
 static const char schema_5[] = "ALTER TABLE delivery ADD COLUMN part_failed DEFAULT 0;"
                                "ALTER TABLE delivery ADD COLUMN part_code DEFAULT '';";
 
+/* joining: a text that comes in pieces. h: of channel, sender, key and total (`what`); a twin goes to h+1. due: when it is delivered as
+ * it is, 0: at once; why: of one that is due before its time. done: 0, or when its message was made, which is `message`. sender: who
+ * wrote, as JSON. piece: what came of it; text, body and raw are empty once it is done.
+ * suppression.channel_kind: '' is every kind; else what was said by STOP there. */
+static const char schema_6[] =
+    "CREATE TABLE joining(id INTEGER PRIMARY KEY, h, what, channel, channel_kind, sender, total, due, opened, done, message, why);"
+    "CREATE UNIQUE INDEX joining_h ON joining(h);"
+    "CREATE INDEX joining_due ON joining(due) WHERE done=0;"
+    "CREATE INDEX joining_open ON joining(channel, id) WHERE done=0;"
+    "CREATE INDEX joining_done ON joining(done) WHERE done>0;"
+    "CREATE TABLE piece(joining, part, hash, at, came, flags, provider_id, in_reply_to, token, text, body, raw,"
+    " PRIMARY KEY(joining, part)) WITHOUT ROWID;"
+    "ALTER TABLE suppression ADD COLUMN channel_kind DEFAULT '';";
+
 static const struct migration {
   int version, readable_from; /* readable_from: the oldest STORE_SCHEMA_VERSION of a binary that can use the result */
   const char *sql;
@@ -125,6 +139,7 @@ static const struct migration {
     {3, 1, schema_3},
     {4, 1, schema_4},
     {5, 1, schema_5},
+    {6, 1, schema_6},
 };
 
 static parley_status schema_fail(const struct db *db, struct buf *reterr_why, const char *doing)

@@ -57,7 +57,7 @@ enum store_kind {
   STORE_ACCEPT = 1, STORE_CLAIM, STORE_SETTLE, STORE_RECEIPT, STORE_ORPHANS, STORE_SWEEP, STORE_CANCEL, STORE_RESOLVE,
   STORE_INBOUND, STORE_CUSTOMER_PUT, STORE_CONSENT, STORE_SUPPRESS, STORE_TOUCHPOINT, STORE_CONVERSATION_PUT, STORE_NOTE,
   STORE_DOC_PUT, STORE_MEDIA_ADD, STORE_FEED_MOVE, STORE_CLOCK_BACK, STORE_RESTORED, STORE_RESUME, STORE_RETAIN,
-  STORE_BACKUP,
+  STORE_JOIN_SWEEP, STORE_BACKUP,
   /* reads: never wait behind a flush */
   STORE_MESSAGE, STORE_MESSAGES, STORE_CUSTOMER, STORE_TIMELINE, STORE_EVENTS, STORE_CONVERSATIONS, STORE_SUPPRESSIONS,
   STORE_DOCS, STORE_MEDIA, STORE_FACTS, STORE_FEED_DUE, STORE_STATS,
@@ -213,6 +213,29 @@ struct store_resolve { struct store_op op; id64 message; enum happening as; stru
 
 /* --- In ---------------------------------------------------------------------------------------------------------------- */
 
+/* A piece of a longer text. It is kept, and its message is made with the last one, or when due_ms has come. */
+#define JOIN_PARTS_MAX 255           /* of one text: what a concatenation header can count */
+#define JOIN_PIECE_BYTES_MAX 2048    /* of text in a piece; a longer one is a message by itself */
+#define JOIN_CHANNEL_OPEN_MAX 1000   /* texts of one channel that wait for pieces; beyond, the oldest is delivered as it is */
+#define JOIN_OPEN_MAX 4000           /* of all channels */
+#define JOIN_REMEMBER_MS 3600000     /* so long after its message was made a piece is known again: as the same twice, or as late */
+#define JOIN_SWEEP_MAX 64            /* texts of one sweep */
+struct store_piece {
+  bool given;           /* false: it is whole */
+  uint32_t part, total; /* part: from 1 */
+  parley_text key;      /* with channel and sender: of which text */
+  int64_t due_ms;       /* by a clock of the caller's that store_join_sweep has, too */
+  const char *bad;      /* why it cannot be joined: then it is a message by itself. NULL: it can */
+};
+/* What else has come of a message, for whoever sends: an answer of ours waits on its channel; an address may be written to no more. */
+struct store_heard {
+  id64 message;
+  enum keyword keyword;
+  bool changed, answered, review; /* changed: it had not said so already */
+  parley_text channel;
+  struct identity address; /* that said so, when changed */
+};
+
 struct store_inbound {
   struct store_op op;
   parley_text channel, channel_kind, event_id, provider_id;
@@ -226,6 +249,10 @@ struct store_inbound {
   parley_bytes raw;               /* the provider's envelope; a large one is media: its med_ id */
   /* Which message it answers, in the order they are asked: named by a token that only we can make; provider ids, the last one
    * first; msg_ or provider id, "" for none. Somebody else's message threads nothing. */
+  struct store_piece piece;
+  parley_text text;      /* of its content: keywords are looked for in it */
+  struct policy *policy; /* held by the caller until done; NULL: no keywords */
+  decide_fn *decide;     /* of answers to keywords */
   id64 token_message;
   size_t n_references;
   const parley_text *references;
@@ -233,7 +260,15 @@ struct store_inbound {
   id64 message, customer, conversation; /* out */
   id64 answers;                         /* out: the message it answers, 0: none */
   bool duplicate, other_body, customer_created, conversation_opened, foreign; /* foreign: the token's message was not to them */
+  bool waits;     /* out: a piece is kept, and its message is not made yet: `message` and `customer` are 0 */
+  id64 joining;   /* out: of a piece: the text that it belongs to */
+  bool partial;   /* out: it is not all that they wrote */
+  bool crowded;   /* out: a text is due at once, since there are too many */
+  struct store_heard heard; /* out */
 };
+/* Texts whose time is over become messages of what is there. next_due_ms: of those that wait on, 0: there are none. */
+struct store_join_sweep { struct store_op op; struct policy *policy; decide_fn *decide; int64_t due_ms /* up to this time */, now_ms;
+                          size_t n; struct store_heard *heard; int64_t next_due_ms; };
 
 /* --- Customer context ---------------------------------------------------------------------------------------------------- */
 
@@ -277,7 +312,8 @@ struct store_consent {
 };
 enum suppress_action { SUPPRESS_ADD = 1, SUPPRESS_REMOVE };
 #define SOFT_BOUNCES_MAX 5 /* one after the other, and nothing taken between: the address is suppressed */
-struct suppression { struct identity identity; parley_text reason /* hard_bounce soft_bounce complaint manual ... */;
+struct suppression { struct identity identity; parley_text reason /* hard_bounce soft_bounce complaint opted_out manual ... */;
+                     parley_text channel_kind; /* of what was said by STOP: on this kind alone. Empty: on every kind */
                      int64_t at_ms; id64 id;
                      id64 message; parley_text code, detail; /* what it came from: 0 and empty where a person said so */
                      int64_t lifted_ms; /* 0: in force */ };
@@ -348,6 +384,8 @@ struct message_row {
   parley_text reason, topic, channel, channel_kind, key, campaign, provider_id, in_reply_to;
   parley_bytes body, decision; /* JSON as stored */
   bool foreign; /* in: it names, by its token, a message to somebody else */
+  bool partial, review; /* in: pieces are missing; its wording may mean STOP */
+  enum keyword keyword; /* in: the whole message is this one */
   bool body_expired, attempts_expired; /* they were there, and are kept no longer; of a whole message, see STORE_MESSAGE */
   parley_text degraded;        /* JSON array */
   size_t n_deliveries, n_attempts;

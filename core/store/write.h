@@ -46,7 +46,7 @@ typedef parley_status write_fn(struct round *round, struct store_op *op);
 write_fn write_accept, write_claim, write_settle, write_receipt, write_orphans, write_sweep, write_cancel, write_resolve,
     write_inbound, write_customer_put, write_consent, write_suppress, write_touchpoint, write_conversation_put, write_note,
     write_doc_put, write_media_add, write_feed_move, write_clock_back, write_restored,
-    write_resume, write_retain;
+    write_resume, write_retain, write_join_sweep;
 /* After the commit the claims take over their submissions; without it there are no claims. */
 void accept_ended(struct store_accept *accept, bool committed);
 
@@ -175,6 +175,44 @@ id64 business_key_find(struct round *round, parley_text key, int64_t now_ms, uin
 void business_key_free(struct round *round, parley_text key, id64 message);
 void body_insert(struct round *round, id64 message, parley_bytes body); /* of one that is too long for its row */
 
+/* A message of ours, that nobody asked for by a request: its way is the same, but it waits in the store until it is claimed. */
+void accept_own(struct round *round, decide_fn *by, struct accept_item *item, struct arena *arena);
+
+/* --- write_inbound.c --- */
+
+struct seen { /* key of something that may come twice */
+  uint64_t h;
+  id64 id; /* what it became; 0: new */
+  int64_t at_ms;
+  bool other_body;
+  parley_text what;
+};
+/* kind, channel and the sender's own key. sha256: of what was signed, or NULL. */
+struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key, const uint8_t *sha256,
+                      struct arena *arena);
+void seen_put(struct round *round, const struct seen *seen, id64 id, const uint8_t *sha256);
+/* One that nobody has brought before: customer, conversation, row, event, and what it asks for by keyword. */
+parley_status inbound_make(struct round *round, struct store_inbound *in);
+/* What the channel calls it; nothing where that is another message's name already. */
+void inbound_named(struct round *round, parley_text channel, parley_text provider_id, id64 message);
+
+/* --- write_join.c: texts that come in pieces --- */
+
+/* Keeps it, and makes the message if it was the last one. */
+parley_status piece_take(struct round *round, struct store_inbound *in);
+/* The message that a piece is in, which was seen as `id`: of the message, or of the text. 0: it waits, or is not known any more. */
+id64 piece_message(struct round *round, const struct store_inbound *in, id64 id);
+/* It becomes a message by itself, and says so. */
+parley_status piece_alone(struct round *round, struct store_inbound *in, const char *why);
+
+/* Of texts whose message was made so long ago that nobody sends a piece again; what waits for pieces never ends here. */
+void joined_expire(struct round *round, size_t limit);
+
+/* --- write_keyword.c: STOP, START, HELP --- */
+
+void keyword_hear(struct round *round, struct store_inbound *in); /* what it is: in->heard, before its row is written */
+void keyword_do(struct round *round, struct store_inbound *in, id64 identity); /* and what follows, after that */
+
 /* --- write_conversation.c --- */
 
 bool conversation_find(struct round *round, id64 id, id64 *ret_customer);
@@ -193,8 +231,11 @@ void thread_load(struct round *round, struct arena *arena, struct claim *claim);
 /* What decide() let pass may be forbidden by now: asked again of each delivery that is read back to be handed over. NULL: it may
  * go; else why not, as in HAPPEN_STOPPED. */
 const char *consent_stops(struct round *round, struct life *life, size_t row);
-struct bounced { int64_t at_ms; id64 customer, message; parley_text code, detail; }; /* what a suppression comes from */
+struct bounced { int64_t at_ms; id64 customer, message; parley_text code, detail, channel_kind; }; /* what a suppression comes from */
 void suppression_add(struct round *round, const struct identity *identity, const char *reason, const struct bounced *from);
+/* An address has said STOP on a kind of channel, and START. False: it had said so already. */
+bool opt_out_add(struct round *round, const struct identity *identity, const struct bounced *from, struct arena *arena);
+bool opt_out_lift(struct round *round, const struct identity *identity, const struct bounced *from, struct arena *arena);
 /* One that may pass. The SOFT_BOUNCES_MAX-th in a row suppresses the address. */
 void bounce_soft(struct round *round, const struct identity *identity, const struct bounced *from);
 void bounce_sent(struct round *round, const struct identity *identity, id64 message); /* taken by the provider */

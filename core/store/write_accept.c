@@ -112,7 +112,8 @@ static bool body_is_apart(const struct submission *submission)
 
 static uint32_t message_flags(const struct submission *submission)
 {
-  return (submission->test ? MESSAGE_TEST : 0u) | (body_is_apart(submission) ? MESSAGE_BODY_APART : 0u);
+  return (submission->test ? MESSAGE_TEST : 0u) | (body_is_apart(submission) ? MESSAGE_BODY_APART : 0u) |
+         (submission->answers_keyword ? MESSAGE_ANSWERS_KEYWORD : 0u);
 }
 
 static void message_insert(struct round *round, const struct submission *submission, const struct accept_item *item)
@@ -343,6 +344,13 @@ static void item_accept(struct round *round, const struct store_accept *accept, 
   round_timeline(round, item->customer, submission->now_ms, item->message, TIMELINE_MESSAGE);
   round->delta.accepted++;
   round->delta.by_state[item->state]++;
+}
+
+void accept_own(struct round *round, decide_fn *by, struct accept_item *item, struct arena *arena)
+{
+  struct store_accept accept = {.op = {.arena = arena}, .decide = by, .n_items = 1, .items = item};
+
+  item_accept(round, &accept, item);
 }
 
 static void one_accept(struct round *round, size_t i, void *arg)

@@ -3,27 +3,42 @@
 #include "write.h"
 #include "core/base/text.h"
 
+static bool is_opted_out(struct round *round, const struct identity *identity, parley_text channel_kind, struct arena *arena)
+{
+  parley_text kinds[OPTED_OUT_KINDS_MAX];
+  size_t n = opted_out_find(round->db, &round->store->hash_key, identity, arena, kinds);
+
+  while (n > 0)
+    if (text_eq(kinds[--n], channel_kind))
+      return true;
+  return false;
+}
+
 /* A fixed endpoint's address only tells it who is meant: nothing is sent there. */
-static bool row_is_suppressed(struct round *round, const struct life *life, const struct life_row *row)
+static const char *address_stops(struct round *round, const struct life *life, const struct life_row *row)
 {
   const struct policy_channel *channel = life->policy == NULL ? NULL : policy_find_channel(life->policy, row->channel);
+  struct identity identity = {.kind = row->address_kind, .value = row->address, .raw = row->address};
 
   if (round->store->n_suppressions == 0 || row->address.len == 0 || channel == NULL ||
       parley_text_is(channel->address_kind, "none"))
-    return false;
-  return suppression_find(round->db, &round->store->hash_key, row->address_kind, row->address);
+    return NULL;
+  if (suppression_find(round->db, &round->store->hash_key, row->address_kind, row->address))
+    return "address_suppressed";
+  if ((life->flags & MESSAGE_ANSWERS_KEYWORD) != 0)
+    return NULL;
+  return is_opted_out(round, &identity, row->channel_kind, life->arena) ? "opted_out" : NULL;
 }
 
 const char *consent_stops(struct round *round, struct life *life, size_t at)
 {
   const struct life_row *row = &life->rows[at];
+  const char *stops = address_stops(round, life, row);
   struct consent *consents;
   size_t n;
 
-  if (row_is_suppressed(round, life, row))
-    return "address_suppressed";
-  if (life->class == CLASS_CRITICAL)
-    return NULL;
+  if (stops != NULL || life->class == CLASS_CRITICAL || (life->flags & MESSAGE_ANSWERS_KEYWORD) != 0)
+    return stops;
   n = consents_find(round->db, life_who(round, life), life->topic, life->arena, &consents);
   return consent_check(life->class, life->topic, row->channel_kind, consents, n) == CONSENT_PASS ? NULL : "no_consent";
 }
@@ -117,6 +132,10 @@ static void suppression_tell(struct round *round, const char *type, const struct
     buf_str(data, ",\"code\":");
     buf_json_text(data, from->code);
   }
+  if (from->channel_kind.len > 0) {
+    buf_str(data, ",\"channel_kind\":");
+    buf_json_text(data, from->channel_kind);
+  }
   buf_char(data, '}');
   round_event(round, type, from->at_ms, from->customer, 0, 0, from->message, buf_as_text(data));
 }
@@ -131,8 +150,8 @@ static id64 owner_of(struct round *round, const struct identity *identity, struc
 static id64 suppression_insert(struct round *round, const struct identity *identity, parley_text reason,
                                const struct bounced *from)
 {
-  struct stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed, message, code, detail)"
-                                        " VALUES(?, ?, ?, ?, ?, ?, 0, ?, ?, ?)");
+  struct stmt *put = db_sql(round->db, "INSERT INTO suppression(id, h, kind, value, reason, at, removed, message, code, detail,"
+                                        " channel_kind) VALUES(?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)");
   id64 id = id_next(&round->store->ids);
 
   bind_id(put, 1, id);
@@ -144,6 +163,7 @@ static id64 suppression_insert(struct round *round, const struct identity *ident
   bind_id(put, 7, from->message);
   bind_text(put, 8, from->code.len > 0 ? from->code : TEXT_EMPTY);
   bind_text(put, 9, from->detail.len > 0 ? from->detail : TEXT_EMPTY);
+  bind_text(put, 10, from->channel_kind.len > 0 ? from->channel_kind : TEXT_EMPTY);
   db_run(put);
   round->store->n_suppressions++;
   return id;
@@ -155,6 +175,46 @@ void suppression_add(struct round *round, const struct identity *identity, const
     return;
   suppression_insert(round, identity, parley_text_of(reason), from);
   suppression_tell(round, "customer.suppressed", identity, reason, from);
+}
+
+/* --- STOP and START: of one address on one kind of channel ------------------------------------------------------------------ */
+
+static void suppression_lift(struct round *round, parley_text kind, parley_text value, const struct bounced *from)
+{
+  struct stmt *lift = db_sql(round->db, "UPDATE suppression SET removed=?1 WHERE h=?2 AND removed=0 AND kind=?3 AND"
+                                         " lower(value)=lower(?4) AND channel_kind=?5");
+
+  bind_int(lift, 1, from->at_ms);
+  bind_id(lift, 2, identity_hash(&round->store->hash_key, kind, value));
+  bind_text(lift, 3, kind);
+  bind_text(lift, 4, value);
+  bind_text(lift, 5, from->channel_kind.len > 0 ? from->channel_kind : TEXT_EMPTY);
+  db_run(lift);
+}
+
+bool opt_out_add(struct round *round, const struct identity *identity, const struct bounced *from, struct arena *arena)
+{
+  if (is_opted_out(round, identity, from->channel_kind, arena))
+    return false;
+  suppression_insert(round, identity, PARLEY_LIT("opted_out"), from);
+  suppression_tell(round, "customer.suppressed", identity, "opted_out", from);
+  return true;
+}
+
+/* However the number is written: it was one telephone that said so. */
+bool opt_out_lift(struct round *round, const struct identity *identity, const struct bounced *from, struct arena *arena)
+{
+  parley_text variants[IDENTITY_VARIANTS_MAX];
+  size_t n;
+
+  if (!is_opted_out(round, identity, from->channel_kind, arena))
+    return false;
+  n = identity_variants(identity, arena, variants);
+  suppression_lift(round, identity->kind, identity->value, from);
+  for (size_t i = 1; i < n; i++)
+    suppression_lift(round, identity->kind, variants[i], from);
+  suppression_tell(round, "customer.unsuppressed", identity, NULL, from);
+  return true;
 }
 
 /* --- soft bounces: counted by the address's hash alone, so that the count says nobody's address ---------------------------- */
@@ -217,10 +277,9 @@ parley_status write_suppress(struct round *round, struct store_op *op)
   const struct identity *identity = &suppress->entry.identity;
   const struct hash_key *key = &round->store->hash_key;
   bool there = suppression_find(round->db, key, identity->kind, identity->value);
-  struct stmt *lift = db_sql(round->db, "UPDATE suppression SET removed=?1 WHERE h=?2 AND removed=0 AND kind=?3 AND"
-                                         " lower(value)=lower(?4)");
   struct bounced said = {.at_ms = suppress->entry.at_ms != 0 ? suppress->entry.at_ms : round->now_ms,
-                         .customer = owner_of(round, identity, op->arena), .code = TEXT_EMPTY, .detail = suppress->entry.detail};
+                         .customer = owner_of(round, identity, op->arena), .code = TEXT_EMPTY, .detail = suppress->entry.detail,
+                         .channel_kind = suppress->entry.channel_kind};
   struct buf reason = BUF_INIT(256);
 
   switch (suppress->action) {
@@ -233,13 +292,11 @@ parley_status write_suppress(struct round *round, struct store_op *op)
     buf_done(&reason);
     return PARLEY_OK;
   case SUPPRESS_REMOVE:
+    if (said.channel_kind.len > 0)
+      return opt_out_lift(round, identity, &said, op->arena) ? PARLEY_OK : PARLEY_NOT_FOUND;
     if (!there)
       return PARLEY_NOT_FOUND;
-    bind_int(lift, 1, said.at_ms);
-    bind_id(lift, 2, identity_hash(key, identity->kind, identity->value));
-    bind_text(lift, 3, identity->kind);
-    bind_text(lift, 4, identity->value);
-    db_run(lift);
+    suppression_lift(round, identity->kind, identity->value, &said);
     suppression_tell(round, "customer.unsuppressed", identity, NULL, &said);
     bounce_over(round, identity);
     return PARLEY_OK;

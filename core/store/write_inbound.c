@@ -10,18 +10,11 @@
  * --------------------------------------------------------------------------------------------------------------------
  */
 
-struct seen { /* key of something that may come twice */
-  uint64_t h;
-  id64 id; /* what it became; 0: new */
-  bool other_body;
-  parley_text what;
-};
-
-/* kind, channel and the sender's own key, apart from each other by NUL. */
-static struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key,
-                             const uint8_t *sha256, struct arena *arena)
+/* Apart from each other by NUL. */
+struct seen seen_find(struct round *round, const char *kind, parley_text channel, parley_text key, const uint8_t *sha256,
+                      struct arena *arena)
 {
-  struct stmt *get = db_sql(round->db, "SELECT what, id, body_hash FROM seen WHERE h=?");
+  struct stmt *get = db_sql(round->db, "SELECT what, id, body_hash, at FROM seen WHERE h=?");
   struct seen seen = {0};
 
   buf_clear(&round->scratch);
@@ -41,6 +34,7 @@ static struct seen seen_find(struct round *round, const char *kind, parley_text 
     hash = col_peek(get, 2);
     if (text_eq(col_peek(get, 0), seen.what)) {
       seen.id = col_id(get, 1);
+      seen.at_ms = col_int(get, 3);
       seen.other_body = sha256 != NULL && (hash.len != SHA256_BYTES || memcmp(hash.at, sha256, SHA256_BYTES) != 0);
     }
     db_reset(get);
@@ -50,7 +44,7 @@ static struct seen seen_find(struct round *round, const char *kind, parley_text 
   return seen;
 }
 
-static void seen_put(struct round *round, const struct seen *seen, id64 id, const uint8_t *sha256)
+void seen_put(struct round *round, const struct seen *seen, id64 id, const uint8_t *sha256)
 {
   struct stmt *put = db_sql(round->db, "INSERT INTO seen(h, what, id, body_hash, at) VALUES(?, ?, ?, ?, ?)");
 
@@ -71,10 +65,11 @@ static void inbound_first(struct round *round, struct store_inbound *in, const s
 
   in->duplicate = true;
   in->other_body = seen->other_body;
-  in->message = seen->id;
+  in->message = in->piece.given ? piece_message(round, in, seen->id) : seen->id;
+  in->waits = in->message == 0;
   round->delta.other_body += seen->other_body;
-  bind_id(get, 1, seen->id);
-  if (db_step(get)) {
+  bind_id(get, 1, in->message);
+  if (in->message != 0 && db_step(get)) {
     in->customer = col_id(get, 0);
     in->conversation = col_id(get, 1);
   }
@@ -107,10 +102,11 @@ static id64 identity_of(const struct store_inbound *in, const struct who *who)
   return who->found.external.customer == who->customer.id ? who->found.external.id : 0;
 }
 
-/* Signs of life, automatic answers and copies of our own words join what is open, and open nothing. */
+/* Signs of life, automatic answers, copies of our own words, STOP and START join what is open, and open nothing. */
 static bool opens_conversation(const struct store_inbound *in)
 {
-  return (in->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) == 0 && in->kind != PARLEY_KIND_TYPING &&
+  return (in->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) == 0 && in->heard.keyword != KEYWORD_STOP &&
+         in->heard.keyword != KEYWORD_START && in->kind != PARLEY_KIND_TYPING &&
          in->kind != PARLEY_KIND_READ && in->kind != PARLEY_KIND_LEAVE && in->kind != PARLEY_KIND_MOVED;
 }
 
@@ -270,6 +266,16 @@ static void conversation_join(struct round *round, struct store_inbound *in, con
   in->conversation_opened = true;
 }
 
+static uint32_t inbound_flags(const struct store_inbound *in)
+{
+  static const uint32_t keywords[KEYWORDS] = {
+      [KEYWORD_STOP] = MESSAGE_STOP, [KEYWORD_START] = MESSAGE_START, [KEYWORD_HELP] = MESSAGE_HELP};
+
+  return (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0u) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0u) |
+         (in->foreign ? MESSAGE_FOREIGN : 0u) | (in->partial ? MESSAGE_PARTIAL : 0u) | (in->heard.review ? MESSAGE_REVIEW : 0u) |
+         keywords[in->heard.keyword];
+}
+
 static void inbound_insert(struct round *round, const struct store_inbound *in, id64 identity, parley_text campaign, int64_t at_ms)
 {
   struct stmt *put = db_sql(
@@ -279,8 +285,7 @@ static void inbound_insert(struct round *round, const struct store_inbound *in, 
       " in_reply_to, reason, decision, body)"
       " VALUES(?,1,?,?,?,?,0,?,?,0,0,?,?,0,0,?,?,'',?,?,?,?,?,'','',?)");
   bool apart = in->body.len > BODY_INLINE_MAX;
-  uint32_t flags = (in->flags & PARLEY_AUTOMATIC ? MESSAGE_AUTOMATIC : 0) | (in->flags & PARLEY_ECHO ? MESSAGE_ECHO : 0) |
-                   (in->foreign ? MESSAGE_FOREIGN : 0);
+  uint32_t flags = inbound_flags(in);
 
   bind_id(put, 1, in->message);
   bind_int(put, 2, in->kind);
@@ -323,6 +328,7 @@ static void replied(struct round *round, const struct store_inbound *in, const s
   int row;
 
   if (!answered->outbound || answered->customer != in->customer || (in->flags & (PARLEY_AUTOMATIC | PARLEY_ECHO)) != 0 ||
+      in->heard.keyword != KEYWORD_NONE ||
       !life_load(round, answered->id, NULL, in->now_ms, in->op.arena, &life))
     return;
   row = life_row_of_channel(&life, in->channel);
@@ -352,15 +358,15 @@ static void inbound_thread(struct round *round, const struct store_inbound *in, 
 }
 
 /* Nobody's message may take the name of another one, nor one of ours before we do: our next ids can be guessed. */
-static void inbound_named(struct round *round, const struct store_inbound *in)
+void inbound_named(struct round *round, parley_text channel, parley_text provider_id, id64 message)
 {
   id64 there;
   uint32_t step;
   int part;
 
-  if (in->provider_id.len > 0 && !provider_ref_is_ours(in->provider_id) &&
-      !provider_ref_find(round, in->channel, in->provider_id, &there, &step, &part))
-    provider_ref_put(round, in->channel, in->provider_id, in->message, 0, -1);
+  if (provider_id.len > 0 && !provider_ref_is_ours(provider_id) &&
+      !provider_ref_find(round, channel, provider_id, &there, &step, &part))
+    provider_ref_put(round, channel, provider_id, message, 0, -1);
 }
 
 static void inbound_tell(struct round *round, const struct store_inbound *in, const struct answered *answered, id64 identity,
@@ -375,6 +381,14 @@ static void inbound_tell(struct round *round, const struct store_inbound *in, co
     buf_str(data, ",\"automatic\":true");
   if (in->foreign)
     buf_str(data, ",\"foreign_reply\":true");
+  if (in->partial)
+    buf_str(data, ",\"partial\":true");
+  if (in->heard.keyword != KEYWORD_NONE) {
+    buf_str(data, ",\"keyword\":");
+    buf_json_str(data, keyword_name(in->heard.keyword));
+  }
+  if (in->heard.review)
+    buf_str(data, ",\"review\":\"opt_out\"");
   if (answered->id != 0) {
     buf_str(data, ",\"in_reply_to\":");
     buf_json_id(data, "msg", answered->id);
@@ -393,27 +407,19 @@ static int64_t occurred_ms(int64_t at_ms, int64_t now_ms)
   return at_ms <= 0 || at_ms > now_ms + CLOCK_AHEAD_MAX_MS ? now_ms : at_ms;
 }
 
-parley_status write_inbound(struct round *round, struct store_op *op)
+parley_status inbound_make(struct round *round, struct store_inbound *in)
 {
-  struct store_inbound *in = container_of(op, struct store_inbound, op);
-  parley_text key = in->event_id.len > 0 ? in->event_id : in->provider_id;
   int64_t at_ms = occurred_ms(in->at_ms, in->now_ms);
   struct answered answered;
-  struct seen seen = {0};
   struct who who;
   id64 identity;
 
-  if (key.len > 0)
-    seen = seen_find(round, "in", in->channel, key, in->body_sha256, op->arena);
-  if (seen.id != 0) {
-    inbound_first(round, in, &seen);
-    return PARLEY_OK;
-  }
-  who_resolve(round, &in->from, op->arena, in->now_ms, true, &who);
+  who_resolve(round, &in->from, in->op.arena, in->now_ms, true, &who);
   if (who.result != ACCEPTED)
     return PARLEY_REJECTED;
   in->customer = who.customer.id;
   in->customer_created = who.created;
+  keyword_hear(round, in);
   identities_used(round, in, &who);
   identity = in->kind == PARLEY_KIND_MOVED ? identity_moved(round, in, &who) : identity_of(in, &who);
   answers_find(round, in, &who, &answered);
@@ -422,16 +428,41 @@ parley_status write_inbound(struct round *round, struct store_op *op)
   in->message = id_next(&round->store->ids);
   inbound_insert(round, in, identity, answered.campaign, at_ms);
   raw_insert(round, in->message, in->raw);
-  if (key.len > 0)
-    seen_put(round, &seen, in->message, in->body_sha256);
-  inbound_named(round, in);
+  inbound_named(round, in->channel, in->provider_id, in->message);
   inbound_thread(round, in, &answered);
   who_tell_conflicts(round, &in->from, &who, in->now_ms);
   inbound_tell(round, in, &answered, identity, at_ms);
   replied(round, in, &answered);
   round_timeline(round, in->customer, at_ms, in->message, TIMELINE_MESSAGE);
   round->delta.inbound++;
+  keyword_do(round, in, identity);
   return PARLEY_OK;
+}
+
+static parley_status inbound_new_one(struct round *round, struct store_inbound *in)
+{
+  if (!in->piece.given)
+    return inbound_make(round, in);
+  return in->piece.bad != NULL ? piece_alone(round, in, in->piece.bad) : piece_take(round, in);
+}
+
+parley_status write_inbound(struct round *round, struct store_op *op)
+{
+  struct store_inbound *in = container_of(op, struct store_inbound, op);
+  parley_text key = in->event_id.len > 0 ? in->event_id : in->provider_id;
+  struct seen seen = {0};
+  parley_status st;
+
+  if (key.len > 0)
+    seen = seen_find(round, "in", in->channel, key, in->body_sha256, op->arena);
+  if (seen.id != 0) {
+    inbound_first(round, in, &seen);
+    return PARLEY_OK;
+  }
+  st = inbound_new_one(round, in);
+  if (st == PARLEY_OK && key.len > 0)
+    seen_put(round, &seen, in->message != 0 ? in->message : in->joining, in->body_sha256);
+  return st;
 }
 
 /* --- touchpoints

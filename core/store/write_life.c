@@ -376,7 +376,7 @@ static void address_note(struct round *round, const struct life *life, const str
 {
   const struct life_row *row = &life->rows[happened->delivery];
   struct identity identity = {.kind = row->address_kind, .value = row->address, .raw = row->address};
-  struct bounced from = {life->message.now_ms, life->customer, life->id, life->code, life->detail};
+  struct bounced from = {life->message.now_ms, life->customer, life->id, life->code, life->detail, TEXT_EMPTY};
 
   if (row->address.len == 0)
     return;
@@ -391,7 +391,7 @@ static void address_note(struct round *round, const struct life *life, const str
 /* Its time is over, and what stood in the way to the last was told as one that may pass: a soft bounce at SMTP time. */
 static void addresses_expired(struct round *round, const struct life *life)
 {
-  struct bounced from = {life->message.now_ms, life->customer, life->id, PARLEY_LIT("expired"), TEXT_EMPTY};
+  struct bounced from = {life->message.now_ms, life->customer, life->id, PARLEY_LIT("expired"), TEXT_EMPTY, TEXT_EMPTY};
 
   for (size_t i = 0; i < life->message.n_deliveries; i++) {
     const struct life_row *row = &life->rows[i];

@@ -200,7 +200,7 @@ static void address_suppress(struct round *round, const struct life *life, size_
                              const struct receipt *receipt)
 {
   struct identity identity = {.kind = life->rows[at].address_kind, .value = life->rows[at].address};
-  struct bounced from = {receipt->at_ms, life->customer, life->id, receipt->code, receipt->detail};
+  struct bounced from = {receipt->at_ms, life->customer, life->id, receipt->code, receipt->detail, TEXT_EMPTY};
 
   if (identity.value.len > 0)
     suppression_add(round, &identity, reason, &from);
@@ -210,7 +210,7 @@ static void address_suppress(struct round *round, const struct life *life, size_
 static void address_note(struct round *round, const struct life *life, size_t at, const struct receipt *receipt)
 {
   struct identity identity = {.kind = life->rows[at].address_kind, .value = life->rows[at].address};
-  struct bounced from = {receipt->at_ms, life->customer, life->id, receipt->code, receipt->detail};
+  struct bounced from = {receipt->at_ms, life->customer, life->id, receipt->code, receipt->detail, TEXT_EMPTY};
 
   if (identity.value.len == 0)
     return;

@@ -22,6 +22,8 @@ static inline void rules_init(struct rules *rules, int room)
       {.name = PARLEY_LIT("orders"), .class = CLASS_TRANSACTIONAL, .on_unknown = UNKNOWN_DEFAULT},
       {.name = PARLEY_LIT("news"), .class = CLASS_MARKETING, .on_unknown = UNKNOWN_DEFAULT},
       {.name = PARLEY_LIT("wire"), .class = CLASS_TRANSACTIONAL, .on_unknown = UNKNOWN_HOLD},
+      {.name = PARLEY_LIT("codes"), .class = CLASS_CRITICAL, .on_unknown = UNKNOWN_DEFAULT},
+      {.name = PARLEY_LIT(POLICY_TOPIC_KEYWORDS), .class = CLASS_CRITICAL, .on_unknown = UNKNOWN_DEFAULT},
   };
   struct policy *policy = policy_new();
 

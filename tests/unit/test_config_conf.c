@@ -299,6 +299,17 @@ static const struct {
     {V "pages: { once_per: 1s }", "2:20", "pages.once_per: '1s' is out of range: 1m to 30d"},
     {V "pages: { confirm_within: 99d }", "2:26", "1m to 30d"},
     {V "tracking: { burst: 2h }", "2:20", "1h"},
+    {V "topics: { keywords: { class: marketing } }", "2:11", "'keywords' is the topic of answers to STOP, START and HELP"},
+    {V "inbound: { join_wait: 8d }", "2:23", "inbound.join_wait: '8d' is out of range: 1s to 7d"},
+    {V "inbound: { join_wait: 2h, join_wait_max: 1h }", "2:10", "join_wait is longer than join_wait_max"},
+    {V "keywords: { help_every: 1s }", "2:25", "keywords.help_every: '1s' is out of range: 10s to 7d"},
+    {V "keywords: { stp: [baja] }", "2:13", "unknown key 'stp': did you mean 'stop'?"},
+    {V "keywords: { stop: baja }", "2:19", "keywords.stop: must be a list"},
+    {V "keywords: { texts: { \"e s\": { stop: x } } }", "2:22", "a name has 1 to 64"},
+    {V "keywords: { texts: { en_us: { stop: x } } }", "2:22", "'en_us' is no locale"},
+    {V "keywords: { texts: { en: { stopp: x } } }", "2:28", "did you mean 'stop'?"},
+    {CH "keywords: { channels: { sms: { answer: false } } }", "3:25", "keywords.channels.sms: there is no channel 'sms'"},
+    {CH "keywords: { channels: { mail: { answer: no } } }", "3:41", "keywords.channels.mail.answer: must be true or false"},
     {CH "plans: { default: [ { channel: mial } ] }", "3:32",
      "plans.default[0].channel: there is no channel 'mial': did you mean 'mail'?"},
     {CH "plans: { default: [ { channel: telegram } ] }", "3:32",
@@ -430,6 +441,8 @@ START_TEST(the_commented_default_tells_the_defaults)
   ck_assert(text_eq(shown->server.listen, plain->server.listen) && text_eq(shown->timezone, plain->timezone) &&
             text_eq(shown->locale, plain->locale) && text_eq(shown->plugin_dirs[0], plain->plugin_dirs[0]));
   ck_assert_uint_eq(shown->log.level, plain->log.level);
+  ck_assert_mem_eq(&shown->inbound, &plain->inbound, sizeof(plain->inbound));
+  ck_assert(shown->keywords.answer == plain->keywords.answer && shown->keywords.help_every_ms == plain->keywords.help_every_ms);
   conf_unref(&shown);
   conf_unref(&plain);
 }

@@ -210,6 +210,76 @@ START_TEST(only_the_last_step_has_the_word_on_the_end)
 }
 END_TEST
 
+/* --- STOP ---------------------------------------------------------------------------------------------------------- */
+
+static void opted_out(struct facts_identity *identity, const char *kind)
+{
+  identity->opted_out[identity->n_opted_out++] = parley_text_of(kind);
+}
+
+START_TEST(an_address_that_said_stop_gets_nothing_of_any_class_on_that_kind)
+{
+  const struct policy_topic *const topics[] = {&orders, &codes, &news};
+
+  plan_add(&sms, UNTIL_SENT, 0);
+  opted_out(identity_add("phone", "+34600111222"), "sms");
+  consent_add("news", "sms", true);
+  for (size_t i = 0; i < COUNT_OF(topics); i++) {
+    submission.topic = topics[i];
+    ck_assert_int_eq(decided().first, -1);
+    ck_assert_str_eq(decided().end, "suppressed");
+    ck_assert_str_eq(decided().reason, "opted_out");
+  }
+  sms.channel_kind = PARLEY_LIT("voice");
+  submission.topic = &orders;
+  ck_assert_int_eq(decided().first, 0);
+}
+END_TEST
+
+START_TEST(the_plan_goes_on_to_another_kind_and_to_another_telephone)
+{
+  plan_add(&sms, UNTIL_SENT, 0);
+  plan_add(&mail, UNTIL_SENT, 0);
+  opted_out(identity_add("phone", "+34600111222"), "sms");
+  identity_add("email", "ana@example.org");
+  ck_assert_int_eq(decided().first, 1);
+  ck_assert_int_eq((int)decided().steps[0].verdict, STEP_OPTED_OUT);
+  identity_add("phone", "+34600333444");
+  ck_assert_int_eq(decided().first, 0);
+  ck_assert(parley_text_is(decided().steps[0].address, "+34600333444"));
+  identities[0].named = true; /* this one and no other */
+  ck_assert_int_eq((int)decided().steps[0].verdict, STEP_OPTED_OUT);
+}
+END_TEST
+
+START_TEST(an_answer_to_a_keyword_goes_there_all_the_same_but_to_no_bounced_address)
+{
+  plan_add(&sms, UNTIL_SENT, 0);
+  opted_out(identity_add("phone", "+34600111222"), "sms");
+  submission.topic = &news;
+  submission.answers_keyword = true;
+  ck_assert_int_eq(decided().first, 0);
+  ck_assert_str_eq(decided().consent_rule, "answers what was asked by keyword");
+  identities[0].suppressed = true;
+  ck_assert_str_eq(decided().reason, "address_suppressed");
+}
+END_TEST
+
+START_TEST(explain_says_that_they_opted_out)
+{
+  struct buf json = BUF_INIT(0);
+  struct decision got;
+
+  plan_add(&sms, UNTIL_SENT, 0);
+  opted_out(identity_add("phone", "+34600111222"), "sms");
+  got = decided();
+  buf_explain(&json, &got, NULL, NULL);
+  ck_assert_ptr_nonnull(strstr(json.at, "{\"verdict\":\"suppressed\",\"reason\":\"opted_out\""));
+  ck_assert_ptr_nonnull(strstr(json.at, "{\"rule\":\"suppression\",\"step\":0,\"channel\":\"sms-eu\",\"verdict\":\"opted_out\"}"));
+  buf_done(&json);
+}
+END_TEST
+
 /* --- As JSON ------------------------------------------------------------------------------------------------------ */
 
 static void check_same(const struct decision *a, const struct decision *b)
@@ -268,6 +338,10 @@ START_TEST(a_decision_reads_back_as_it_was_written)
   submission.topic = &news;
   got = decided();
   ck_assert_str_eq(got.reason, "no_consent");
+  check_round_trip(&got);
+  opted_out(&identities[1], "sms");
+  got = decided();
+  ck_assert_int_eq((int)got.steps[1].verdict, STEP_OPTED_OUT);
   check_round_trip(&got);
   submission.n_steps = 0;
   got = decided();
@@ -353,6 +427,10 @@ int main(void)
   tcase_add_test(tcase, a_named_address_is_the_one_that_is_meant);
   tcase_add_test(tcase, a_foreign_address_is_used_with_a_warning_and_not_filed_under);
   tcase_add_test(tcase, a_page_that_gmail_clips_is_told);
+  tcase_add_test(tcase, an_address_that_said_stop_gets_nothing_of_any_class_on_that_kind);
+  tcase_add_test(tcase, the_plan_goes_on_to_another_kind_and_to_another_telephone);
+  tcase_add_test(tcase, an_answer_to_a_keyword_goes_there_all_the_same_but_to_no_bounced_address);
+  tcase_add_test(tcase, explain_says_that_they_opted_out);
   tcase_add_loop_test(tcase, what_stops_the_last_step_says_how_it_ends, 0, COUNT_OF(end_rows));
   tcase_add_test(tcase, only_the_last_step_has_the_word_on_the_end);
   tcase_add_test(tcase, a_decision_reads_back_as_it_was_written);

@@ -715,12 +715,13 @@ START_TEST(a_file_of_version_1_is_migrated_and_goes_on)
   rules_room(&rules, 0);
   b = accept_to(&f, &rules, "email", "bea@example.org", MAIL);
   fixture_close(&f);
-  fixture_exec(&f, f.postgres ? "ALTER TABLE suppression DROP COLUMN message, DROP COLUMN code, DROP COLUMN detail;"
-                                " DROP TABLE expired, late, thread, bounce;"
+  fixture_exec(&f, f.postgres ? "ALTER TABLE suppression DROP COLUMN message, DROP COLUMN code, DROP COLUMN detail,"
+                                " DROP COLUMN channel_kind; DROP TABLE expired, late, thread, bounce, joining, piece;"
                                 " ALTER TABLE delivery DROP COLUMN deaths, DROP COLUMN part_failed, DROP COLUMN part_code;"
                                 " UPDATE parley_schema SET version=1"
                               : "ALTER TABLE suppression DROP COLUMN message; ALTER TABLE suppression DROP COLUMN code;"
-                                " ALTER TABLE suppression DROP COLUMN detail; DROP TABLE thread; DROP TABLE bounce;"
+                                " ALTER TABLE suppression DROP COLUMN detail; ALTER TABLE suppression DROP COLUMN channel_kind;"
+                                " DROP TABLE joining; DROP TABLE piece; DROP TABLE thread; DROP TABLE bounce;"
                                 " DROP TABLE expired; DROP TABLE late; ALTER TABLE delivery DROP COLUMN deaths;"
                                 " ALTER TABLE delivery DROP COLUMN part_failed; ALTER TABLE delivery DROP COLUMN part_code;"
                                 " PRAGMA user_version=1");
@@ -728,7 +729,7 @@ START_TEST(a_file_of_version_1_is_migrated_and_goes_on)
   fixture_open(&f);
   ck_assert_int_eq(has_deaths(), 1);
   ck_assert_int_eq(fixture_sql(&f, f.postgres ? "SELECT version FROM parley_schema"
-                                              : "SELECT user_version FROM pragma_user_version"), 5);
+                                              : "SELECT user_version FROM pragma_user_version"), 6);
   ck_assert_int_eq(fixture_sql(&f, f.postgres ? "SELECT readable_from FROM parley_schema"
                                               : "SELECT value FROM meta WHERE name='readable_from'"), 1);
   ck_assert_uint_eq(run_orphans(&f, &rules), 1);

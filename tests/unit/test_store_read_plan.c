@@ -52,7 +52,7 @@ static void setup(void)
   rows_identity(&rows, 8, 200, "external", "shop-77");
   rows_exec(
       &rows,
-      "UPDATE customer SET flags=flags|%d; INSERT INTO suppression VALUES(1,2,'email','x@example.org','manual',3,0,0,'','');"
+      "UPDATE customer SET flags=flags|%d; INSERT INTO suppression VALUES(1,2,'email','x@example.org','manual',3,0,0,'','','');"
       "INSERT INTO consent VALUES(1,100,'orders','email',1,2,'api','')",
       CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_EXTERNAL);
   for (id64 i = 0; i < 4; i++)

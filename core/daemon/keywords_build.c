@@ -1,0 +1,138 @@
+/* What each channel listens to, out of the configuration. */
+#include "core/base/text.h"
+#include "daemon.h"
+
+struct building {
+  const struct conf *conf;
+  struct policy *policy;
+  struct buf *why;
+  const struct conf_keyword_channel *own; /* of the channel; NULL: it is not named */
+  struct keyword_word *words;
+  struct keyword_text *texts;
+  size_t n_words, n_texts;
+};
+
+static const struct conf_keyword_channel *own_of(const struct conf *conf, parley_text channel)
+{
+  for (size_t i = 0; i < conf->keywords.n_channels; i++)
+    if (text_eq(conf->keywords.channels[i].name, channel))
+      return &conf->keywords.channels[i];
+  return NULL;
+}
+
+static bool listens(const struct building *building, const struct policy_channel *channel)
+{
+  if (building->own != NULL)
+    return building->own->listen;
+  return parley_text_is(channel->channel_kind, "sms");
+}
+
+/* --- Words: each means one thing ---------------------------------------------------------------------------------- */
+
+static enum keyword meaning_of(const struct building *building, parley_text folded)
+{
+  enum keyword means = keyword_built_in(folded, NULL);
+
+  for (size_t i = 0; means == KEYWORD_NONE && i < building->n_words; i++)
+    if (text_eq(building->words[i].word, folded))
+      means = building->words[i].means;
+  return means;
+}
+
+static bool word_bad(const struct building *building, parley_text word, const char *what)
+{
+  const struct conf_keywords *all = &building->conf->keywords;
+
+  yaml_error(building->conf->file, building->own != NULL ? building->own->line : all->line,
+             building->own != NULL ? building->own->col : all->col, building->why, "keywords: '%.*s' %s", TEXT_ARG(word), what);
+  return false;
+}
+
+static bool words_add(struct building *building, const struct conf_words *words, enum keyword means)
+{
+  bool ok = true;
+
+  for (size_t i = 0; i < words->n; i++) {
+    parley_text folded = keyword_fold(words->at[i], building->policy->arena);
+    enum keyword there = meaning_of(building, folded);
+
+    if (folded.len == 0)
+      ok = word_bad(building, words->at[i], "has no letter and no digit");
+    else if (there != KEYWORD_NONE && there != means)
+      ok = word_bad(building, words->at[i], "means something else already");
+    else if (there == KEYWORD_NONE)
+      building->words[building->n_words++] = (struct keyword_word){folded, means};
+  }
+  return ok;
+}
+
+static size_t words_of(const struct conf_keyword_set *set)
+{
+  return set->stop.n + set->start.n + set->help.n;
+}
+
+/* --- Texts -------------------------------------------------------------------------------------------------------- */
+
+static void text_add(struct building *building, parley_text locale, parley_text text, enum keyword to)
+{
+  struct arena *arena = building->policy->arena;
+
+  if (text.len > 0)
+    building->texts[building->n_texts++] = (struct keyword_text){arena_text(arena, locale), arena_text(arena, text), to};
+}
+
+static bool set_add(struct building *building, const struct conf_keyword_set *set)
+{
+  bool ok = words_add(building, &set->stop, KEYWORD_STOP);
+
+  ok &= words_add(building, &set->start, KEYWORD_START);
+  ok &= words_add(building, &set->help, KEYWORD_HELP);
+  for (size_t i = 0; i < set->n_texts; i++) {
+    text_add(building, set->texts[i].name, set->texts[i].stop, KEYWORD_STOP);
+    text_add(building, set->texts[i].name, set->texts[i].start, KEYWORD_START);
+    text_add(building, set->texts[i].name, set->texts[i].help, KEYWORD_HELP);
+  }
+  return ok;
+}
+
+/* --- One channel -------------------------------------------------------------------------------------------------- */
+
+/* Its own stand before those of all: the first text that fits is taken. */
+static bool keywords_make(struct building *building, struct policy_channel *channel)
+{
+  static const struct conf_keyword_set none;
+  const struct conf_keywords *all = &building->conf->keywords;
+  const struct conf_keyword_set *own = building->own != NULL ? &building->own->set : &none;
+  struct arena *arena = building->policy->arena;
+  struct keywords *made = arena_alloc(arena, sizeof *made);
+  bool ok;
+
+  building->words = arena_alloc(arena, (words_of(own) + words_of(&all->set)) * sizeof *building->words);
+  building->texts = arena_alloc(arena, (own->n_texts + all->set.n_texts) * (KEYWORDS - 1) * sizeof *building->texts);
+  ok = set_add(building, own);
+  ok &= set_add(building, &all->set);
+  *made = (struct keywords){.n_words = building->n_words,
+                            .n_texts = building->n_texts,
+                            .words = building->words,
+                            .texts = building->texts,
+                            .name = arena_text(arena, building->conf->pages.name),
+                            .locale = arena_text(arena, building->conf->locale),
+                            .answers = building->own != NULL ? building->own->answer : all->answer,
+                            .help_every_ms = all->help_every_ms};
+  channel->keywords = made;
+  return ok;
+}
+
+bool keywords_build(const struct conf *conf, struct policy *policy, struct buf *reterr_why)
+{
+  bool ok = true;
+
+  for (size_t i = 0; i < policy->n_channels; i++) {
+    struct building building = {
+        .conf = conf, .policy = policy, .why = reterr_why, .own = own_of(conf, policy->channels[i].name)};
+
+    if (listens(&building, &policy->channels[i]))
+      ok &= keywords_make(&building, &policy->channels[i]);
+  }
+  return ok;
+}
