@@ -16,6 +16,8 @@ static const struct scheme {
     {"smtps", URL_SMTPS, 465, true},
     {"imap", URL_IMAP, 143, false},
     {"imaps", URL_IMAPS, 993, true},
+    {"smpp", URL_SMPP, 2775, false},
+    {"smpps", URL_SMPPS, 3550, true},
 };
 
 static const struct scheme *scheme_find(enum url_scheme id)

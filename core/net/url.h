@@ -1,5 +1,5 @@
-/* url.h - strict URLs of http, https, smtp and smtps, percent decoding, query strings. Thread: any. Allocates nothing.
- */
+/* url.h - strict URLs of http, https, smtp, smtps, imap, imaps, smpp and smpps, percent decoding, query strings.
+ * Thread: any. Allocates nothing. */
 #ifndef CORE_NET_URL_H
 #define CORE_NET_URL_H
 #include "address.h"
@@ -8,7 +8,7 @@
 #define URL_HOST_MAX 253 /* bytes of a name */
 #define URL_LABEL_MAX 63
 
-enum url_scheme { URL_HTTP = 1, URL_HTTPS, URL_SMTP, URL_SMTPS, URL_IMAP, URL_IMAPS };
+enum url_scheme { URL_HTTP = 1, URL_HTTPS, URL_SMTP, URL_SMTPS, URL_IMAP, URL_IMAPS, URL_SMPP, URL_SMPPS };
 struct url {
   enum url_scheme scheme;
   uint16_t port;               /* the scheme's own when none was written */

@@ -15,6 +15,8 @@ static const struct row {
     {"smtp://smtp.shop.example:587", "smtp://smtp.shop.example:587/", "ok"},
     {"smtps://mx", "smtps://mx/", "ok"},
     {"imaps://imap.shop.example:993", "imaps://imap.shop.example/", "ok"},
+    {"smpp://smsc.example:2775", "smpp://smsc.example/", "ok"},
+    {"smpps://smsc.example:2775", "smpps://smsc.example:2775/", "ok"},
     {"imap://mx", "imap://mx/", "ok"},
     {"https://8.8.8.8/", "https://8.8.8.8/", "ok"},
     {"https://[2606:4700::1111]/", "https://[2606:4700::1111]/", "ok"},
