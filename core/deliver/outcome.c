@@ -99,6 +99,19 @@ static void outbound_settle_fill(struct outbound *out)
   settle->n_degraded = out->n_degraded;
 }
 
+/* What it says of the door. The test sink's is not the channel's; and a query that found nothing has not tried it. */
+static void outbound_teach(const struct outbound *out, const parley_outcome *outcome)
+{
+  bool found_nothing = outcome->result == PARLEY_OUTCOME_RETRY || outcome->result == PARLEY_OUTCOME_UNKNOWN;
+
+  if (out->claim.test)
+    return;
+  if (out->claim.query && found_nothing)
+    line_untried(out->line, out->destination);
+  else
+    line_learn(out->line, out->destination, outcome);
+}
+
 void outbound_settle(struct outbound *out, const parley_outcome *outcome)
 {
   struct store_settle *settle = &out->settle;
@@ -118,8 +131,7 @@ void outbound_settle(struct outbound *out, const parley_outcome *outcome)
     ids[i] = arena_text(out->arena, outcome->ids[i]);
   settle->provider_ids = ids;
   settle->n_provider_ids = outcome->n_ids;
-  if (!out->claim.test) /* the test sink's doors are not the channel's */
-    line_learn(out->line, out->destination, outcome);
+  outbound_teach(out, outcome);
   line_count(out->line, out, settle->outcome);
   if (settle->outcome == PARLEY_OUTCOME_UNKNOWN)
     out->line->counters.possible_duplicates++;
