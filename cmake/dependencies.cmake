@@ -17,6 +17,7 @@ if(PARLEY_TESTS)
   if(NOT CHECK_FOUND)
     message(STATUS "check is missing: no unit tests (contrib/bootstrap.sh test brings it)")
   endif()
+  pkg_check_modules(SMPP34 QUIET IMPORTED_TARGET libsmpp34) # what our SMPP is compared with
 endif()
 
 # Has no .pc file.
