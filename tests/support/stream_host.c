@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OPTIONS_MAX = 32, ITEMS_MAX = 40, STOP_STEPS_MAX = 100, STOP_STEP_MS = 1000 };
+#define STATE_READ (UINT64_MAX - 1) /* an offset that stands for state_get() */
+enum { OPTIONS_MAX = 64, ITEMS_MAX = 40, STOP_STEPS_MAX = 100, STOP_STEP_MS = 1000 };
 
 static struct stream_host *self(const parley_host *host)
 {
@@ -76,6 +77,9 @@ static void h_settle(const parley_host *host, uint64_t token, const parley_outco
   text_copy(to->destination, sizeof to->destination, outcome->destination);
   if (outcome->n_ids > 0)
     text_copy(to->id, sizeof to->id, outcome->ids[0]);
+  to->n_ids = outcome->n_ids;
+  for (uint32_t i = 0; i < outcome->n_ids && i < STREAM_HOST_IDS_MAX; i++)
+    text_copy(to->ids[i], sizeof to->ids[i], outcome->ids[i]);
   h->n_settled++;
 }
 
@@ -221,13 +225,88 @@ static bool done_run(struct stream_host *h)
   if (done == NULL)
     return false;
   memmove(h->reads, h->reads + 1, --h->n_reads * sizeof h->reads[0]);
-  if (offset != UINT64_MAX) {
+  if (offset == STATE_READ) {
+    result.status = h->stopped ? PARLEY_CANCELLED : h->state_value[0] != '\0' ? PARLEY_OK : PARLEY_NOT_FOUND;
+    result.value = parley_text_of(h->state_value);
+  } else if (offset != UINT64_MAX) {
     size_t left = offset < h->media.len ? h->media.len - (size_t)offset : 0;
 
     result.status = h->stopped ? PARLEY_CANCELLED : h->media_status;
     result.value = (parley_bytes){h->media.at + offset, left < h->host.inline_max ? left : (size_t)h->host.inline_max};
   }
   done(&result, arg);
+  return true;
+}
+
+/* --- What the plugin tells ---------------------------------------------------------------------------------------- */
+static struct stream_told *told_add(struct stream_host *h, parley_done *done, void *arg)
+{
+  struct stream_told *told = &h->told[h->n_told++];
+
+  ck_assert_uint_le(h->n_told, STREAM_HOST_TOLD_MAX);
+  *told = (struct stream_told){.done = done, .arg = arg};
+  return told;
+}
+
+static void h_inbound(const parley_host *host, const parley_inbound *in, parley_done *done, void *arg)
+{
+  struct stream_told *told = told_add(self(host), done, arg);
+  const parley_part *part = in->parts[0];
+
+  told->kind = in->kind;
+  told->media = part->kind == PARLEY_PART_MEDIA;
+  text_copy(told->text, sizeof told->text, told->media ? part->data : part->text);
+  snprintf(told->from, sizeof told->from, "%.*s:%.*s", (int)in->from[0]->kind.len, in->from[0]->kind.at, (int)in->from[0]->value.len,
+           in->from[0]->value.at);
+  text_copy(told->to, sizeof told->to, in->to[0]->value);
+  if (in->segment != NULL) {
+    told->index = in->segment->index;
+    told->total = in->segment->total;
+    text_copy(told->key, sizeof told->key, in->segment->key);
+  }
+}
+
+static void h_receipt(const parley_host *host, const parley_receipt *receipt, parley_done *done, void *arg)
+{
+  struct stream_told *told = told_add(self(host), done, arg);
+
+  told->receipt = true;
+  told->kind = receipt->kind;
+  told->outcome = receipt->outcome;
+  told->at_ms = receipt->at_ms;
+  text_copy(told->id, sizeof told->id, receipt->provider_id);
+  text_copy(told->code, sizeof told->code, receipt->code);
+}
+
+static void h_state_get(const parley_host *host, parley_text key, parley_done *done, void *arg)
+{
+  struct stream_host *h = self(host);
+
+  ck_assert_uint_lt(h->n_reads, STREAM_HOST_TIMERS_MAX);
+  text_copy(h->state_key, sizeof h->state_key, key);
+  h->reads[h->n_reads].done = done;
+  h->reads[h->n_reads].arg = arg;
+  h->reads[h->n_reads++].offset = STATE_READ;
+}
+
+static void h_state_put(const parley_host *host, parley_text key, parley_bytes value, parley_done *done, void *arg)
+{
+  struct stream_host *h = self(host);
+
+  ck_assert(done == NULL && arg == NULL);
+  text_copy(h->state_key, sizeof h->state_key, key);
+  text_copy(h->state_value, sizeof h->state_value, value);
+}
+
+static bool told_run(struct stream_host *h)
+{
+  struct stream_told *told = &h->told[h->n_answered];
+  const parley_result result = {.size = sizeof result, .status = h->stopped ? PARLEY_CANCELLED : h->answer};
+
+  if (h->n_answered == h->n_told || (h->keep && !h->stopped))
+    return false;
+  h->n_answered++;
+  told->done(&result, told->arg);
   return true;
 }
 
@@ -349,6 +428,7 @@ void stream_host_run(struct stream_host *host)
     for (size_t i = 0; i < host->n_conns; i++)
       did |= conn_step(host->conns[i]);
     did |= done_run(host);
+    did |= told_run(host);
   }
 }
 
@@ -432,6 +512,10 @@ struct stream_host *stream_host_new(const char *plugin, const struct stream_peer
                              .window = h_window,
                              .trace = h_trace,
                              .health = h_health,
+                             .inbound = h_inbound,
+                             .receipt = h_receipt,
+                             .state_get = h_state_get,
+                             .state_put = h_state_put,
                              .extension = h_extension};
   return host;
 }

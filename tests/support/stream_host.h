@@ -7,7 +7,8 @@
 #include <parley/ext/stream.h>
 #include <stdbool.h>
 
-enum { STREAM_HOST_TOKENS_MAX = 20000, STREAM_HOST_CONNS_MAX = 4096, STREAM_HOST_TIMERS_MAX = 16, STREAM_HOST_TEXT_MAX = 512 };
+enum { STREAM_HOST_TOKENS_MAX = 20000, STREAM_HOST_CONNS_MAX = 4096, STREAM_HOST_TIMERS_MAX = 16, STREAM_HOST_TEXT_MAX = 512,
+       STREAM_HOST_TOLD_MAX = 64, STREAM_HOST_IDS_MAX = 8 };
 
 struct stream_host;
 struct stream_conn { /* one connection that the plugin opened */
@@ -28,8 +29,17 @@ struct stream_peer { /* the other end */
   void (*closed)(struct stream_conn *conn, void *arg); /* whoever closed it; once */
   void *arg;
 };
+struct stream_told { /* what the plugin gave to inbound() or receipt() */
+  bool receipt, media; /* else a message; of text, or of bytes */
+  uint32_t kind, outcome, index, total;
+  int64_t at_ms;
+  char id[STREAM_HOST_TEXT_MAX], text[STREAM_HOST_TEXT_MAX], from[STREAM_HOST_TEXT_MAX], to[64], key[STREAM_HOST_TEXT_MAX], code[64];
+  parley_done *done;
+  void *arg;
+};
 struct stream_settled {
-  uint32_t result, retry_ms, times;
+  uint32_t result, retry_ms, times, n_ids;
+  char ids[STREAM_HOST_IDS_MAX][64]; /* the first ones, cut; id: the first one whole */
   char id[STREAM_HOST_TEXT_MAX], code[64], detail[STREAM_HOST_TEXT_MAX], destination[STREAM_HOST_TEXT_MAX];
 };
 struct stream_host {
@@ -54,6 +64,11 @@ struct stream_host {
   size_t n_reads;
   parley_bytes media; /* what every media id holds; the host's inline_max is the largest piece */
   parley_status media_status;
+  struct stream_told told[STREAM_HOST_TOLD_MAX];
+  size_t n_told, n_answered;
+  bool keep;              /* told is not answered for now */
+  parley_status answer;   /* to what is told; PARLEY_OK at first */
+  char state_key[64], state_value[64]; /* the one value that state_put() has put */
 };
 
 /* plugin: its name; build/<preset>/plugins/NAME.so is loaded. Or the .so's path, from the root on. */
