@@ -22,12 +22,13 @@ libyaml-dev libpq-dev libc-ares-dev libidn2-dev libunistring-dev libphonenumber-
 DEMO='python3 python3-aiosmtpd curl ca-certificates'
 TEST='check gdb python3 python3-aiosmtpd curl swaks libnet-ssleay-perl strace faketime e2fsprogs mount util-linux shellcheck
  openssl git python3-dkim libmail-dkim-perl libsisimai-perl sasl2-bin libsasl2-modules chromium chromium-driver dovecot-core
- dovecot-imapd dovecot-lmtpd'
+ dovecot-imapd dovecot-lmtpd libsmpp34-dev libnet-smpp-perl'
 # What UNPACKED needs of the system beside libraries that are there already; patroni is Python.
 AROUND_POSTGRES='python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
 python3-urllib3 python3-yaml python3-cdiff python3-pkg-resources'
 UNPACKED='pgbouncer patroni etcd-server opensmtpd'
 RSPAMD='libhyperscan5 libluajit-5.1-2' # what rspamd needs of the system; it starts a service, so it is unpacked as well
+KANNEL='libct4 libhiredis0.14 libmariadb3 libpcre3' # what Kannel does, which the bench measures beside ours; the same holds
 no_cluster=/etc/postgresql-common/createcluster.d/parley-bootstrap.conf
 
 die()
@@ -217,8 +218,8 @@ command -v dpkg-query >/dev/null 2>&1 || die "needs a Debian system (no dpkg-que
 
 release=$(debian_release)
 if [ "$release" -lt 13 ] && [ "$(dpkg --print-architecture)" = amd64 ]; then
-  TEST="$TEST $RSPAMD"
-  UNPACKED="$UNPACKED rspamd"
+  TEST="$TEST $RSPAMD $KANNEL"
+  UNPACKED="$UNPACKED rspamd kannel"
 fi
 wanted=
 for group in $groups; do
