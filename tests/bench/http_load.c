@@ -2,10 +2,13 @@
  *
  * usage: http_load -u http://127.0.0.1:PORT/PATH [-c CONNECTIONS=64] [-d SECONDS=10 | -n REQUESTS] [-b BODY_BYTES=1024]
  *                  [-k KNOWN=100000] [-N NEW_PERCENT=10] [-t TOPIC=orders] [-C CHANNEL,...] [-F] [-H 'Name: value']...
+ *                  [-r RATE] [-P] [-K]
  * Each body is a message to one of KNOWN customers by e-mail address, or, NEW_PERCENT of them, to a new address; each
  * has a random Idempotency-Key of 128 bits. It does what a client does: each body is built and each answer read as
  * JSON. -F fills instead: every known customer once, in order, no new ones. -C names channels that messages take in
- * turn. PARLEY_KEY, when set, goes into Authorization. The text begins with ts=<us> for the sinks. Prints one line of
+ * turn. -r spaces the requests evenly, so many a second, as long as the connections keep up. -P: to phone numbers
+ * instead, a short text without a subject. -K: the same as a GET that Kannel's sendsms understands, to PATH.
+ * PARLEY_KEY, when set, goes into Authorization. The text begins with ts=<us> for the sinks. Prints one line of
  * JSON; exit code 1 when nothing was answered well. Loopback only. */
 #include "bench.h"
 #include <jansson.h>
@@ -43,6 +46,10 @@ struct load {
   uint64_t known;
   uint64_t new_percent;
   bool fill;
+  bool phones;
+  bool kannel;
+  uint64_t rate;         /* requests a second; 0: as fast as they go */
+  int64_t next_us;       /* with rate: when the next one is due, monotonic */
   uint64_t requests_max; /* 0: until the time is over */
   uint64_t run;          /* tells this run's new customers from another's */
   uint64_t random;
@@ -72,6 +79,7 @@ struct client {
   int64_t sent_us;
   bool open;
   bool in_flight;
+  bool due; /* with a rate: it has waited for its time */
 };
 
 static void client_connect(struct client *client);
@@ -101,7 +109,9 @@ static void load_next_address(struct load *load, char *out, size_t size)
 {
   uint64_t choice = bench_random(&load->random);
 
-  if (load->fill)
+  if (load->phones)
+    snprintf(out, size, "+34%09llu", (unsigned long long)(600000000 + (load->fill ? load->sent : choice >> 8) % load->known));
+  else if (load->fill)
     snprintf(out, size, "c%08llu@customers.example", (unsigned long long)(load->sent % load->known));
   else if ((choice >> 32) % 100 < load->new_percent)
     snprintf(out, size, "n%llu-%llu@customers.example", (unsigned long long)load->run, (unsigned long long)load->sent);
@@ -122,8 +132,11 @@ static json_t *load_next_content(struct load *load)
 {
   char text[BODY_MAX];
   int size = snprintf(text, sizeof text, "ts=%lld Thank you. Order 1042 is on its way. ", (long long)bench_wall_us());
-  json_t *content = object_of("subject", json_string_nocheck("Order 1042"));
+  json_t *content;
 
+  if (load->phones)
+    return object_of("text", json_stringn_nocheck(text, (size_t)size));
+  content = object_of("subject", json_string_nocheck("Order 1042"));
   memcpy(text + size, load->filler, (size_t)load->filler_size);
   json_object_set_new_nocheck(content, "text", json_stringn_nocheck(text, (size_t)(size + load->filler_size)));
   return content;
@@ -137,7 +150,7 @@ static size_t load_next_body(struct load *load, char *out, size_t size)
   size_t written;
 
   load_next_address(load, address, sizeof address);
-  body = object_of("to", object_of("email", json_string_nocheck(address)));
+  body = object_of("to", object_of(load->phones ? "phone" : "email", json_string_nocheck(address)));
   json_object_set_new_nocheck(body, "topic", json_string_nocheck(load->topic));
   json_object_set_new_nocheck(body, "content", load_next_content(load));
   if (load->n_channels > 0)
@@ -147,6 +160,21 @@ static size_t load_next_body(struct load *load, char *out, size_t size)
   if (written == 0 || written > size)
     bench_die("a body of %zu bytes is too long", written);
   return written;
+}
+
+/* Kannel takes the same message as a query. */
+static void client_compose_kannel(struct client *client)
+{
+  struct load *load = client->load;
+  char address[ADDRESS_MAX];
+  int size;
+
+  load_next_address(load, address, sizeof address);
+  size = snprintf(client->request, REQUEST_MAX,
+                  "GET %s?username=u&password=p&from=1234&to=%s&text=ts%%3D%lld+Thank+you.+Order+1042+is+on+its+way.+ HTTP/1.1\r\n"
+                  "Host: 127.0.0.1:%d\r\n\r\n",
+                  load->path, address + 1, (long long)bench_wall_us(), ntohs(load->address.sin_port));
+  client->request_size = (size_t)size;
 }
 
 static void client_compose(struct client *client)
@@ -169,7 +197,33 @@ static void client_compose(struct client *client)
 
 static void on_paused(uv_timer_t *timer)
 {
-  client_connect(timer->data);
+  struct client *client = timer->data;
+
+  if (client->open)
+    client_send(client);
+  else
+    client_connect(client);
+}
+
+/* false: it is not yet time for one more. */
+static bool client_may_send(struct client *client)
+{
+  struct load *load = client->load;
+  int64_t now_us = bench_mono_us(), wait_us;
+
+  if (load->rate == 0 || client->due) {
+    client->due = false;
+    return true;
+  }
+  if (load->next_us < now_us - US_PER_S) /* far behind: it is not made up for */
+    load->next_us = now_us;
+  wait_us = load->next_us - now_us;
+  load->next_us += US_PER_S / (int64_t)load->rate;
+  if (wait_us < US_PER_MS)
+    return true;
+  client->due = true;
+  uv_timer_start(&client->pause, on_paused, (uint64_t)(wait_us / US_PER_MS), 0);
+  return false;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -207,9 +261,12 @@ static void client_send(struct client *client)
   uv_buf_t buffer;
   int written;
 
-  if (load_is_over(client->load))
+  if (load_is_over(client->load) || !client_may_send(client))
     return;
-  client_compose(client);
+  if (client->load->kannel)
+    client_compose_kannel(client);
+  else
+    client_compose(client);
   client->load->sent++;
   client->in_flight = true;
   client->answer_size = 0;
@@ -257,7 +314,7 @@ static void client_take_answer(struct client *client, size_t size)
   histogram_add(&load->latency, bench_mono_us() - client->sent_us);
   load->answered++;
   client->in_flight = false;
-  if (status >= 200 && status < 300 && answer_is_good(client->answer, size)) {
+  if (status >= 200 && status < 300 && (load->kannel || answer_is_good(client->answer, size))) {
     load->good++;
   } else {
     load_note_error(load, client->answer, size);
@@ -423,12 +480,21 @@ static void load_option(struct load *load, int option, const char *value)
   case 'F':
     load->fill = true;
     break;
+  case 'P':
+    load->phones = true;
+    break;
+  case 'K':
+    load->phones = load->kannel = true;
+    break;
+  case 'r':
+    load->rate = (uint64_t)bench_number('r', value, 1, 1000000);
+    break;
   case 'H':
     load_add_header(load, "", value);
     break;
   default:
     bench_die("usage: http_load -u URL [-c CONNECTIONS] [-d SECONDS | -n REQUESTS] [-b BODY_BYTES] [-k KNOWN] "
-              "[-N NEW_PERCENT] [-t TOPIC] [-C CHANNEL,...] [-F] [-H 'Name: value']...");
+              "[-N NEW_PERCENT] [-t TOPIC] [-C CHANNEL,...] [-F] [-H 'Name: value']... [-r RATE] [-P] [-K]");
   }
 }
 
@@ -449,7 +515,7 @@ int main(int argc, char **argv)
   load->run = bench_random(&load->random) >> 20;
   if (key != NULL)
     load_add_header(load, "Authorization: Bearer ", key);
-  while ((option = getopt(argc, argv, "u:c:d:n:b:k:N:t:C:FH:")) > 0) {
+  while ((option = getopt(argc, argv, "u:c:d:n:b:k:N:t:C:FH:r:PK")) > 0) {
     if (option == 'd')
       seconds = bench_number('d', optarg, 1, 86400);
     else

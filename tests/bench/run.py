@@ -18,6 +18,7 @@ from tools import SLOWSYNC, TOP, Figure, HttpSink, Program, SmtpSink, cpu_s, fre
 from parley_test import SECRET, Client, Daemon, Failure, Skip, expect, need_tool, wait_until
 from parley_postfix import Postfix
 import postgres
+import sms
 
 FLUSH_US = "1000"
 HANG_MS = 600000
@@ -632,6 +633,8 @@ ROWS = {
     "webhook": row_webhook,
     "smtp": row_smtp,
     "smtp-dkim": row_smtp_dkim,
+    "sms": sms.row_sms,
+    "sms-memory": sms.row_sms_memory,
     "mail-in": row_mail_in,
     "mime-parse": row_mime_parse,
     "segments": row_segments,

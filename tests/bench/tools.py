@@ -81,6 +81,14 @@ class SmtpSink(Program):
         return json.loads(self.output.splitlines()[-1])
 
 
+class SmppSink(SmtpSink):
+    """A message centre: ends by itself after `messages` good ones, unless that is 0."""
+
+    def __init__(self, messages, *words):
+        Program.__init__(self, "smpp_sink", free_port(), *(["-n", messages] if messages else []), *words)
+        self.mails = messages
+
+
 def free_ports(count):
     """The first of `count` ports in a row that are free."""
     while True:
@@ -100,12 +108,14 @@ def free_ports(count):
 
 
 def load(port, path="/v1/messages", key=KEY, **options):
-    """Runs http_load. options: connections, seconds or requests, known, new_percent, body_bytes, channels, fill."""
+    """Runs http_load. options: connections, seconds or requests, known, new_percent, body_bytes, channels, fill, rate,
+    phones, kannel."""
     letters = {"connections": "-c", "seconds": "-d", "requests": "-n", "known": "-k", "new_percent": "-N",
-               "body_bytes": "-b", "channels": "-C", "topic": "-t"}
+               "body_bytes": "-b", "channels": "-C", "topic": "-t", "rate": "-r"}
     words = [os.path.join(BENCH, "http_load"), "-u", f"http://127.0.0.1:{port}{path}"]
-    if options.pop("fill", False):
-        words.append("-F")
+    for name, letter in {"fill": "-F", "phones": "-P", "kannel": "-K"}.items():
+        if options.pop(name, False):
+            words.append(letter)
     for name, value in options.items():
         words += [letters[name], str(value)]
     done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, PARLEY_KEY=key))
