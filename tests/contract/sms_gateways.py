@@ -27,9 +27,10 @@ def mac(text):
 class Stand:
     """One gateway: recorder, daemon, and the callbacks as it sends them."""
 
-    def __init__(self, folder, name, answer, **options):
+    def __init__(self, folder, name, answer, isolation="inline", **options):
         self.recorder = Recorder(answer=answer, path="")
-        self.daemon = Daemon(folder, channels={"sms": gateway_channel(name, self.recorder.url, **options)}, env=Twilio.env)
+        channel = {**gateway_channel(name, self.recorder.url, **options), "isolation": isolation}
+        self.daemon = Daemon(folder, channels={"sms": channel}, env=Twilio.env)
 
     def __enter__(self):
         self.recorder.start()
@@ -192,6 +193,18 @@ def forty_six_elks(folder):
         answer = stand.post("", incoming, signed)
         expect((answer.status, answer.body), (200, b""), "a body would be sent to the customer")
         expect(stand.inbound(), ["How are you?"])
+
+
+@test
+def a_description_is_the_same_to_a_plugin_in_a_process_of_its_own(folder):
+    taken = Reply(body={"id": "s17"})
+    with Stand(folder, "46elks", taken, isolation="process") as stand:
+        message, _ = stand.send()
+        expect(form(stand.asked().body)["message"], TEXT)
+        signed = {**FORM, "Authorization": basic("user", "callback secret")}
+        expect(stand.post("/receipts", "id=s17&status=failed", {**FORM, "Authorization": "Basic eA=="}).status, 401)
+        expect(stand.post("/receipts", "id=s17&status=delivered", signed).status, 200)
+        stand.daemon.wait_status(message, "delivered")
 
 
 if __name__ == "__main__":
