@@ -157,16 +157,18 @@ static parley_text outbound_override(struct outbound *out, const struct content 
   return kept;
 }
 
-/* Parts that went out in an earlier attempt carry their provider id, so that a resumed message sends the rest only. */
+/* Parts that went out in an earlier attempt carry their provider id, so that a resumed message sends the rest only. Ids that are not
+ * as many name no parts of ours: the provider has cut the text itself, or it was cut otherwise then. */
 static const parley_part *const *outbound_parts(struct outbound *out, const struct fitted *fitted)
 {
   const parley_part **parts = arena_alloc(out->arena, (fitted->n_parts + 1) * sizeof *parts);
+  bool named = out->claim.n_provider_ids == fitted->n_parts;
 
   for (size_t i = 0; i < fitted->n_parts; i++) {
     parley_part *part = arena_alloc(out->arena, sizeof *part);
 
     *part = *fitted->parts[i];
-    if (i < out->claim.n_provider_ids)
+    if (named)
       part->provider_id = out->claim.provider_ids[i];
     parts[i] = part;
   }
