@@ -1,4 +1,4 @@
-/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.4; C11 and C++17.
+/* parley/plugin.h - all that the router and a channel plugin know of each other. ABI 1.3; C11 and C++17.
  *
  * Terms       A plugin is one .so, a channel one configured instance of it. The host is whoever loaded the .so: parleyd,
  *             parley-plugin-host (a process of its own) or the test kit. A plugin cannot tell which.
@@ -34,7 +34,7 @@ extern "C" {
 #define PARLEY_ONE(type, ...) PARLEY_LIST(type, PARLEY_REF(type, __VA_ARGS__)) /* a list of one */
 #endif
 #define PARLEY_ABI_MAJOR 1 /* part of the entry symbol's name */
-#define PARLEY_ABI_MINOR 4 /* one more whenever a member, constant or function is appended */
+#define PARLEY_ABI_MINOR 3 /* one more whenever a member, constant or function is appended */
 #define PARLEY_BIT(n) (UINT32_C(1) << (n))
 #define PARLEY_HAS(type, object, member) ((object)->size >= offsetof(type, member) + sizeof((object)->member))
 
@@ -145,10 +145,10 @@ typedef struct parley_message { /* lives until its token has settled. resent: 1 
   /* 1.1. Names this message to the host when it comes back from outside (a return path, a trace header, a provider's reference): 29
    * characters of a-z and 0-9, which nobody can make up. To be given back as parley_receipt.message_id or parley_inbound.token. */
   parley_text token;
-  /* 1.4. The same for places that more people see, each good for one thing: reply_token (a reply address) as parley_inbound.token,
+  /* 1.3. The same for places that more people see, each good for one thing: reply_token (a reply address) as parley_inbound.token,
    * unsubscribe_token (beside unsubscribe_url, or empty) as parley_receipt.message_id of UNSUBSCRIBED. */
   parley_text reply_token, unsubscribe_token;
-  int64_t handed_ms; /* 1.4. When it was first handed over, the same in every attempt: Date of a mail */
+  int64_t handed_ms; /* 1.3. When it was first handed over, the same in every attempt: Date of a mail */
 } parley_message;
 /* What the core does next. The core, never the plugin, decides on retries, the next channel and suppression. */
 enum { PARLEY_OUTCOME_ACCEPTED = 1, /* the provider has it; receipts may follow */
@@ -171,7 +171,7 @@ typedef struct parley_receipt { /* early, late, twice, in any order: the core fo
   uint32_t size, kind, outcome, up_to; /* outcome: FAILED, what it means; up_to: 1 = all sent to `to` until at_ms as well */
   int64_t at_ms;
   parley_text provider_id, message_id, code, detail, link; /* one id is enough; provider_id may be that of one part */
-  const parley_identity *to; /* NULL: that of the message. message_id: its id or (1.1) its token or (1.4) its unsubscribe_token */
+  const parley_identity *to; /* NULL: that of the message. message_id: its id or (1.1) its token or (1.3) its unsubscribe_token */
 } parley_receipt;
 
 /* --- In -------------------------------------------------------------------------------------------------------------- */
@@ -191,7 +191,7 @@ typedef struct parley_inbound {
   const parley_text *references; const parley_pair *fields; /* references: provider ids, oldest first */
   const parley_part *raw;        /* as it came (MEDIA: type, data or media), kept beside the message */
   const parley_segment *segment; /* one piece (index from 1) of a longer text: the host keeps it durably and joins them */
-  /* 1.1. A parley_message.token or (1.4) .reply_token that came back: the message it answers. One that the host did not make is as if
+  /* 1.1. A parley_message.token or (1.3) .reply_token that came back: the message it answers. One that the host did not make is as if
    * none were given. */
   parley_text token;
 } parley_inbound;

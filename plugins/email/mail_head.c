@@ -164,7 +164,7 @@ static parley_text token_of(const parley_message *message)
   return PARLEY_HAS(parley_message, message, token) ? token_checked(message->token) : PARLEY_LIT("");
 }
 
-/* A host of before 1.4 has one token for all. */
+/* A host of before 1.3 has one token for all. */
 static parley_text reply_token_of(const parley_message *message)
 {
   return PARLEY_HAS(parley_message, message, reply_token) ? token_checked(message->reply_token) : token_of(message);

@@ -139,7 +139,7 @@ CARRIED_AS = {
 }
 # Never in a frame: plain values, tables of functions, and what stays in the plugin's process (streams, extensions of its own).
 NOT_CARRIED = ["parley_text", "parley_pair", "parley_host", "parley_plugin", "parley_extension", "parley_http", "parley_http_in",
-               "parley_http_answers", "parley_media", "parley_submit", "parley_mailbox", "parley_stream",
+               "parley_http_answers", "parley_media", "parley_submit", "parley_mailbox", "parley_check", "parley_stream",
                "parley_stream_events", "parley_tls", "parley_endpoint", "parley_peer"]
 
 

@@ -83,7 +83,9 @@ typedef struct parley_part {
   const parley_button *const *buttons; const parley_pair *fields;
 } parley_part;
 enum { PARLEY_CLAIMED = 1, PARLEY_OBSERVED, PARLEY_VERIFIED };
-/* kind: email, phone, telegram, ... or your own; value: what you send to, 1-255 bytes (an e-mail address: 320). */
+/* kind: email, phone, telegram, ... or your own; value: what you send to, 1-255 bytes (an e-mail address: 320). A phone number that
+ * you report begins with '+', or is as your network has it: one in national format is read where the operator names a country; with
+ * channel_kind "sms" 3 to 8 digits stay a short code, and what is no number ("Parcels") becomes a `sender`, who cannot be answered. */
 typedef struct parley_identity { uint32_t size, assurance; parley_text kind, value, name; } parley_identity;
 /* What a message is, both ways. target: provider id of the message meant; payload and fields as noted. */
 enum { PARLEY_KIND_CONTENT = 32, PARLEY_KIND_EDIT /* target, new parts */, PARLEY_KIND_DELETE /* target */,
@@ -140,9 +142,13 @@ typedef struct parley_message { /* lives until its token has settled. resent: 1 
   parley_text reply_address, unsubscribe_url, traceparent, override_json; /* override: content.channels.<this one> */
   const parley_identity *to; const parley_customer *customer; const parley_part *const *parts;
   const parley_text *thread; const parley_pair *fields; /* thread: provider ids of this conversation here, oldest first */
-  /* 1.1. Names this message to the host when it comes back from outside (a reply address, a return path, a trace header): 29
+  /* 1.1. Names this message to the host when it comes back from outside (a return path, a trace header, a provider's reference): 29
    * characters of a-z and 0-9, which nobody can make up. To be given back as parley_receipt.message_id or parley_inbound.token. */
   parley_text token;
+  /* 1.3. The same for places that more people see, each good for one thing: reply_token (a reply address) as parley_inbound.token,
+   * unsubscribe_token (beside unsubscribe_url, or empty) as parley_receipt.message_id of UNSUBSCRIBED. */
+  parley_text reply_token, unsubscribe_token;
+  int64_t handed_ms; /* 1.3. When it was first handed over, the same in every attempt: Date of a mail */
 } parley_message;
 /* What the core does next. The core, never the plugin, decides on retries, the next channel and suppression. */
 enum { PARLEY_OUTCOME_ACCEPTED = 1, /* the provider has it; receipts may follow */
@@ -165,7 +171,7 @@ typedef struct parley_receipt { /* early, late, twice, in any order: the core fo
   uint32_t size, kind, outcome, up_to; /* outcome: FAILED, what it means; up_to: 1 = all sent to `to` until at_ms as well */
   int64_t at_ms;
   parley_text provider_id, message_id, code, detail, link; /* one id is enough; provider_id may be that of one part */
-  const parley_identity *to; /* NULL: that of the message. message_id: its id or (1.1) its token */
+  const parley_identity *to; /* NULL: that of the message. message_id: its id or (1.1) its token or (1.3) its unsubscribe_token */
 } parley_receipt;
 
 /* --- In -------------------------------------------------------------------------------------------------------------- */
@@ -185,7 +191,8 @@ typedef struct parley_inbound {
   const parley_text *references; const parley_pair *fields; /* references: provider ids, oldest first */
   const parley_part *raw;        /* as it came (MEDIA: type, data or media), kept beside the message */
   const parley_segment *segment; /* one piece (index from 1) of a longer text: the host keeps it durably and joins them */
-  /* 1.1. A parley_message.token that came back: the message it answers. One that the host did not make is as if none were given. */
+  /* 1.1. A parley_message.token or (1.3) .reply_token that came back: the message it answers. One that the host did not make is as if
+   * none were given. */
   parley_text token;
 } parley_inbound;
 /* A touchpoint that no channel carries (a call ended, a cart left): one entry of the customer's timeline. */
