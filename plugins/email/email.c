@@ -6,6 +6,7 @@
 #include "email_events.h"
 #include "email_intake.h"
 #include "email_pool.h"
+#include <parley/ext/check.h>
 #include <parley/ext/http.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,6 +335,21 @@ static void email_called(parley_channel *channel, uint64_t call, const parley_ht
 {
   email_events_called(channel->events, call, request);
 }
+/* The first thing that create() would refuse: keys, addresses, and what excludes each other. */
+static void email_check(const parley_value *options, parley_fault *fault, void *arg)
+{
+  struct email_options *read = calloc(1, sizeof *read);
+  const char *why = NULL;
+
+  if (read == NULL)
+    return;
+  if (email_options_read(options, read, &why) != PARLEY_OK && why != NULL)
+    fault(parley_text_of(why), arg);
+  email_options_done(read);
+  free(read);
+}
+static const parley_check check = {.size = sizeof check, .options = email_check};
+
 static const parley_http_in http_in = {.size = sizeof http_in, .called = email_called};
 
 const parley_plugin parley_plugin_v1 = {
@@ -341,7 +357,8 @@ const parley_plugin parley_plugin_v1 = {
     .name = "email", .version = "1.0.0", .summary = "e-mail both ways: out by SMTP, in by LMTP, SMTP, IMAP and submission",
     .capabilities = &capabilities, .options = email_option_table, .metrics = metrics,
     .requires_ids = (const char *const[]){PARLEY_STREAM, NULL},
-    .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &http_in), NULL),
+    .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_HTTP_IN, .table = &http_in),
+                          PARLEY_REF(parley_extension, .id = PARLEY_CHECK, .table = &check), NULL),
     .create = email_create, .start = email_start, .submit = email_submit, .drain = email_drain, .stop = email_stop,
     .destroy = email_destroy, .capable = email_capable, .probe = email_probe,
 };

@@ -102,6 +102,28 @@ def an_address_that_is_none_is_found_by_every_check(folder):
 
 
 @test
+def a_key_that_signs_nothing_is_found_by_the_check(folder):
+    def said(**options):
+        config = base_config(free_port(), {"mail": {"plugin": "email", "options": {"from": "Shop <orders@shop.example>", **options}}},
+                             folder=folder)
+        path = os.path.join(folder, "keys.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(yaml(config))
+        checked = subprocess.run([os.path.join(BIN_DIR, "parley"), "-c", path, "config", "check"], capture_output=True, text=True,
+                                 timeout=60, env=dict(os.environ, PARLEY_KEY=KEY))
+        return checked.stderr if checked.returncode != 0 else ""
+
+    key = os.path.join(folder, "bad.pem")
+    with open(key, "w", encoding="ascii") as file:
+        file.write("-----BEGIN PRIVATE KEY-----\nno key\n-----END PRIVATE KEY-----\n")
+    os.chmod(key, 0o600)
+    expect(said(), "")
+    words = said(dkim=[{"domain": "shop.example", "selector": "one", "key": {"file": key}}])
+    expect_true("channels.mail.options.dkim: the key of shop.example (selector one)" in words and "keys.yaml:" in words, words)
+    expect_true("channels.mail.options.from: must be one address" in said(**{"from": "Shop"}), "what else create() refuses, too")
+
+
+@test
 def a_database_that_answers_is_said(folder):
     if not ON_POSTGRES:
         skip("there is none")
