@@ -1,6 +1,6 @@
 /* receipts - how fast receipts fold: messages of three parts each, delivered by a receipt for every part, all in random order.
  *
- * usage: receipts -p FILE [-n RECEIPTS=100000] [-f IN_FLIGHT=256] [-e]
+ * usage: receipts -p FILE|DATABASE [-n RECEIPTS=100000] [-f IN_FLIGHT=256] [-e]
  * The messages are accepted first, and settled as well unless -e: then the answers to the attempts come at random among the receipts,
  * so that half of these are earlier and wait for theirs. One line of JSON: seconds from the first receipt to the last commit, what the
  * process held before in MiB and how much more it held at most, and how many messages ended delivered. */
@@ -220,12 +220,12 @@ static uint64_t delivered(struct bench *bench)
   return n;
 }
 
-/* "postgres://..." or a file. */
+/* A file, or a PostgreSQL database: "postgres://..." or "host=... dbname=...". */
 static struct store_config config_of(const char *where)
 {
   struct store_config config = {.driver = "sqlite", .node = 1, .path = where, .idempotency_keep_ms = INT64_C(604800000)};
 
-  if (strncmp(where, "postgres", 8) == 0) {
+  if (strncmp(where, "postgres", 8) == 0 || strncmp(where, "host=", 5) == 0) {
     config.driver = "postgres";
     config.url = where;
   }
@@ -273,7 +273,7 @@ int main(int argc, char **argv)
       return 2;
   }
   if (where == NULL)
-    bench_die("usage: receipts -p FILE [-n RECEIPTS] [-f IN_FLIGHT] [-e]");
+    bench_die("usage: receipts -p FILE|DATABASE [-n RECEIPTS] [-f IN_FLIGHT] [-e]");
   memset(bench, 0, sizeof *bench);
   bench->n_messages = (uint32_t)((n + PARTS - 1) / PARTS);
   bench->sent = bench_alloc(bench->n_messages * sizeof *bench->sent);
