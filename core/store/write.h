@@ -196,7 +196,7 @@ parley_status inbound_make(struct round *round, struct store_inbound *in);
 /* What the channel calls it; nothing where that is another message's name already. */
 void inbound_named(struct round *round, parley_text channel, parley_text provider_id, id64 message);
 
-/* --- write_join.c: texts that come in pieces --- */
+/* --- write_join.c, write_joined.c: texts that come in pieces --- */
 
 /* Keeps it, and makes the message if it was the last one. */
 parley_status piece_take(struct round *round, struct store_inbound *in);
