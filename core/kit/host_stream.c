@@ -259,7 +259,8 @@ static void peer_hear(struct kit_stream *stream)
 static bool peer_act(struct kit_stream *stream)
 {
   struct kit *kit = stream->host->kit;
-  bool heard = stream->out.len > 0;
+  size_t unread = stream->out.len;
+  bool heard = unread > 0, greeted = stream->greeted;
 
   switch (stream->peer) {
   case KIT_PEER_CLOSE:
@@ -286,7 +287,7 @@ static bool peer_act(struct kit_stream *stream)
       peer_say(stream, PARLEY_LIT("open"));
     peer_hear(stream);
     stream->greeted = true;
-    return true;
+    return !greeted || stream->out.len < unread; /* not a line yet, or none at all: a binary protocol has none */
   case KIT_PEER_CALLER:
     if (heard)
       buf_text(&kit->heard, buf_as_text(&stream->out));
