@@ -25,11 +25,12 @@ struct errand { /* one PDU that the host has not answered yet */
 };
 
 /* --- Answering ---------------------------------------------------------------------------------------------------- */
-static uint32_t status_of(parley_status status)
+/* What the host failed to store may be stored the next time; a receipt for nobody is none that has to come again. */
+static uint32_t status_of(parley_status status, bool receipt)
 {
-  if (status == PARLEY_OK)
+  if (status == PARLEY_OK || (receipt && status == PARLEY_NOT_FOUND))
     return SMPP_ROK;
-  if (parley_again(status))
+  if (parley_again(status) || status == PARLEY_FAILED)
     return SMPP_RX_T_APPN;
   return status == PARLEY_REJECTED || status == PARLEY_INVALID ? SMPP_RX_R_APPN : SMPP_RX_P_APPN;
 }
@@ -80,7 +81,7 @@ static void errand_done(const parley_result *result, void *arg)
   errand->intake->n_open--;
   if (result->status == PARLEY_OK && errand->hash != 0 && !smpp_pool_hears(errand->link, errand->generation))
     unheard_keep(errand->intake, errand->hash);
-  smpp_pool_reply(errand->link, errand->generation, errand->command, errand->sequence, status_of(result->status));
+  smpp_pool_reply(errand->link, errand->generation, errand->command, errand->sequence, status_of(result->status, errand->hash == 0));
   free(errand);
 }
 

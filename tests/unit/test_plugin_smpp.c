@@ -750,7 +750,7 @@ END_TEST
 static const struct { parley_status status; uint32_t reply; } verdicts[] = {
     {PARLEY_OK, SMPP_ROK},                 {PARLEY_BUSY, SMPP_RX_T_APPN},         {PARLEY_RETRY, SMPP_RX_T_APPN},
     {PARLEY_TIMEOUT, SMPP_RX_T_APPN},      {PARLEY_CANCELLED, SMPP_RX_T_APPN},    {PARLEY_REJECTED, SMPP_RX_R_APPN},
-    {PARLEY_INVALID, SMPP_RX_R_APPN},      {PARLEY_FAILED, SMPP_RX_P_APPN},       {PARLEY_DENIED, SMPP_RX_P_APPN},
+    {PARLEY_INVALID, SMPP_RX_R_APPN},      {PARLEY_FAILED, SMPP_RX_T_APPN},       {PARLEY_DENIED, SMPP_RX_P_APPN},
 };
 
 START_TEST(the_centre_hears_whether_to_come_again)
@@ -910,14 +910,17 @@ START_TEST(a_receipt_that_says_nothing_is_taken_and_forgotten)
 }
 END_TEST
 
-START_TEST(a_receipt_that_cannot_be_kept_comes_again)
+START_TEST(a_receipt_that_cannot_be_kept_comes_again_and_one_for_nobody_does_not)
 {
   struct smpp_message message = receipt("id:3039 stat:DELIVRD");
 
   host->answer = PARLEY_BUSY;
   START("window", "1");
   deliver(1, &message);
+  host->answer = PARLEY_NOT_FOUND;
+  deliver(2, &message);
   ck_assert_uint_eq(centre.replies[0].status, SMPP_RX_T_APPN);
+  ck_assert_uint_eq(centre.replies[1].status, SMPP_ROK);
 }
 END_TEST
 
@@ -1115,7 +1118,7 @@ int main(void)
   tcase_add_test(tcase, a_receipt_names_the_part_as_its_answer_did);
   tcase_add_test(tcase, what_was_learned_is_read_again);
   tcase_add_test(tcase, a_receipt_that_says_nothing_is_taken_and_forgotten);
-  tcase_add_test(tcase, a_receipt_that_cannot_be_kept_comes_again);
+  tcase_add_test(tcase, a_receipt_that_cannot_be_kept_comes_again_and_one_for_nobody_does_not);
   tcase_add_test(tcase, a_receipt_proves_that_a_lost_message_is_out);
   tcase_add_test(tcase, what_nothing_proves_is_sent_again_and_no_part_twice);
   tcase_add_test(tcase, without_a_reference_nothing_is_waited_for);
