@@ -15,6 +15,7 @@ struct smpp_pool {
   struct smpp_pool_owner owner;
   struct smpp_link *links;
   uint32_t n_links, n_open; /* n_open: tokens */
+  uint32_t turn;            /* of the links: whose is the next message, where several have as much room */
   struct smpp_job *first, **last; /* wait for room; the first may be half sent */
   struct smpp_writing *writing;
   uint64_t timer, resume; /* resume: of a pause; 0: none */
@@ -140,7 +141,7 @@ static struct smpp_link *link_for(struct smpp_pool *pool, const struct smpp_job 
   struct smpp_link *best = NULL;
 
   for (uint32_t i = 0; i < pool->n_links; i++) {
-    struct smpp_link *link = &pool->links[i];
+    struct smpp_link *link = &pool->links[(pool->turn + i) % pool->n_links];
 
     if (!smpp_link_bound(link) || !smpp_session_room(&link->session))
       continue;
@@ -170,6 +171,7 @@ static bool job_push(struct smpp_pool *pool, struct smpp_job *job)
     }
     smpp_job_sent(part);
     job->link = link;
+    pool->turn = (uint32_t)(link - pool->links) + 1;
   }
   return job->result != 0 || job->n_sent == job->n_parts;
 }

@@ -63,6 +63,19 @@ def a_long_text_is_delivered_when_all_its_segments_are(folder):
 
 
 @test
+def a_long_text_of_which_a_segment_fails_has_failed_when_the_others_are_told(folder):
+    with Centre() as centre, Daemon(folder, channels={"sms": centre.channel(folder)}) as daemon:
+        message = daemon.send(LONG, to=ANA)
+        daemon.wait_status(message, "sent")
+        submits = centre.submits(3)
+        expect([receipt(centre, submits[n]["id"], state) for n, state in ((2, "DELIVRD"), (1, "UNDELIV"), (0, "DELIVRD"))], [0, 0, 0])
+        state = daemon.wait_status(message, "failed")
+        parts = state["deliveries"][0]["parts"]
+        expect([part["provider_id"] for part in parts], [row["id"].lower().lstrip("0") for row in submits])
+        expect([part["status"] for part in parts], ["delivered", "failed", "delivered"])
+
+
+@test
 def a_receipt_that_is_earlier_than_its_answer_is_joined(folder):
     with Centre() as centre, Daemon(folder, channels={"sms": centre.channel(folder)}) as daemon:
         centre.tell("receipts", state="DELIVRD", early=True)
