@@ -236,6 +236,61 @@ def bytes_are_kept_as_media(folder):
         expect(daemon.metric("parley_inbound_received_total"), 1.0)
 
 
+BEN = {"phone": "+34600333444"}
+
+
+def piece(centre, who, header, text, **more):
+    """One piece of a long text; what it was answered with."""
+    octets = header + text.encode("utf-16-be" if more.get("data_coding") == 8 else "ascii")
+    sequence = centre.tell("send", pdu={"source_addr_ton": 1, "source_addr": who["phone"][1:], "destination_addr": "34600999888",
+                                        "esm_class": 0x40 if header else 0, **more}, hex=octets.hex())["sequence"]
+    return centre.reply(sequence)["status"]
+
+
+@test
+def pieces_of_long_texts_are_joined_whatever_their_order_and_width(folder):
+    with Centre() as centre, Daemon(folder, channels={"sms": centre.channel(folder)}) as daemon:
+        wait_bound(daemon, centre)
+
+        def narrow(index):
+            return bytes([5, 0, 3, 7, 3, index])
+
+        said = [piece(centre, ANA, narrow(3), "order"), piece(centre, BEN, narrow(1), "Thank "), piece(centre, ANA, narrow(1), "Where "),
+                piece(centre, ANA, narrow(1), "Where "), piece(centre, BEN, narrow(3), " much"), piece(centre, BEN, narrow(2), "you very"),
+                piece(centre, ANA, narrow(2), "is my ")]
+        expect(set(said), {0})
+        wait_until(lambda: texts_of(daemon) == ["Where is my order"] and texts_of(daemon, BEN) == ["Thank you very much"],
+                   lambda: f"{texts_of(daemon)} {texts_of(daemon, BEN)}")
+        for index, text in ((2, "да?"), (1, "Где ")):
+            expect(piece(centre, ANA, bytes([6, 8, 4, 1, 7, 2, index]), text, data_coding=8), 0)
+        for index, text in ((2, "parameters"), (1, "By ")):
+            expect(piece(centre, ANA, b"", text, sar_msg_ref_num=7, sar_total_segments=2, sar_segment_seqnum=index), 0)
+        wait_until(lambda: sorted(texts_of(daemon)) == ["By parameters", "Where is my order", "Где да?"], lambda: texts_of(daemon))
+
+
+@test
+def a_text_whose_piece_never_comes_is_shown_without_it_even_after_a_restart(folder):
+    with Centre() as centre, Daemon(folder, channels={"sms": centre.channel(folder, join_wait="2s")}) as daemon:
+        wait_bound(daemon, centre)
+        expect(piece(centre, ANA, bytes([5, 0, 3, 9, 3, 1]), "Where "), 0)
+        expect(piece(centre, ANA, bytes([5, 0, 3, 9, 3, 3]), "order"), 0)
+        daemon.restart()
+        found = wait_until(lambda: texts_of(daemon), "what is there is shown")
+        expect(len(found), 1)
+        expect_true(found[0].startswith("Where ") and found[0].endswith("order"), found)
+
+
+@test
+def stop_is_heard_and_the_next_message_says_why_it_does_not_go(folder):
+    with Centre() as centre, Daemon(folder, channels={"sms": centre.channel(folder)}) as daemon:
+        daemon.wait_status(daemon.send("hello", to=ANA), "sent")
+        expect(centre.reply(centre.message("STOP"))["status"], 0)
+        state = daemon.wait_status(daemon.send("again", to=ANA), "suppressed")
+        expect(state["reason"], "opted_out")
+        expect(centre.reply(centre.message("Start"))["status"], 0)
+        daemon.wait_status(daemon.send("at last", to=ANA), "sent")
+
+
 # --- around it ---
 
 @test
