@@ -65,7 +65,7 @@ static void count_others(struct round *round)
 {
   struct store_base *store = round->store;
 
-  if (store->fresh != NULL)
+  if (!store->ways->shared)
     return;
   if (store->n_suppressions == 0)
     store->n_suppressions = (uint64_t)db_int_of(round->db, "SELECT count(*) FROM (SELECT 1 FROM suppression WHERE removed=0 LIMIT 1)"

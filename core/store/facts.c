@@ -27,8 +27,14 @@ static void identity_fill(struct stmt *row, struct arena *arena, struct identity
   ret->blocked = col_int(row, 8) != 0;
 }
 
-const char identity_get_sql[] = "SELECT id, customer, kind, value, raw, assurance, created, used, blocked FROM identity"
-                                " WHERE h=?";
+static void owner_fill(struct stmt *row, struct arena *arena, struct identity_row *ret)
+{
+  if (col_id(row, 9) != 0)
+    ret->owner = customer_brief_of(row, 10, col_id(row, 9), arena);
+}
+
+const char identity_get_sql[] = "SELECT i.id, i.customer, kind, value, raw, assurance, i.created, used, blocked, c.id, " CUSTOMER_BRIEF
+                                " FROM identity i LEFT JOIN customer c ON c.id=i.customer WHERE i.h=?";
 
 static bool identity_exact(struct db *db, const struct hash_key *key, parley_text kind, parley_text value, struct arena *arena,
                            struct identity_row *ret)
@@ -43,8 +49,10 @@ static bool identity_exact(struct db *db, const struct hash_key *key, parley_tex
     if (!db_step(get))
       return false;
     same = identity_same(kind, value, col_peek(get, 2), col_peek(get, 3));
-    if (same)
+    if (same) {
       identity_fill(get, arena, ret);
+      owner_fill(get, arena, ret);
+    }
     db_reset(get);
     if (same)
       break;
@@ -71,20 +79,25 @@ bool identity_find(struct db *db, const struct hash_key *key, const struct ident
   return false;
 }
 
+struct customer_brief customer_brief_of(struct stmt *row, int at, id64 id, struct arena *arena)
+{
+  return (struct customer_brief){.id = id,
+                                 .merged_into = col_id(row, at),
+                                 .flags = (uint32_t)col_int(row, at + 1),
+                                 .conversation = col_id(row, at + 2),
+                                 .name = col_text(row, at + 3, arena),
+                                 .locale = col_text(row, at + 4, arena),
+                                 .timezone = col_text(row, at + 5, arena)};
+}
+
 bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_brief *ret)
 {
-  struct stmt *get = db_sql(db, "SELECT merged_into, flags, conversation, name, locale, timezone FROM customer WHERE id=?");
+  struct stmt *get = db_sql(db, "SELECT " CUSTOMER_BRIEF " FROM customer c WHERE id=?");
 
   bind_id(get, 1, id);
   if (!db_step(get))
     return false;
-  *ret = (struct customer_brief){.id = id,
-                                 .merged_into = col_id(get, 0),
-                                 .flags = (uint32_t)col_int(get, 1),
-                                 .conversation = col_id(get, 2),
-                                 .name = col_text(get, 3, arena),
-                                 .locale = col_text(get, 4, arena),
-                                 .timezone = col_text(get, 5, arena)};
+  *ret = customer_brief_of(get, 0, id, arena);
   db_reset(get);
   return true;
 }
@@ -175,13 +188,6 @@ size_t opted_out_find(struct db *db, const struct hash_key *key, const struct id
   return silence.n;
 }
 
-static bool has_external(struct db *db, id64 customer, struct arena *arena)
-{
-  struct customer_brief owner;
-
-  return customer_find(db, customer, arena, &owner) && (owner.flags & CUSTOMER_HAS_EXTERNAL);
-}
-
 void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
                     struct found *ret)
 {
@@ -199,7 +205,7 @@ void recipient_find(struct db *db, const struct hash_key *key, const struct reci
       continue;
     ret->own.owners[i] = ret->rows[i].customer;
     if (asked->external.len > 0 && ret->own.external_owner == 0)
-      ret->own.owner_has_external[i] = has_external(db, ret->rows[i].customer, arena);
+      ret->own.owner_has_external[i] = (ret->rows[i].owner.flags & CUSTOMER_HAS_EXTERNAL) != 0;
   }
 }
 
@@ -352,19 +358,19 @@ void facts_load(struct db *db, const struct hash_key *key, bool suppressions, co
     facts_of_customer(&loading, aliases[i]);
 }
 
-struct delivery_facts delivery_facts_of(struct stmt *row)
+struct delivery_facts delivery_facts_of(struct stmt *row, int from)
 {
-  return (struct delivery_facts){.step = (uint32_t)col_int(row, 0),
-                                 .state = (uint32_t)col_int(row, 1),
-                                 .facts = (uint32_t)col_int(row, 2),
-                                 .attempt = (uint32_t)col_int(row, 3),
-                                 .token = col_id(row, 4),
-                                 .held = col_int(row, 5) != 0,
-                                 .maybe_twice = col_int(row, 6) != 0,
-                                 .handed_ms = col_int(row, 7),
-                                 .started_ms = col_int(row, 8),
-                                 .due_ms = col_int(row, 9),
-                                 .deaths = (uint32_t)col_int(row, 10)};
+  return (struct delivery_facts){.step = (uint32_t)col_int(row, from),
+                                 .state = (uint32_t)col_int(row, from + 1),
+                                 .facts = (uint32_t)col_int(row, from + 2),
+                                 .attempt = (uint32_t)col_int(row, from + 3),
+                                 .token = col_id(row, from + 4),
+                                 .held = col_int(row, from + 5) != 0,
+                                 .maybe_twice = col_int(row, from + 6) != 0,
+                                 .handed_ms = col_int(row, from + 7),
+                                 .started_ms = col_int(row, from + 8),
+                                 .due_ms = col_int(row, from + 9),
+                                 .deaths = (uint32_t)col_int(row, from + 10)};
 }
 
 struct parts parts_of(struct stmt *row, int first)

@@ -49,8 +49,10 @@ void fresh_free(struct fresh **fresh)
 /* All texts that are not empty by what the message is. */
 static void texts_copy(struct arena *arena, struct fresh_message *message)
 {
-  parley_text *const texts[] = {&message->topic,           &message->key,          &message->row.channel,
-                                &message->row.channel_kind, &message->row.address_kind, &message->row.address};
+  parley_text *const texts[] = {&message->topic,           &message->key,              &message->row.channel,
+                                &message->row.channel_kind, &message->row.address_kind, &message->row.address,
+                                &message->row.provider_id,  &message->row.provider_ids, &message->row.degraded,
+                                &message->row.reason,       &message->row.part_code};
 
   for (size_t i = 0; i < COUNT_OF(texts); i++)
     *texts[i] = texts[i]->len > 0 ? arena_text(arena, *texts[i]) : TEXT_EMPTY;

@@ -1,9 +1,10 @@
-/* fresh.h - what accept has just written of messages that are with their channel, kept so that the first thing that happens to
- * one need not be read back. One for a store whose only writer we are. Owns copies. Thread: the writer's.
+/* fresh.h - what accept or a claim has just written of messages that are with their channel, kept so that the first thing that
+ * happens to one need not be read back. One a store. Owns copies. Thread: the writer's.
  *
- * A message stands here from its accept until life_load() takes it, once, or FRESH_MAX newer ones have come, or a round fails:
- * while its one begun delivery is SENDING, in its first attempt, under our session. Whoever changes a row of `message` or
- * `delivery` by another way than life_load() sees to it that it can't be one of those. Private to core/store. */
+ * A message stands here from its claim until life_load() takes it, once, or FRESH_MAX newer ones have come, or a round fails:
+ * while its one begun delivery is SENDING under our session, and no receipt has come. Whoever changes a row of `message` or
+ * `delivery` by another way than life_load() sees to it that it can't be one of those. Where others write as well (ways->shared)
+ * life_load() asks whether the delivery still stands so; the message itself never changes. Private to core/store. */
 #ifndef CORE_STORE_FRESH_H
 #define CORE_STORE_FRESH_H
 #include "write.h"

@@ -28,7 +28,7 @@ enum { TIMELINE_MESSAGE = 1, TIMELINE_EVENT = 2 }; /* timeline.kind; seq is a me
 #define SEQ_SLOT_BITS "22"
 _Static_assert(ID_NODE_BITS + ID_COUNTER_BITS == 22, "SEQ_SLOT_BITS");
 
-/* By its place. A driver behind a socket may ask it ahead, by this very text. */
+/* By its place, with its owner. A driver behind a socket may ask it ahead, by this very text. */
 extern const char identity_get_sql[]; /* const: SQL */
 /* What to do where its schema is not ours. */
 static inline const char *schema_remedy(int64_t schema)
@@ -47,7 +47,7 @@ struct store_base;
 struct space { /* read_space.c: what each reader has found out, for a while */
   bool known;
   int64_t at_ms; /* mono */
-  uint64_t free_bytes;
+  uint64_t free_bytes, total_bytes; /* total: where the driver asks the server for it */
   int64_t oldest_ms[STORE_KEEP_KINDS];
   size_t n;
   struct { char name[32]; uint64_t bytes, rows; } tables[SPACE_TABLES_MAX];
@@ -72,9 +72,10 @@ struct store_ways { /* what each driver does in its own way */
   /* All events up to here stand in the tables that are written behind: nobody will read them again for those. NULL: they always do. */
   uint64_t (*written_upto)(struct round *round);
   bool update_keeps_room; /* a row that gets shorter leaves its room unused: it is taken out and put back */
-  /* PostgreSQL: fibers of one round take turns on what both might change; NULL: ops run one after the other. Whoever has read
-   * something before it was locked reads it again. */
-  void (*lock)(struct db *db, uint64_t key);
+  bool shared; /* others write to the store as well: what is kept of it in memory is asked for again */
+  /* PostgreSQL: fibers of one round take turns on what both might change; NULL: ops run one after the other. True: in this round
+   * nobody had it before. Else whoever has read something before it was locked reads it again. */
+  bool (*lock)(struct db *db, uint64_t key);
   void (*lock_submission)(struct db *db, const struct submission *submission); /* all that it names, before it is looked up */
   bool op_is_snapshot; /* a read op is one snapshot from its begin: read_begin() has nothing to do */
   read_fn *backup;
@@ -108,20 +109,24 @@ struct store_base {
   uint64_t n_suppressions, n_parked, n_bounced; /* 0: nobody is looked up */
   int64_t expire_ms, expire_at[4];   /* mono: when to look for what is past its time; where in each table */
   struct retention retention;
-  struct fresh *fresh; /* fresh.h; NULL: others write as well */
+  struct fresh *fresh; /* fresh.h */
 };
 
 /* --- facts.c: whose it is and what is known of them; used by accept and, writing nothing, by explain ------------------------- */
 
+struct customer_brief { id64 id, merged_into, conversation; uint32_t flags; parley_text name, locale, timezone; };
 struct identity_row {
   uint64_t h; /* its place; of none: where it would go */
   id64 id;    /* 0: there is no such row */
   id64 customer; /* 0: nobody's */
   struct identity identity;
+  struct customer_brief owner; /* id 0: nobody */
   int64_t created_ms, used_ms;
   bool blocked;
 };
-struct customer_brief { id64 id, merged_into, conversation; uint32_t flags; parley_text name, locale, timezone; };
+/* The columns of a customer `c` as others join it, and what they say from column `at` on. */
+#define CUSTOMER_BRIEF "c.merged_into, c.flags, c.conversation, c.name, c.locale, c.timezone"
+struct customer_brief customer_brief_of(struct stmt *row, int at, id64 id, struct arena *arena);
 struct found { /* what a recipient's parts are in the store */
   struct ownership own;
   struct identity_row external, rows[RECIPIENT_IDENTITIES_MAX];
@@ -129,7 +134,7 @@ struct found { /* what a recipient's parts are in the store */
 /* The first columns of whoever reads begun deliveries, as what route moves. */
 #define DELIVERY_FACTS "step, state, facts, attempt, token, held, maybe_twice, handed, started, due, deaths"
 enum { DELIVERY_FACTS_COLUMNS = 11 };
-struct delivery_facts delivery_facts_of(struct stmt *row);
+struct delivery_facts delivery_facts_of(struct stmt *row, int from); /* from: its first column */
 #define PARTS_COLUMNS "parts, part_delivered, part_read, part_failed"
 struct parts parts_of(struct stmt *row, int first); /* first: of those columns */
 /* By kind and value, then by its national variants. False: nobody has it, ret->h is its place (ret->id may still be there). */

@@ -1,6 +1,7 @@
 /* postgres.c - opening the store, connecting again, the lease, closing. Connections are made in libuv's pool (postgres_connect.c);
  * from then on they are the loop's. */
 #include "postgres.h"
+#include "fresh.h"
 #include "core/base/text.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -93,6 +94,7 @@ void pg_doubt_keep(struct pg_store *store, struct list *ops, struct round *round
   log_line(store->base.log, PARLEY_WARN, "event=store_round_in_doubt round=%llu", (unsigned long long)store->round);
   while ((item = list_pop(ops)) != NULL)
     list_push(&store->doubted, item);
+  fresh_clear(store->base.fresh);
   store->doubt = *round;
   *round = (struct round){0};
   store->doubted_round = store->round;
@@ -260,6 +262,7 @@ static const struct store_ways postgres_ways = {.next_seq = pg_next_seq,
                                                 .timeline_recent = false,
                                                 .idem_replayed = pg_idem_replayed,
                                                 .idem_keep = pg_idem_keep,
+                                                .shared = true,
                                                 .lock = pg_lock,
                                                 .lock_submission = pg_lock_submission,
                                                 .op_is_snapshot = true,
@@ -275,6 +278,7 @@ static struct pg_store *store_new(const struct store_config *config, uv_loop_t *
 
   store->base = (struct store_base){.ways = &postgres_ways, .front = front, .env = env, .log = log, .config = *config};
   store->base.retention.keep = config->keep;
+  store->base.fresh = fresh_new();
   store->base.gauges.accepting = true;
   store->loop = loop;
   store->url = xstrdup(config->url != NULL ? config->url : "");
@@ -331,6 +335,8 @@ static void pg_free(void *impl)
   pg_children_free(&store->idle_children);
   fiber_pool_done(&store->fibers);
   map_done(&store->locks.map);
+  map_done(&store->locks.had);
+  fresh_free(&store->base.fresh);
   retain_done(&store->base);
   if (store->tick != NULL) {
     uv_close((uv_handle_t *)store->tick, on_tick_closed);

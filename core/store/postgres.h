@@ -76,9 +76,13 @@ void pg_rollback(struct pg_db *db); /* after an error: the connection is fit for
  * by a 64-bit key while the round's loop runs them. First all keys that an op names itself, at once; then the customer it found,
  * one at most: so nobody waits in a circle. */
 #define PG_KEYS_MAX 64 /* of one op */
-struct pg_locks { struct map map; };
+struct pg_locks {
+  struct map map;
+  struct map had; /* keys that pg_lock_first() took in this round */
+};
 void pg_locks_take(struct pg_db *db, const uint64_t *keys, size_t n); /* all or none meanwhile; yields until they are free */
-void pg_lock_add(struct pg_db *db, uint64_t key);                     /* one more */
+bool pg_lock_first(struct pg_db *db, uint64_t key); /* one more; true: nobody had it before in this round */
+void pg_locks_new_round(struct pg_locks *locks);
 void pg_locks_drop(struct pg_db *db);                                 /* all that db holds */
 
 /* --- postgres_connect.c: connections, made by blocking calls: at start, and in libuv's pool ------------------------------------ */
@@ -143,7 +147,7 @@ parley_status pg_session_take(PGconn *conn, uint32_t node, struct pg_session *se
 void pg_round_try(struct pg_store *store); /* begins one, if ops wait and none runs */
 void pg_round_beat(struct pg_store *store); /* begins one, with no ops if none wait: it proves that we live */
 uint64_t pg_next_seq(struct round *round);
-void pg_lock(struct db *db, uint64_t key);
+bool pg_lock(struct db *db, uint64_t key);
 
 /* --- postgres_keys.c: what an op names that another op of the round may name too ----------------------------------------------- */
 

@@ -52,9 +52,21 @@ void pg_locks_take(struct pg_db *db, const uint64_t *keys, size_t n)
       take(db, keys[i]);
 }
 
-void pg_lock_add(struct pg_db *db, uint64_t key)
+bool pg_lock_first(struct pg_db *db, uint64_t key)
 {
+  struct pg_locks *locks = &db->on->store->locks;
+  bool first;
+
   pg_locks_take(db, &key, 1);
+  first = map_get(&locks->had, key) == NULL;
+  if (first)
+    map_put(&locks->had, key, locks);
+  return first;
+}
+
+void pg_locks_new_round(struct pg_locks *locks)
+{
+  map_done(&locks->had);
 }
 
 void pg_locks_drop(struct pg_db *db)

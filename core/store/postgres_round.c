@@ -4,6 +4,7 @@
  * In doubt  a connection that is lost after COMMIT was sent leaves open whether the round is in the database. Each round writes its
  *           number into our session's row; the next connection reads it there, and only then the ops are answered. */
 #include "postgres.h"
+#include "fresh.h"
 #include "core/base/text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -52,10 +53,12 @@ static void seq_ask(struct pg_store *store)
 }
 
 /* Whose customer it is is known: what is left are its rows and the round's numbers, which are asked for together. */
-void pg_lock(struct db *db, uint64_t key)
+bool pg_lock(struct db *db, uint64_t key)
 {
-  pg_lock_add(pg_db_of(db), key);
+  bool first = pg_lock_first(pg_db_of(db), key);
+
   seq_ask(pg_db_of(db)->on->store);
+  return first;
 }
 
 uint64_t pg_next_seq(struct round *round)
@@ -161,6 +164,7 @@ static void round_failed(struct pg_store *store, struct round *round)
     log_line(store->base.log, PARLEY_ERROR, "event=store_round_failed again=%d why=\"%s\"",
              round->db->status == PARLEY_RETRY, round->db->why);
   round_give_seats_back(round);
+  fresh_clear(store->base.fresh);
   store->base.gauges.failed_rounds++;
   round->last_seq = 0;
 }
@@ -227,6 +231,21 @@ static void round_told(struct pg_store *store, uint64_t last_seq, uint64_t begun
   store_round_ended(store->base.front, gauges, last_seq);
 }
 
+/* What happens on almost every such op is an event. */
+static bool any_is_news(const struct list *ops)
+{
+  for (const struct list *at = ops->next; at != ops; at = at->next)
+    switch ((int)LIST_ITEM(at, struct store_op, link)->kind) {
+    case STORE_ACCEPT:
+    case STORE_SETTLE:
+    case STORE_INBOUND:
+    case STORE_RECEIPT:
+    case STORE_TOUCHPOINT:
+      return true;
+    }
+  return false;
+}
+
 static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
 {
   struct round round = {.store = &store->base, .db = &store->conductor.base, .now_ms = store->base.env->now_ms(store->base.env)};
@@ -237,9 +256,12 @@ static void round_run(struct pg_store *store, struct list *ops, size_t n_ops)
 
   store->seq_next = store->seq_end = 0;
   store->round++;
+  pg_locks_new_round(&store->locks);
   pg_command(&store->conductor, "BEGIN");
   for (struct list *at = ops->next; at != ops; at = at->next)
     op_go(&round, LIST_ITEM(at, struct store_op, link));
+  if (any_is_news(ops))
+    seq_ask(store); /* behind their questions: the row is locked no longer than need be */
   pg_db_join(&store->conductor, 0);
   if (!store->full)
     expire_step(&round, n_ops);

@@ -32,11 +32,11 @@ parley_status pg_media_piece(struct reader *reader, struct store_media *ask)
 void pg_sizes(struct reader *reader, struct store_stats *ask)
 {
   ask->schema = db_int_of(reader->db, "SELECT version FROM parley_schema");
-  ask->file_bytes = (uint64_t)db_int_of(reader->db, "SELECT pg_database_size(current_database())");
+  ask->file_bytes = reader->space.total_bytes;
   ask->wal_bytes = 0; /* the server's own affair */
 }
 
-/* Rows: what the last ANALYZE has found, or the statistics since. */
+/* Rows: what the last ANALYZE has found, or the statistics since. The server looks at each file of the database. */
 void pg_space(struct reader *reader, struct space *space)
 {
   struct stmt *list = db_sql(reader->db, "SELECT relname::text, pg_total_relation_size(oid), greatest(reltuples::bigint,"
@@ -46,6 +46,7 @@ void pg_space(struct reader *reader, struct space *space)
   while (db_step(list))
     space_add(space, col_peek(list, 0), (uint64_t)col_int(list, 1), (uint64_t)col_int(list, 2));
   db_reset(list);
+  space->total_bytes = (uint64_t)db_int_of(reader->db, "SELECT pg_database_size(current_database())");
 }
 
 /* A copy is made by the server's own tools: see docs/operations.md. */

@@ -79,7 +79,7 @@ static void delivery_fill(struct stmt *get, struct arena *arena, struct deliveri
   enum { AT = DELIVERY_FACTS_COLUMNS };
   size_t at = all->n++;
 
-  all->facts[at] = delivery_facts_of(get);
+  all->facts[at] = delivery_facts_of(get, 0);
   all->rows[at] = (struct delivery_row){.facts = all->facts[at],
                                         .id = col_id(get, AT),
                                         .identity = col_id(get, AT + 1),

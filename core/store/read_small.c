@@ -205,8 +205,8 @@ parley_status read_stats(struct reader *reader, struct store_op *op)
   ask->oldest_due_ms = oldest_due(db, op->arena);
   ask->parked_receipts = (uint64_t)one_int(parked, COUNT_MAX);
   ask->newest_seq = (uint64_t)db_int_of(db, "SELECT max(seq) FROM event");
-  reader->store->ways->sizes(reader, ask);
   space_get(reader, ask);
+  reader->store->ways->sizes(reader, ask);
   read_end(reader);
   return PARLEY_OK;
 }

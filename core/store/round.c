@@ -181,10 +181,9 @@ void op_ended(struct store_op *op, parley_status commit)
 
 /* --- parts --------------------------------------------------------------------------------------------------------------------- */
 
-void round_lock_customer(struct round *round, id64 customer)
+bool round_lock_customer(struct round *round, id64 customer)
 {
-  if (round->store->ways->lock != NULL)
-    round->store->ways->lock(round->db, customer);
+  return round->store->ways->lock == NULL || round->store->ways->lock(round->db, customer);
 }
 
 static void counters_add(struct counters *to, const struct counters *from)

@@ -35,7 +35,8 @@ void counters_write(struct round *round);
 void round_merge(struct round *round, struct round *part); /* what a part of it did; the part is done */
 /* fn for 0 .. n-1, each with a part of the round to itself, all at once where the driver can. */
 void round_each(struct round *round, size_t n, void (*fn)(struct round *round, size_t i, void *arg), void *arg);
-void round_lock_customer(struct round *round, id64 customer); /* before what is theirs is read to be changed */
+/* Before what is theirs is changed. False: what was read before may have changed meanwhile, and is read again. */
+bool round_lock_customer(struct round *round, id64 customer);
 void round_give_seats_back(struct round *round);
 void round_done(struct round *round);
 void store_recount(struct store_base *store, struct db *db); /* what is counted in memory, at a start and after a roll-back */
@@ -101,6 +102,7 @@ struct life {
   uint32_t n_go;
   int end_state;                       /* enum message_state of one without deliveries, else -1 */
   struct customer_brief who;           /* life_who() reads it */
+  parley_bytes body;                   /* of the message's own row; '' unless it was loaded to be claimed */
   struct decision *decision;           /* NULL: one sendable step only, not read */
   const struct policy *policy;         /* may be NULL: nothing can be begun then */
   struct arena *arena;
@@ -112,6 +114,11 @@ struct life {
 };
 bool life_load(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
                struct life *ret);
+/* The same by one question, with what life_claim() wants beside. */
+bool life_load_to_claim(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
+                        struct life *ret);
+/* What was just claimed need not be read back. */
+void life_keep_fresh(struct round *round, const struct life *life);
 enum message_state life_state(const struct life *life);
 /* Runs advance() and writes what came of it: rows, counters, event, suppression, the next step. next: gets the next step's claim
  * when it was claimed at once; NULL: it waits in the store. */
@@ -148,6 +155,7 @@ struct attempt_ended { /* one attempt that is over */
   uint64_t token;
   int64_t started_ms, ended_ms;
   parley_text code, detail, provider_id;
+  bool late; /* the attempt was not open any more: it may have a row already */
 };
 void attempt_put(struct round *round, const struct attempt_ended *ended);
 

@@ -210,7 +210,7 @@ static void item_keep_fresh(struct round *round, const struct submission *submis
 {
   const struct decided_step *decided = begin->decided;
 
-  if (round->store->fresh == NULL || steps_that_go(item->decision) != 1)
+  if (steps_that_go(item->decision) != 1)
     return;
   fresh_put(round->store->fresh,
             &(struct fresh_message){.id = item->message,

@@ -65,7 +65,7 @@ static void claim_one(struct round *round, size_t i, void *arg)
   const char *stops = NULL;
   int row;
 
-  if (!life_load(round, due->message, claim->policy, claim->now_ms, claim->op.arena, life))
+  if (!life_load_to_claim(round, due->message, claim->policy, claim->now_ms, claim->op.arena, life))
     return;
   row = life_row_of(life, due->step);
   if (row < 0 || (life->facts[row].state != DELIVERY_QUEUED && !life->rows[row].query))

@@ -135,9 +135,24 @@ static void who_link(struct round *round, const struct recipient *asked, struct 
   }
 }
 
+/* The customer, when it came with one of its identities. */
+static bool who_owns(const struct recipient *asked, const struct found *found, id64 customer, struct customer_brief *ret)
+{
+  const struct identity_row *row = found->external.owner.id == customer ? &found->external : NULL;
+
+  for (size_t i = 0; row == NULL && i < asked->n_identities; i++)
+    if (found->rows[i].owner.id == customer)
+      row = &found->rows[i];
+  if (row != NULL)
+    *ret = row->owner;
+  return row != NULL;
+}
+
 void who_resolve(struct round *round, const struct recipient *asked, struct arena *arena, int64_t now_ms, bool inbound,
                  struct who *ret)
 {
+  bool alone;
+
   *ret = (struct who){.result = ACCEPTED};
   recipient_find(round->db, &round->store->hash_key, asked, arena, &ret->found);
   ret->resolution = resolve_recipient(asked, &ret->found.own, inbound);
@@ -153,8 +168,9 @@ void who_resolve(struct round *round, const struct recipient *asked, struct aren
     ret->customer.id = customer_make(round, now_ms);
     break;
   case RESOLVE_FOUND:
-    round_lock_customer(round, ret->resolution.customer);
-    if (!customer_find(round->db, ret->resolution.customer, arena, &ret->customer)) {
+    alone = round_lock_customer(round, ret->resolution.customer);
+    if (!(alone && who_owns(asked, &ret->found, ret->resolution.customer, &ret->customer)) &&
+        !customer_find(round->db, ret->resolution.customer, arena, &ret->customer)) {
       ret->result = ACCEPT_NO_CUSTOMER;
       return;
     }

@@ -50,6 +50,10 @@ static void claim_body(struct round *round, struct life *life, struct claim *ret
   struct stmt *apart = db_sql(round->db, "SELECT bytes FROM body WHERE message=?");
   struct stmt *get = life->flags & MESSAGE_BODY_APART ? apart : inside;
 
+  if (life->body.len > 0) {
+    ret->body = life->body;
+    return;
+  }
   bind_id(get, 1, life->id);
   if (db_step(get))
     ret->body = col_text(get, 0, life->arena);
@@ -134,6 +138,7 @@ void life_claim(struct round *round, struct life *life, size_t at, int64_t now_m
   count_move(round, before, life_state(life));
   claim_fill(round, life, at, ret);
   ret->query = query;
+  life_keep_fresh(round, life);
 }
 
 /* --- a step begins --------------------------------------------------------------------------------------------------------------- */
@@ -274,7 +279,7 @@ struct claim *life_claim_next_ordered(struct round *round, const struct life *en
   ready = (col_int(get, 2) == DELIVERY_QUEUED || col_int(get, 5) != 0) && col_int(get, 3) <= ended->message.now_ms;
   db_reset(get);
 
-  if (!ready || !life_load(round, message, ended->policy, ended->message.now_ms, ended->arena, life))
+  if (!ready || !life_load_to_claim(round, message, ended->policy, ended->message.now_ms, ended->arena, life))
     return NULL;
   at = (size_t)life_row_of(life, step);
   if (!life->rows[at].query && consent_stops(round, life, at) != NULL) { /* the sweep ends it, and goes on to the next */

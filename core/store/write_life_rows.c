@@ -5,21 +5,20 @@
 
 /* --- reading --------------------------------------------------------------------------------------------------------------------- */
 
-static bool message_read(struct round *round, id64 message, struct life *life, parley_bytes *ret_decision,
-                         uint32_t *ret_n_steps)
-{
-  struct stmt *get =
-      db_sql(round->db, "SELECT dir, customer, identity, conversation, api_key, created, expires, flags, class,"
-                        " n_steps, n_go, end_state, topic, key, decision FROM message WHERE id=?");
+#define MESSAGE_COLUMNS \
+  "m.dir, m.customer, m.identity, m.conversation, api_key, m.created, m.expires, m.flags, class, n_steps, n_go, end_state, topic," \
+  " key, CASE WHEN n_go>1 THEN decision END"
+#define ROW_COLUMNS \
+  DELIVERY_FACTS ", d.id, d.identity, d.channel, d.channel_kind, address_kind, address, d.provider_id, provider_ids, degraded," \
+  " d.reason, outcome, " PARTS_COLUMNS ", part_code, wake, query, cancelled, until, within"
+enum { CUSTOMER_AT = 15, BODY_AT = CUSTOMER_AT + 6, ROW_AT = BODY_AT + 1 };
 
-  bind_id(get, 1, message);
-  if (!db_step(get))
+struct read_back { parley_bytes decision; uint32_t n_steps; }; /* of the message */
+
+static bool message_of(struct stmt *get, struct life *life, struct read_back *ret)
+{
+  if (col_int(get, 0) != DIR_OUT)
     return false;
-  if (col_int(get, 0) != DIR_OUT) {
-    db_reset(get);
-    return false;
-  }
-  life->id = message;
   life->customer = col_id(get, 1);
   life->identity = col_id(get, 2);
   life->conversation = col_id(get, 3);
@@ -28,54 +27,90 @@ static bool message_read(struct round *round, id64 message, struct life *life, p
   life->expires_ms = col_int(get, 6);
   life->flags = (uint32_t)col_int(get, 7);
   life->class = (enum topic_class)col_int(get, 8);
-  *ret_n_steps = (uint32_t)col_int(get, 9);
+  ret->n_steps = (uint32_t)col_int(get, 9);
   life->n_go = (uint32_t)col_int(get, 10);
   life->end_state = (int)col_int(get, 11);
   life->topic = col_text(get, 12, life->arena);
   life->key = col_text(get, 13, life->arena);
-  *ret_decision = life->n_go > 1 ? col_text(get, 14, life->arena) : (parley_bytes){"", 0};
-  db_reset(get);
+  if (life->n_go > 1)
+    ret->decision = col_text(get, 14, life->arena);
   return true;
 }
 
-static void row_read(struct stmt *get, struct life *life)
+static bool message_read(struct round *round, struct life *life, struct read_back *ret)
 {
-  enum { AT = DELIVERY_FACTS_COLUMNS };
-  size_t at = life->message.n_deliveries++;
-  struct delivery_facts *facts = &life->facts[at];
+  struct stmt *get = db_sql(round->db, "SELECT " MESSAGE_COLUMNS " FROM message m WHERE id=?");
+  bool there;
 
-  *facts = delivery_facts_of(get);
-  life->rows[at] = (struct life_row){.id = col_id(get, AT),
-                                     .identity = col_id(get, AT + 1),
-                                     .channel = col_text(get, AT + 2, life->arena),
-                                     .channel_kind = col_text(get, AT + 3, life->arena),
-                                     .address_kind = col_text(get, AT + 4, life->arena),
-                                     .address = col_text(get, AT + 5, life->arena),
-                                     .provider_id = col_text(get, AT + 6, life->arena),
-                                     .provider_ids = col_text(get, AT + 7, life->arena),
-                                     .degraded = col_text(get, AT + 8, life->arena),
-                                     .reason = col_text(get, AT + 9, life->arena),
-                                     .outcome = (uint32_t)col_int(get, AT + 10),
-                                     .parts = parts_of(get, AT + 11),
-                                     .part_code = col_text(get, AT + 15, life->arena),
-                                     .wake_ms = col_int(get, AT + 16),
-                                     .query = col_int(get, AT + 17) != 0};
-  life->message.cancelled |= col_int(get, AT + 18) != 0;
-  life->steps[facts->step].until = (enum until)col_int(get, AT + 19);
-  life->steps[facts->step].within_ms = col_int(get, AT + 20);
+  bind_id(get, 1, life->id);
+  if (!db_step(get))
+    return false;
+  there = message_of(get, life, ret);
+  db_reset(get);
+  return there;
+}
+
+static void row_of(struct stmt *get, int from, struct life *life)
+{
+  int at = from + DELIVERY_FACTS_COLUMNS;
+  size_t i = life->message.n_deliveries++;
+  struct delivery_facts *facts = &life->facts[i];
+
+  *facts = delivery_facts_of(get, from);
+  life->rows[i] = (struct life_row){.id = col_id(get, at),
+                                    .identity = col_id(get, at + 1),
+                                    .channel = col_text(get, at + 2, life->arena),
+                                    .channel_kind = col_text(get, at + 3, life->arena),
+                                    .address_kind = col_text(get, at + 4, life->arena),
+                                    .address = col_text(get, at + 5, life->arena),
+                                    .provider_id = col_text(get, at + 6, life->arena),
+                                    .provider_ids = col_text(get, at + 7, life->arena),
+                                    .degraded = col_text(get, at + 8, life->arena),
+                                    .reason = col_text(get, at + 9, life->arena),
+                                    .outcome = (uint32_t)col_int(get, at + 10),
+                                    .parts = parts_of(get, at + 11),
+                                    .part_code = col_text(get, at + 15, life->arena),
+                                    .wake_ms = col_int(get, at + 16),
+                                    .query = col_int(get, at + 17) != 0};
+  life->message.cancelled |= col_int(get, at + 18) != 0;
+  life->steps[facts->step].until = (enum until)col_int(get, at + 19);
+  life->steps[facts->step].within_ms = col_int(get, at + 20);
   life->steps[facts->step].go = true;
 }
 
 static void rows_read(struct round *round, struct life *life)
 {
-  struct stmt *get = db_sql(round->db, "SELECT " DELIVERY_FACTS ", id, identity, channel, channel_kind, address_kind, address,"
-                                       " provider_id, provider_ids, degraded, reason, outcome, " PARTS_COLUMNS ", part_code, wake,"
-                                       " query, cancelled, until, within FROM delivery WHERE message=? ORDER BY step");
+  struct stmt *get = db_sql(round->db, "SELECT " ROW_COLUMNS " FROM delivery d WHERE message=? ORDER BY step");
 
+  life->message.n_deliveries = 0;
+  life->message.cancelled = false;
   bind_id(get, 1, life->id);
   while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get))
-    row_read(get, life);
+    row_of(get, 0, life);
   db_reset(get);
+}
+
+/* The message, its customer, and its deliveries, of which there is one at least: what was claimed has begun. */
+static bool all_read(struct round *round, struct life *life, struct read_back *ret)
+{
+  struct stmt *get = db_sql(round->db, "SELECT " MESSAGE_COLUMNS ", " CUSTOMER_BRIEF ", m.body, " ROW_COLUMNS " FROM message m"
+                                       " JOIN delivery d ON d.message=m.id JOIN customer c ON c.id=m.customer WHERE m.id=?"
+                                       " ORDER BY d.step");
+
+  bind_id(get, 1, life->id);
+  if (!db_step(get))
+    return false;
+  if (!message_of(get, life, ret)) {
+    db_reset(get);
+    return false;
+  }
+  life->who = customer_brief_of(get, CUSTOMER_AT, life->customer, life->arena);
+  life->body = col_text(get, BODY_AT, life->arena);
+  do
+    row_of(get, ROW_AT, life);
+  while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get));
+  db_reset(get);
+  return true;
 }
 
 /* The steps not begun yet, as they were decided; with one sendable step only its own row says all that counts. */
@@ -145,9 +180,8 @@ static void steps_of_policy(struct life *life)
   }
 }
 
-static void life_of_fresh(const struct fresh_message *fresh, struct life *life)
+static uint32_t life_of_fresh(const struct fresh_message *fresh, struct life *life)
 {
-  life->id = fresh->id;
   life->customer = fresh->customer;
   life->identity = fresh->identity;
   life->conversation = fresh->conversation;
@@ -160,6 +194,7 @@ static void life_of_fresh(const struct fresh_message *fresh, struct life *life)
   life->end_state = -1;
   life->topic = fresh->topic;
   life->key = fresh->key;
+  return fresh->n_steps;
 }
 
 static void row_of_fresh(const struct fresh_message *fresh, struct life *life)
@@ -170,36 +205,103 @@ static void row_of_fresh(const struct fresh_message *fresh, struct life *life)
   life->steps[fresh->facts.step] = fresh->step;
 }
 
+/* Nobody else has changed it since: what may befall a delivery that is SENDING raises its token, or shows here. */
+static bool fresh_stands(struct round *round, const struct fresh_message *fresh)
+{
+  struct stmt *get = db_sql(round->db, "SELECT 1 FROM delivery WHERE message=? AND step=? AND token=? AND state=1 AND facts=0 AND"
+                                       " cancelled=0 AND held=0 AND part_delivered=0 AND part_read=0 AND part_failed=0");
+  bool stands;
+
+  if (!round->store->ways->shared)
+    return true;
+  bind_id(get, 1, fresh->id);
+  bind_int(get, 2, fresh->facts.step);
+  bind_id(get, 3, fresh->facts.token);
+  stands = db_step(get);
+  db_reset(get);
+  return stands;
+}
+
+void life_keep_fresh(struct round *round, const struct life *life)
+{
+  const struct delivery_facts *facts = &life->facts[0];
+  const struct life_row *row = &life->rows[0];
+
+  if (life->n_go != 1 || life->message.n_deliveries != 1 || facts->facts != 0 || facts->held || life->message.cancelled ||
+      row->parts.delivered != 0 || row->parts.read != 0 || row->parts.failed != 0)
+    return;
+  fresh_put(round->store->fresh, &(struct fresh_message){.id = life->id,
+                                                         .customer = life->customer,
+                                                         .identity = life->identity,
+                                                         .conversation = life->conversation,
+                                                         .api_key = life->api_key,
+                                                         .created_ms = life->created_ms,
+                                                         .expires_ms = life->expires_ms,
+                                                         .flags = life->flags,
+                                                         .n_steps = (uint32_t)life->message.n_steps,
+                                                         .class = life->class,
+                                                         .topic = life->topic,
+                                                         .key = life->key,
+                                                         .facts = *facts,
+                                                         .row = *row,
+                                                         .step = life->steps[facts->step]});
+}
+
+static void life_init(struct life *life, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena)
+{
+  *life = (struct life){.id = message, .policy = policy, .arena = arena};
+  life->message = (struct message_facts){.now_ms = now_ms, .steps = life->steps, .deliveries = life->facts};
+  for (size_t i = 0; i < PLAN_STEPS_MAX; i++)
+    life->steps[i].until = UNTIL_SENT;
+}
+
+/* Behind the lock: the message never changes; what else was read before it is read again if it may have changed. */
+static void life_lock(struct round *round, struct life *life, const struct fresh_message *fresh)
+{
+  bool stands = round_lock_customer(round, life->customer);
+
+  if (fresh != NULL && fresh_stands(round, fresh)) {
+    row_of_fresh(fresh, life);
+    return;
+  }
+  if (!stands)
+    life->who = (struct customer_brief){0};
+  if (!stands || life->message.n_deliveries == 0)
+    rows_read(round, life);
+}
+
+static bool load(struct round *round, struct life *life, bool all)
+{
+  struct read_back message = {{"", 0}, 0};
+  struct fresh_message fresh;
+  bool is_fresh = fresh_take(round->store->fresh, life->id, life->arena, &fresh);
+
+  if (is_fresh)
+    message.n_steps = life_of_fresh(&fresh, life);
+  else if (!(all ? all_read(round, life, &message) : message_read(round, life, &message)))
+    return false;
+  life_lock(round, life, is_fresh ? &fresh : NULL);
+  life->message.expires_ms = life->expires_ms;
+  life->message.n_steps = message.n_steps < PLAN_STEPS_MAX ? message.n_steps : PLAN_STEPS_MAX;
+  for (size_t i = 0; i < life->message.n_deliveries; i++)
+    life->stored[i] = rest_of(life, i);
+  steps_of_decision(life, message.decision);
+  steps_of_policy(life);
+  return true;
+}
+
 bool life_load(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
                struct life *ret)
 {
-  parley_bytes decision = {"", 0};
-  struct fresh_message fresh;
-  bool is_fresh = round->store->fresh != NULL && fresh_take(round->store->fresh, message, arena, &fresh);
-  uint32_t n_steps = is_fresh ? fresh.n_steps : 0;
+  life_init(ret, message, policy, now_ms, arena);
+  return load(round, ret, false);
+}
 
-  *ret = (struct life){.policy = policy, .arena = arena};
-  if (is_fresh)
-    life_of_fresh(&fresh, ret);
-  else if (!message_read(round, message, ret, &decision, &n_steps))
-    return false;
-  round_lock_customer(round, ret->customer); /* the message never changes; its deliveries are read behind the lock */
-  ret->message = (struct message_facts){.now_ms = now_ms,
-                                        .expires_ms = ret->expires_ms,
-                                        .n_steps = n_steps < PLAN_STEPS_MAX ? n_steps : PLAN_STEPS_MAX,
-                                        .steps = ret->steps,
-                                        .deliveries = ret->facts};
-  for (size_t i = 0; i < PLAN_STEPS_MAX; i++)
-    ret->steps[i].until = UNTIL_SENT;
-  if (is_fresh)
-    row_of_fresh(&fresh, ret);
-  else
-    rows_read(round, ret);
-  for (size_t i = 0; i < ret->message.n_deliveries; i++)
-    ret->stored[i] = rest_of(ret, i);
-  steps_of_decision(ret, decision);
-  steps_of_policy(ret);
-  return true;
+bool life_load_to_claim(struct round *round, id64 message, const struct policy *policy, int64_t now_ms, struct arena *arena,
+                        struct life *ret)
+{
+  life_init(ret, message, policy, now_ms, arena);
+  return load(round, ret, true);
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------------------------- */

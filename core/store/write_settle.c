@@ -9,15 +9,20 @@
 /* --- attempts
  * ---------------------------------------------------------------------------------------------------------------- */
 
-/* A late success takes the place of the "unknown" that stood for the same token. */
+#define ATTEMPT_INSERT \
+  "INSERT INTO attempt(message, step, token, id, number, started, ended, outcome, code, detail, provider_id)" \
+  " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+/* A late success takes the place of the "unknown" that stood for the same token. Of an attempt that is open there is no row yet:
+ * to look for one costs PostgreSQL a third more. */
 void attempt_put(struct round *round, const struct attempt_ended *ended)
 {
-  struct stmt *put =
-      db_sql(round->db, "INSERT INTO attempt(message, step, token, id, number, started, ended, outcome, code, detail,"
-                        " provider_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(message, step, token) DO UPDATE SET"
-                        " id=excluded.id, number=excluded.number, started=excluded.started, ended=excluded.ended,"
-                        " outcome=excluded.outcome, code=excluded.code, detail=excluded.detail,"
-                        " provider_id=excluded.provider_id");
+  struct stmt *first = db_sql(round->db, ATTEMPT_INSERT);
+  struct stmt *late = db_sql(round->db, ATTEMPT_INSERT " ON CONFLICT(message, step, token) DO UPDATE SET"
+                                        " id=excluded.id, number=excluded.number, started=excluded.started, ended=excluded.ended,"
+                                        " outcome=excluded.outcome, code=excluded.code, detail=excluded.detail,"
+                                        " provider_id=excluded.provider_id");
+  struct stmt *put = ended->late ? late : first;
 
   bind_id(put, 1, ended->message);
   bind_int(put, 2, ended->step);
@@ -119,7 +124,7 @@ static void settle_note(struct store_settle *settle, struct life *life, size_t a
     row->degraded = words_as_json(settle, life->arena);
 }
 
-static void settle_attempt(struct round *round, const struct store_settle *settle, uint32_t number)
+static void settle_attempt(struct round *round, const struct store_settle *settle, uint32_t number, bool open)
 {
   struct attempt_ended ended = {.message = settle->message,
                         .step = settle->step,
@@ -130,7 +135,8 @@ static void settle_attempt(struct round *round, const struct store_settle *settl
                         .ended_ms = settle->ended_ms,
                         .code = settle->code,
                         .detail = settle->detail,
-                        .provider_id = first_id(settle)};
+                        .provider_id = first_id(settle),
+                        .late = !open};
 
   if (!settle->taken_back)
     attempt_put(round, &ended);
@@ -147,6 +153,7 @@ parley_status write_settle(struct round *round, struct store_op *op)
   struct life loaded, *life = &loaded;
   struct advanced adv;
   uint32_t number;
+  bool open;
   int at;
 
   settle->next = NULL;
@@ -159,13 +166,14 @@ parley_status write_settle(struct round *round, struct store_op *op)
     return PARLEY_NOT_FOUND;
   happened.delivery = (size_t)at;
   number = life->facts[at].attempt;
+  open = life->facts[at].state == DELIVERY_SENDING && life->facts[at].token == settle->token;
   settle->before = settle->after = life_state(life);
   settle_note(settle, life, (size_t)at);
   adv = life_advance(round, life, &happened, &settle->next);
   settle->stale = adv.ignored;
   if (adv.ignored)
     return PARLEY_OK;
-  settle_attempt(round, settle, number);
+  settle_attempt(round, settle, number, open);
   receipts_join(round, life, (size_t)at, settle->provider_ids, settle->n_provider_ids, &settle->next);
   if (life->class == CLASS_CONVERSATION)
     thread_put(round, life->conversation, life->id, life->rows[at].channel, first_id(settle), false);
