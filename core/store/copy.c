@@ -1,6 +1,7 @@
 /* copy.c - see copy.h: the order of things, whatever the drivers. */
 #include "copy.h"
 #include "copy_end.h"
+#include "marks.h"
 #include "core/base/alloc.h"
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +37,40 @@ void copy_state_write(struct copy_facts *facts, parley_text numbers)
   buf_done(&hex);
 }
 
-bool copy_meta_stays(const char *name)
+static bool meta_stays(parley_text name)
 {
-  static const char *const own[] = {"session", "readable_from", "copying", "copied", "moved"};
+  static const char *const own[] = {"session", "readable_from", MARK_COPYING, MARK_COPIED, MARK_MOVED};
 
   for (size_t i = 0; i < COUNT_OF(own); i++)
-    if (strcmp(own[i], name) == 0)
+    if (parley_text_is(name, own[i]))
       return true;
   return false;
+}
+
+void copy_meta_take(struct copy_facts *facts, parley_text name, parley_bytes value)
+{
+  struct copy_meta *meta;
+
+  facts->moved |= parley_text_is(name, MARK_MOVED);
+  if (meta_stays(name))
+    return;
+  facts->meta = xrealloc(facts->meta, (facts->n_meta + 1) * sizeof(*facts->meta));
+  meta = &facts->meta[facts->n_meta++];
+  meta->name = xcalloc(1, name.len + 1);
+  memcpy(meta->name, name.at, name.len);
+  meta->len = value.len;
+  meta->value = xcalloc(1, value.len + 1);
+  memcpy(meta->value, value.at, value.len);
+}
+
+static void facts_free(struct copy_facts *facts)
+{
+  for (size_t i = 0; i < facts->n_meta; i++) {
+    free(facts->meta[i].name);
+    free(facts->meta[i].value);
+  }
+  free(facts->meta);
+  free(facts);
 }
 
 parley_status copy_refuse_moved(struct buf *reterr_why)
@@ -267,6 +294,6 @@ parley_status store_copy(struct store_copy *copy, struct buf *reterr_why)
     from->close(copying.from);
   buf_done(&copying.scratch);
   free(plan);
-  free(facts);
+  facts_free(facts);
   return st;
 }

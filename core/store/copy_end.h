@@ -28,25 +28,23 @@ struct copy_position { /* how far one table has got; kept in table parley_copy o
 };
 #define COPY_PROGRESS_TABLE "parley_copy"
 
-#define COPY_META_MAX 32
-#define COPY_META_BYTES_MAX 256
-struct copy_meta { char name[COPY_NAME_BYTES_MAX]; size_t len; char value[COPY_META_BYTES_MAX]; };
+struct copy_meta { char *name; size_t len; char *value; };
 struct copy_facts { /* what is beside the tables */
   char state[2 * SHA256_BYTES + 1]; /* hex: another one once a daemon has had the source open in between */
   int64_t session, newest /* of all ids and event numbers */;
   bool moved; /* copied before: its daemon is the other store's */
   bool done;  /* of the target, by begin(): that copy is this one */
   size_t n_meta;
-  struct copy_meta meta[COPY_META_MAX]; /* secret, hash_key and whatever else goes along */
+  struct copy_meta *meta; /* secret, hash_key and whatever else goes along */
 };
+/* One row of `meta`: it goes along, or belongs to one store and stays there. */
+void copy_meta_take(struct copy_facts *facts, parley_text name, parley_bytes value);
 /* What changes whenever a daemon has had a store open, or it became another one: numbers. */
 #define COPY_STATE_COLUMNS 7
 #define COPY_STATE_SQL(session) \
   "SELECT " session ", last_id, accepted, inbound, s2, (SELECT max(seq) FROM event), (SELECT max(id) FROM message)" \
   " FROM counter WHERE id=1"
 void copy_state_write(struct copy_facts *facts, parley_text numbers);
-/* Rows of `meta` that belong to one store and stay there. */
-bool copy_meta_stays(const char *name);
 #define COPY_SEEDED_TABLE "counter" /* has a row in a store that is empty */
 parley_status copy_refuse_moved(struct buf *reterr_why);
 parley_status copy_refuse_full(const char *what, const char *table, struct buf *reterr_why);

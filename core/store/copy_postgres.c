@@ -286,18 +286,9 @@ static parley_status meta_take(struct pg_end *end, struct copy_facts *facts, str
     PQclear(rows);
     return pg_say(end->conn, why);
   }
-  for (int i = 0; i < PQntuples(rows); i++) {
-    struct copy_meta *meta = &facts->meta[facts->n_meta];
-    size_t len = (size_t)PQgetlength(rows, i, 1);
-
-    snprintf(meta->name, sizeof(meta->name), "%s", PQgetvalue(rows, i, 0));
-    facts->moved |= strcmp(meta->name, MARK_MOVED) == 0;
-    if (copy_meta_stays(meta->name) || len > sizeof(meta->value) || facts->n_meta + 1 == COPY_META_MAX)
-      continue;
-    meta->len = len;
-    memcpy(meta->value, PQgetvalue(rows, i, 1), len);
-    facts->n_meta++;
-  }
+  for (int i = 0; i < PQntuples(rows); i++)
+    copy_meta_take(facts, parley_text_of(PQgetvalue(rows, i, 0)),
+                   (parley_bytes){PQgetvalue(rows, i, 1), (size_t)PQgetlength(rows, i, 1)});
   PQclear(rows);
   return PARLEY_OK;
 }

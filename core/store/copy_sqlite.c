@@ -320,18 +320,8 @@ static void meta_take(struct sqlite_end *end, struct copy_facts *facts)
 {
   struct stmt *list = db_prepare(&end->db.base, PARLEY_LIT("SELECT name, value FROM meta ORDER BY name"));
 
-  while (db_step(list)) {
-    struct copy_meta *meta = &facts->meta[facts->n_meta];
-    parley_text value = col_peek(list, 1);
-
-    snprintf(meta->name, sizeof(meta->name), "%.*s", TEXT_ARG(col_peek(list, 0)));
-    facts->moved |= strcmp(meta->name, MARK_MOVED) == 0;
-    if (copy_meta_stays(meta->name) || value.len > sizeof(meta->value) || facts->n_meta + 1 == COPY_META_MAX)
-      continue;
-    meta->len = value.len;
-    memcpy(meta->value, value.at, value.len);
-    facts->n_meta++;
-  }
+  while (db_step(list))
+    copy_meta_take(facts, col_peek(list, 0), col_peek(list, 1));
   db_drop(list);
 }
 

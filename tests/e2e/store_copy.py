@@ -17,6 +17,8 @@ from parley_test import BIN_DIR, KEY, SECRET, Daemon, Recorder, Reply, expect, e
 ENV = dict(os.environ, PARLEY_KEY=KEY, HOOK_SECRET=SECRET, FEED_SECRET=SECRET)
 CUSTOMERS = 7
 BULK = 30000
+META_ROWS = 40
+META_BYTES = 5000
 
 
 def copy(from_, to, database, *words):
@@ -219,6 +221,8 @@ def bulk(folder):
         for status in (201, 202):  # the key was used again when the first answer was past its time, and stood still
             db.execute("INSERT INTO answer(id, h, api_key, route, key, body_hash, status, body, at)"
                        " SELECT max(seq) + ?, -42, 1, 'POST /v1/messages', 'again', x'00', ?, '{}', 1 FROM event", (status, status))
+        for number in range(META_ROWS):
+            db.execute("INSERT INTO meta(name, value) VALUES(?, ?)", (f"of a later version {number}", bytes([number]) * META_BYTES))
     db.close()
     return path
 
@@ -246,6 +250,8 @@ def a_copy_that_is_killed_goes_on_where_it_was(folder):
         expect(int(database.sql("SELECT count(*) FROM event WHERE customer=5")), BULK)
         expect(database.sql("SELECT status FROM answer WHERE h=-42"), "202", "the newest answer of a key")
         expect(int(database.sql("SELECT count(*) FROM timeline WHERE customer=5")), BULK)
+        expect(database.sql("SELECT count(*), sum(length(value)), min(get_byte(value, 0)) FROM meta WHERE name LIKE 'of a later %'"),
+               f"{META_ROWS}|{META_ROWS * META_BYTES}|0")
 
 
 @test
