@@ -115,9 +115,7 @@ void expire_step(struct round *round, size_t n_ops)
   if (mono_ms < store->expire_ms)
     return;
   store->expire_ms = mono_ms + EXPIRE_EVERY_MS;
-  expire_by_id(db_sql(round->db, "DELETE FROM park WHERE id IN (SELECT id FROM park WHERE id<? ORDER BY id LIMIT ?)"),
-               round->now_ms - PARK_KEEP_MS);
-  store->n_parked -= (uint64_t)db_changes(round->db);
+  park_expire(round, round->now_ms - PARK_KEEP_MS, EXPIRE_SLICE_ROWS);
   expire_keys(round);
   joined_expire(round, EXPIRE_SLICE_ROWS);
   count_others(round);

@@ -6,6 +6,7 @@
 #define CORE_STORE_LOGIC_H
 #include "db.h"
 #include "driver.h"
+#include "core/base/map.h"
 #include "core/base/digest.h"
 
 #define STORE_SCHEMA_VERSION 6 /* what a version means is the same for every driver */
@@ -106,7 +107,8 @@ struct store_base {
   struct id_source ids;
   struct store_gauges gauges;
   struct store_restored restored; /* as it was opened */
-  uint64_t n_suppressions, n_parked, n_bounced; /* 0: nobody is looked up */
+  uint64_t n_suppressions, n_bounced; /* 0: nobody is looked up */
+  struct map parked; /* hash of a channel's name: how many receipts are parked, as a pointer; see write_receipt.c */
   int64_t expire_ms, expire_at[4];   /* mono: when to look for what is past its time; where in each table */
   struct retention retention;
   struct fresh *fresh; /* fresh.h */

@@ -337,6 +337,7 @@ static void pg_free(void *impl)
   map_done(&store->locks.map);
   map_done(&store->locks.had);
   fresh_free(&store->base.fresh);
+  map_done(&store->base.parked);
   retain_done(&store->base);
   if (store->tick != NULL) {
     uv_close((uv_handle_t *)store->tick, on_tick_closed);

@@ -251,7 +251,7 @@ void round_done(struct round *round)
 void store_recount(struct store_base *store, struct db *db)
 {
   store->n_suppressions = (uint64_t)db_int_of(db, "SELECT count(*) FROM suppression WHERE removed=0");
-  store->n_parked = (uint64_t)db_int_of(db, "SELECT count(*) FROM park");
+  park_counts_read(store, db);
   store->n_bounced = (uint64_t)db_int_of(db, "SELECT count(*) FROM (SELECT 1 FROM bounce LIMIT 1) AS one");
 }
 

@@ -136,6 +136,7 @@ static void sqlite_free(void *impl)
   reserve_close(store);
   retain_done(&store->base);
   fresh_free(&store->base.fresh);
+  map_done(&store->base.parked);
   if (store->lock_fd >= 0)
     close(store->lock_fd);
   free(store->path);

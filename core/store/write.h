@@ -39,6 +39,8 @@ void round_each(struct round *round, size_t n, void (*fn)(struct round *round, s
 bool round_lock_customer(struct round *round, id64 customer);
 void round_give_seats_back(struct round *round);
 void round_done(struct round *round);
+void park_counts_read(struct store_base *store, struct db *db);
+void park_expire(struct round *round, int64_t before_ms, int64_t limit); /* the oldest */
 void store_recount(struct store_base *store, struct db *db); /* what is counted in memory, at a start and after a roll-back */
 /* Newest of all ids: a node's source must start above it, wherever the clock stands. */
 id64 newest_id(struct db *db);

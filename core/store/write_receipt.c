@@ -4,7 +4,7 @@
 #include "write.h"
 
 #define TWINS_MAX 16
-#define PARKED_MAX 100000 /* beyond, the provider has to come again */
+#define PARKED_MAX 100000 /* of one channel: beyond, its provider has to come again */
 
 static uint64_t ref_hash(struct round *round, parley_text channel, parley_text id)
 {
@@ -309,6 +309,57 @@ bool receipt_apply(struct round *round, struct life *life, size_t row, int part,
  * -----------------------------------------------------------------------------------------------------------------------
  */
 
+/* Counted by channel: what names nothing of ours takes no place from another channel's. */
+static uint64_t parked_of(const struct store_base *store, parley_text channel)
+{
+  return (uint64_t)(uintptr_t)map_get(&store->parked, hash64(&store->hash_key, channel));
+}
+
+static void parked_add(struct store_base *store, parley_text channel, int64_t n)
+{
+  uint64_t key = hash64(&store->hash_key, channel);
+  int64_t now = (int64_t)(uintptr_t)map_get(&store->parked, key) + n;
+
+  if (now > 0)
+    map_put(&store->parked, key, (void *)(uintptr_t)now);
+  else
+    map_take(&store->parked, key);
+}
+
+void park_counts_read(struct store_base *store, struct db *db)
+{
+  struct stmt *list = db_sql(db, "SELECT channel, count(*) FROM park GROUP BY channel");
+
+  map_done(&store->parked);
+  while (db_step(list))
+    parked_add(store, col_peek(list, 0), col_int(list, 1));
+  db_reset(list);
+}
+
+#define PARK_OLDEST " FROM park WHERE id<?1 ORDER BY id LIMIT ?2"
+
+void park_expire(struct round *round, int64_t before_ms, int64_t limit)
+{
+  struct stmt *list = db_sql(round->db, "SELECT channel, count(*) FROM (SELECT channel" PARK_OLDEST ") AS old GROUP BY channel");
+  struct stmt *drop = db_sql(round->db, "DELETE FROM park WHERE id IN (SELECT id" PARK_OLDEST ")");
+  bool any = false;
+
+  if (round->store->parked.count == 0)
+    return;
+  bind_id(list, 1, id_at(before_ms));
+  bind_int(list, 2, limit);
+  while (db_step(list)) {
+    parked_add(round->store, col_peek(list, 0), -col_int(list, 1));
+    any = true;
+  }
+  db_reset(list);
+  if (!any)
+    return;
+  bind_id(drop, 1, id_at(before_ms));
+  bind_int(drop, 2, limit);
+  db_run(drop);
+}
+
 static void park_put(struct round *round, const struct store_receipt *receipt)
 {
   struct stmt *put =
@@ -326,7 +377,7 @@ static void park_put(struct round *round, const struct store_receipt *receipt)
   bind_text(put, 9, receipt->detail);
   bind_int(put, 10, round->now_ms);
   db_run(put);
-  round->store->n_parked++;
+  parked_add(round->store, receipt->channel, 1);
 }
 
 /* The oldest parked receipt of this id, taken out. */
@@ -353,7 +404,7 @@ static bool park_take(struct round *round, const struct life_row *row, parley_te
   db_reset(get);
   bind_id(drop, 1, parked);
   db_run(drop);
-  round->store->n_parked--;
+  parked_add(round->store, row->channel, -1);
   return true;
 }
 
@@ -376,7 +427,7 @@ void receipts_join(struct round *round, struct life *life, size_t row, const par
     if (ids[i].len > 0)
       provider_ref_put(round, life->rows[row].channel, ids[i], life->id, life->facts[row].step,
                        n_ids > 1 ? (int)i : -1);
-  if (round->store->n_parked == 0)
+  if (parked_of(round->store, life->rows[row].channel) == 0)
     return;
   for (size_t i = 0; i < n_ids; i++)
     while (ids[i].len > 0 && park_take(round, &life->rows[row], ids[i], life->arena, &receipt))
@@ -423,7 +474,7 @@ parley_status write_receipt(struct round *round, struct store_op *op)
   if (!by_id && receipt->message == 0 && receipt->provider_id.len == 0)
     return PARLEY_REJECTED; /* it names nothing, or by a token that we never made: what could it be joined with later? */
   if (!by_id && receipt->message == 0) {
-    if (round->store->n_parked >= PARKED_MAX)
+    if (parked_of(round->store, receipt->channel) >= PARKED_MAX)
       return PARLEY_RETRY;
     park_put(round, receipt);
     receipt->parked = true;

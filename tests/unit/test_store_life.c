@@ -852,6 +852,34 @@ START_TEST(an_early_receipt_is_parked_and_joined)
 }
 END_TEST
 
+START_TEST(a_channel_whose_park_is_full_takes_no_place_from_another)
+{
+  struct accepted a = accept_to(&f, &rules, "phone", "+34600111222", SMS);
+  struct store_receipt receipt;
+
+  fixture_sql(&f, "INSERT INTO park(id, h, channel, provider_id, receipt, outcome, at, code, detail, parked)"
+                  " SELECT max(id) - 200000, 1, 'mail', 'full', 1, 0, 0, '', '', 0 FROM message");
+  for (int i = 0; i < 17; i++) /* 2^17 rows */
+    fixture_sql(&f, "INSERT INTO park(id, h, channel, provider_id, receipt, outcome, at, code, detail, parked)"
+                    " SELECT id + (SELECT count(*) FROM park), h, channel, provider_id, receipt, outcome, at, code, detail, parked"
+                    " FROM park");
+  reopen();
+  ck_assert_uint_eq(run_orphans(&f, &rules), 1);
+  ck_assert_int_eq(receipt_of(&f, &rules, "mail", "p-9", 0, PARLEY_RECEIPT_READ, &receipt), PARLEY_RETRY);
+  ck_assert_int_eq(receipt_of(&f, &rules, "sms", "p-1", 0, PARLEY_RECEIPT_DELIVERED, &receipt), PARLEY_OK);
+  ck_assert(receipt.parked);
+  ck_assert_int_eq(settle_with(&f, &rules, a.message, 0, a.token, PARLEY_OUTCOME_ACCEPTED, "p-1").after, MESSAGE_DELIVERED);
+  fixture_sql(&f, "DELETE FROM park WHERE id>=(SELECT min(id) FROM park) + 99998");
+  reopen();
+  ck_assert_int_eq(receipt_of(&f, &rules, "mail", "p-9", 0, PARLEY_RECEIPT_READ, &receipt), PARLEY_OK);
+  ck_assert_int_eq(receipt_of(&f, &rules, "mail", "p-10", 0, PARLEY_RECEIPT_READ, &receipt), PARLEY_OK);
+  ck_assert_int_eq(receipt_of(&f, &rules, "mail", "p-11", 0, PARLEY_RECEIPT_READ, &receipt), PARLEY_RETRY);
+  env_fake_step(&f.fake, INT64_C(86400000) + 60000);
+  ck_assert_int_eq(receipt_of(&f, &rules, "sms", "p-2", 0, PARLEY_RECEIPT_READ, &receipt), PARLEY_OK); /* a slice goes */
+  ck_assert_int_eq(receipt_of(&f, &rules, "mail", "p-11", 0, PARLEY_RECEIPT_READ, &receipt), PARLEY_OK);
+}
+END_TEST
+
 START_TEST(a_receipt_never_crosses_channels)
 {
   struct accepted a = accept_to(&f, &rules, "phone", "+34600111222", SMS);
@@ -1011,6 +1039,7 @@ int main(void)
   tcase_add_test(tcase, several_waiting_for_one_customer_are_claimed_oldest_first_one_at_a_time);
   tcase_add_loop_test(tcase, receipts_fold_the_same_in_every_order, 0, 4);
   tcase_add_test(tcase, an_early_receipt_is_parked_and_joined);
+  tcase_add_test(tcase, a_channel_whose_park_is_full_takes_no_place_from_another);
   tcase_add_test(tcase, a_receipt_never_crosses_channels);
   tcase_add_test(tcase, a_receipt_by_our_own_id_needs_no_row);
   tcase_add_test(tcase, a_message_of_several_parts_is_delivered_when_all_are);
