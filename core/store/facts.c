@@ -5,7 +5,6 @@
 #define IDENTITY_TWINS_MAX 16 /* rows of one 64-bit hash that are looked through */
 #define ALIASES_MAX 256
 #define FACTS_IDENTITIES_MAX 64
-#define FACTS_CONSENTS_MAX 64
 
 static bool identity_same(parley_text kind, parley_text value, parley_text row_kind, parley_text row_value)
 {
@@ -108,11 +107,10 @@ size_t customer_aliases(struct db *db, const struct customer_brief *customer, st
   struct stmt *list;
   size_t n = 1;
 
-  ids = arena_alloc(arena, sizeof(*ids) * (customer->merged_into == 0 && !(customer->flags & CUSTOMER_HAS_ALIAS) ? 1
-                                                                                                    : ALIASES_MAX + 2));
+  ids = arena_alloc(arena, sizeof(*ids) * (customer_is_alone(customer) ? 1 : ALIASES_MAX + 2));
   ids[0] = customer->id;
   *ret = ids;
-  if (customer->merged_into == 0 && !(customer->flags & CUSTOMER_HAS_ALIAS))
+  if (customer_is_alone(customer))
     return 1;
   if (head != customer->id)
     ids[n++] = head;
@@ -328,7 +326,7 @@ size_t consents_find(struct db *db, const struct customer_brief *customer, parle
   size_t n_aliases, n = 0;
 
   *ret = NULL;
-  if (!(customer->flags & (CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_ALIAS)) && customer->merged_into == 0)
+  if (!customer_has_consents(customer))
     return 0;
   n_aliases = customer_aliases(db, customer, arena, &aliases);
   *ret = arena_alloc(arena, sizeof(**ret) * FACTS_CONSENTS_MAX);

@@ -146,6 +146,16 @@ bool customer_find(struct db *db, id64 id, struct arena *arena, struct customer_
 /* The customer and all that are merged with it, itself first. */
 size_t customer_aliases(struct db *db, const struct customer_brief *customer, struct arena *arena, id64 **ret);
 /* The ledger's newest entries of one topic, for each channel kind and each customer of the alias set: what consent_check() asks. */
+enum { FACTS_CONSENTS_MAX = 64 };
+/* Whether it may have said anything, and whether what it has said stands under other customers as well. */
+static inline bool customer_has_consents(const struct customer_brief *customer)
+{
+  return (customer->flags & (CUSTOMER_HAS_CONSENT | CUSTOMER_HAS_ALIAS)) != 0 || customer->merged_into != 0;
+}
+static inline bool customer_is_alone(const struct customer_brief *customer)
+{
+  return customer->merged_into == 0 && !(customer->flags & CUSTOMER_HAS_ALIAS);
+}
 size_t consents_find(struct db *db, const struct customer_brief *customer, parley_text topic, struct arena *arena,
                      struct consent **ret);
 bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force, of all kinds */

@@ -104,6 +104,9 @@ struct life {
   uint32_t n_go;
   int end_state;                       /* enum message_state of one without deliveries, else -1 */
   struct customer_brief who;           /* life_who() reads it */
+  struct consent *consents;            /* what they have said of its topic; where consents_read */
+  size_t n_consents;
+  bool consents_read;
   parley_bytes body;                   /* of the message's own row; '' unless it was loaded to be claimed */
   struct decision *decision;           /* NULL: one sendable step only, not read */
   const struct policy *policy;         /* may be NULL: nothing can be begun then */

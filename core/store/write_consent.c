@@ -34,13 +34,14 @@ const char *consent_stops(struct round *round, struct life *life, size_t at)
 {
   const struct life_row *row = &life->rows[at];
   const char *stops = address_stops(round, life, row);
-  struct consent *consents;
-  size_t n;
 
   if (stops != NULL || life->class == CLASS_CRITICAL || (life->flags & MESSAGE_ANSWERS_KEYWORD) != 0)
     return stops;
-  n = consents_find(round->db, life_who(round, life), life->topic, life->arena, &consents);
-  return consent_check(life->class, life->topic, row->channel_kind, consents, n) == CONSENT_PASS ? NULL : "no_consent";
+  if (!life->consents_read)
+    life->n_consents = consents_find(round->db, life_who(round, life), life->topic, life->arena, &life->consents);
+  life->consents_read = true;
+  return consent_check(life->class, life->topic, row->channel_kind, life->consents, life->n_consents) == CONSENT_PASS ? NULL
+                                                                                                                 : "no_consent";
 }
 
 /* The newest entry that counts for this very topic and kind says so already. */

@@ -6,12 +6,12 @@
 /* --- reading --------------------------------------------------------------------------------------------------------------------- */
 
 #define MESSAGE_COLUMNS \
-  "m.dir, m.customer, m.identity, m.conversation, api_key, m.created, m.expires, m.flags, class, n_steps, n_go, end_state, topic," \
+  "m.dir, m.customer, m.identity, m.conversation, api_key, m.created, m.expires, m.flags, class, n_steps, n_go, end_state, m.topic," \
   " key, CASE WHEN n_go>1 THEN decision END"
 #define ROW_COLUMNS \
   DELIVERY_FACTS ", d.id, d.identity, d.channel, d.channel_kind, address_kind, address, d.provider_id, provider_ids, degraded," \
   " d.reason, outcome, " PARTS_COLUMNS ", part_code, wake, query, cancelled, until, within"
-enum { CUSTOMER_AT = 15, BODY_AT = CUSTOMER_AT + 6, ROW_AT = BODY_AT + 1 };
+enum { CUSTOMER_AT = 15, BODY_AT = CUSTOMER_AT + 6, CONSENT_AT, ROW_AT = CONSENT_AT + 5 };
 
 struct read_back { parley_bytes decision; uint32_t n_steps; }; /* of the message */
 
@@ -90,12 +90,47 @@ static void rows_read(struct round *round, struct life *life)
   db_reset(get);
 }
 
-/* The message, its customer, and its deliveries, of which there is one at least: what was claimed has begun. */
+/* The message, its customer with what they have said about its topic, and its deliveries, of which there is one at least: what was
+ * claimed has begun. Of the ledger's rows each delivery is there once, of a customer that never said anything no row is looked for. */
+static const char all_sql[] =
+    "SELECT " MESSAGE_COLUMNS ", " CUSTOMER_BRIEF ", m.body, k.seq, k.channel_kind, k.granted, k.at, k.source, " ROW_COLUMNS
+    " FROM message m JOIN delivery d ON d.message=m.id JOIN customer c ON c.id=m.customer"
+    " LEFT JOIN consent k ON k.customer=CASE WHEN (c.flags&1)<>0 THEN m.customer END AND k.topic=m.topic AND k.seq IN"
+    " (SELECT max(seq) FROM consent WHERE customer=m.customer AND topic=m.topic GROUP BY channel_kind)"
+    " WHERE m.id=? ORDER BY d.step, k.seq";
+_Static_assert(CUSTOMER_HAS_CONSENT == 1, "as in all_sql");
+
+static void consent_take(struct stmt *get, struct life *life)
+{
+  if (col_id(get, CONSENT_AT) == 0 || life->n_consents == FACTS_CONSENTS_MAX)
+    return;
+  if (life->consents == NULL)
+    life->consents = arena_alloc(life->arena, FACTS_CONSENTS_MAX * sizeof(*life->consents));
+  life->consents[life->n_consents++] = (struct consent){.topic = life->topic,
+                                                        .channel_kind = col_text(get, CONSENT_AT + 1, life->arena),
+                                                        .granted = col_int(get, CONSENT_AT + 2) != 0,
+                                                        .at_ms = col_int(get, CONSENT_AT + 3),
+                                                        .source = col_text(get, CONSENT_AT + 4, life->arena)};
+}
+
+static void all_rows_read(struct stmt *get, struct life *life)
+{
+  size_t n;
+  uint32_t step;
+
+  do {
+    n = life->message.n_deliveries;
+    step = (uint32_t)col_int(get, ROW_AT);
+    if (n == 0 || life->facts[n - 1].step != step)
+      row_of(get, ROW_AT, life);
+    if (life->message.n_deliveries == 1)
+      consent_take(get, life);
+  } while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get));
+}
+
 static bool all_read(struct round *round, struct life *life, struct read_back *ret)
 {
-  struct stmt *get = db_sql(round->db, "SELECT " MESSAGE_COLUMNS ", " CUSTOMER_BRIEF ", m.body, " ROW_COLUMNS " FROM message m"
-                                       " JOIN delivery d ON d.message=m.id JOIN customer c ON c.id=m.customer WHERE m.id=?"
-                                       " ORDER BY d.step");
+  struct stmt *get = db_sql(round->db, all_sql);
 
   bind_id(get, 1, life->id);
   if (!db_step(get))
@@ -105,10 +140,9 @@ static bool all_read(struct round *round, struct life *life, struct read_back *r
     return false;
   }
   life->who = customer_brief_of(get, CUSTOMER_AT, life->customer, life->arena);
+  life->consents_read = customer_is_alone(&life->who);
   life->body = col_text(get, BODY_AT, life->arena);
-  do
-    row_of(get, ROW_AT, life);
-  while (life->message.n_deliveries < PLAN_STEPS_MAX && db_step(get));
+  all_rows_read(get, life);
   db_reset(get);
   return true;
 }
@@ -264,8 +298,10 @@ static void life_lock(struct round *round, struct life *life, const struct fresh
     row_of_fresh(fresh, life);
     return;
   }
-  if (!stands)
+  if (!stands) {
     life->who = (struct customer_brief){0};
+    life->consents_read = false;
+  }
   if (!stands || life->message.n_deliveries == 0)
     rows_read(round, life);
 }
