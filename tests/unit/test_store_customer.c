@@ -44,6 +44,34 @@ static parley_status inbound_run(struct store_inbound *in)
   return st;
 }
 
+/* What the second has read of its customer with its address is of before the first one. */
+START_TEST(two_addresses_of_one_customer_heard_in_one_round_are_one_conversation)
+{
+  struct store_inbound in[2];
+
+  for (int i = 0; i < 2; i++) {
+    inbound_init(&in[i], i == 0 ? "1001" : "1002", i == 0 ? "e1" : "e2", "{\"content\":{\"text\":\"hello\"}}");
+    ck_assert_int_eq(inbound_run(&in[i]), PARLEY_OK);
+  }
+  fixture_sql(&f, "UPDATE identity SET customer=(SELECT customer FROM identity WHERE value='1001')");
+  fixture_sql(&f, "UPDATE customer SET conversation=0");
+  fixture_sql(&f, "DELETE FROM conversation");
+  for (int i = 0; i < 2; i++) {
+    inbound_init(&in[i], i == 0 ? "1001" : "1002", i == 0 ? "e3" : "e4", "{\"content\":{\"text\":\"again\"}}");
+    in[i].op.kind = STORE_INBOUND;
+    in[i].op.done = fixture_op_done;
+    store_submit(f.store, &in[i].op);
+  }
+  uv_run(&f.loop, UV_RUN_DEFAULT);
+  for (int i = 0; i < 2; i++) {
+    ck_assert_int_eq(in[i].op.status, PARLEY_OK);
+    arena_free(&in[i].op.arena);
+  }
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM conversation"), 1);
+  ck_assert(in[0].conversation == in[1].conversation && in[0].customer == in[1].customer);
+}
+END_TEST
+
 START_TEST(the_first_inbound_message_makes_a_customer_and_opens_a_conversation)
 {
   struct store_inbound in, again;
@@ -391,6 +419,7 @@ int main(void)
 
   tcase_add_checked_fixture(tcase, setup, teardown);
   tcase_set_timeout(tcase, 30);
+  tcase_add_test(tcase, two_addresses_of_one_customer_heard_in_one_round_are_one_conversation);
   tcase_add_test(tcase, the_first_inbound_message_makes_a_customer_and_opens_a_conversation);
   tcase_add_test(tcase, the_same_event_twice_is_one_message_and_another_body_is_counted);
   tcase_add_test(tcase, the_same_id_on_another_channel_is_another_message);

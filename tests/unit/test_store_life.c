@@ -388,6 +388,37 @@ START_TEST(the_first_outcome_writes_the_same_whether_the_message_is_read_back_or
 }
 END_TEST
 
+START_TEST(the_outcome_of_a_claim_writes_the_same_whether_the_message_is_read_back_or_still_at_hand)
+{
+  struct accepted a, b;
+
+  atomic_store(&rules.rooms[MAIL].room[LANE_TRANSACTIONAL], 0);
+  a = accept_with_key("a");
+  b = accept_with_key("b");
+  ck_assert_uint_eq(claim_on(&f, &rules, MAIL, 10).n, 2);
+  ck_assert_int_eq(accept_with_key("b").result, ACCEPT_DUPLICATE_KEY); /* has read it */
+  settle_with(&f, &rules, a.message, 0, 1, firsts[_i], "");
+  settle_with(&f, &rules, b.message, 0, 1, firsts[_i], "");
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM (SELECT DISTINCT step, customer, identity, conversation, channel,"
+                                   " channel_kind, lane, state, facts, due, wake, expires, attempt, token, session, held,"
+                                   " maybe_twice, cancelled, query, ordered, handed, started, attempt_started, outcome,"
+                                   " address_kind, address, until, within, parts, part_delivered, part_read, part_failed,"
+                                   " part_code, provider_id, provider_ids, degraded, reason, deaths FROM delivery) AS alike"),
+                   1);
+}
+END_TEST
+
+START_TEST(what_another_daemon_has_done_to_a_message_at_hand_is_read)
+{
+  struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
+
+  if (!f.postgres) /* nobody else writes to SQLite's file */
+    return;
+  fixture_sql(&f, "UPDATE delivery SET cancelled=1");
+  ck_assert_int_eq(settle(&f, &rules, &a, PARLEY_OUTCOME_RETRY).after, MESSAGE_CANCELLED);
+}
+END_TEST
+
 START_TEST(a_retry_waits_for_its_time_and_takes_the_next_token)
 {
   struct accepted a = accept_to(&f, &rules, "email", "ana@example.org", MAIL);
@@ -1016,6 +1047,9 @@ int main(void)
   tcase_add_test(tcase, an_accepted_outcome_ends_the_message_as_sent);
   tcase_add_loop_test(tcase, the_first_outcome_writes_the_same_whether_the_message_is_read_back_or_still_at_hand, 0,
                       COUNT_OF(firsts));
+  tcase_add_loop_test(tcase, the_outcome_of_a_claim_writes_the_same_whether_the_message_is_read_back_or_still_at_hand, 0,
+                      COUNT_OF(firsts));
+  tcase_add_test(tcase, what_another_daemon_has_done_to_a_message_at_hand_is_read);
   tcase_add_test(tcase, a_retry_waits_for_its_time_and_takes_the_next_token);
   tcase_add_test(tcase, each_attempt_knows_when_the_first_was_handed_over);
   tcase_add_test(tcase, what_a_restart_left_may_have_been_handed_over_when_it_was_claimed);
