@@ -146,6 +146,8 @@ static bool step_allowed(const char *sql, const char *step)
   static const struct { const char *sql, *step; } allowed[] = {
       {"SELECT 1 FROM park LIMIT", "SCAN few"},
       {"SELECT 1 FROM park LIMIT", "SCAN park"},              /* a bounded count */
+      {"FROM (SELECT channel FROM park", "SCAN old"},         /* so many of the oldest, by channel */
+      {"FROM (SELECT channel FROM park", "USE TEMP B-TREE FOR GROUP BY"},
       {"pragma_user_version", "SCAN pragma_user_version"},    /* one row */
       {"FROM consent WHERE customer", "SCAN (subquery"},
       {"FROM attempt WHERE message", "SCAN newest"},       /* one message's newest attempts, turned round */
