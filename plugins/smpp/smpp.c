@@ -1,6 +1,7 @@
 /* smpp.c - the SMPP channel as the host sees it: its table, its capabilities, its life. The binds and what waits for them are
  * smpp_pool's, one message's parts smpp_job's, what comes in smpp_intake's; what may be out without an answer, smpp_proof knows. */
 #include "smpp_intake.h"
+#include <parley/ext/check.h>
 #include <parley/ext/stream.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +190,17 @@ static parley_status smpp_create(const parley_host *host, const parley_value *op
   return PARLEY_OK;
 }
 
+/* The first thing that create() would refuse: url, senders, prices, and what excludes each other. */
+static void smpp_check(const parley_value *options, parley_fault *fault, void *arg)
+{
+  struct smpp_options read;
+
+  if (smpp_options_read(options, &read) != PARLEY_OK && read.why[0] != '\0')
+    fault(parley_text_of(read.why), arg);
+  smpp_options_done(&read);
+}
+static const parley_check check = {.size = sizeof check, .options = smpp_check};
+
 static parley_status smpp_start(parley_channel *channel)
 {
   smpp_intake_start(channel->intake);
@@ -211,6 +223,7 @@ const parley_plugin parley_plugin_v1 = {
     .name = "smpp", .version = "1.0.0", .summary = "SMS both ways over SMPP 3.4 binds to a message centre",
     .capabilities = &capabilities, .options = smpp_option_table, .metrics = metrics,
     .requires_ids = (const char *const[]){PARLEY_STREAM, NULL},
+    .offers = PARLEY_LIST(parley_extension, PARLEY_REF(parley_extension, .id = PARLEY_CHECK, .table = &check), NULL),
     .create = smpp_create, .start = smpp_start, .submit = smpp_submit, .drain = smpp_drain, .stop = smpp_stop, .destroy = smpp_destroy,
     .capable = smpp_capable, .query = smpp_query, .probe = smpp_probe,
 };

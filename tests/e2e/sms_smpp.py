@@ -341,5 +341,22 @@ def separate_binds_of_two_pairs_do_the_same(folder):
         expect(centre.seen()["unbinds"], 4)
 
 
+@test
+def the_configuration_is_checked_before_anything_binds(folder):
+    with Centre() as centre, Daemon(folder, channels={"sms": centre.channel(folder)}) as daemon:
+        def said(**options):
+            daemon.config["channels"]["sms"]["options"] = {**centre.channel(folder)["options"], **options}
+            daemon.write_config()
+            checked = parley(daemon, "config", "check", daemon.config_path)
+            return checked.stderr if checked.returncode != 0 else ""
+
+        expect(said(), "")
+        expect_true("options.url: must begin with smpp:// or smpps://" in said(url="http://127.0.0.1:2775"), "a URL of HTTP")
+        expect_true("'Shop of Ana and Bob' is no sender" in said(**{"from": "Shop of Ana and Bob"}), "a long name")
+        expect_true("options.receipt_time: " in said(receipt_time="local"), "a clock that is none")
+        expect_true("options.ca: is for smpps:// only" in said(ca={"file": password_file(folder)}), "an authority without TLS")
+        expect_true("'0,04' is no price" in said(prices=[{"price": "0,04", "currency": "EUR"}]), "a price with a comma")
+
+
 if __name__ == "__main__":
     raise SystemExit(run())
