@@ -189,7 +189,8 @@ static void doctor_channel(struct cli *cli, struct doctor *doctor, const json_t 
   if (strcmp(cli_text(row, "paused_by"), "operator") == 0)
     said(doctor, "warn", name, "is paused: parley channel resume %s", name);
   if (down)
-    said(doctor, "fail", name, "is %s: %s %s", state, cli_text(row, "cause"), cli_text(row, "remedy"));
+    said(doctor, "fail", name, "is %s: %s%s%s", state, cli_text(row, "cause"), cli_text(row, "remedy")[0] ? " - " : "",
+         cli_text(row, "remedy"));
   else if (json_is_true(json_object_get(row, "can_check")))
     channel_check(cli, doctor, name);
   else

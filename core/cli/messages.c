@@ -148,9 +148,10 @@ int cli_send(struct cli *cli)
 /* The answer in words: what would happen, why, and what each step says. */
 static void explain_print(const json_t *answer)
 {
-  const char *reason = cli_text(answer, "reason");
+  const char *reason = cli_text(answer, "reason"), *consent = cli_text(answer, "consent");
 
-  printf("%s%s%s  (%s)\n", cli_text(answer, "verdict"), reason[0] ? ": " : "", reason, cli_text(answer, "consent"));
+  printf("%s%s%s%s%s%s\n", cli_text(answer, "verdict"), reason[0] ? ": " : "", reason, consent[0] ? "  (" : "", consent,
+         consent[0] ? ")" : "");
   plan_print(answer);
   warnings_print(answer);
 }
