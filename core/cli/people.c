@@ -75,6 +75,23 @@ int cli_customer_show(struct cli *cli)
   return code;
 }
 
+#define ENTRY_BYTES 192
+
+/* What a message says; of a consent its topic, kind of channel and source. */
+static const char *entry_says(const json_t *row, char room[ENTRY_BYTES])
+{
+  static const char *const members[] = {"content.text", "content.subject", "content.html"};
+  const char *topic = cli_text(row, "data.topic");
+
+  for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+    if (cli_text(json_object_get(row, "message"), members[i])[0] != '\0')
+      return cli_text(json_object_get(row, "message"), members[i]);
+  if (json_object_get(row, "message") != NULL || topic[0] == '\0')
+    return "";
+  snprintf(room, ENTRY_BYTES, "%s/%s, %s", topic, cli_text(row, "data.channel_kind"), cli_text(row, "data.source"));
+  return room;
+}
+
 /* One line an entry: when, which way, on which channel, how it stands, what it says. */
 static void timeline_print(const json_t *items)
 {
@@ -87,10 +104,9 @@ static void timeline_print(const json_t *items)
   json_array_foreach(items, i, row)
   {
     const json_t *message = json_object_get(row, "message");
-    const char *text = cli_text(message, "content.text");
-    const char *shown = text[0] ? text : cli_text(message, "content.subject");
+    char room[ENTRY_BYTES];
     const char *cells[] = {cli_text(row, "at"), cli_text(row, "type"), cli_text(message, "channel"),
-                           cli_text(message, "status"), shown[0] ? shown : cli_text(message, "content.html")};
+                           cli_text(message, "status"), entry_says(row, room)};
 
     cli_table_row(&table, cells);
   }
