@@ -226,23 +226,24 @@ bool keyword_may_mean_stop(const struct keywords *keywords, parley_text text, st
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
 
-/* Nothing but what it is about: no offer may stand in a confirmation. */
+/* Nothing but what it is about: no offer may stand in a confirmation. In the GSM alphabet (which has é, but neither á, í nor ã), so
+ * that each is one segment, with the name of a business before it, too. */
 static const struct { const char *locale, *texts[KEYWORDS]; } ours[] = {
     {"en", {[KEYWORD_STOP] = "You will get no more messages at this number. Reply START to get them again.",
             [KEYWORD_START] = "You will get messages at this number again. Reply STOP to end them.",
             [KEYWORD_HELP] = "Automatic messages for our customers. Reply STOP to get no more of them."}},
-    {"es", {[KEYWORD_STOP] = "No recibirá más mensajes en este número. Responda START para volver a recibirlos.",
-            [KEYWORD_START] = "Volverá a recibir mensajes en este número. Responda STOP para no recibirlos.",
-            [KEYWORD_HELP] = "Mensajes automáticos para nuestros clientes. Responda STOP para no recibir más."}},
+    {"es", {[KEYWORD_STOP] = "Ya no le enviaremos mensajes a este teléfono. Responda START para recibirlos de nuevo.",
+            [KEYWORD_START] = "Le enviaremos de nuevo mensajes a este teléfono. Responda STOP para no recibirlos.",
+            [KEYWORD_HELP] = "Mensajes para nuestros clientes, enviados por un programa. Responda STOP para no recibirlos."}},
     {"fr", {[KEYWORD_STOP] = "Vous ne recevrez plus de messages à ce numéro. Répondez START pour en recevoir à nouveau.",
             [KEYWORD_START] = "Vous recevrez à nouveau des messages à ce numéro. Répondez STOP pour ne plus en recevoir.",
             [KEYWORD_HELP] = "Messages automatiques pour nos clients. Répondez STOP pour ne plus en recevoir."}},
     {"de", {[KEYWORD_STOP] = "Sie erhalten unter dieser Nummer keine Nachrichten mehr. Mit START kommen sie wieder.",
             [KEYWORD_START] = "Sie erhalten unter dieser Nummer wieder Nachrichten. Mit STOP enden sie.",
             [KEYWORD_HELP] = "Automatische Nachrichten für unsere Kunden. Mit STOP enden sie."}},
-    {"pt", {[KEYWORD_STOP] = "Não receberá mais mensagens neste número. Responda START para voltar a recebê-las.",
-            [KEYWORD_START] = "Voltará a receber mensagens neste número. Responda STOP para não as receber.",
-            [KEYWORD_HELP] = "Mensagens automáticas para os nossos clientes. Responda STOP para não receber mais."}},
+    {"pt", {[KEYWORD_STOP] = "Deixamos de enviar mensagens para este telefone. Responda START para voltar a receber.",
+            [KEYWORD_START] = "Voltamos a enviar mensagens para este telefone. Responda STOP para deixar de receber.",
+            [KEYWORD_HELP] = "Mensagens para os nossos clientes, enviadas por um programa. Responda STOP para deixar de receber."}},
     {"it", {[KEYWORD_STOP] = "Non riceverà più messaggi a questo numero. Risponda START per riceverli di nuovo.",
             [KEYWORD_START] = "Riceverà di nuovo messaggi a questo numero. Risponda STOP per non riceverli più.",
             [KEYWORD_HELP] = "Messaggi automatici per i nostri clienti. Risponda STOP per non riceverli più."}},

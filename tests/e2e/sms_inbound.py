@@ -216,7 +216,7 @@ def help_is_answered_once_in_a_while_and_words_are_as_configured(folder):
         bring(daemon, text("¡Baja!"))
         wait_until(lambda: len(sent_to(folder, ANA)) == 2, "two answers")
         expect(sent_to(folder, ANA), ["Llame al 900 100 200.",
-                                      "No recibirá más mensajes en este número. Responda START para volver a recibirlos."])
+                                      "Ya no le enviaremos mensajes a este teléfono. Responda START para recibirlos de nuevo."])
 
 
 @test

@@ -2,6 +2,8 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/customer/keyword.h"
+#include "core/message/fit_text.h"
+#include "core/message/segments.h"
 #include <check.h>
 
 static struct arena *arena;
@@ -233,7 +235,8 @@ START_TEST(each_of_our_answers_is_one_segment)
     for (enum keyword to = KEYWORD_STOP; to < KEYWORDS; to++) {
       parley_text text = keyword_answer(&more, to, parley_text_of(locales[i]), TEXT_EMPTY, arena);
 
-      ck_assert_msg(text_utf8_count(text) <= 160, "%s: %zu", locales[i], text_utf8_count(text));
+      ck_assert_msg(text_unit_holds(text, PARLEY_UNIT_GSM7), "%s: '%.*s' is not all in the GSM alphabet", locales[i], TEXT_ARG(text));
+      ck_assert_msg(segments_count(text, PARLEY_UNIT_GSM7) == 1, "%s: '%.*s'", locales[i], TEXT_ARG(text));
     }
 }
 END_TEST
