@@ -32,6 +32,8 @@ static void sending_free(struct sending *sending)
   free(sending);
 }
 
+static const char refused_words[] = "the provider refuses the credentials: look at account, user and secret";
+
 static void sending_settle(struct sending *sending, uint32_t result, uint32_t retry_ms, parley_text code, parley_text detail)
 {
   parley_channel *ch = sending->ch;
@@ -153,6 +155,14 @@ static void ids_take(struct sending *sending, const struct sms_sent *sent)
   memcpy(sending->ids, sent->ids, sent->n_ids * sizeof *sent->ids);
 }
 
+/* What the answer says; a refused login is often told by its code alone. */
+static parley_text detail_of(const struct sms_sent *sent, const parley_http_response *response)
+{
+  if (sent->detail[0] == '\0' && (response->code == 401 || response->code == 403))
+    return parley_text_of(refused_words);
+  return parley_text_of(sent->detail);
+}
+
 static void piece_answered(const parley_http_response *response, void *arg)
 {
   struct sending *sending = arg;
@@ -173,7 +183,7 @@ static void piece_answered(const parley_http_response *response, void *arg)
     sending_next(sending);
     return;
   }
-  sending_settle(sending, sent.result, sent.retry_ms, parley_text_of(sent.code), parley_text_of(sent.detail));
+  sending_settle(sending, sent.result, sent.retry_ms, parley_text_of(sent.code), detail_of(&sent, response));
 }
 
 parley_status sms_submit(parley_channel *ch, uint64_t token, const parley_message *msg)
@@ -207,7 +217,7 @@ static void probe_settle(struct sending *sending, const parley_http_response *re
 
   if (response->code == 401 || response->code == 403)
     sending_settle(sending, PARLEY_OUTCOME_CHANNEL_DOWN, 0, PARLEY_LIT("credentials_refused"),
-                   PARLEY_LIT("the provider refuses the credentials: look at account, user and secret"));
+                   parley_text_of(refused_words));
   else if (response->code == 404)
     sending_settle(sending, PARLEY_OUTCOME_CHANNEL_DOWN, 0, PARLEY_LIT("account_not_found"),
                    PARLEY_LIT("the provider knows no such account: look at account and base_url"));
