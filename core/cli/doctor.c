@@ -5,6 +5,7 @@
 #include "core/channel/check.h"
 #include "core/channel/phone_load.h"
 #include "core/config/conf.h"
+#include "core/customer/keyword_conf.h"
 #include "core/message/template_conf.h"
 #include "core/store/store.h"
 #include <stdio.h>
@@ -49,6 +50,8 @@ int cli_config_check(struct cli *cli)
     st = reach(conf, false, &why);
   if (st == PARLEY_OK)
     st = phone_plan_check(conf, &why);
+  if (st == PARLEY_OK && !keywords_check(conf, &why))
+    st = PARLEY_INVALID;
   if (st == PARLEY_OK)
     st = channels_check(conf, NULL, NULL, &why);
   if (st == PARLEY_OK && !templates_ok(conf, &why))

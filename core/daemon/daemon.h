@@ -73,6 +73,4 @@ struct channel_pair *channel_set_find(const struct channel_set *set, parley_text
 /* policy_build.c: the choke point's rules out of conf and the channels' capabilities. */
 parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver, struct policy **ret,
                            struct buf *reterr_why);
-/* keywords_build.c: what each channel listens to. False: why says what. */
-bool keywords_build(const struct conf *conf, struct policy *policy, struct buf *reterr_why);
 #endif

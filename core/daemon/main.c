@@ -1,5 +1,6 @@
 /* parleyd - the daemon. Exit codes are those of sysexits.h. */
 #include "core/channel/check.h"
+#include "core/customer/keyword_conf.h"
 #include "daemon.h"
 #include <getopt.h>
 #include <openssl/crypto.h>
@@ -109,6 +110,8 @@ static parley_status daemon_conf_check(const struct conf *conf, struct buf *rete
 
   if (st == PARLEY_OK)
     st = phone_plan_check(conf, reterr_why);
+  if (st == PARLEY_OK && !keywords_check(conf, reterr_why))
+    st = PARLEY_INVALID;
   return st == PARLEY_OK ? channels_check(conf, NULL, NULL, reterr_why) : st;
 }
 

@@ -1,4 +1,5 @@
 #include "core/base/text.h"
+#include "core/customer/keyword_conf.h"
 #include "core/message/template_conf.h"
 #include "core/message/web_link.h"
 #include "daemon.h"
@@ -99,6 +100,16 @@ static bool bridge_ok(const struct conf *conf, const struct conf_bridge *bridge,
   return false;
 }
 
+static bool keywords_rules(const struct conf *conf, struct policy *policy, struct buf *why)
+{
+  if (!keywords_check(conf, why))
+    return false;
+  for (size_t i = 0; i < policy->n_channels; i++)
+    if (keywords_listen(conf, policy->channels[i].name, policy->channels[i].channel_kind))
+      policy->channels[i].keywords = keywords_of_conf(conf, policy->channels[i].name, policy->arena);
+  return true;
+}
+
 parley_status policy_build(const struct conf *conf, const struct channel_set *set, struct deliver *deliver,
                            struct policy **ret, struct buf *reterr_why)
 {
@@ -120,7 +131,7 @@ parley_status policy_build(const struct conf *conf, const struct channel_set *se
   policy->templates = arena_alloc(arena, sizeof *policy->templates);
   ok = template_set_of_conf(conf, policy->templates, reterr_why) && ok;
   ok &= forms_ok(conf, policy, reterr_why);
-  ok &= keywords_build(conf, policy, reterr_why);
+  ok &= keywords_rules(conf, policy, reterr_why);
   for (size_t i = 0; i < conf->n_bridges; i++)
     ok &= bridge_ok(conf, &conf->bridges[i], policy, reterr_why);
   if (!ok) {

@@ -267,6 +267,8 @@ def a_word_means_one_thing(folder):
         daemon.start(ready=False)
         expect(daemon.wait_exit(), os.EX_CONFIG)
         expect_true(what in daemon.log(), daemon.log())
+        checked = parley(daemon, "config", "check", daemon.config_path)
+        expect((checked.returncode, checked.stderr.count(what)), (1, 1), checked.stderr)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 /* What each channel listens to, out of the configuration. */
+#include "keyword_conf.h"
 #include "core/base/text.h"
-#include "daemon.h"
 
 struct building {
   const struct conf *conf;
-  struct policy *policy;
-  struct buf *why;
+  struct arena *arena;
+  struct buf *why; /* NULL: it has been checked */
   const struct conf_keyword_channel *own; /* of the channel; NULL: it is not named */
   struct keyword_word *words;
   struct keyword_text *texts;
@@ -20,11 +20,11 @@ static const struct conf_keyword_channel *own_of(const struct conf *conf, parley
   return NULL;
 }
 
-static bool listens(const struct building *building, const struct policy_channel *channel)
+bool keywords_listen(const struct conf *conf, parley_text channel, parley_text channel_kind)
 {
-  if (building->own != NULL)
-    return building->own->listen;
-  return parley_text_is(channel->channel_kind, "sms");
+  const struct conf_keyword_channel *own = own_of(conf, channel);
+
+  return own != NULL ? own->listen : parley_text_is(channel_kind, "sms");
 }
 
 /* --- Words: each means one thing ---------------------------------------------------------------------------------- */
@@ -43,6 +43,8 @@ static bool word_bad(const struct building *building, parley_text word, const ch
 {
   const struct conf_keywords *all = &building->conf->keywords;
 
+  if (building->why == NULL)
+    return false;
   yaml_error(building->conf->file, building->own != NULL ? building->own->line : all->line,
              building->own != NULL ? building->own->col : all->col, building->why, "keywords: '%.*s' %s", TEXT_ARG(word), what);
   return false;
@@ -53,7 +55,7 @@ static bool words_add(struct building *building, const struct conf_words *words,
   bool ok = true;
 
   for (size_t i = 0; i < words->n; i++) {
-    parley_text folded = keyword_fold(words->at[i], building->policy->arena);
+    parley_text folded = keyword_fold(words->at[i], building->arena);
     enum keyword there = meaning_of(building, folded);
 
     if (folded.len == 0)
@@ -75,7 +77,7 @@ static size_t words_of(const struct conf_keyword_set *set)
 
 static void text_add(struct building *building, parley_text locale, parley_text text, enum keyword to)
 {
-  struct arena *arena = building->policy->arena;
+  struct arena *arena = building->arena;
 
   if (text.len > 0)
     building->texts[building->n_texts++] = (struct keyword_text){arena_text(arena, locale), arena_text(arena, text), to};
@@ -95,44 +97,58 @@ static bool set_add(struct building *building, const struct conf_keyword_set *se
   return ok;
 }
 
-/* --- One channel -------------------------------------------------------------------------------------------------- */
+/* --- One channel, or (without one of its own) all of them ---------------------------------------------------------- */
 
 /* Its own stand before those of all: the first text that fits is taken. */
-static bool keywords_make(struct building *building, struct policy_channel *channel)
+static bool keywords_make(struct building *building, struct keywords *ret)
 {
   static const struct conf_keyword_set none;
   const struct conf_keywords *all = &building->conf->keywords;
   const struct conf_keyword_set *own = building->own != NULL ? &building->own->set : &none;
-  struct arena *arena = building->policy->arena;
-  struct keywords *made = arena_alloc(arena, sizeof *made);
+  struct arena *arena = building->arena;
   bool ok;
 
   building->words = arena_alloc(arena, (words_of(own) + words_of(&all->set)) * sizeof *building->words);
   building->texts = arena_alloc(arena, (own->n_texts + all->set.n_texts) * (KEYWORDS - 1) * sizeof *building->texts);
   ok = set_add(building, own);
   ok &= set_add(building, &all->set);
-  *made = (struct keywords){.n_words = building->n_words,
-                            .n_texts = building->n_texts,
-                            .words = building->words,
-                            .texts = building->texts,
-                            .name = arena_text(arena, building->conf->pages.name),
-                            .locale = arena_text(arena, building->conf->locale),
-                            .answers = building->own != NULL ? building->own->answer : all->answer,
-                            .help_every_ms = all->help_every_ms};
-  channel->keywords = made;
+  *ret = (struct keywords){.n_words = building->n_words,
+                           .n_texts = building->n_texts,
+                           .words = building->words,
+                           .texts = building->texts,
+                           .name = arena_text(arena, building->conf->pages.name),
+                           .locale = arena_text(arena, building->conf->locale),
+                           .answers = building->own != NULL ? building->own->answer : all->answer,
+                           .help_every_ms = all->help_every_ms};
   return ok;
 }
 
-bool keywords_build(const struct conf *conf, struct policy *policy, struct buf *reterr_why)
+static bool one_checked(const struct conf *conf, const struct conf_keyword_channel *own, struct buf *why)
 {
-  bool ok = true;
+  struct arena *arena = arena_new();
+  struct building building = {.conf = conf, .arena = arena, .why = why, .own = own};
+  struct keywords made;
+  bool ok = keywords_make(&building, &made);
 
-  for (size_t i = 0; i < policy->n_channels; i++) {
-    struct building building = {
-        .conf = conf, .policy = policy, .why = reterr_why, .own = own_of(conf, policy->channels[i].name)};
-
-    if (listens(&building, &policy->channels[i]))
-      ok &= keywords_make(&building, &policy->channels[i]);
-  }
+  arena_free(&arena);
   return ok;
+}
+
+bool keywords_check(const struct conf *conf, struct buf *why)
+{
+  bool ok = one_checked(conf, NULL, why);
+
+  for (size_t i = 0; ok && i < conf->keywords.n_channels; i++)
+    if (conf->keywords.channels[i].listen)
+      ok = one_checked(conf, &conf->keywords.channels[i], why);
+  return ok;
+}
+
+const struct keywords *keywords_of_conf(const struct conf *conf, parley_text channel, struct arena *arena)
+{
+  struct building building = {.conf = conf, .arena = arena, .own = own_of(conf, channel)};
+  struct keywords *made = arena_alloc(arena, sizeof *made);
+
+  keywords_make(&building, made);
+  return made;
 }
