@@ -101,6 +101,15 @@ static void segments_print(const json_t *step)
   printf("\n");
 }
 
+/* Where it is seen why an address is not sent to, and since when. */
+static void silence_print(const char *reason)
+{
+  if (strcmp(reason, "opted_out") == 0)
+    printf("     this address has said STOP: parley suppression list --reason opted_out\n");
+  if (strcmp(reason, "address_suppressed") == 0)
+    printf("     this address is suppressed: parley suppression list\n");
+}
+
 static void plan_print(const json_t *answer)
 {
   json_t *step;
@@ -109,6 +118,7 @@ static void plan_print(const json_t *answer)
   json_array_foreach(json_object_get(answer, "plan"), i, step) {
     printf("  %zu. %s %s%s%s\n", i + 1, cli_text(step, "channel"), cli_text(step, "to"), cli_text(step, "verdict")[0] ? " - " : "",
            cli_text(step, "verdict"));
+    silence_print(cli_text(step, "verdict"));
     segments_print(step);
   }
 }
@@ -201,6 +211,7 @@ static void status_print(const json_t *message)
          cli_text(message, "topic"), cli_text(message, "customer"));
   json_array_foreach(json_object_get(message, "deliveries"), i, row)
       delivery_print(row, json_object_get(json_object_get(message, "decision"), "plan"));
+  silence_print(reason);
   json_array_foreach(json_object_get(message, "degraded"), i, row)
       printf("  degraded: %s\n", json_string_value(row));
   json_array_foreach(json_object_get(message, "attempts"), i, row)
