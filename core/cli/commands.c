@@ -10,7 +10,7 @@ const struct cli_option cli_global_options[] = {
 };
 
 static const struct cli_option send_options[] = {
-    {"to", "REF", "cus_..., external:KEY or KIND:VALUE such as email:ana@example.org; may be given again"},
+    {"to", "REF", "cus_..., external:KEY or KIND:VALUE such as email:ana@example.org, phone:+34600111222; may be given again"},
     {"topic", "NAME", "what the message is about"},
     {"text", "TEXT", "the message"},
     {"subject", "TEXT", "its subject"},

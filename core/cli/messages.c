@@ -17,7 +17,7 @@ static bool to_add(json_t *to, const char *ref)
     return true;
   }
   if (colon == NULL || colon == ref || colon - ref >= (int)sizeof kind || colon[1] == '\0') {
-    cli_complain("--to %s: use cus_..., external:KEY or KIND:VALUE such as email:ana@example.org", ref);
+    cli_complain("--to %s: use cus_..., external:KEY or KIND:VALUE such as email:ana@example.org or phone:+34600111222", ref);
     return false;
   }
   snprintf(kind, sizeof kind, "%.*s", (int)(colon - ref), ref);
