@@ -48,6 +48,16 @@ static void unknown_name(struct api_request *req, parley_text pointer, const cha
     names[n_] = NULL;                        \
   } while (0)
 
+static void names_without(const char **names, const char *name)
+{
+  const char **to = names;
+
+  for (; *names != NULL; names++)
+    if (strcmp(*names, name) != 0)
+      *to++ = *names;
+  *to = NULL;
+}
+
 static bool read_topic(struct api_request *req, const struct json_in *in, struct submission *submission)
 {
   parley_text name = TEXT_EMPTY;
@@ -67,6 +77,7 @@ static bool read_topic(struct api_request *req, const struct json_in *in, struct
   submission->topic = policy_find_topic(req->policy, name);
   if (submission->topic == NULL) {
     NAMES_OF(req->policy->topics, req->policy->n_topics, names);
+    names_without(names, POLICY_TOPIC_KEYWORDS);
     unknown_name(req, pointer_member(req->arena, in->pointer, PARLEY_LIT("topic")), "unknown_topic", "topic", name,
                  names);
   }

@@ -257,6 +257,8 @@ def nobody_else_sends_under_the_topic_of_answers(folder):
     with made(folder) as daemon:
         answer = daemon.post("/v1/messages", daemon.message("x", to={"phone": ANA}, channels=["sms"], topic="keywords"))
         expect((answer.status, answer.json["code"]), (422, "reserved_topic"))
+        unknown = daemon.post("/v1/messages", daemon.message("x", to={"phone": ANA}, channels=["sms"], topic="keyword"))
+        expect_true("codes" in unknown.text and "keywords" not in unknown.text, "nor is it offered: " + unknown.text)
 
 
 @test
