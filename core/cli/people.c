@@ -77,7 +77,7 @@ int cli_customer_show(struct cli *cli)
 
 #define ENTRY_BYTES 192
 
-/* What a message says; of a consent its topic, kind of channel and source. */
+/* What a message says; of a consent its topic, kind of channel and source; of a wording to judge what it may mean. */
 static const char *entry_says(const json_t *row, char room[ENTRY_BYTES])
 {
   static const char *const members[] = {"content.text", "content.subject", "content.html"};
@@ -86,8 +86,12 @@ static const char *entry_says(const json_t *row, char room[ENTRY_BYTES])
   for (size_t i = 0; i < sizeof members / sizeof *members; i++)
     if (cli_text(json_object_get(row, "message"), members[i])[0] != '\0')
       return cli_text(json_object_get(row, "message"), members[i]);
-  if (json_object_get(row, "message") != NULL || topic[0] == '\0')
+  if (json_object_get(row, "message") != NULL)
     return "";
+  if (topic[0] == '\0') { /* consent.review: a wording that a person judges */
+    snprintf(room, ENTRY_BYTES, "%s%s", cli_text(row, "data.may_mean")[0] ? "may mean " : "", cli_text(row, "data.may_mean"));
+    return room;
+  }
   snprintf(room, ENTRY_BYTES, "%s/%s, %s", topic, cli_text(row, "data.channel_kind"), cli_text(row, "data.source"));
   return room;
 }

@@ -218,12 +218,19 @@ def stop_holds_until_start(shop):
     expect(len(texts), base + 3, f"each confirmation is one segment, and nothing else came: {texts[base:]}")
 
 
+def other_words_are_for_a_person(shop):
+    shop.way.says("por favor dejen de mandarme mensajes")
+    wait_until(lambda: "may mean opt_out" in shop.cli("customer", "timeline", "external:shop-77"), "it is marked")
+    shop.daemon.wait_status(shop.send("Su pedido ha llegado"), "sent")
+
+
 def story(folder, way):
     with Shop(folder, way(folder)) as shop:
         talk = mail_and_its_answer(shop)
         confirmation_is_delivered(shop)
         answer_joins(shop, talk)
         stop_holds_until_start(shop)
+        other_words_are_for_a_person(shop)
 
 
 @test
