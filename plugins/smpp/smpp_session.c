@@ -184,7 +184,8 @@ static void message_answered(struct smpp_session *session, const struct smpp_hea
 static void enquire_answered(struct smpp_session *session)
 {
   session->enquire_sequence = 0;
-  session->deadline_ms = 0;
+  if (session->state != SMPP_UNBINDING) /* the leave has a time of its own, which this does not prolong */
+    session->deadline_ms = 0;
   session->owner->alive(session->arg);
 }
 

@@ -14,6 +14,8 @@ enum { SUBMITS_MAX = 2048, REPLIES_MAX = 64, PARTS_MAX = 8, MESSAGES_MAX = 64, B
 static struct {
   uint32_t bind_status[BIND_SCRIPT_MAX]; /* of the first binds; 0: accepted */
   bool mute_bind, hold, deaf;            /* hold: submits are not answered; deaf: nor enquire_link */
+  bool stays;                            /* unbind gets the answer to the enquire_link before it, and none of its own */
+  uint32_t enquire_sequence;             /* of the last one */
   uint32_t submit_status;
   bool no_id;
   uint32_t n_binds, n_submits, n_enquiries, n_unbinds, n_replies, n_nacks, next_id;
@@ -88,12 +90,16 @@ static void heard(struct stream_conn *conn, const struct smpp_head *head, const 
     break;
   case SMPP_ENQUIRE_LINK:
     centre.n_enquiries++;
+    centre.enquire_sequence = head->sequence;
     if (!centre.deaf)
       say_head(conn, SMPP_ENQUIRE_LINK | SMPP_RESPONSE, 0, head->sequence);
     break;
   case SMPP_UNBIND:
     centre.n_unbinds++;
-    say_head(conn, SMPP_UNBIND | SMPP_RESPONSE, 0, head->sequence);
+    if (centre.stays)
+      say_head(conn, SMPP_ENQUIRE_LINK | SMPP_RESPONSE, 0, centre.enquire_sequence);
+    else
+      say_head(conn, SMPP_UNBIND | SMPP_RESPONSE, 0, head->sequence);
     break;
   default:
     centre.n_nacks += head->command == SMPP_RESPONSE;
@@ -1004,6 +1010,17 @@ START_TEST(a_channel_that_stops_waits_for_answers_and_takes_its_leave)
 }
 END_TEST
 
+START_TEST(an_answer_that_comes_late_does_not_keep_a_channel_that_stops)
+{
+  centre.deaf = centre.stays = true;
+  START("window", "1", "enquire_link", "10s", "timeout", "30s");
+  stream_host_step(host, 12 * SECOND);
+  ck_assert_uint_eq(centre.n_enquiries, 1);
+  stream_host_stop(host);
+  ck_assert(centre.n_unbinds == 1 && stream_host_open_count(host) == 0);
+}
+END_TEST
+
 START_TEST(a_channel_stops_while_it_binds_or_cannot)
 {
   if (_i == 0)
@@ -1123,6 +1140,7 @@ int main(void)
   tcase_add_test(tcase, what_nothing_proves_is_sent_again_and_no_part_twice);
   tcase_add_test(tcase, without_a_reference_nothing_is_waited_for);
   tcase_add_test(tcase, a_channel_that_stops_waits_for_answers_and_takes_its_leave);
+  tcase_add_test(tcase, an_answer_that_comes_late_does_not_keep_a_channel_that_stops);
   tcase_add_loop_test(tcase, a_channel_stops_while_it_binds_or_cannot, 0, 2);
   tcase_add_loop_test(tcase, an_option_that_is_wrong_is_named, 0, COUNT(wrong));
   tcase_add_loop_test(tcase, what_it_can_follows_from_the_options, 0, COUNT(cans));
