@@ -63,9 +63,12 @@ static uint64_t hash_add(uint64_t hash, parley_bytes bytes)
   return (hash ^ bytes.len) * UINT64_C(0x100000001b3);
 }
 
+/* Which piece it is stands in its text, or in parameters. */
 static uint64_t message_hash(const struct smpp_message *message)
 {
-  const char kinds[] = {(char)message->esm_class, (char)message->coding};
+  const uint32_t *numbers = message->tlvs.number;
+  const char kinds[] = {(char)message->esm_class, (char)message->coding, (char)(numbers[SMPP_TLV_SAR_REFERENCE] >> 8),
+                        (char)numbers[SMPP_TLV_SAR_REFERENCE], (char)numbers[SMPP_TLV_SAR_TOTAL], (char)numbers[SMPP_TLV_SAR_INDEX]};
   uint64_t hash = hash_add(UINT64_C(0xcbf29ce484222325), message->source.value);
 
   hash = hash_add(hash, message->destination.value);

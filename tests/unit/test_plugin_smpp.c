@@ -790,6 +790,30 @@ START_TEST(an_answer_for_a_connection_that_is_gone_goes_nowhere)
 }
 END_TEST
 
+START_TEST(another_piece_with_the_same_words_is_no_repetition)
+{
+  struct smpp_message message = from_ana(PARLEY_LIT("ha"));
+
+  message.tlvs.has = PARLEY_BIT(SMPP_TLV_SAR_REFERENCE) | PARLEY_BIT(SMPP_TLV_SAR_TOTAL) | PARLEY_BIT(SMPP_TLV_SAR_INDEX);
+  message.tlvs.number[SMPP_TLV_SAR_REFERENCE] = 7;
+  message.tlvs.number[SMPP_TLV_SAR_TOTAL] = 2;
+  message.tlvs.number[SMPP_TLV_SAR_INDEX] = 1;
+  host->keep = true;
+  START("window", "1");
+  deliver(7, &message);
+  stream_conn_close(centre.conn);
+  stream_host_step(host, 2 * SECOND);
+  host->keep = false;
+  stream_host_run(host);
+  message.tlvs.number[SMPP_TLV_SAR_INDEX] = 2;
+  deliver(1, &message);
+  ck_assert(host->n_told == 2 && host->told[1].index == 2);
+  message.tlvs.number[SMPP_TLV_SAR_INDEX] = 1;
+  deliver(2, &message);
+  ck_assert(host->n_told == 2 && centre.replies[1].status == SMPP_ROK);
+}
+END_TEST
+
 START_TEST(what_could_not_be_kept_is_no_repetition_when_it_comes_again)
 {
   const struct smpp_message message = from_ana(PARLEY_LIT("hi"));
@@ -1128,6 +1152,7 @@ int main(void)
   tcase_add_test(tcase, a_message_is_acknowledged_when_it_is_kept);
   tcase_add_loop_test(tcase, the_centre_hears_whether_to_come_again, 0, COUNT(verdicts));
   tcase_add_test(tcase, an_answer_for_a_connection_that_is_gone_goes_nowhere);
+  tcase_add_test(tcase, another_piece_with_the_same_words_is_no_repetition);
   tcase_add_test(tcase, what_could_not_be_kept_is_no_repetition_when_it_comes_again);
   tcase_add_test(tcase, pieces_go_up_as_pieces);
   tcase_add_test(tcase, bytes_and_names_are_what_they_are);
