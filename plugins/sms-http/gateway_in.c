@@ -104,6 +104,7 @@ void gateway_read(const void *self, const parley_http_call *call, struct sms_tak
   const struct gateway_description *is = gateway->is;
   bool receipts_first = parley_text_is(call->path, SMS_RECEIPTS_PATH);
   json_t *root = sms_call_read(call, to), *receipts = list_of(&is->receipts, root), *messages = list_of(&is->inbound, root);
+  const char *fault = NULL;
   size_t n = json_array_size(receipts) > json_array_size(messages) ? json_array_size(receipts) : json_array_size(messages);
 
   to->type = is->reply_type;
@@ -114,8 +115,14 @@ void gateway_read(const void *self, const parley_http_call *call, struct sms_tak
     to->fault = "it has too many entries";
     return;
   }
-  for (size_t i = 0; i < n && to->fault == NULL; i++)
+  for (size_t i = 0; i < n; i++) {
     item_take(is, receipts_first, json_array_get(receipts, i), json_array_get(messages, i), to);
+    to->n_unknown += to->fault != NULL;
+    fault = to->fault != NULL ? to->fault : fault;
+    to->fault = NULL;
+  }
+  if (to->n == 0 && to->n_silent == 0) /* else the others must not come again for one that is bad, nor be lost with it */
+    to->fault = fault;
   if (receipts == NULL && messages == NULL)
     item_take(is, receipts_first, is->receipts.each.given ? NULL : root, is->inbound.each.given ? NULL : root, to);
 }

@@ -414,6 +414,28 @@ START_TEST(a_message_in_is_what_the_description_says)
 }
 END_TEST
 
+/* Among others a bad entry is left out and counted: were all refused, they would come again for ever, or never. */
+static const struct { const char *body; uint32_t n, unknown; bool refused; } batches[] = {
+    {"{\"all\":[{\"id\":\"A\",\"from\":\"34600111222\",\"text\":\"x\"},{\"id\":\"B\",\"text\":\"nobody's\"},"
+     "{\"id\":\"C\",\"from\":\"34600111222\",\"text\":\"y\"}]}", 2, 1, false},
+    {"{\"all\":[{\"id\":\"B\",\"text\":\"nobody's\"},7,null,{\"id\":\"A\",\"from\":\"34600111222\",\"text\":\"x\"}]}", 1, 3, false},
+    {"{\"all\":[{\"id\":\"B\",\"text\":\"nobody's\"}]}", 0, 1, true},
+    {"{\"all\":[{\"id\":\"B\",\"text\":\"nobody's\"},{\"id\":\"C\"}]}", 0, 2, true},
+};
+START_TEST(a_bad_entry_of_a_list_does_not_hold_up_the_others)
+{
+  const parley_pair json = {PARLEY_LIT("content-type"), PARLEY_LIT("application/json")};
+  const parley_http_call call = {.size = sizeof call, .method = PARLEY_LIT("POST"), .path = PARLEY_LIT("/"), .headers = &json,
+                                 .n_headers = 1, .body = parley_text_of(batches[_i].body)};
+
+  bed_open(ACCOUNT "gateway:\n" SEND SIGNED "  inbound: { each: /all, id: /id, from: /from, text: /text }\n");
+  bed_read(&call);
+  ck_assert_uint_eq(bed.taken.n, batches[_i].n);
+  ck_assert_uint_eq(bed.taken.n_unknown, batches[_i].unknown);
+  ck_assert_int_eq(bed.taken.fault != NULL, batches[_i].refused);
+}
+END_TEST
+
 START_TEST(a_list_has_a_bounded_number_of_entries)
 {
   const parley_pair json = {PARLEY_LIT("content-type"), PARLEY_LIT("application/json")};
@@ -472,6 +494,7 @@ static TCase *case_in(void)
   tcase_add_loop_test(tcase, the_callbacks_url_has_what_shows_that_it_is_the_gateways, 0, COUNT_OF(callbacks));
   tcase_add_loop_test(tcase, a_receipt_is_what_the_description_says, 0, COUNT_OF(events));
   tcase_add_test(tcase, a_message_in_is_what_the_description_says);
+  tcase_add_loop_test(tcase, a_bad_entry_of_a_list_does_not_hold_up_the_others, 0, COUNT_OF(batches));
   tcase_add_test(tcase, a_list_has_a_bounded_number_of_entries);
   return tcase;
 }
