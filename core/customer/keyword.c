@@ -20,12 +20,19 @@ static bool is_accent(uint32_t code)
   return code >= 0x300 && code <= 0x36f;
 }
 
-/* What separates words: spaces of all widths, hyphens and dashes, what is invisible. */
+/* What nobody sees: soft hyphens, joints, marks of direction, selectors of pictures. */
+static bool is_unseen(uint32_t code)
+{
+  return code == 0xad || (code >= 0x200b && code <= 0x200f) || (code >= 0x202a && code <= 0x202e) ||
+         (code >= 0x2060 && code <= 0x206f) || (code >= 0xfe00 && code <= 0xfe0f) || code == 0xfeff ||
+         (code >= 0xe0000 && code <= 0xe007f);
+}
+
+/* What separates words: spaces of all widths, hyphens and dashes. */
 static bool is_gap(uint32_t code)
 {
-  return code <= 0x20 || code == '-' || code == '_' || code == 0x7f || code == 0xa0 || code == 0xad ||
-         (code >= 0x2000 && code <= 0x2015) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f ||
-         code == 0x2060 || code == 0x2212 || code == 0x3000 || code == 0xfeff || (code >= 0xfe00 && code <= 0xfe0f);
+  return code <= 0x20 || code == '-' || code == '_' || code == 0x7f || code == 0xa0 || (code >= 0x2000 && code <= 0x2015) ||
+         code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x2212 || code == 0x3000;
 }
 
 /* An apostrophe joins: "don't" is "dont". */
@@ -34,19 +41,25 @@ static bool is_apostrophe(uint32_t code)
   return code == '\'' || code == '`' || code == 0x2018 || code == 0x2019 || code == 0x2bc || code == 0xb4;
 }
 
+/* Arrows, signs and emoji: "STOP" with a stop sign behind it is STOP. */
+static bool is_picture(uint32_t code)
+{
+  return (code >= 0x2190 && code <= 0x2bff) || (code >= 0x1f000 && code <= 0x1faff) || code == 0x20e3;
+}
+
 static bool is_mark(uint32_t code)
 {
-  return (code > 0x20 && code < '0') || (code > '9' && code < 'A') || (code > 'Z' && code < 'a') || (code > 'z' && code < 0x7f) ||
-         code == 0xa1 || code == 0xab || code == 0xb7 || code == 0xbb || code == 0xbf || (code >= 0x2016 && code <= 0x2027) ||
-         (code >= 0x2030 && code <= 0x205e) || (code >= 0x3001 && code <= 0x3003) || (code >= 0x3008 && code <= 0x3011) ||
-         code == 0xff01 || code == 0xff0c || code == 0xff0e || code == 0xff1f;
+  return is_picture(code) || (code > 0x20 && code < '0') || (code > '9' && code < 'A') || (code > 'Z' && code < 'a') ||
+         (code > 'z' && code < 0x7f) || code == 0xa1 || code == 0xab || code == 0xb7 || code == 0xbb || code == 0xbf ||
+         (code >= 0x2016 && code <= 0x2027) || (code >= 0x2030 && code <= 0x205e) || (code >= 0x3001 && code <= 0x3003) ||
+         (code >= 0x3008 && code <= 0x3011) || code == 0xff01 || code == 0xff0c || code == 0xff0e || code == 0xff1f;
 }
 
 struct fold { struct buf text; bool gap, marks_are_gaps; };
 
 static void fold_put(struct fold *fold, uint32_t code)
 {
-  if (is_accent(code) || is_apostrophe(code))
+  if (is_accent(code) || is_apostrophe(code) || is_unseen(code))
     return;
   if (is_gap(code) || (fold->marks_are_gaps && is_mark(code))) {
     fold->gap = fold->text.len > 0;

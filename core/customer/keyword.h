@@ -27,8 +27,8 @@ struct keywords { /* what one channel listens to, beside the words that all do *
   int64_t help_every_ms;            /* HELP of one address is answered once in so long */
 };
 
-/* Small letters without accents; spaces, quotes and punctuation off both ends; hyphens and runs of spaces within are one space. Empty:
- * nothing is left, or it is longer than a keyword. */
+/* Small letters without accents; spaces, quotes, punctuation and emoji off both ends; what nobody sees is left out; hyphens and runs
+ * of spaces within are one space. Empty: nothing is left, or it is longer than a keyword. */
 parley_text keyword_fold(parley_text text, struct arena *arena);
 /* Of the words that every channel listens to, folded; KEYWORD_NONE: none of them. *ret_locale: the language it is of, "" for English;
  * may be NULL. */

@@ -70,8 +70,13 @@ static const struct {
     {"unstop", KEYWORD_START},
     {"Help", KEYWORD_HELP},
     {"INFO?", KEYWORD_HELP},
+    {"STOP \xf0\x9f\x9b\x91", KEYWORD_STOP},                     /* a stop sign */
+    {"\xe2\x9c\x8b\xf0\x9f\x8f\xbd Stop\xe2\x80\xbc\xef\xb8\x8f", KEYWORD_STOP}, /* a hand with its skin tone, two marks as a picture */
+    {"help \xf0\x9f\x99\x8f", KEYWORD_HELP},
+    {"\xe2\x80\xae\xef\xbb\xbfST\xc2\xadOP", KEYWORD_STOP}, /* what nobody sees, within the word too */
     /* and what is none */
     {"", KEYWORD_NONE},
+    {"\xf0\x9f\x9b\x91", KEYWORD_NONE}, /* no word at all */
     {" . ", KEYWORD_NONE},
     {"stop by tomorrow?", KEYWORD_NONE},
     {"don't stop", KEYWORD_NONE},
