@@ -12,18 +12,27 @@ static const struct policy_channel *channel_of(const struct store_inbound *in)
   return channel != NULL && channel->keywords != NULL ? channel : NULL;
 }
 
+/* What it would say as a whole nobody knows: a keyword is all of a message. (What no text can be made of is whole by itself.) */
+static bool is_fragment(const struct store_inbound *in)
+{
+  return in->partial && in->piece.bad == NULL;
+}
+
 void keyword_hear(struct round *round, struct store_inbound *in)
 {
   const struct policy_channel *channel = channel_of(in);
+  enum keyword heard;
   parley_text spoken;
 
   (void)round;
   in->heard = (struct store_heard){.channel = in->channel};
   if (channel == NULL || in->kind != PARLEY_KIND_CONTENT || (in->flags & PARLEY_ECHO) != 0 || in->text.len == 0)
     return;
-  in->heard.keyword = keyword_of(channel->keywords, in->text, in->op.arena, &spoken);
+  heard = keyword_of(channel->keywords, in->text, in->op.arena, &spoken);
+  if (!is_fragment(in))
+    in->heard.keyword = heard;
   if (in->heard.keyword == KEYWORD_NONE && (in->flags & PARLEY_AUTOMATIC) == 0)
-    in->heard.review = keyword_may_mean_stop(channel->keywords, in->text, in->op.arena);
+    in->heard.review = heard == KEYWORD_STOP || keyword_may_mean_stop(channel->keywords, in->text, in->op.arena);
 }
 
 /* What the channel sends to. */

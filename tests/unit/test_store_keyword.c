@@ -127,6 +127,44 @@ START_TEST(an_answer_that_cannot_leave_within_five_minutes_does_not)
 }
 END_TEST
 
+/* What a text with a gap would say as a whole nobody knows; a piece that belongs to none is all that there will be. */
+START_TEST(a_fragment_of_a_text_is_no_keyword_and_what_may_mean_stop_is_flagged)
+{
+  static const struct { const char *text, *bad; enum keyword means; bool review; } fragments[] = {
+      {"stop", NULL, KEYWORD_NONE, true},
+      {"END", NULL, KEYWORD_NONE, true},
+      {"info", NULL, KEYWORD_NONE, false},
+      {"start", NULL, KEYWORD_NONE, false},
+      {"please stop texting me", NULL, KEYWORD_NONE, true},
+      {"STOP", "invalid", KEYWORD_STOP, false},
+  };
+
+  for (size_t i = 0; i < sizeof fragments / sizeof *fragments; i++) {
+    struct store_inbound in = {.channel = PARLEY_LIT("sms"), .channel_kind = PARLEY_LIT("sms"), .kind = PARLEY_KIND_CONTENT,
+                               .at_ms = f.fake.now_ms, .now_ms = f.fake.now_ms, .policy = rules.policy, .decide = decide,
+                               .text = parley_text_of(fragments[i].text), .body = PARLEY_LIT("{\"content\":{\"text\":\"x\"}}"),
+                               .piece = {.given = true, .bad = fragments[i].bad, .part = 1, .total = 2, .key = PARLEY_LIT("k"),
+                                         .due_ms = f.fake.now_ms}};
+    struct store_join_sweep op = {.policy = rules.policy, .decide = decide, .due_ms = f.fake.now_ms, .now_ms = f.fake.now_ms};
+    struct store_heard heard;
+
+    in.from.n_identities = 1;
+    in.from.identities[0] = (struct identity){PARLEY_LIT("phone"), PARLEY_LIT(ANA), PARLEY_LIT(ANA), PARLEY_OBSERVED};
+    ck_assert_int_eq(fixture_run(&f, &in.op, STORE_INBOUND), PARLEY_OK);
+    heard = in.heard;
+    if (fragments[i].bad == NULL) { /* its time is over at once, and nothing but it has come */
+      ck_assert_int_eq(fixture_run(&f, &op.op, STORE_JOIN_SWEEP), PARLEY_OK);
+      ck_assert_uint_eq(op.n, 1);
+      heard = op.heard[0];
+      arena_free(&op.op.arena);
+    }
+    arena_free(&in.op.arena);
+    ck_assert_msg(heard.keyword == fragments[i].means && heard.review == fragments[i].review, "'%s'", fragments[i].text);
+    env_fake_step(&f.fake, 2 * JOIN_REMEMBER_MS);
+  }
+}
+END_TEST
+
 START_TEST(repeated_stops_are_confirmed_once)
 {
   for (int i = 0; i < 5; i++)
@@ -302,6 +340,7 @@ int main(void)
   tcase_add_test(tcase, the_ledger_has_the_words_as_proof);
   tcase_add_test(tcase, what_waits_is_not_sent_any_more_but_for_the_answer);
   tcase_add_test(tcase, an_answer_that_cannot_leave_within_five_minutes_does_not);
+  tcase_add_test(tcase, a_fragment_of_a_text_is_no_keyword_and_what_may_mean_stop_is_flagged);
   tcase_add_test(tcase, repeated_stops_are_confirmed_once);
   tcase_add_test(tcase, start_of_somebody_who_said_no_stop_is_a_message_as_any);
   tcase_add_test(tcase, help_is_answered_now_and_then);
