@@ -1,4 +1,5 @@
 #include "gateway_options.h"
+#include "gateway_check.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,6 +27,12 @@ static bool fail(struct reading *r, const char *group, const char *name, const c
     snprintf(r->why, SMS_WHY_ROOM, "gateway.%s%s%s: %s", group, name[0] != '\0' ? "." : "", name, what);
   }
   return false;
+}
+
+static void expect_good(struct reading *r, const char *group, const char *name, const char *fault)
+{
+  if (fault != NULL)
+    fail(r, group, name, fault);
 }
 
 static bool is_given(const parley_value *value)
@@ -155,6 +162,16 @@ static void json_check(struct reading *r)
   json_writer_done(&text);
 }
 
+static void headers_check(struct reading *r, const parley_value *map)
+{
+  for (uint64_t i = 0; is_given(map) && i < map->n_items && i < r->to->send.headers.n; i++) {
+    const char *name = r->to->send.headers.pairs[i].name;
+
+    expect_good(r, "send.headers", "", gateway_header_name_fault(name));
+    expect_good(r, "send.headers", name, gateway_header_value_fault(map->items[i]->text));
+  }
+}
+
 static void auth_read(struct reading *r, const parley_value *group)
 {
   struct gateway_send *send = &r->to->send;
@@ -167,11 +184,9 @@ static void auth_read(struct reading *r, const parley_value *group)
   if (send->auth == GATEWAY_AUTH_QUERY && name.len == 0)
     fail(r, "send.auth", "name", "with kind query it says which field has the secret");
   send->auth_name = string_of(r, name);
-}
-
-static bool url_scheme_good(parley_text url)
-{
-  return (url.len > 8 && memcmp(url.at, "https://", 8) == 0) || (url.len > 7 && memcmp(url.at, "http://", 7) == 0);
+  if (send->auth == GATEWAY_AUTH_HEADER && send->auth_name != NULL)
+    expect_good(r, "send.auth", "name", gateway_header_name_fault(send->auth_name));
+  expect_good(r, "send.auth", "prefix", gateway_header_value_fault(send->auth_prefix));
 }
 
 static void send_read(struct reading *r, const parley_value *group)
@@ -180,12 +195,12 @@ static void send_read(struct reading *r, const parley_value *group)
   parley_text url = text_of(group, "url"), json = text_of(group, "json");
 
   send->method = parley_text_of(gateway_methods[number_of(group, "method")]);
-  if (!url_scheme_good(url))
-    fail(r, "send", "url", "it begins with https:// (or http://)");
+  expect_good(r, "send", "url", gateway_url_fault(url));
   template_of(r, url, GATEWAY_IN_URL, "send", "url", &send->url);
   auth_read(r, parley_find(group, "auth"));
   pairs_of(r, group, "query", GATEWAY_IN_FIELD, &send->query);
   pairs_of(r, group, "headers", GATEWAY_IN_HEADER, &send->headers);
+  headers_check(r, parley_find(group, "headers"));
   pairs_of(r, group, "form", GATEWAY_IN_FIELD, &send->form);
   if (json.len > 0 && send->form.n > 0)
     fail(r, "send", "json", "either json or form");
@@ -284,6 +299,12 @@ static void signature_read(struct reading *r, const parley_value *group)
   template_of(r, text_of(group, "over"), GATEWAY_IN_SIGNED, "signature", "over", &to->over);
   if (to->kind == GATEWAY_SIGN_HMAC && text_of(group, "header").len == 0)
     fail(r, "signature", "header", "with kind hmac it says where the signature stands");
+  if (to->header != NULL && to->header[0] != '\0')
+    expect_good(r, "signature", "header", gateway_header_name_fault(to->header));
+  if (to->timestamp != NULL && to->timestamp[0] != '\0')
+    expect_good(r, "signature", "timestamp", gateway_header_name_fault(to->timestamp));
+  if (to->kind == GATEWAY_SIGN_HMAC)
+    expect_good(r, "signature", "over", gateway_over_fault(text_of(group, "over")));
   if (to->kind == GATEWAY_SIGN_TOKEN && (text_of(group, "header").len > 0) == (text_of(group, "query").len > 0))
     fail(r, "signature", "", "with kind token either header or query says where it stands");
 }
@@ -368,15 +389,16 @@ static void description_read(struct reading *r, const parley_value *group)
   r->to->unicode_max = is_given(text) ? (uint32_t)number_of(text, "unicode_max") : GATEWAY_UNICODE_DEFAULT;
   r->to->pieces_max = is_given(text) ? (uint32_t)number_of(text, "pieces") : GATEWAY_PIECES_DEFAULT;
   r->to->has_check = is_given(check);
-  if (r->to->has_check && !url_scheme_good(text_of(check, "url")))
-    fail(r, "check", "url", "it begins with https:// (or http://)");
-  if (r->to->has_check)
+  if (r->to->has_check) {
+    expect_good(r, "check", "url", gateway_url_fault(text_of(check, "url")));
     template_of(r, text_of(check, "url"), GATEWAY_IN_URL, "check", "url", &r->to->check_url);
+  }
   signature_read(r, parley_find(group, "signature"));
   receipts_read(r, parley_find(group, "receipts"));
   inbound_read(r, parley_find(group, "inbound"));
   r->to->reply_type = text_of(reply, "type");
   r->to->reply_body = text_of(reply, "body");
+  expect_good(r, "reply", "type", gateway_header_value_fault(r->to->reply_type));
   if ((r->to->receipts.given || r->to->inbound.given) && !r->to->has_signature)
     fail(r, "signature", "",
          "whoever knows the address could post receipts and messages: say how the gateway shows that they are its own");

@@ -4,6 +4,7 @@
 // libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
+// sources: plugins/sms-http/gateway_check.c
 // libraries: parley_plugin_common
 /* Whatever comes as a callback, or as the answer to a message: a signature that nobody made never holds, and what is read of it is
  * bounded. The first byte chooses the provider and how the rest is posted. */

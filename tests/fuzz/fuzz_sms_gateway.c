@@ -4,6 +4,7 @@
 // libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
+// sources: plugins/sms-http/gateway_check.c
 // libraries: parley_plugin_common
 /* Whatever an operator writes as a gateway's description: it is refused with a reason, or every message makes a request of it, whose
  * body, where it is JSON, is JSON whatever the text. Behind a NUL stands the text of the message; the first part is a JSON pointer,

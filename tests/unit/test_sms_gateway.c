@@ -4,6 +4,7 @@
 // libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
+// sources: plugins/sms-http/gateway_check.c
 /* Gateways by description: what is refused in one, the requests it makes, what answers and callbacks mean to it. */
 #include "plugins/sms-http/gateway_options.h"
 #include "sms_bed.h"
@@ -89,6 +90,31 @@ static const struct {
     {"gateway:\n" SEND "  signature: { kind: hmac, header: a, over: \"{{bodi}}\" }\n", "{{bodi}} is unknown; allowed: body, url"},
     {"gateway:\n" SEND "  signature: { kind: hmac, header: a, over: \"{{header.}}\" }\n", "{{header.}} is unknown"},
     {"gateway:\n" SEND "  check: { url: \"gw.example\" }\n", "gateway.check.url"},
+    {"gateway:\n" SEND "  check: { url: \"https://gw.example/a b\" }\n", "gateway.check.url: a URL has no spaces"},
+    {"gateway:\n  send: { url: \"https:///x\", form: { a: \"{{to}}{{text}}\" } }\n", "gateway.send.url: it has no host"},
+    {"gateway:\n  send: { url: \"https://gw.example/\\r\\n\", form: { a: \"{{to}}{{text}}\" } }\n",
+     "gateway.send.url: a URL has no spaces"},
+    {"gateway:\n  send: { url: \"https://{{to_digits}}.example/\", form: { a: \"{{to}}{{text}}\" } }\n",
+     "only {{account}} and {{user}}"},
+    {"gateway:\n  send: { url: \"https://gw.example{{ text }}\", form: { a: \"{{to}}\" } }\n", "only {{account}} and {{user}}"},
+    {"gateway:\n  send: { url: \"https://me:secret@gw.example/\", form: { a: \"{{to}}{{text}}\" } }\n",
+     "stand in options of their own"},
+    {"gateway:\n  send: { url: \"https://gw_1.example/\", form: { a: \"{{to}}{{text}}\" } }\n", "its host has letters"},
+    {"gateway:\n  send: { url: \"https://gw.example\", headers: { \"X Y\": a }, form: { a: \"{{to}}{{text}}\" } }\n",
+     "gateway.send.headers: a header's name has"},
+    {"gateway:\n  send: { url: \"https://gw.example\", headers: { Content-Length: 5 }, form: { a: \"{{to}}{{text}}\" } }\n",
+     "gateway.send.headers: host, content-length"},
+    {"gateway:\n  send: { url: \"https://gw.example\", headers: { X-A: \"a\\r\\nB: c\" }, form: { a: \"{{to}}{{text}}\" } }\n",
+     "gateway.send.headers.X-A: no line end"},
+    {"gateway:\n  send: { url: \"https://gw.example\", auth: { kind: header, name: \"X:\" }, form: { a: \"{{to}}{{text}}\" } }\n",
+     "gateway.send.auth.name: a header's name has"},
+    {"gateway:\n  send: { url: \"https://gw.example\", auth: { kind: header, prefix: \"a\\nb\" }, form: { a: \"{{to}}{{text}}\" } }\n",
+     "gateway.send.auth.prefix: no line end"},
+    {"gateway:\n" SEND "  reply: { type: \"text/plain\\r\\nSet-Cookie: a\" }\n", "gateway.reply.type: no line end"},
+    {"gateway:\n" SEND "  signature: { kind: token, header: \"x token\" }\n", "gateway.signature.header: a header's name has"},
+    {"gateway:\n" SEND "  signature: { kind: hmac, header: a, over: \"always the same\" }\n",
+     "gateway.signature.over: it covers nothing"},
+    {"gateway:\n" SEND "  signature: { kind: hmac, header: a, over: \"{{method}}{{header.x-time}}\" }\n", "it covers nothing"},
     {"gateway:\n" SEND "  sent: { a: b }\n", "unknown key 'sent': did you mean 'send'?"},
     {"mms: true\ngateway:\n" SEND, "mms: the gateway's description has no {{media}}"},
 };
@@ -118,7 +144,7 @@ END_TEST
 static const struct {
   const char *send, *url, *body, *header, *value;
 } requests[] = {
-    {"{ url: \"https://gw.example/{{account}}/x y\", form: { t: \"{{text}}\", to: \"{{to}}\" } }", "https://gw.example/acc/x y",
+    {"{ url: \"https://gw.example/{{account}}/x%20y\", form: { t: \"{{text}}\", to: \"{{to}}\" } }", "https://gw.example/acc/x%20y",
      "t=a%22b%5Cc%0A%26%3D%2B%20%E2%82%AC&to=%2B34600111222", "authorization", "Basic YWNjOjEyMzQ1"},
     {"{ url: \"https://gw.example/{{text}}\", form: { to: \"{{to}}\" } }", "https://gw.example/a%22b%5Cc%0A%26%3D%2B%20%E2%82%AC",
      "to=%2B34600111222", "content-type", "application/x-www-form-urlencoded"},

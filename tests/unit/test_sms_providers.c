@@ -4,6 +4,7 @@
 // libraries: PkgConfig::OPENSSL
 // sources: plugins/sms-http/gateway.c plugins/sms-http/gateway_out.c plugins/sms-http/gateway_in.c plugins/sms-http/gateway_verify.c
 // sources: plugins/sms-http/gateway_options.c plugins/sms-http/gateway_table.c plugins/sms-http/gateway_template.c
+// sources: plugins/sms-http/gateway_check.c
 /* Twilio's and Vonage's bytes: requests, answers, signatures, callbacks. */
 #include "plugins/sms-http/sms_time.h"
 #include "sms_bed.h"
