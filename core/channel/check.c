@@ -41,34 +41,61 @@ struct check_fault {
   const struct conf_channel *channel;
 };
 
-/* The deepest member that the words before the colon name: "gateway.send.url: ..."; of a group in another file, the group. */
-static const struct yaml_node *fault_node(const struct yaml_node *options, parley_text line)
+struct fault_place { /* own: a file that was opened for it, or NULL */
+  const struct yaml_file *file;
+  struct yaml_file *own;
+  const struct yaml_node *node;
+};
+
+/* { file: PATH }: the group stands there, as it did when it was read. */
+static bool fault_elsewhere(struct fault_place *place)
 {
-  const struct yaml_node *node = options;
+  const struct yaml_node *path = place->node->count == 1 ? yaml_find(place->node, "file") : NULL;
+  struct arena *arena;
+  struct buf why = BUF_INIT(0);
+
+  if (place->own != NULL || path == NULL || path->kind != YAML_IS_TEXT)
+    return false;
+  arena = arena_new();
+  if (yaml_load(yaml_path(place->file, arena, path->text), &place->own, &why) == PARLEY_OK) {
+    place->file = place->own;
+    place->node = place->own->root;
+  }
+  buf_done(&why);
+  arena_free(&arena);
+  return place->own != NULL;
+}
+
+/* The deepest member that the words before the colon name: "gateway.send.url: ...". */
+static void fault_find(struct fault_place *place, parley_text line)
+{
   parley_text names = text_sub(line, 0, text_find(line, ':'));
   char name[128];
 
-  while (node != NULL && names.len > 0) {
+  while (place->node != NULL && names.len > 0) {
     parley_text one = text_cut(&names, '.');
     const struct yaml_node *next;
 
     snprintf(name, sizeof name, "%.*s", TEXT_ARG(text_sub(one, 0, sizeof name - 1)));
-    next = yaml_find(node, name);
+    next = yaml_find(place->node, name);
+    if (next == NULL && fault_elsewhere(place))
+      next = yaml_find(place->node, name);
     if (next == NULL)
-      break;
-    node = next;
+      return;
+    place->node = next;
   }
-  return node;
 }
 
 static void fault_said(parley_text line, void *arg)
 {
   struct check_fault *fault = arg;
   const struct conf_channel *channel = fault->channel;
-  const struct yaml_node *node = fault_node(channel->options, line);
+  struct fault_place place = {.file = fault->check->conf->file, .node = channel->options};
 
-  yaml_error(fault->check->conf->file, node != NULL ? node->line : channel->line, node != NULL ? node->col : channel->col,
+  fault_find(&place, line);
+  yaml_error(place.file, place.node != NULL ? place.node->line : channel->line, place.node != NULL ? place.node->col : channel->col,
              fault->check->why, "channels.%.*s.options.%.*s", TEXT_ARG(channel->name), TEXT_ARG(line));
+  yaml_file_free(&place.own);
   fault->check->good = false;
 }
 

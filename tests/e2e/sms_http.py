@@ -272,6 +272,10 @@ def the_configuration_is_checked_to_the_last_pointer(folder):
         expect_true("gateway.signature.header: with kind hmac" in said(provider="gateway", gateway=gateway), "no header")
         gateway["signature"]["header"] = "x-signature"
         expect(said(provider="gateway", gateway=gateway), "")
+        with open(os.path.join(folder, "gw.yaml"), "w", encoding="utf-8") as file:  # as { file: ... } it is shown where it stands
+            file.write('send:\n  url: "https://gw.example"\n  form: { to: "{{to}}", text: "{{text}}" }\nanswer:\n  id: id\n')
+        shown = said(provider="gateway", gateway={"file": os.path.join(folder, "gw.yaml")})
+        expect_true("gw.yaml:5:7: error: channels.sms.options.gateway.answer.id: a JSON pointer" in shown, shown)
 
 
 if __name__ == "__main__":
