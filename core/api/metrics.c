@@ -448,6 +448,7 @@ static void write_bridge(struct buf *buf, struct api_request *req)
   single(buf, "bridge_refused_total", "counter", "Answers refused: of nobody who may, or too many", counters->refused);
   single(buf, "bridge_automatic_total", "counter", "Automatic answers that went no further", counters->automatic);
   single(buf, "bridge_told_total", "counter", "Failures told to a support mailbox", counters->told);
+  single(buf, "bridge_lost_total", "counter", "Mails that a support mailbox did not get", counters->lost);
 }
 
 static void write_process(struct buf *buf, struct api_request *req)

@@ -34,8 +34,9 @@ struct bridge_shared { /* borrowed, outlives the bridge; the feed is closed befo
   struct feed *feed;
 };
 /* mailed: mails to mailboxes; answered: answers handed in; repeated: of both, what had been handed in before; refused: answers of
- * nobody who may; automatic: vacation notes and the like, dropped; told: failures told to a mailbox. */
-struct bridge_counters { uint64_t mailed, answered, repeated, refused, automatic, told; };
+ * nobody who may; automatic: vacation notes and the like, dropped; told: failures told to a mailbox; lost: mails to one that failed, at
+ * once or by a bounce that came later. */
+struct bridge_counters { uint64_t mailed, answered, repeated, refused, automatic, told, lost; };
 struct bridge *bridge_new(const struct bridge_shared *shared);
 /* The bridges in force from now on: takes a reference of each. A new one begins at the log's end. */
 void bridge_configure(struct bridge *bridge, struct conf *conf, struct policy *policy);

@@ -29,13 +29,17 @@ static parley_text event_key(const struct errand *errand, uint64_t event)
 static void lost_log(const struct errand *errand, const json_t *event)
 {
   const json_t *data = json_object_get(event, "data"), *message = json_object_get(data, "message");
-  parley_text reason = json_text(json_object_get(message, "reason"));
-  char safe[128];
+  const json_t *facts = json_object_get(data, "facts");
+  parley_text reason = json_text(json_object_get(message, "reason")), code = json_text(json_object_get(facts, "code"));
+  char safe[128], safe_code[64];
 
-  if (errand->mail.what == BRIDGE_LOST)
-    log_line(errand->bridge->shared.log, PARLEY_ERROR, "event=bridge_mail_lost bridge=%s msg=%.*s status=%.*s why=%s",
-             errand->box->name, TEXT_ARG(json_text(json_object_get(message, "id"))),
-             TEXT_ARG(json_text(json_object_get(json_object_get(data, "facts"), "status"))), log_safe(safe, sizeof safe, reason));
+  if (errand->mail.what != BRIDGE_LOST)
+    return;
+  errand->bridge->counters.lost++;
+  log_line(errand->bridge->shared.log, PARLEY_ERROR, "event=bridge_mail_lost bridge=%s msg=%.*s status=%.*s why=%s%s%s",
+           errand->box->name, TEXT_ARG(json_text(json_object_get(message, "id"))),
+           TEXT_ARG(json_text(json_object_get(facts, "status"))), log_safe(safe, sizeof safe, reason), code.len > 0 ? " code=" : "",
+           code.len > 0 ? log_safe(safe_code, sizeof safe_code, code) : "");
 }
 
 static void errand_read(struct errand *errand, parley_bytes body)

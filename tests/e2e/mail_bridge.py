@@ -13,7 +13,8 @@ import re
 import subprocess
 import threading
 
-from parley_test import (TOP, WAIT_S, Daemon, Failure, Recorder, Reply, expect, expect_true, post_inbound, run, test, wait_until)
+from parley_mail_in import codes
+from parley_test import (TOP, WAIT_S, Daemon, Failure, Recorder, Reply, expect, expect_true, free_port, post_inbound, run, test, wait_until)
 
 PUPPET = ["/usr/bin/python3", os.path.join(TOP, "tests/support/exec_puppet.py")]
 OWNER = "owner@shop.example"
@@ -54,22 +55,22 @@ class Mailbox:
         wait_until(lambda: len(self.look()) >= count, lambda: f"{count} mails, there are {[m['subject'] for m in self.mails]}")
         return self.mails[count - 1]
 
-    def channel(self):
+    def channel(self, **options):
         return {"plugin": "email", "options": {"smtp": f"smtp://127.0.0.1:{self.port}", "from": "Shop <shop@shop.example>",
-                                               "reply": "reply@in.shop.example"}}
+                                               "reply": "reply@in.shop.example", **options}}
 
 
 class Shop:
     """A daemon whose customers are on `chat` (a webhook), whose mailbox is behind `mail`, and whose owner's mails come by `back`."""
 
-    def __init__(self, folder, mailbox, chat, config=None, **bridge):
+    def __init__(self, folder, mailbox, chat, config=None, mail=None, **bridge):
         def change(conf):
             conf["bridges"] = {"desk": {"channel": "mail", "to": MAILBOX, "owners": [OWNER], **bridge}}
             if config:
                 config(conf)
 
         back = {"plugin": "exec", "isolation": "inline", "options": {"command": PUPPET, "address_kind": "phone"}}
-        self.daemon = Daemon(folder, channels={"mail": mailbox.channel(), "chat": chat.channel(), "back": back}, config=change)
+        self.daemon = Daemon(folder, channels={"mail": mailbox.channel(**(mail or {})), "chat": chat.channel(), "back": back}, config=change)
 
     def __enter__(self):
         self.daemon.__enter__()
@@ -255,6 +256,56 @@ def a_mailbox_that_refuses_is_an_error_in_the_log(folder):
         shop.say("c1", "Hello")
         wait_until(lambda: "event=bridge_mail_lost bridge=desk" in shop.daemon.log(), "it is said")
         expect(shop.daemon.metric("parley_messages_add_up"), 1.0)
+
+
+def bounce(mail, to, trace=True):
+    """What a mail server says hours after it has taken a mail to the mailbox, which it names by what stands in it."""
+    lines = ["From: Mail Delivery System <mailer-daemon@mx.example.test>", f"To: {to}", "Subject: Undelivered Mail Returned to Sender",
+             "Message-ID: <dsn@mx.example.test>", "Auto-Submitted: auto-replied", "MIME-Version: 1.0",
+             'Content-Type: multipart/report; report-type=delivery-status; boundary="b"', "",
+             "--b", "Content-Type: message/delivery-status", "", "Reporting-MTA: dns; mx.example.test", "",
+             f"Final-Recipient: rfc822; {MAILBOX}", "Action: failed", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1 no such mailbox", "",
+             "--b", "Content-Type: text/rfc822-headers", "",
+             *(f"{name}: {value}" for name, value in mail["headers"] if trace or name.lower() != "x-parley-ref"), "", "--b--", ""]
+    return "\r\n".join(lines).encode()
+
+
+def bounced_later(folder, way):
+    """A customer's words are mailed, and the mail server's report comes afterwards, by its return path or to no token's address."""
+    port = free_port()
+    listens = {"listen": {"address": f"127.0.0.1:{port}", "domains": ["in.shop.example"]}, "return_path": "bounce@in.shop.example"}
+    with Mailbox() as box, Recorder() as chat, Shop(folder, box, chat, mail=listens) as shop:
+        shop.say("c1", "Where is order 1042?")
+        mail = box.wait(1)
+        message = next(row for row in shop.daemon.get("/v1/messages?topic=support").json["items"] if row["channel"] == "mail")["id"]
+        shop.daemon.wait_status(message, "sent")
+        expect_true(mail["from"] == f"bounce+{header(mail, 'X-Parley-Ref')}@in.shop.example", f"its own token: {mail['from']}")
+        expect_true(token_of(mail) not in (mail["from"], header(mail, "X-Parley-Ref")), "which is not the conversation's")
+        to = mail["from"] if way == "return path" else "bounces@in.shop.example"
+        expect(codes(port, bounce(mail, to, trace=way != "return path"), to=[to], sender=""), [250])
+        state = shop.daemon.wait_status(message, "failed")
+        expect(state["reason"], "receipt_failed")
+        suppressed = shop.daemon.get("/v1/suppressions").json["items"]
+        expect([(row["identity"], row["reason"]) for row in suppressed], [(f"email:{MAILBOX}", "hard_bounce")])
+        wait_until(lambda: f"event=bridge_mail_lost bridge=desk msg={message} status=failed why=receipt_failed code=5.1.1" in shop.daemon.log(),
+                   "the operator hears of it")
+        shop.say("c2", "Hello?")
+        wait_until(lambda: "status=suppressed why=address_suppressed" in shop.daemon.log(), "and of each word that is not mailed")
+        expect(shop.daemon.metric("parley_bridge_lost_total"), 2.0)
+        expect(len(box.look()), 1)
+        expect(shop.daemon.delete(f"/v1/suppressions/email:{MAILBOX}").status, 204)
+        shop.say("c3", "Is anybody there?")
+        box.wait(2)
+
+
+@test
+def a_mail_server_that_bounces_later_is_heard_by_its_return_path(folder):
+    bounced_later(folder, "return path")
+
+
+@test
+def a_mail_server_that_bounces_later_is_heard_by_the_trace_header(folder):
+    bounced_later(folder, "trace header")
 
 
 @test
