@@ -17,7 +17,8 @@ FLOORS = ["base", "config", "message", "customer", "route", "store", "net", "bor
           "bridge", "campaign", "api", "host", "kit", "daemon", "cli"]
 PURE = ["base", "message", "customer", "route"]  # base holds no loop either; its log and clock need none
 SHARED = {(FLOORS.index("feed"), "plugins/common/standard_webhooks.h"),  # one signature, whoever signs
-          (FLOORS.index("kit"), "plugins/common/copy.h"),                # one deep copy of a message, whoever keeps it
+          (FLOORS.index("inbound"), "plugins/common/copy.h"),            # one deep copy of a message, whoever keeps it
+          (FLOORS.index("kit"), "plugins/common/copy.h"),
           (FLOORS.index("cli"), "plugins/common/dkim_key.h")}            # one reader of keys, whoever compares them
 FORBIDDEN = ["strcpy", "strcat", "sprintf", "vsprintf", "strtok", "gets", "atoi", "atol", "localtime", "gmtime",
              "system", "popen"]

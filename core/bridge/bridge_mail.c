@@ -408,6 +408,11 @@ parley_text bridge_answer_text(const parley_inbound *in, struct arena *arena)
   return text_trim(without_lines(without_our_mail(text, arena), false, token, arena));
 }
 
+static bool is_file(const parley_part *part)
+{
+  return (part->kind == PARLEY_PART_MEDIA || part->kind == PARLEY_PART_CONTACT) && (part->media.len > 0 || part->url.len > 0);
+}
+
 static void buf_answer_files(struct buf *buf, const parley_inbound *in)
 {
   buf_json_key(buf, "media");
@@ -415,7 +420,7 @@ static void buf_answer_files(struct buf *buf, const parley_inbound *in)
   for (uint32_t i = 0; i < in->n_parts; i++) {
     const parley_part *part = in->parts[i];
 
-    if (part->kind != PARLEY_PART_MEDIA || (part->media.len == 0 && part->url.len == 0))
+    if (!is_file(part))
       continue;
     buf_json_comma(buf);
     buf_char(buf, '{');
@@ -435,7 +440,7 @@ static void buf_answer_files(struct buf *buf, const parley_inbound *in)
 static bool has_files(const parley_inbound *in)
 {
   for (uint32_t i = 0; i < in->n_parts; i++)
-    if (in->parts[i]->kind == PARLEY_PART_MEDIA && (in->parts[i]->media.len > 0 || in->parts[i]->url.len > 0))
+    if (is_file(in->parts[i]))
       return true;
   return false;
 }

@@ -5,6 +5,7 @@
 #include "core/message/token.h"
 #include "loop_guard.h"
 #include "joins.h"
+#include "keep.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct inbound {
   struct policy *policy; /* NULL: none yet */
   struct inbound_rules rules;
   struct joins *joins;
+  struct keeper keeper;
   bool closing, ending; /* ending: nothing is open any more */
   void (*closed)(void *arg);
   void *closed_arg;
@@ -44,6 +46,7 @@ struct report_call {
   } u;
   struct list node;
   struct inbound *inbound;
+  struct channel *channel; /* of a message: it outlives the answer */
   struct arena *arena;
   struct policy *policy; /* a reference; NULL: none */
   parley_done *done;
@@ -409,40 +412,30 @@ static id64 inbound_answers_to(const struct inbound *inbound, parley_text token)
   return id_token_read(secret, TOKEN_REPLY, token, &message) || id_token_read(secret, TOKEN_MESSAGE, token, &message) ? message : 0;
 }
 
-void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
-                  void *arg)
+/* As the store keeps it. false: it is refused, and answered. */
+static bool inbound_read(struct report_call *call, const parley_inbound *in)
 {
-  struct report_call *call = report_new(inbound, done, arg);
+  struct inbound *inbound = call->inbound;
   struct store_inbound *op = &call->u.in;
-  struct phone_reading phones = inbound_reading(inbound, channel);
+  struct phone_reading phones = inbound_reading(inbound, call->channel);
   struct problems problems;
 
-  call->n_to = in->n_to;
-  if (inbound->open > INBOUND_OPEN_MAX || inbound->closing) {
-    report_later(call, PARLEY_BUSY, PARLEY_LIT("too many messages wait for their commit"));
-    return;
-  }
   problems_init(&problems, call->arena);
-  if (in->flags & PARLEY_ASK) {
-    inbound_ask(call, &phones, in, &problems);
-    return;
-  }
-  if (!inbound_capture_ok(inbound, in)) {
-    report_later(call, PARLEY_REJECTED, PARLEY_LIT("no API key in force has this capture address"));
-    return;
-  }
-  op->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
-  op->channel_kind = arena_text(call->arena, parley_text_of(channel_caps(channel)->channel_kind));
-  op->at_ms = inbound_at(inbound, in->at_ms);
-  op->now_ms = inbound->env->now_ms(inbound->env);
-  if (!report_read(in, &phones, call->arena, &problems, op)) {
-    report_later(call, PARLEY_INVALID, report_why(&problems));
-    return;
-  }
-  if (in->flags & PARLEY_AUTOMATIC && inbound_loops(inbound, op)) {
-    report_later(call, PARLEY_REJECTED, PARLEY_LIT("too many automatic messages from this address within an hour"));
-    return;
-  }
+  *op = (struct store_inbound){.channel = arena_text(call->arena, parley_text_of(channel_name(call->channel))),
+                               .channel_kind = arena_text(call->arena, parley_text_of(channel_caps(call->channel)->channel_kind)),
+                               .at_ms = inbound_at(inbound, in->at_ms),
+                               .now_ms = inbound->env->now_ms(inbound->env)};
+  if (report_read(in, &phones, call->arena, &problems, op))
+    return true;
+  report_later(call, PARLEY_INVALID, report_why(&problems));
+  return false;
+}
+
+static void inbound_store(struct report_call *call, const parley_inbound *in)
+{
+  struct inbound *inbound = call->inbound;
+  struct store_inbound *op = &call->u.in;
+
   if (PARLEY_HAS(parley_inbound, in, token))
     op->token_message = inbound_answers_to(inbound, in->token);
   if (inbound_is_answer(call, in))
@@ -454,6 +447,53 @@ void inbound_take(struct inbound *inbound, struct channel *channel, const parley
   op->op.kind = STORE_INBOUND;
   op->op.done = inbound_on_stored;
   store_submit(inbound->store, &op->op);
+}
+
+/* Its files are media now. */
+static void inbound_on_kept(parley_status status, const parley_inbound *in, parley_text reason, void *arg)
+{
+  struct report_call *call = arg;
+
+  if (status != PARLEY_OK)
+    report_later(call, status, reason);
+  else if (inbound_read(call, in))
+    inbound_store(call, in);
+}
+
+static void inbound_keep(struct report_call *call, const parley_inbound *in)
+{
+  const char *why;
+  parley_status status = keep_take(&call->inbound->keeper, in, inbound_on_kept, call, &why);
+
+  if (status != PARLEY_OK)
+    report_later(call, status, parley_text_of(why));
+}
+
+/* Whatever is refused is refused before a file of it is kept. */
+void inbound_take(struct inbound *inbound, struct channel *channel, const parley_inbound *in, parley_done *done,
+                  void *arg)
+{
+  struct report_call *call = report_new(inbound, done, arg);
+  struct phone_reading phones = inbound_reading(inbound, channel);
+  struct problems problems;
+
+  call->n_to = in->n_to;
+  call->channel = channel;
+  problems_init(&problems, call->arena);
+  if (inbound->open > INBOUND_OPEN_MAX || inbound->closing)
+    report_later(call, PARLEY_BUSY, PARLEY_LIT("too many messages wait for their commit"));
+  else if (in->flags & PARLEY_ASK)
+    inbound_ask(call, &phones, in, &problems);
+  else if (!inbound_capture_ok(inbound, in))
+    report_later(call, PARLEY_REJECTED, PARLEY_LIT("no API key in force has this capture address"));
+  else if (!inbound_read(call, in))
+    return;
+  else if ((in->flags & PARLEY_AUTOMATIC) != 0 && inbound_loops(inbound, &call->u.in))
+    report_later(call, PARLEY_REJECTED, PARLEY_LIT("too many automatic messages from this address within an hour"));
+  else if (keep_is_needed(in))
+    inbound_keep(call, in);
+  else
+    inbound_store(call, in);
 }
 
 /* --- Touchpoints
@@ -578,6 +618,7 @@ struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct
   inbound->env = env;
   inbound->log = log;
   inbound->store = store;
+  inbound->keeper = (struct keeper){.loop = loop, .store = store};
   inbound->guard = loop_guard_new(INBOUND_AUTOMATIC_PER_HOUR, INBOUND_LOOP_ADDRESSES);
   list_init(&inbound->later);
   uv_idle_init(loop, &inbound->later_idle);

@@ -1,5 +1,6 @@
 /* inbound.h - from a plugin's report to a committed message: checks it, turns it into what the store keeps, resolves the
- * customer, threads it into the conversation (in the store's transaction) and only then answers the plugin's `done`.
+ * customer, threads it into the conversation (in the store's transaction) and only then answers the plugin's `done`. Content that a
+ * plugin hands in itself is kept as media before (keep.h).
  * Thread: loop. Bounded: INBOUND_OPEN_MAX reports wait for their commit, beyond that the plugin hears BUSY. */
 #ifndef CORE_INBOUND_INBOUND_H
 #define CORE_INBOUND_INBOUND_H

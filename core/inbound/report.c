@@ -93,7 +93,7 @@ static void content_media_add(const parley_part *part, struct content *content, 
 {
   struct content_media *media;
 
-  if (content->n_media == CONTENT_MEDIA_MAX)
+  if (content->n_media == CONTENT_MEDIA_MAX || (part->kind == PARLEY_PART_CONTACT && part->media.len == 0 && part->url.len == 0))
     return;
   if (content->media == NULL)
     content->media = arena_alloc(arena, CONTENT_MEDIA_MAX * sizeof *content->media);
@@ -101,7 +101,7 @@ static void content_media_add(const parley_part *part, struct content *content, 
   if (!id_parse("med", part->media, &media->id))
     media->id = 0;
   media->url = part->url;
-  media->type = part->type;
+  media->type = part->type.len == 0 && part->kind == PARLEY_PART_CONTACT ? PARLEY_LIT("text/vcard") : part->type;
   media->name = part->name;
   media->caption = part->text;
 }
@@ -150,7 +150,7 @@ static void report_content(const parley_inbound *in, struct arena *arena, struct
 
     if (part->kind == PARLEY_PART_TEXT || part->kind == PARLEY_PART_HTML) {
       said_text(said, part, arena);
-    } else if (part->kind == PARLEY_PART_MEDIA) {
+    } else if (part->kind == PARLEY_PART_MEDIA || part->kind == PARLEY_PART_CONTACT) { /* a contact is a file, too: its vCard */
       content_media_add(part, content, arena);
     } else if (part->kind == PARLEY_PART_LOCATION) {
       content->has_location = true;

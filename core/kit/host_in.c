@@ -67,6 +67,9 @@ static void inbound_check(struct kit *kit, const parley_inbound *in)
   for (uint32_t i = 0; i < in->n_parts; i++)
     if (in->parts[i]->size < offsetof(parley_part, fields) || in->parts[i]->kind == 0)
       kit_fail(kit, PROMISE_INBOUND, "part %u of an inbound message has no size or kind", i);
+    else if (in->parts[i]->data.len > KIT_INLINE_MAX)
+      kit_fail(kit, PROMISE_INBOUND, "part %u of an inbound message has %zu bytes of data; above inline_max they go by parley.media/1",
+               i, in->parts[i]->data.len);
   if (in->kind == PARLEY_KIND_CONTENT && !asks && in->event_id.len == 0 && in->provider_id.len == 0)
     kit_fail(kit, PROMISE_EVENT_ID, "an inbound message has neither event_id nor provider_id: sent again, it is stored again");
 }

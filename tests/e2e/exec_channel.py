@@ -6,6 +6,7 @@
 nonsense, say too much, or do not listen, beside a channel that must not notice. tests/support/exec_puppet.py runs what each message
 says."""
 
+import base64
 import json
 import os
 import re
@@ -14,8 +15,8 @@ import subprocess
 import threading
 import time
 
-from parley_test import (BIN_DIR, PLUGIN_DIR, SECRET, TOP, Daemon, Failure, Recorder, Reply, expect, expect_true, parley, run, test,
-                         wait_until)
+from parley_test import (BIN_DIR, PLUGIN_DIR, SECRET, TOP, Daemon, Failure, Recorder, Reply, expect, expect_true, media_bytes, parley,
+                         run, test, wait_until)
 
 PYTHON = "/usr/bin/python3"
 PUPPET = [PYTHON, os.path.join(TOP, "tests/support/exec_puppet.py")]
@@ -198,6 +199,36 @@ def receipts_answers_and_events_come_in_and_are_acknowledged_after_the_commit(fo
             wait_until(lambda: "bad address" in daemon.log(), "the last line of the program")
             for words in ("receipt ok", "True True", "event ok", "bad address invalid"):
                 expect_true(f'line="{words}"' in daemon.log(), f"the program heard: {words}")
+
+
+@in_both
+def what_a_program_hands_in_is_media_that_the_message_names(folder, isolation):
+    card = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ana\r\nEND:VCARD\r\n"
+    large = bytes(range(256)) * 2000
+    with Recorder() as desk, Daemon(folder, channels={"chat": program(isolation=isolation)},
+                                    config=subscribed(desk, "message.received")) as daemon:
+        encoded = [base64.b64encode(data).decode() for data in (large, card)]
+        for times, number in enumerate((1, 1, 2), 1):
+            send(daemon, "settle('accepted')\n"
+                         "import base64\n"
+                         f"card = {encoded[1]!r}\n"
+                         "picture = base64.b64encode(bytes(range(256)) * 2000).decode()\n"
+                         f"say('inbound', id='m-{number}', parts=[{{'kind': 'text', 'text': 'It is broken'}},\n"
+                         "    {'kind': 'media', 'data': picture, 'media_type': 'image/png', 'name': 'lamp.png', 'caption': 'see'},\n"
+                         "    {'kind': 'contact', 'data': card}], **{'from': message['to']})\n"
+                         "say('log', line='handed in ' + wait_for('done')['status'])")
+            wait_until(lambda: daemon.log().count('line="handed in ok"') == times, "it is stored")
+        seen = [event.json["data"]["message"] for event in desk.wait_for(count=2)]
+        expect(len(desk.requests), 2)
+        for message in seen:
+            expect(message["content"]["text"], "It is broken")
+            picture, contact = message["content"]["media"]
+            expect([picture[name] for name in ("type", "name", "caption")], ["image/png", "lamp.png", "see"])
+            expect(contact["type"], "text/vcard")
+            expect(media_bytes(daemon, picture["id"]) == large, True)
+            expect(media_bytes(daemon, contact["id"]), card)
+        expect(seen[0]["content"]["media"], seen[1]["content"]["media"], "the same content is the same media")
+        expect(daemon.metric("parley_inbound_other_body_total"), 0.0)
 
 
 @test

@@ -6,6 +6,7 @@
 answers there leaves on the customer's channel. The owner's mail comes in by a program of the exec plugin, which says what a mail server
 would: the token of the address that it came to, who it is from, what is quoted."""
 
+import base64
 import json
 import os
 import queue
@@ -172,15 +173,24 @@ def files_come_as_links_and_go_with_the_answer(folder):
         stored = shop.daemon.post("/v1/media?name=photo.png", b"\x89PNG of a broken lamp", headers={"Content-Type": "image/png"})
         expect(stored.status, 201, stored.text)
         post = post_inbound(shop.daemon, "chat", {"id": "c1", "from": {"phone": "+34600111222"}, "content": {
-            "text": "It is broken", "media": [{"url": "https://pictures.example/lamp.jpg", "type": "image/jpeg", "name": "lamp.jpg"}]}})
+            "text": "It is broken", "media": [{"url": "https://pictures.example/lamp.jpg", "type": "image/jpeg", "name": "lamp.jpg"},
+                                              {"data": base64.b64encode(b"%PDF of a bill").decode(), "type": "application/pdf",
+                                               "name": "bill.pdf"}]}})
         expect(post.status, 200, post.text)
         mail = box.wait(1)
+        link = re.search(r"bill\.pdf  http://[^/]*(/media/\S+)", mail["text"])
+        expect_true(link, mail["text"])
+        expect(shop.daemon.get(link.group(1)).body, b"%PDF of a bill")
         expect_true("lamp.jpg  https://pictures.example/lamp.jpg" in mail["text"], mail["text"])
         expect(shop.answer("<a1@x>", token_of(mail), parts=[
             {"kind": "text", "text": "Like this one?"},
-            {"kind": "media", "url": "https://shop.example/new.jpg", "media_type": "image/jpeg", "name": "new.jpg"}])[0], "ok")
+            {"kind": "media", "url": "https://shop.example/new.jpg", "media_type": "image/jpeg", "name": "new.jpg"},
+            {"kind": "media", "data": base64.b64encode(b"%PDF of an offer").decode(), "media_type": "application/pdf", "name": "offer.pdf"}
+        ])[0], "ok")
         sent = chat.wait_for(lambda request: "Like this one?" in request.text)[0].json
-        expect([(file["url"], file["name"]) for file in sent["data"]["content"]["media"]], [("https://shop.example/new.jpg", "new.jpg")])
+        link, offer = sent["data"]["content"]["media"]
+        expect((link["url"], link["name"], offer["name"]), ("https://shop.example/new.jpg", "new.jpg", "offer.pdf"))
+        expect(shop.daemon.get(offer["url"][offer["url"].index("/media/"):]).body, b"%PDF of an offer")
 
 
 @test

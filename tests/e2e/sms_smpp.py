@@ -9,7 +9,7 @@ import os
 import signal
 
 from parley_smpp import Centre, password_file
-from parley_test import Daemon, expect, expect_true, parley, run, test, wait_until
+from parley_test import Daemon, expect, expect_true, media_bytes, parley, run, test, wait_until
 from parley_tls import Authority
 
 ANA = {"phone": "+34600111222"}
@@ -34,10 +34,14 @@ def receipt(centre, ident, state, **more):
     return centre.reply(centre.message(text, esm_class=4, **more))["status"]
 
 
-def texts_of(daemon, who=ANA):
+def said_by(daemon, who=ANA):
     found = daemon.get(f"/v1/customers?identity=phone:{who['phone'].replace('+', '%2B')}").json["items"]
     timeline = daemon.get(f"/v1/customers/{found[0]['id']}/timeline").json["items"] if found else []
-    return [entry["message"]["content"]["text"] for entry in timeline if entry.get("message", {}).get("direction") == "in"]
+    return [entry["message"]["content"] for entry in timeline if entry.get("message", {}).get("direction") == "in"]
+
+
+def texts_of(daemon, who=ANA):
+    return [content["text"] for content in said_by(daemon, who)]
 
 
 # --- out ---
@@ -234,6 +238,9 @@ def bytes_are_kept_as_media(folder):
                                             "data_coding": 4}, hex="010203ff")["sequence"]
         expect(centre.reply(sequence)["status"], 0)
         expect(daemon.metric("parley_inbound_received_total"), 1.0)
+        media = said_by(daemon)[0]["media"]
+        expect([one["type"] for one in media], ["application/octet-stream"])
+        expect(media_bytes(daemon, media[0]["id"]), b"\x01\x02\x03\xff")
 
 
 BEN = {"phone": "+34600333444"}

@@ -527,6 +527,12 @@ def post_inbound(daemon, channel, event, message_id=None, secret=SECRET, headers
     return daemon.post(f"/in/{channel}", body, headers={**webhook_headers(secret, message_id, body), **(headers or {})})
 
 
+def media_bytes(daemon, media):
+    """What stands in the store under this id, by its signed link."""
+    link = daemon.get(f"/v1/media/{media}").json["url"]
+    return daemon.get(link[link.index("/media/"):]).body
+
+
 # --- the recorder: an endpoint of the business or of a support system ---
 
 class Request:
