@@ -1,8 +1,6 @@
 #include "base64.h"
 #include <openssl/evp.h>
 
-enum { BYTES_MAX = 1 << 30 };
-
 /* EVP_DecodeBlock alone takes blanks around, "=" anywhere and bits that stand for nothing. */
 bool base64_to_bytes(parley_text text, char *to, size_t *ret_len)
 {
@@ -10,7 +8,7 @@ bool base64_to_bytes(parley_text text, char *to, size_t *ret_len)
   char last[5];
 
   *ret_len = 0;
-  if (text.len % 4 != 0 || text.len > BYTES_MAX)
+  if (text.len % 4 != 0 || text.len > BASE64_BYTES_MAX)
     return false;
   if (text.len == 0)
     return true;
@@ -27,7 +25,7 @@ bool base64_to_bytes(parley_text text, char *to, size_t *ret_len)
 size_t base64_of_bytes(parley_bytes bytes, char *to)
 {
   to[0] = '\0';
-  if (bytes.len == 0 || bytes.len > BYTES_MAX)
+  if (bytes.len == 0 || bytes.len > BASE64_BYTES_MAX)
     return 0;
   return (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes.at, (int)bytes.len);
 }

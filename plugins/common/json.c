@@ -1,6 +1,6 @@
 #include "json.h"
+#include "base64.h"
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -205,24 +205,15 @@ int64_t json_time_get(const json_t *object, const char *at, const char *name, bo
 
 parley_status json_base64_read(parley_text base64, char **ret, size_t *ret_len)
 {
-  size_t padding = 0;
-  char *blob;
-  int len = -1;
+  char *blob = malloc(base64.len / 4 * 3 + 1); /* + 1: of nothing it is something, too */
 
-  while (padding < 2 && padding < base64.len && base64.at[base64.len - 1 - padding] == '=')
-    padding++;
-  if (base64.len % 4 != 0 || base64.len > INT32_MAX / 2)
-    return PARLEY_INVALID;
-  blob = malloc(base64.len / 4 * 3 + 3);
   if (blob == NULL)
     return PARLEY_BUSY;
-  len = EVP_DecodeBlock((unsigned char *)blob, (const unsigned char *)base64.at, (int)base64.len);
-  if (len < 0 || (size_t)len != base64.len / 4 * 3) { /* shorter: there were blanks in it */
+  if (!base64_to_bytes(base64, blob, ret_len)) {
     free(blob);
     return PARLEY_INVALID;
   }
   *ret = blob;
-  *ret_len = (size_t)len - padding;
   return PARLEY_OK;
 }
 
@@ -352,16 +343,14 @@ void json_write_text(struct json_writer *writer, parley_text text)
 void json_write_base64(struct json_writer *writer, parley_bytes bytes)
 {
   char *to;
-  int len;
 
   json_write_lit(writer, "\"");
-  to = bytes.len <= INT32_MAX / 2 ? writer_room(writer, (bytes.len + 2) / 3 * 4 + 1) : NULL;
+  to = bytes.len <= BASE64_BYTES_MAX ? writer_room(writer, BASE64_ROOM(bytes.len)) : NULL;
   if (to == NULL) {
     writer->failed = true;
     return;
   }
-  len = bytes.len > 0 ? EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes.at, (int)bytes.len) : 0;
-  writer->len += (size_t)len;
+  writer->len += base64_of_bytes(bytes, to);
   json_write_lit(writer, "\"");
 }
 

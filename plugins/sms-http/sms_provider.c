@@ -1,9 +1,10 @@
 #include "sms_provider.h"
+#include "common/base64.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-enum { PLUS_DIGITS_MIN = 9 /* below, it may be a short code */, BASIC_BYTES_MAX = 1024 };
+enum { PLUS_DIGITS_MIN = 9 /* below, it may be a short code */ };
 
 /* --- Out ---------------------------------------------------------------------------------------------------------- */
 void sms_header_add(struct sms_request *request, const char *name, parley_text value)
@@ -35,16 +36,10 @@ void sms_basic_auth_add(struct sms_request *request, parley_text user, parley_te
 {
   const parley_text pieces[] = {user, PARLEY_LIT(":"), secret};
   parley_text pair = sms_join(request->memory, pieces, 3);
-  struct json_writer text = {0};
+  char *coded = copy_room(request->memory, BASE64_ROOM(pair.len));
+  parley_text value[] = {PARLEY_LIT("Basic "), {coded, coded != NULL ? base64_of_bytes(pair, coded) : 0}};
 
-  json_write_raw(&text, PARLEY_LIT("Basic "));
-  json_write_base64(&text, pair);
-  /* json_write_base64() quotes what it writes: the quotes are left out */
-  if (!text.failed && text.len > 8) {
-    memmove(text.at + 6, text.at + 7, text.len - 7);
-    sms_header_add(request, "authorization", (parley_text){text.at, text.len - 2});
-  }
-  json_writer_done(&text);
+  sms_header_add(request, "authorization", sms_join(request->memory, value, 2));
 }
 
 /* Copies whole characters only, and no control bytes. */

@@ -1,4 +1,5 @@
 #include "sms_sign.h"
+#include "common/base64.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -40,7 +41,7 @@ static size_t encode(const unsigned char *bytes, size_t n, enum sms_encoding enc
   static const char digits[] = "0123456789abcdef";
 
   if (encoding == SMS_BASE64)
-    return (size_t)EVP_EncodeBlock((unsigned char *)to, bytes, (int)n);
+    return base64_of_bytes((parley_bytes){(const char *)bytes, n}, to);
   for (size_t i = 0; i < n; i++) {
     to[2 * i] = digits[bytes[i] >> 4];
     to[2 * i + 1] = digits[bytes[i] & 15];

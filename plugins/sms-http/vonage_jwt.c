@@ -1,4 +1,5 @@
 #include "vonage_jwt.h"
+#include "common/base64.h"
 #include "sms_provider.h"
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -37,7 +38,7 @@ static size_t url_cut(char *text, size_t len)
 /* Appends it; to has room. */
 static size_t url_encode(const void *bytes, size_t n, char *to)
 {
-  return url_cut(to, (size_t)EVP_EncodeBlock((unsigned char *)to, bytes, (int)n));
+  return url_cut(to, base64_of_bytes((parley_bytes){bytes, n}, to));
 }
 
 static json_t *part_decode(parley_text part)
