@@ -72,4 +72,8 @@ void json_write_customer(struct json_writer *writer, const parley_customer *cust
 #define RFC3339_ROOM 25
 bool rfc3339_read(parley_text text, int64_t *ret_ms);
 void rfc3339_write(int64_t ms, char to[RFC3339_ROOM]);
+/* "YYMMDDhhmm" or "YYMMDDhhmmss", as message centres write times: of this century, here in UTC. false leaves *ret. */
+#define SMSC_TIME_ROOM 13
+bool smsc_time_read(parley_text digits, int64_t *ret_ms);
+void smsc_time_write(int64_t ms, char to[SMSC_TIME_ROOM]); /* with seconds */
 #endif

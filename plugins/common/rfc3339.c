@@ -1,7 +1,7 @@
-/* rfc3339_read and rfc3339_write of json.h: a calendar without the C library's time zone state. */
+/* Times of json.h, RFC 3339 and those of message centres: a calendar without the C library's time zone state. */
 #include "json.h"
 
-enum { DATE_TIME_BYTES = 19, FRACTION_DIGITS_MAX = 9, MINUTE_MS = 60000 };
+enum { DATE_TIME_BYTES = 19, SMSC_PAIRS_MIN = 5, SMSC_PAIRS_MAX = 6, FRACTION_DIGITS_MAX = 9, MINUTE_MS = 60000 };
 
 /* Days since 1970-01-01 of a Gregorian date; years begin in March, so that a leap day comes last. */
 static int64_t days_of(int64_t year, int64_t month, int64_t day)
@@ -124,4 +124,27 @@ void rfc3339_write(int64_t ms, char to[RFC3339_ROOM])
   to = part_write(to, second % 60, 2, '.');
   to = part_write(to, (unsigned)(of_day % 1000), 3, 'Z');
   *to = '\0';
+}
+
+static const uint8_t smsc_pairs[SMSC_PAIRS_MAX] = {2, 5, 8, 11, 14, 17}; /* where YY MM DD hh mm ss stand in RFC 3339 */
+
+bool smsc_time_read(parley_text digits, int64_t *ret_ms)
+{
+  char full[] = "20YY-MM-DDThh:mm:00Z";
+
+  if (digits.len != 2 * SMSC_PAIRS_MIN && digits.len != 2 * SMSC_PAIRS_MAX)
+    return false;
+  for (size_t i = 0; i < digits.len / 2; i++)
+    memcpy(full + smsc_pairs[i], digits.at + 2 * i, 2);
+  return rfc3339_read(parley_text_of(full), ret_ms);
+}
+
+void smsc_time_write(int64_t ms, char to[SMSC_TIME_ROOM])
+{
+  char full[RFC3339_ROOM];
+
+  rfc3339_write(ms, full);
+  for (size_t i = 0; i < SMSC_PAIRS_MAX; i++)
+    memcpy(to + 2 * i, full + smsc_pairs[i], 2);
+  to[2 * SMSC_PAIRS_MAX] = '\0';
 }

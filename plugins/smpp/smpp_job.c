@@ -1,4 +1,5 @@
 #include "smpp_job.h"
+#include "common/json.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,16 +58,10 @@ static void relative_write(int64_t seconds, char to[SMPP_TIME_ROOM])
 /* 7.1.1.1: "YYMMDDhhmmss000+", in UTC. */
 static void absolute_write(int64_t seconds, char to[SMPP_TIME_ROOM])
 {
-  static const uint8_t lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  int64_t days = seconds / DAY_S, rest = seconds % DAY_S;
-  int year = 1970, month = 0;
+  char time[SMSC_TIME_ROOM];
 
-  for (; days >= 365 + (year % 4 == 0); year++) /* right until 2100 */
-    days -= 365 + (year % 4 == 0);
-  for (; days >= lengths[month] + (month == 1 && year % 4 == 0); month++)
-    days -= lengths[month] + (month == 1 && year % 4 == 0);
-  snprintf(to, SMPP_TIME_ROOM, "%02d%02d%02d%02d%02d%02d000+", year % 100, (month + 1) % 100, (int)(days + 1) % 100,
-           (int)(rest / 3600 % 24), (int)(rest / 60 % 60), (int)(rest % 60));
+  smsc_time_write(seconds * SECOND_MS, time);
+  snprintf(to, SMPP_TIME_ROOM, "%s000+", time);
 }
 
 /* How long the centre may try, in seconds; 0: as long as it likes. */

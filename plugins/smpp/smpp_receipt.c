@@ -1,4 +1,5 @@
 #include "smpp_receipt.h"
+#include "common/json.h"
 #include <stdio.h>
 #include <strings.h>
 
@@ -87,28 +88,11 @@ bool smpp_receipt_is(const struct smpp_message *message, parley_text text)
 }
 
 /* --- Dates -------------------------------------------------------------------------------------------------------- */
-static int64_t days_before(int64_t year, int64_t month, int64_t day) /* since 1970-01-01 */
-{
-  static const int16_t before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-  int64_t leap = month > 2 ? year : year - 1;
-
-  return 365 * (year - 1970) + (leap / 4 - 492) - (leap / 100 - 19) + (leap / 400 - 4) + before[month - 1] + day - 1;
-}
-
 int64_t smpp_receipt_time(parley_text digits, int32_t offset_minutes)
 {
-  int64_t of[6] = {0};
+  int64_t ms;
 
-  if ((digits.len != 10 && digits.len != 12) || offset_minutes == SMPP_RECEIPT_OFFSET_NONE)
-    return 0;
-  for (size_t i = 0; i < digits.len; i++) {
-    if (digits.at[i] < '0' || digits.at[i] > '9')
-      return 0;
-    of[i / 2] = of[i / 2] * 10 + (digits.at[i] - '0');
-  }
-  if (of[1] < 1 || of[1] > 12 || of[2] < 1 || of[2] > 31 || of[3] > 23 || of[4] > 59 || of[5] > 60)
-    return 0;
-  return ((days_before(2000 + of[0], of[1], of[2]) * 24 + of[3]) * 60 + of[4] - offset_minutes) * INT64_C(60000) + of[5] * 1000;
+  return offset_minutes != SMPP_RECEIPT_OFFSET_NONE && smsc_time_read(digits, &ms) ? ms - offset_minutes * INT64_C(60000) : 0;
 }
 
 /* --- What failed -------------------------------------------------------------------------------------------------- */

@@ -27,22 +27,11 @@ static int64_t number_of(parley_text digits)
   return value;
 }
 
-/* 2611271853[45] -> RFC 3339. Ten digits are seconds since 1970 as well: those begin with 1 until 2033, years of SMSCs with 2. */
-static bool short_read(parley_text text, int64_t *ret_ms)
-{
-  const char *at = text.at;
-  char full[RFC3339_ROOM] = "20YY-MM-DDThh:mm:00Z";
-  static const uint8_t places[] = {2, 5, 8, 11, 14, 17};
-
-  for (size_t i = 0; i < text.len / 2; i++)
-    memcpy(full + places[i], at + 2 * i, 2);
-  return rfc3339_read(parley_text_of(full), ret_ms);
-}
-
+/* Ten digits are seconds since 1970 or a centre's time: those begin with 1 until 2033, these with 2. */
 static bool digits_read(parley_text text, int64_t *ret_ms)
 {
   if ((text.len == SHORT_LEN && text.at[0] == '2') || text.len == SHORT_SECONDS_LEN)
-    return short_read(text, ret_ms);
+    return smsc_time_read(text, ret_ms);
   if (text.len != SECONDS_LEN && text.len != MILLIS_LEN)
     return false;
   *ret_ms = number_of(text) * (text.len == SECONDS_LEN ? MS_A_SECOND : 1);
