@@ -1,10 +1,9 @@
 #include "smpp_pool.h"
-#include <stdio.h>
+#include "smpp_health.h"
 #include <stdlib.h>
 
 enum {
   TICK_MS = 1000,
-  FAILURES_TO_DOWN = 3,  /* binds in a row that came to nothing: then an operator should look */
   STOP_WAIT_MS = 5000,   /* for answers, before the leave is taken */
   RETRY_MS = 1000,       /* hint for what had not left when the bind was lost */
   STOP_HOLD_MS = 1
@@ -20,7 +19,7 @@ struct smpp_pool {
   struct smpp_writing *writing;
   uint64_t timer, resume; /* resume: of a pause; 0: none */
   uint64_t probe;         /* its token; 0: none */
-  uint32_t level;         /* as the host was told */
+  struct smpp_health health;
   uint32_t window;        /* as the host was told */
   bool draining, stopping, over, pumping;
   int64_t stop_by_ms;
@@ -28,28 +27,25 @@ struct smpp_pool {
 
 static const parley_host *host_of(const struct smpp_pool *pool) { return pool->config.host; }
 static int64_t now_ms(const struct smpp_pool *pool) { return host_of(pool)->mono_ms(host_of(pool)); }
-static bool sends(const struct smpp_pool *pool) { return pool->config.options->kind != SMPP_RECEIVER; }
 
-static uint32_t bound_count(const struct smpp_pool *pool, bool (*is)(const struct smpp_link *link))
+static struct smpp_strength strength_of(const struct smpp_pool *pool)
 {
-  uint32_t n = 0;
+  struct smpp_strength strength = {.links = pool->n_links};
 
-  for (uint32_t i = 0; i < pool->n_links; i++)
-    n += is(&pool->links[i]) && smpp_link_bound(&pool->links[i]);
-  return n;
+  for (uint32_t i = 0; i < pool->n_links; i++) {
+    const struct smpp_link *link = &pool->links[i];
+    bool bound = smpp_link_bound(link);
+
+    strength.bound += bound;
+    strength.sending += bound && smpp_link_sends(link);
+    strength.receiving += bound && smpp_link_receives(link);
+  }
+  return strength;
 }
 
-static bool can_send(const struct smpp_pool *pool) { return bound_count(pool, smpp_link_sends) > 0; }
+static bool can_send(const struct smpp_pool *pool) { return strength_of(pool).sending > 0; }
 
 /* --- What the host is told ---------------------------------------------------------------------------------------- */
-static void health_tell(struct smpp_pool *pool, uint32_t level, parley_text cause, const char *remedy)
-{
-  if (pool->level == level || pool->stopping)
-    return;
-  pool->level = level;
-  host_of(pool)->health(host_of(pool), level, cause, parley_text_of(remedy));
-}
-
 static void window_tell(struct smpp_pool *pool)
 {
   uint32_t window = can_send(pool) && !pool->draining ? pool->config.in_flight : 0;
@@ -58,42 +54,6 @@ static void window_tell(struct smpp_pool *pool)
     return;
   pool->window = window;
   host_of(pool)->window(host_of(pool), window);
-}
-
-static bool any(const struct smpp_link *link) { return link != NULL; }
-
-/* What it takes to be well: one bind that sends, and one that receives; after trouble with one of several, all of them. */
-static void health_look(struct smpp_pool *pool)
-{
-  bool out = !sends(pool) || can_send(pool);
-  bool in = pool->config.options->kind == SMPP_TRANSMITTER || bound_count(pool, smpp_link_receives) > 0;
-  bool all = bound_count(pool, any) == pool->n_links;
-
-  if (all || (out && in && pool->level != PARLEY_DEGRADED))
-    health_tell(pool, PARLEY_UP, PARLEY_LIT(""), "");
-  else if (out && !in && pool->level == PARLEY_DOWN)
-    health_tell(pool, PARLEY_DEGRADED, PARLEY_LIT("messages leave, and no bind receives yet"), "wait, or look at the log");
-}
-
-static void health_failed(struct smpp_pool *pool, const struct smpp_link *link, const struct smpp_failure *failure)
-{
-  const struct smpp_status *status = smpp_status_of(failure->refused ? failure->status : SMPP_ROK);
-  bool others = can_send(pool) || (!sends(pool) && bound_count(pool, smpp_link_receives) > 0);
-  const char *remedy = failure->refused && status->remedy != NULL ? status->remedy
-                                                                  : "is the centre of option url reachable from here, and does it know "
-                                                                    "this machine's address?";
-  const char *address = pool->config.options->address;
-  char cause[SMPP_WHY_ROOM], code[SMPP_CODE_ROOM];
-  int len;
-
-  host_of(pool)->metric(host_of(pool), "smpp_bind_failures", failure->refused ? PARLEY_LIT("refused") : PARLEY_LIT("connect"), 1);
-  if (!(failure->refused && status->lasting) && link->failures + 1 < FAILURES_TO_DOWN)
-    return;
-  smpp_code_write(failure->status, code);
-  len = failure->refused ? snprintf(cause, sizeof cause, "%.120s refuses the bind: %s (%s)", address, status->words, code)
-                         : snprintf(cause, sizeof cause, "%.120s: %.*s", address,
-                                    (int)(failure->why.len < 120 ? failure->why.len : 120), failure->why.at);
-  health_tell(pool, others ? PARLEY_DEGRADED : PARLEY_DOWN, (parley_text){cause, (size_t)len}, remedy);
 }
 
 static void probe_end(struct smpp_pool *pool, uint32_t result, parley_text detail)
@@ -215,7 +175,7 @@ static void link_bound(struct smpp_link *link)
   struct smpp_pool *pool = link->arg;
 
   window_tell(pool);
-  health_look(pool);
+  smpp_health_bound(&pool->health, strength_of(pool));
   probe_end(pool, PARLEY_OUTCOME_ACCEPTED, PARLEY_LIT("bound"));
 }
 
@@ -225,7 +185,7 @@ static void link_failed(struct smpp_link *link, const struct smpp_failure *failu
 
   if (link->leaving)
     return;
-  health_failed(pool, link, failure);
+  smpp_health_failed(&pool->health, failure, link->failures + 1, strength_of(pool));
   probe_end(pool, failure->refused && smpp_status_of(failure->status)->lasting ? PARLEY_OUTCOME_CHANNEL_DOWN : PARLEY_OUTCOME_RETRY,
             failure->why);
 }
@@ -234,11 +194,9 @@ static void link_failed(struct smpp_link *link, const struct smpp_failure *failu
  * answered yet is waited for first: its answers say that nothing is out. */
 static void bind_denied(struct smpp_pool *pool, struct smpp_link *link, uint32_t code)
 {
-  const struct smpp_status *status = smpp_status_of(code);
-
   link->denied = true;
   window_tell(pool);
-  health_tell(pool, PARLEY_DOWN, parley_text_of(status->words), status->remedy != NULL ? status->remedy : "");
+  smpp_health_denied(&pool->health, code);
 }
 
 static void link_answered(struct smpp_link *link, void *ref, const struct smpp_answer *answer)
@@ -393,7 +351,7 @@ void smpp_pool_drain(struct smpp_pool *pool)
 
 void smpp_pool_stop(struct smpp_pool *pool)
 {
-  pool->draining = pool->stopping = true;
+  pool->draining = pool->stopping = pool->health.quiet = true;
   pool->stop_by_ms = now_ms(pool) + STOP_WAIT_MS;
   queue_give_back(pool, PARLEY_OUTCOME_THROTTLED, STOP_HOLD_MS, SMPP_STOPS);
   probe_end(pool, PARLEY_OUTCOME_RETRY, PARLEY_LIT(SMPP_STOPS));
@@ -425,7 +383,7 @@ struct smpp_pool *smpp_pool_new(const struct smpp_pool_config *config, const str
   pool->config = *config;
   pool->owner = *owner;
   pool->last = &pool->first;
-  pool->level = PARLEY_UP; /* as the host has it after start() */
+  smpp_health_init(&pool->health, config->host, options);
   pool->links = calloc(n_links, sizeof *pool->links);
   pool->writing = malloc(sizeof *pool->writing);
   pool->n_links = pool->links != NULL ? n_links : 0;

@@ -1,7 +1,6 @@
 /* smpp_pool.h - a channel's binds and the messages that wait for room in a window: keeps every bind up, gives each part to the bind
- * with the most room, settles what was answered or lost, rests when the centre says "slower", and tells the host how the channel is.
- * While no bind can send, it takes no message (window 0) and holds none: what had not left goes back. Owns its links and jobs.
- * Thread: loop. Times: monotonic ms. */
+ * with the most room, settles what was answered or lost, and rests when the centre says "slower". While no bind can send, it takes no
+ * message (window 0) and holds none: what had not left goes back. Owns its links and jobs. Thread: loop. Times: monotonic ms. */
 #ifndef SMPP_POOL_H
 #define SMPP_POOL_H
 #include "smpp_job.h"
@@ -24,9 +23,8 @@ struct smpp_pool_owner {
 struct smpp_pool *smpp_pool_new(const struct smpp_pool_config *config, const struct smpp_pool_owner *owner); /* NULL: no memory */
 void smpp_pool_free(struct smpp_pool **pool); /* after the host has closed every stream */
 void smpp_pool_start(struct smpp_pool *pool);
-/* PARLEY_OK: the job is the pool's. PARLEY_BUSY: nothing can be sent now, or enough is open; it stays the caller's. */
-bool smpp_pool_takes(const struct smpp_pool *pool);
-void smpp_pool_add(struct smpp_pool *pool, struct smpp_job *job);
+bool smpp_pool_takes(const struct smpp_pool *pool); /* false: nothing can be sent now, or enough is open */
+void smpp_pool_add(struct smpp_pool *pool, struct smpp_job *job); /* only when it takes one; the job is the pool's */
 /* Asks a bind that stands whether the centre is there, or binds now; settles the token. false: one is under way. */
 bool smpp_pool_probe(struct smpp_pool *pool, uint64_t token);
 bool smpp_pool_hears(const struct smpp_link *link, uint32_t generation); /* that connection still stands */
