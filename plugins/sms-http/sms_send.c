@@ -26,6 +26,21 @@ void sms_request_send(parley_channel *ch, const struct sms_request *request, uin
                     done, arg);
 }
 
+static struct sending *sending_new(parley_channel *ch, uint64_t token) /* NULL: no memory */
+{
+  struct sending *sending = calloc(1, sizeof *sending);
+
+  if (sending != NULL)
+    sending->memory = copy_new();
+  if (sending == NULL || sending->memory == NULL) {
+    free(sending);
+    return NULL;
+  }
+  sending->ch = ch;
+  sending->token = token;
+  return sending;
+}
+
 static void sending_free(struct sending *sending)
 {
   copy_free(&sending->memory);
@@ -132,15 +147,19 @@ static void sending_next(struct sending *sending)
 }
 
 /* --- Answers ------------------------------------------------------------------------------------------------------ */
-/* No answer: may the provider have acted? */
-static void silence_settle(struct sending *sending, const parley_http_response *response)
+/* One that cannot be read has a code all the same. */
+static bool has_answered(const parley_http_response *response)
 {
-  uint32_t result = response->status == PARLEY_DENIED ? PARLEY_OUTCOME_CHANNEL_DOWN
-                    : response->sent                  ? PARLEY_OUTCOME_UNKNOWN
-                                                      : PARLEY_OUTCOME_RETRY;
+  return response->status == PARLEY_OK || (response->status == PARLEY_INVALID && response->code >= 100);
+}
 
-  sending_settle(sending, result, response->retry_ms,
-                 response->status == PARLEY_DENIED ? PARLEY_LIT("address_not_allowed") : PARLEY_LIT("no_answer"), response->reason);
+/* No answer. acted: the provider may have done what it was asked. */
+static void silence_settle(struct sending *sending, const parley_http_response *response, bool acted)
+{
+  bool denied = response->status == PARLEY_DENIED;
+
+  sending_settle(sending, denied ? PARLEY_OUTCOME_CHANNEL_DOWN : acted ? PARLEY_OUTCOME_UNKNOWN : PARLEY_OUTCOME_RETRY,
+                 response->retry_ms, denied ? PARLEY_LIT("address_not_allowed") : PARLEY_LIT("no_answer"), response->reason);
 }
 
 /* Of a message in several pieces, one that went out may not go again: the host keeps its id. */
@@ -173,8 +192,8 @@ static void piece_answered(const parley_http_response *response, void *arg)
     sending_free(sending);
     return;
   }
-  if (response->status != PARLEY_OK && !(response->status == PARLEY_INVALID && response->code >= 100)) {
-    silence_settle(sending, response);
+  if (!has_answered(response)) {
+    silence_settle(sending, response, response->sent != 0);
     return;
   }
   ch->settings.provider->answer(ch->settings.self, response, &sent);
@@ -188,17 +207,11 @@ static void piece_answered(const parley_http_response *response, void *arg)
 
 parley_status sms_submit(parley_channel *ch, uint64_t token, const parley_message *msg)
 {
-  struct sending *sending = calloc(1, sizeof *sending);
+  struct sending *sending = sending_new(ch, token);
   uint32_t n_texts = parts_count(msg, PARLEY_PART_TEXT);
 
-  if (sending != NULL)
-    sending->memory = copy_new();
-  if (sending == NULL || sending->memory == NULL) {
-    free(sending);
+  if (sending == NULL)
     return PARLEY_BUSY;
-  }
-  sending->ch = ch;
-  sending->token = token;
   sending->msg = msg;
   sending->n_pieces = n_texts > 0 ? n_texts : 1;
   if (sending->n_pieces > SMS_IDS_MAX || msg->to == NULL) {
@@ -240,26 +253,19 @@ static void probe_answered(const parley_http_response *response, void *arg)
 
   if (sending->ch->stopped)
     sending_free(sending);
-  else if (response->status == PARLEY_OK || (response->status == PARLEY_INVALID && response->code >= 100))
+  else if (has_answered(response))
     probe_settle(sending, response);
   else
-    sending_settle(sending, response->status == PARLEY_DENIED ? PARLEY_OUTCOME_CHANNEL_DOWN : PARLEY_OUTCOME_RETRY, 0,
-                   response->status == PARLEY_DENIED ? PARLEY_LIT("address_not_allowed") : PARLEY_LIT("no_answer"), response->reason);
+    silence_settle(sending, response, false); /* a look changes nothing there */
 }
 
 parley_status sms_probe(parley_channel *ch, uint64_t token)
 {
-  struct sending *sending = calloc(1, sizeof *sending);
+  struct sending *sending = sending_new(ch, token);
   struct sms_request request = {.body = &ch->body};
 
-  if (sending != NULL)
-    sending->memory = copy_new();
-  if (sending == NULL || sending->memory == NULL) {
-    free(sending);
+  if (sending == NULL)
     return PARLEY_BUSY;
-  }
-  sending->ch = ch;
-  sending->token = token;
   request.memory = sending->memory;
   json_writer_clear(&ch->body);
   if (!ch->settings.provider->probe(ch->settings.self, &request))
