@@ -33,13 +33,6 @@ static int septet_of(uint32_t code)
   return -1;
 }
 
-uint32_t gsm_septets(uint32_t code)
-{
-  int septet = septet_of(code);
-
-  return septet < 0 ? 0 : septet >= 0x100 ? 2 : 1;
-}
-
 /* An escape that means nothing shows the sign of the main table, as 6.2.1.1 has it. */
 static uint32_t code_of(uint8_t septet, bool escaped)
 {

@@ -17,8 +17,6 @@ enum gsm_alphabet {
 };
 enum { GSM_UTF8_GROWTH = 3 /* bytes of UTF-8 that one octet becomes at most */ };
 
-/* Septets of a code point in the default alphabet: 1, 2 with its escape, 0 when it is not there. */
-uint32_t gsm_septets(uint32_t code);
 /* Writes text (UTF-8) to out, at most room octets. false: a character is not in the alphabet (*ret_code: which one), or there is no
  * room or no UTF-8 (*ret_code: 0); what out holds then is of no use. */
 bool gsm_write(enum gsm_alphabet alphabet, parley_text text, char *out, size_t room, size_t *ret_len, uint32_t *ret_code);

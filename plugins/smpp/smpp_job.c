@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ESM_HEADER = 0x40, CODING_DEFAULT = 0, CODING_UCS2 = 8, TON_INTERNATIONAL = 1, TON_NETWORK = 3, TON_NAME = 5, NPI_E164 = 1,
+enum { ESM_HEADER = 0x40, CODING_DEFAULT = 0, CODING_UCS2 = 8, NPI_E164 = 1,
        SECOND_MS = 1000, DAY_S = 86400, VALIDITY_DAYS_MAX = 99, SHORT_OCTETS = 140 };
 
 /* --- Numbers ------------------------------------------------------------------------------------------------------ */
 static uint8_t type_of(int32_t option, int automatic) { return (uint8_t)(option == SMPP_AUTO ? automatic : option); }
 
-bool smpp_number_read(const struct smpp_options *options, parley_text number, struct smpp_address *ret)
+/* "+34600111222" -> digits, type and plan; false: it is no number. */
+static bool number_read(const struct smpp_options *options, parley_text number, struct smpp_address *ret)
 {
   bool plus = number.len > 0 && number.at[0] == '+';
 
@@ -17,7 +18,7 @@ bool smpp_number_read(const struct smpp_options *options, parley_text number, st
   for (size_t i = 0; i < ret->value.len; i++)
     if (ret->value.at[i] < '0' || ret->value.at[i] > '9')
       return false;
-  ret->ton = type_of(options->destination_ton, plus ? TON_INTERNATIONAL : 0);
+  ret->ton = type_of(options->destination_ton, plus ? SMPP_TON_INTERNATIONAL : SMPP_TON_UNKNOWN);
   ret->npi = type_of(options->destination_npi, NPI_E164);
   return ret->value.len > 0 && ret->value.len <= SMPP_ADDRESS_MAX;
 }
@@ -26,10 +27,10 @@ static struct smpp_address sender_of(const struct smpp_options *options, parley_
 {
   const struct sms_sender *sender = sms_sender_for(&options->sms, to);
   bool number = sender->kind == SMS_SENDER_NUMBER;
-  int ton = number                                ? TON_INTERNATIONAL
-            : sender->kind == SMS_SENDER_SHORT_CODE ? TON_NETWORK
-            : sender->kind == SMS_SENDER_NAME       ? TON_NAME
-                                                    : 0;
+  int ton = number                                  ? SMPP_TON_INTERNATIONAL
+            : sender->kind == SMS_SENDER_SHORT_CODE ? SMPP_TON_NETWORK
+            : sender->kind == SMS_SENDER_NAME       ? SMPP_TON_NAME
+                                                    : SMPP_TON_UNKNOWN;
 
   return (struct smpp_address){.ton = type_of(options->source_ton, ton), .npi = type_of(options->source_npi, number ? NPI_E164 : 0),
                                .value = {sender->text + number, sender->len - number}};
@@ -149,7 +150,7 @@ bool smpp_job_write(struct smpp_job *job, const struct smpp_part *part, struct s
 
   to->pdu = (struct smpp_message){.service = options->service, .source = sender_of(options, number), .registered = options->registered,
                                   .esm_class = by_header ? ESM_HEADER : 0};
-  if (!smpp_number_read(options, number, &to->pdu.destination)) {
+  if (!number_read(options, number, &to->pdu.destination)) {
     detail_set(job, PARLEY_OUTCOME_BAD_ADDRESS, "not a phone number");
     return false;
   }

@@ -50,6 +50,4 @@ bool smpp_job_over(const struct smpp_job *job); /* nothing is open, and nothing 
 void smpp_job_settle(struct smpp_job **job);
 /* The reference of a part: the same in every attempt. */
 uint32_t smpp_job_reference(const parley_message *message, uint32_t part);
-/* "+34600111222" -> digits, type and plan; false: it is no number. */
-bool smpp_number_read(const struct smpp_options *options, parley_text number, struct smpp_address *ret);
 #endif

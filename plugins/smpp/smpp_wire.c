@@ -254,28 +254,11 @@ uint32_t smpp_response_read(parley_bytes pdu, struct smpp_response *ret)
   case SMPP_BIND_RECEIVER:
   case SMPP_BIND_TRANSMITTER:
   case SMPP_BIND_TRANSCEIVER: ret->id = string_take(&in, SMPP_SYSTEM_ID_MAX, SMPP_RINVSYSID); break;
-  case SMPP_QUERY_SM:
-    ret->id = string_take(&in, SMPP_ID_MAX, SMPP_RINVMSGID);
-    ret->final_date = string_take(&in, SMPP_TIME_MAX, SMPP_RINVSCHED);
-    ret->state = octet_take(&in);
-    ret->error = octet_take(&in);
-    break;
   case SMPP_SUBMIT_SM:
   case SMPP_DATA_SM: ret->id = id_take(&in, SMPP_ID_MAX); break;
   default: return SMPP_ROK; /* the others' bodies say nothing */
   }
   tlvs_take(&in, &ret->tlvs);
-  return in.status;
-}
-
-uint32_t smpp_alert_read(parley_bytes pdu, struct smpp_address *ret_source, struct smpp_address *ret_esme)
-{
-  struct reader in = reader_of(pdu);
-  struct smpp_tlvs tlvs;
-
-  *ret_source = address_take(&in, SMPP_DATA_ADDRESS_MAX, SMPP_RINVSRCADR);
-  *ret_esme = address_take(&in, SMPP_DATA_ADDRESS_MAX, SMPP_RINVDSTADR);
-  tlvs_take(&in, &tlvs);
   return in.status;
 }
 
@@ -426,27 +409,6 @@ bool smpp_put_response(struct smpp_out *out, uint32_t command, uint32_t status, 
   struct writer to = pdu_begin(out, command | SMPP_RESPONSE, status, sequence);
 
   string_put(&to, id, SMPP_ID_MAX);
-  return pdu_end(&to);
-}
-
-bool smpp_put_query(struct smpp_out *out, uint32_t sequence, parley_text id, const struct smpp_address *source)
-{
-  struct writer to = pdu_begin(out, SMPP_QUERY_SM, SMPP_ROK, sequence);
-
-  string_put(&to, id, SMPP_ID_MAX);
-  address_put(&to, source, SMPP_ADDRESS_MAX);
-  return pdu_end(&to);
-}
-
-bool smpp_put_cancel(struct smpp_out *out, uint32_t sequence, parley_text id, const struct smpp_address *source,
-                     const struct smpp_address *destination)
-{
-  struct writer to = pdu_begin(out, SMPP_CANCEL_SM, SMPP_ROK, sequence);
-
-  string_put(&to, PARLEY_LIT(""), SMPP_SERVICE_MAX);
-  string_put(&to, id, SMPP_ID_MAX);
-  address_put(&to, source, SMPP_ADDRESS_MAX);
-  address_put(&to, destination, SMPP_ADDRESS_MAX);
   return pdu_end(&to);
 }
 

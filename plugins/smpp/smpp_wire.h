@@ -16,7 +16,7 @@ enum {
   SMPP_SHORT_MAX = 254,   /* octets of short_message */
   SMPP_SERVICE_MAX = 5,   /* characters, without the NUL, as all below */
   SMPP_ADDRESS_MAX = 20,
-  SMPP_DATA_ADDRESS_MAX = 64, /* of data_sm and alert_notification */
+  SMPP_DATA_ADDRESS_MAX = 64, /* of data_sm */
   SMPP_SYSTEM_ID_MAX = 15,    /* of a bind_resp */
   SMPP_LOGIN_MAX = 64,        /* of what we log in with: centres take more than the 15, 8 and 12 of the standard */
   SMPP_RANGE_MAX = 40,
@@ -59,6 +59,7 @@ struct smpp_tlvs {
 static inline bool smpp_has(const struct smpp_tlvs *tlvs, enum smpp_tlv tlv) { return (tlvs->has & PARLEY_BIT((uint32_t)tlv)) != 0; }
 
 /* --- Bodies ------------------------------------------------------------------------------------------------------- */
+enum { SMPP_TON_UNKNOWN = 0, SMPP_TON_INTERNATIONAL = 1, SMPP_TON_NETWORK = 3, SMPP_TON_NAME = 5 }; /* 5.2.5; alphanumeric: a name */
 struct smpp_address { uint8_t ton, npi; parley_text value; };
 struct smpp_message { /* submit_sm (4.4), deliver_sm (4.6), data_sm (4.7: no protocol, priority, times, nor short) */
   parley_text service;
@@ -69,16 +70,14 @@ struct smpp_message { /* submit_sm (4.4), deliver_sm (4.6), data_sm (4.7: no pro
   struct smpp_tlvs tlvs;
 };
 struct smpp_bind { parley_text system_id, password, system_type, range; uint8_t ton, npi; }; /* 4.1; interface 0x34 */
-struct smpp_response { /* of a bind (id: the centre's system_id), submit_sm, data_sm, query_sm; without a body all is empty */
-  parley_text id, final_date;
-  uint8_t state, error; /* of query_sm */
+struct smpp_response { /* of a bind (id: the centre's system_id), submit_sm, data_sm; without a body all is empty */
+  parley_text id;
   struct smpp_tlvs tlvs;
 };
 
 /* All take a whole PDU, and return 0 (ESME_ROK) or the ESME_R* that says what is wrong with it. */
 uint32_t smpp_message_read(parley_bytes pdu, struct smpp_message *ret);   /* by the head's command */
 uint32_t smpp_response_read(parley_bytes pdu, struct smpp_response *ret); /* an id without its NUL is taken: what it names is out */
-uint32_t smpp_alert_read(parley_bytes pdu, struct smpp_address *ret_source, struct smpp_address *ret_esme); /* alert_notification */
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
 struct smpp_out { /* the caller's memory */
@@ -91,9 +90,6 @@ bool smpp_put_head(struct smpp_out *out, uint32_t command, uint32_t status, uint
 bool smpp_put_bind(struct smpp_out *out, uint32_t command, uint32_t sequence, const struct smpp_bind *bind);
 bool smpp_put_message(struct smpp_out *out, uint32_t command, uint32_t sequence, const struct smpp_message *message);
 bool smpp_put_response(struct smpp_out *out, uint32_t command, uint32_t status, uint32_t sequence, parley_text id);
-bool smpp_put_query(struct smpp_out *out, uint32_t sequence, parley_text id, const struct smpp_address *source); /* 4.8 */
-bool smpp_put_cancel(struct smpp_out *out, uint32_t sequence, parley_text id, const struct smpp_address *source,
-                     const struct smpp_address *destination); /* 4.9 */
 
 /* --- Headers of user data ----------------------------------------------------------------------------------------- */
 struct smpp_join { uint32_t reference, index, total, width; }; /* width: octets of the reference */

@@ -126,7 +126,8 @@ struct sms_item *sms_receipt_add(struct sms_taken *taken, uint32_t kind, parley_
   return item;
 }
 
-parley_text sms_number_plus(struct copy *memory, parley_text number)
+/* "34600111222" with its plus where it is long enough for one; "+34..." and short codes as they are. */
+static parley_text number_plus(struct copy *memory, parley_text number)
 {
   const parley_text pieces[] = {PARLEY_LIT("+"), number};
 
@@ -172,8 +173,8 @@ struct sms_item *sms_inbound_add(struct sms_taken *taken, parley_text from, parl
   item = item_add(taken);
   if (item == NULL)
     return NULL;
-  item->from = phone(sms_number_plus(taken->memory, from));
-  item->to = phone(sms_number_plus(taken->memory, to));
+  item->from = phone(number_plus(taken->memory, from));
+  item->to = phone(number_plus(taken->memory, to));
   item->from_list[0] = &item->from;
   item->to_list[0] = &item->to;
   item->inbound = (parley_inbound){.size = sizeof item->inbound,

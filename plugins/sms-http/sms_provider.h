@@ -110,8 +110,6 @@ bool sms_call_is_form(const parley_http_call *call);
 parley_text sms_member(const json_t *object, const char *name); /* a text; empty for anything else */
 /* One piece of several: false, and the item is as it was, where the numbers make no sense. */
 bool sms_segment_set(struct sms_taken *taken, struct sms_item *item, parley_text reference, parley_text part, parley_text total);
-/* "34600111222" with its plus where it is long enough for one; "+34..." and short codes as they are. In memory. */
-parley_text sms_number_plus(struct copy *memory, parley_text number);
 parley_text sms_number_digits(parley_text number); /* "+34600111222" without its plus; anything else as it is */
 
 /* --- One provider ------------------------------------------------------------------------------------------------- */

@@ -40,7 +40,6 @@ static void check_pdu(parley_bytes pdu, const struct smpp_head *head)
 {
   struct smpp_message message;
   struct smpp_response response;
-  struct smpp_address source, esme;
 
   if (smpp_message_read(pdu, &message) == SMPP_ROK) {
     assert(within(message.text, pdu) && within(message.tlvs.payload, pdu) && within(message.tlvs.receipted_id, pdu));
@@ -51,8 +50,6 @@ static void check_pdu(parley_bytes pdu, const struct smpp_head *head)
   }
   if (smpp_response_read(pdu, &response) == SMPP_ROK)
     assert(within(response.id, pdu) && response.id.len <= SMPP_ID_MAX);
-  if (smpp_alert_read(pdu, &source, &esme) == SMPP_ROK)
-    assert(within(source.value, pdu) && within(esme.value, pdu));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

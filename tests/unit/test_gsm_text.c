@@ -50,7 +50,6 @@ START_TEST(each_septet_is_what_another_table_says)
     ck_assert(gsm_write(GSM_DEFAULT, text, out, sizeof out, &written, &missing));
     ck_assert_uint_eq(written, len);
     ck_assert_mem_eq(out, octets, len);
-    ck_assert_uint_eq(gsm_septets(code), len);
     n++;
   }
   fclose(file);
@@ -59,11 +58,20 @@ START_TEST(each_septet_is_what_another_table_says)
 END_TEST
 
 /* The core cuts texts by its own table: were they to differ, a text would be cut for an alphabet that it is not written in. */
+static size_t septets_of(uint32_t code) /* 0: it is not in the alphabet */
+{
+  char utf8[4], out[4];
+  uint32_t missing;
+  size_t len;
+
+  return gsm_write(GSM_DEFAULT, utf8_of(code, utf8), out, sizeof out, &len, &missing) ? len : 0;
+}
+
 START_TEST(the_core_counts_the_same_septets)
 {
   uint32_t code = 1;
 
-  while (code < 0x110000 && gsm_septets(code) == code_units(code, PARLEY_UNIT_GSM7))
+  while (code < 0x110000 && septets_of(code) == code_units(code, PARLEY_UNIT_GSM7))
     code++;
   ck_assert_msg(code == 0x110000, "U+%04X", code);
 }

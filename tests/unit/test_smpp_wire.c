@@ -279,8 +279,6 @@ static const struct {
     {"a\0\4\45\0\1\3", 7, SMPP_DATA_SM, SMPP_ROK, 1},
     {"centre\0\2\20\0\1\64", 12, SMPP_BIND_TRANSCEIVER, SMPP_ROK, 6},
     {"1234567890123456\0", 17, SMPP_BIND_RECEIVER, SMPP_RINVSYSID, 0},
-    {"id\0" "\0" "\2\0", 6, SMPP_QUERY_SM, SMPP_ROK, 2},
-    {"id\0" "\0" "\2", 5, SMPP_QUERY_SM, SMPP_RINVCMDLEN, 2},
     {"whatever", 8, SMPP_UNBIND, SMPP_ROK, 0},
 };
 
@@ -294,21 +292,6 @@ START_TEST(answers_are_read)
   memcpy(pdu + out.len, answers[_i].body, answers[_i].len);
   ck_assert_uint_eq(smpp_response_read((parley_bytes){pdu, out.len + answers[_i].len}, &response), answers[_i].status);
   ck_assert_uint_eq(response.id.len, answers[_i].id_len);
-}
-END_TEST
-
-START_TEST(an_alert_names_two)
-{
-  static const char body[] = "\1\1" "34600111222\0" "\1\1" "777\0" "\4\42\0\1\0";
-  char pdu[128];
-  struct smpp_out out = {pdu, sizeof pdu, 0};
-  struct smpp_address source, esme;
-
-  ck_assert(smpp_put_head(&out, SMPP_ALERT_NOTIFICATION, 0, 1));
-  memcpy(pdu + out.len, body, sizeof body - 1);
-  ck_assert_uint_eq(smpp_alert_read((parley_bytes){pdu, out.len + sizeof body - 1}, &source, &esme), SMPP_ROK);
-  ck_assert(parley_text_is(source.value, "34600111222") && parley_text_is(esme.value, "777"));
-  ck_assert_uint_eq(smpp_alert_read((parley_bytes){pdu, out.len + 10}, &source, &esme), SMPP_RINVSRCADR);
 }
 END_TEST
 
@@ -461,7 +444,6 @@ int main(void)
   tcase_add_test(tcase, short_messages_end_at_254_and_parameters_at_100);
   tcase_add_test(tcase, data_sm_has_longer_addresses_and_no_short_message);
   tcase_add_loop_test(tcase, answers_are_read, 0, COUNT(answers));
-  tcase_add_test(tcase, an_alert_names_two);
   tcase_add_test(tcase, nothing_is_written_that_is_no_pdu);
   tcase_add_loop_test(tcase, a_header_is_taken_off_or_is_none, 0, COUNT(headers));
   tcase_add_test(tcase, a_header_that_we_write_is_read_again);
