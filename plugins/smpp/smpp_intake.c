@@ -5,11 +5,10 @@
 #include <stdlib.h>
 
 #define STATE_IDS "message_ids" /* key of the channel's durable state */
-enum { TON_INTERNATIONAL = 1, TON_NAME = 5, KEY_ROOM = 2 * SMPP_DATA_ADDRESS_MAX + 64, NUMBER_ROOM = SMPP_DATA_ADDRESS_MAX + 2 };
+enum { KEY_ROOM = 2 * SMPP_DATA_ADDRESS_MAX + 64, NUMBER_ROOM = SMPP_DATA_ADDRESS_MAX + 2 };
 
+/* A message that is kept, and whose answer found its connection gone: the centre will send it again, within UNHEARD_MS. */
 enum { UNHEARD_MAX = 256, UNHEARD_MS = 600000 };
-
-/* A message that is kept, and whose answer found its connection gone: the centre will send it again. */
 struct unheard { uint64_t hash; int64_t at_ms; }; /* hash 0: none */
 struct smpp_intake {
   struct smpp_intake_config config;
@@ -162,27 +161,17 @@ static void receipt_take(struct smpp_intake *intake, struct smpp_link *link, con
 /* "34600111222" of an international type is "+34600111222". */
 static parley_text number_write(const struct smpp_address *address, char to[NUMBER_ROOM])
 {
-  bool plus = address->ton == TON_INTERNATIONAL && address->value.len > 0 && address->value.at[0] != '+';
+  bool plus = address->ton == SMPP_TON_INTERNATIONAL && address->value.len > 0 && address->value.at[0] != '+';
   int len = snprintf(to, NUMBER_ROOM, "%s%.*s", plus ? "+" : "", (int)address->value.len, address->value.at);
 
   return (parley_text){to, (size_t)len};
 }
 
-static bool is_number(parley_text value)
-{
-  for (size_t i = value.len > 0 && value.at[0] == '+'; i < value.len; i++)
-    if (value.at[i] < '0' || value.at[i] > '9')
-      return false;
-  return value.len > 0;
-}
-
-/* A sender's name (TON 5) is nobody's number: nobody can answer it. */
+/* A name is nobody's number, even if it is written with digits alone; what else is none, the host sees. */
 static parley_identity identity_of(const struct smpp_address *address, char room[NUMBER_ROOM])
 {
-  parley_text value = number_write(address, room);
-
-  return (parley_identity){.size = sizeof(parley_identity), .assurance = PARLEY_OBSERVED, .value = value,
-                           .kind = address->ton != TON_NAME && is_number(value) ? PARLEY_LIT("phone") : PARLEY_LIT("sms_name")};
+  return (parley_identity){.size = sizeof(parley_identity), .assurance = PARLEY_OBSERVED, .value = number_write(address, room),
+                           .kind = address->ton == SMPP_TON_NAME ? PARLEY_LIT("sender") : PARLEY_LIT("phone")};
 }
 
 static parley_segment segment_of(const struct smpp_intake *intake, const struct smpp_message *message, const struct smpp_join *join,

@@ -867,7 +867,7 @@ START_TEST(bytes_and_names_are_what_they_are)
   message = from_ana(PARLEY_LIT("hi"));
   message.source = (struct smpp_address){5, 0, PARLEY_LIT("Bank")};
   deliver(2, &message);
-  ck_assert_str_eq(host->told[1].from, "sms_name:Bank");
+  ck_assert_str_eq(host->told[1].from, "sender:Bank");
   message.source = (struct smpp_address){0, 1, PARLEY_LIT("777")};
   deliver(3, &message);
   ck_assert_str_eq(host->told[2].from, "phone:777");
