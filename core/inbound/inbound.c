@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/message/token.h"
 #include "loop_guard.h"
+#include "page.h"
 #include "joins.h"
 #include "keep.h"
 #include "report.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #define INBOUND_AHEAD_MS_MAX 300000 /* a provider's clock may be so much ahead; beyond, our own time is taken */
+#define INBOUND_AGAIN_MS 1000       /* a channel that heard BUSY or RETRY may come again */
 
 struct inbound {
   uv_loop_t *loop;
@@ -120,7 +122,7 @@ static void inbound_on_idle(uv_idle_t *idle)
                             .value = call->value, .count = call->repeated};
 
     if (call->status == PARLEY_BUSY)
-      result.retry_ms = 1000;
+      result.retry_ms = INBOUND_AGAIN_MS;
     report_answer(call, &result);
   }
 }
@@ -251,7 +253,7 @@ static void inbound_on_stored(struct store_op *op)
       joins_at(inbound->joins, in->crowded ? 0 : in->piece.due_ms);
   } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY || op->status == PARLEY_CLOSED) {
     result.status = op->status == PARLEY_BUSY ? PARLEY_BUSY : PARLEY_RETRY;
-    result.retry_ms = 1000;
+    result.retry_ms = INBOUND_AGAIN_MS;
     inbound->counters.busy++;
   }
   report_answer(call, &result);
@@ -312,7 +314,7 @@ static void inbound_on_asked(struct store_op *op)
     id_format("cus", call->u.ask.row->id, id);
     result.value = parley_text_of(id);
   } else if (op->status == PARLEY_BUSY || op->status == PARLEY_RETRY) {
-    result.retry_ms = 1000;
+    result.retry_ms = INBOUND_AGAIN_MS;
   }
   report_answer(call, &result);
 }
@@ -542,36 +544,12 @@ void inbound_touchpoint(struct inbound *inbound, struct channel *channel, const 
   store_submit(inbound->store, &op->op);
 }
 
-/* --- The timeline, for plugins
- * --------------------------------------------------------------------------------------------------------- */
+/* --- The timeline, for plugins ------------------------------------------------------------------------------------ */
 
-#define TIMELINE_LIMIT_DEFAULT 20
-#define TIMELINE_LIMIT_MAX 100
-
-struct page_call {
-  struct store_timeline op;
-  struct inbound *inbound;
-  struct arena *arena;
-  parley_text channel; /* this_channel: only its entries */
-  bool bad_cursor;     /* told when the read is over: never within the call */
-  parley_page_done *done;
-  void *arg;
-};
-
-static void page_on_read(struct store_op *op)
+static void inbound_on_page(void *arg)
 {
-  struct page_call *call = container_of(op, struct page_call, op.op);
-  struct inbound *inbound = call->inbound;
-  parley_page page = {.size = sizeof page, .status = call->bad_cursor ? PARLEY_INVALID : op->status};
+  struct inbound *inbound = arg;
 
-  if (page.status == PARLEY_OK) {
-    page.events = report_page(&call->op, call->channel, call->arena, &page.n_events, &page.customer);
-    page.cursor = report_cursor_make(&call->op, call->arena);
-  }
-  call->done(&page, call->arg);
-  arena_free(&op->arena);
-  arena_free(&call->arena);
-  free(call);
   inbound->open--;
   inbound_maybe_closed(inbound);
 }
@@ -579,31 +557,11 @@ static void page_on_read(struct store_op *op)
 void inbound_timeline(struct inbound *inbound, struct channel *channel, const parley_query *query,
                       parley_page_done *done, void *arg)
 {
-  struct page_call *call = xcalloc(1, sizeof *call);
-  struct phone_reading phones = inbound_reading(inbound, channel);
-  struct problems problems;
+  const struct page_asked asked = {
+      .phones = inbound_reading(inbound, channel), .channel = parley_text_of(channel_name(channel)), .query = query};
 
-  call->inbound = inbound;
-  call->arena = arena_new();
-  call->done = done;
-  call->arg = arg;
   inbound->open++;
-  problems_init(&problems, call->arena);
-  if (query->this_channel != 0)
-    call->channel = arena_text(call->arena, parley_text_of(channel_name(channel)));
-  if (!id_parse("cus", query->customer_id, &call->op.customer))
-    call->op.customer = 0;
-  if (!id_parse("cnv", query->conversation_id, &call->op.conversation))
-    call->op.conversation = 0;
-  if (query->who != NULL)
-    identity_normalise(&phones, query->who->kind, query->who->value, call->arena, TEXT_EMPTY, &problems, &call->op.who);
-  call->bad_cursor = !report_cursor_read(query->cursor, &call->op.after);
-  call->op.oldest_first = query->oldest_first != 0;
-  call->op.bodies = true;
-  call->op.limit = query->limit > 0 && query->limit <= TIMELINE_LIMIT_MAX ? query->limit : TIMELINE_LIMIT_DEFAULT;
-  call->op.op.kind = STORE_TIMELINE;
-  call->op.op.done = page_on_read;
-  store_submit(inbound->store, &call->op.op);
+  page_read(inbound->store, &asked, done, arg, inbound_on_page, inbound);
 }
 
 /* --- Life

@@ -2,7 +2,6 @@
 #include "core/base/alloc.h"
 #include "core/base/text.h"
 #include "core/message/fit.h"
-#include <stdio.h>
 #include <string.h>
 
 #define REPORT_ID_BYTES_MAX 512
@@ -368,102 +367,5 @@ bool report_touchpoint(const parley_touchpoint *event, const struct phone_readin
   ret->type = arena_text(arena, event->type);
   ret->key = arena_text(arena, event->event_id);
   ret->stage = parley_text_of(stages[event->stage]);
-  return true;
-}
-
-/* --- Timeline rows as the ABI's events
- * ------------------------------------------------------------------------------------------------ */
-
-static parley_text page_id(struct arena *arena, const char *prefix, id64 id)
-{
-  char text[ID_TEXT_MAX];
-
-  if (id == 0)
-    return TEXT_EMPTY;
-  id_format(prefix, id, text);
-  return arena_text(arena, parley_text_of(text));
-}
-
-static parley_text page_body_text(parley_bytes body, struct arena *arena)
-{
-  struct problems problems;
-  json_t *json;
-  parley_text text;
-
-  problems_init(&problems, arena);
-  json = json_read(body, &problems);
-  text = arena_text(arena, json_text(json_object_get(json_object_get(json, "content"), "text")));
-  json_decref(json);
-  return text;
-}
-
-static const parley_event *page_event(const struct timeline_row *row, struct arena *arena)
-{
-  parley_event *event = arena_alloc(arena, sizeof *event);
-  const struct message_row *message = row->message;
-  parley_part *part = arena_alloc(arena, sizeof *part);
-  const parley_part **parts = arena_alloc(arena, sizeof *parts);
-
-  *event = (parley_event){
-      .size = sizeof *event, .at_ms = row->at_ms, .id = page_id(arena, "evt", row->seq), .type = row->type};
-  if (message == NULL)
-    return event;
-  *part = (parley_part){.size = sizeof *part, .kind = PARLEY_PART_TEXT, .text = page_body_text(message->body, arena)};
-  parts[0] = part;
-  event->inbound = message->inbound;
-  event->channel = message->channel;
-  event->message_id = page_id(arena, "msg", message->id);
-  event->provider_id = message->provider_id;
-  event->state = parley_text_of(message->inbound ? "received" : message_state_name(message->state));
-  event->n_parts = part->text.len > 0;
-  event->parts = parts;
-  return event;
-}
-
-const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel,
-                                       struct arena *arena, uint64_t *ret_n, const parley_customer **ret_customer)
-{
-  const parley_event **events = arena_alloc(arena, (timeline->n + 1) * sizeof *events);
-  parley_customer *customer = arena_alloc(arena, sizeof *customer);
-
-  *ret_n = 0;
-  for (size_t i = 0; i < timeline->n; i++) {
-    const struct message_row *message = timeline->rows[i].message;
-
-    if (only_channel.len > 0 && (message == NULL || !text_eq(message->channel, only_channel)))
-      continue;
-    events[(*ret_n)++] = page_event(&timeline->rows[i], arena);
-  }
-  if (timeline->row != NULL) {
-    *customer = (parley_customer){.size = sizeof *customer,
-                                  .id = page_id(arena, "cus", timeline->row->id),
-                                  .name = timeline->row->name,
-                                  .locale = timeline->row->locale,
-                                  .timezone = timeline->row->timezone};
-    *ret_customer = customer;
-  }
-  return events;
-}
-
-/* "<ms>.<seq>" of the last entry that was read, whether or not it was shown. */
-parley_text report_cursor_make(const struct store_timeline *timeline, struct arena *arena)
-{
-  const struct timeline_row *last = timeline->n > 0 ? &timeline->rows[timeline->n - 1] : NULL;
-  char text[48];
-
-  if (last == NULL || !timeline->more)
-    return TEXT_EMPTY;
-  snprintf(text, sizeof text, "%lld.%llu", (long long)last->at_ms, (unsigned long long)last->seq);
-  return arena_text(arena, parley_text_of(text));
-}
-
-bool report_cursor_read(parley_text cursor, struct timeline_cursor *ret)
-{
-  parley_text seq = cursor, at = text_cut(&seq, '.');
-  struct timeline_cursor read = {0};
-
-  if (cursor.len > 0 && (!text_to_int(at, 0, INT64_MAX, &read.at_ms) || !text_to_uint(seq, UINT64_MAX, &read.seq)))
-    return false;
-  *ret = read;
   return true;
 }

@@ -1,5 +1,4 @@
-/* report.h - what a plugin reports, as values of the store, and timeline rows as values of the ABI. Pure; everything lives in
- * the arena. Private to core/inbound. */
+/* report.h - what a plugin reports, as values of the store. Pure; everything lives in the arena. Private to core/inbound. */
 #ifndef CORE_INBOUND_REPORT_H
 #define CORE_INBOUND_REPORT_H
 #include "inbound.h"
@@ -13,10 +12,5 @@ bool report_ask(const parley_inbound *in, const struct phone_reading *phones, st
                 struct store_customer *ret);
 bool report_touchpoint(const parley_touchpoint *event, const struct phone_reading *phones, struct arena *arena,
                        struct problems *problems, struct store_touchpoint *ret);
-const parley_event *const *report_page(const struct store_timeline *timeline, parley_text only_channel, struct arena *arena,
-                                       uint64_t *ret_n, const parley_customer **ret_customer);
-/* Where the next page begins; empty when there is none. false: none of ours. Empty is the beginning. */
-parley_text report_cursor_make(const struct store_timeline *timeline, struct arena *arena);
-bool report_cursor_read(parley_text cursor, struct timeline_cursor *ret);
 const char *report_kind_name(uint32_t kind); /* "content", "reaction", ... */
 #endif
