@@ -1,4 +1,5 @@
 #include "sms_options.h"
+#include "option.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -36,13 +37,6 @@ const parley_option sms_option_prices = {
     .size = sizeof sms_option_prices, .name = "prices", .type = PARLEY_OPTION_LIST, .max = SMS_PRICES_MAX,
     .doc = "what a segment costs, by prefix: shown by explain and with each message",
     .fields = (const parley_option *const[]){&price_element, NULL}};
-
-static parley_text text_of(const parley_value *group, const char *name)
-{
-  const parley_value *value = parley_find(group, name);
-
-  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
-}
 
 static bool is_digit(char c)
 {
@@ -159,7 +153,7 @@ static bool sender_row_read(struct sms_options *to, const parley_value *item)
 static parley_status senders_read(const parley_value *options, struct sms_options *to)
 {
   const parley_value *map = parley_find(options, "senders");
-  parley_text from = text_of(options, "from");
+  parley_text from = option_text(options, "from");
   char value[SHOWN_BYTES_MAX + 1];
   const char *fault = NULL;
 
@@ -227,7 +221,7 @@ static bool currency_read(parley_text text, char to[CURRENCY_LETTERS + 1])
 
 static bool price_row_read(const parley_value *item, struct sms_price_row *row, char *why, size_t why_room)
 {
-  parley_text prefix = text_of(item, "prefix"), price = text_of(item, "price"), currency = text_of(item, "currency");
+  parley_text prefix = option_text(item, "prefix"), price = option_text(item, "price"), currency = option_text(item, "currency");
   char value[SHOWN_BYTES_MAX + 1];
   uint32_t len;
 
@@ -266,7 +260,7 @@ static parley_status prices_read(const parley_value *options, struct sms_options
 {
   const parley_value *list = parley_find(options, "prices");
   const parley_price **prices;
-  uint64_t n = list != NULL && list->type != 0 ? list->n_items : 0;
+  uint64_t n = option_given(list) ? list->n_items : 0;
 
   if (n == 0)
     return PARLEY_OK;

@@ -1,5 +1,5 @@
 #include "email_events.h"
-#include "email_option.h"
+#include "common/option.h"
 #include "common/json.h"
 #include "event_verify.h"
 #include <openssl/crypto.h>
@@ -403,9 +403,9 @@ parley_status email_events_new(const parley_host *host, const parley_value *opti
   events->host = host;
   events->http = host->extension(host, PARLEY_HTTP);
   events->answers = host->extension(host, PARLEY_HTTP_IN);
-  events->tolerance_ms = tolerance != NULL && tolerance->type != 0 ? tolerance->number : TOLERANCE_MS;
+  events->tolerance_ms = option_given(tolerance) ? tolerance->number : TOLERANCE_MS;
   for (int i = 0; i < EVENT_PROVIDERS && events->answers != NULL; i++)
-    events->secrets[i] = email_option_text(options, event_provider_names[i]);
+    events->secrets[i] = option_text(options, event_provider_names[i]);
   *ret_why = options_check(events);
   if (*ret_why != NULL) {
     email_events_free(&events);

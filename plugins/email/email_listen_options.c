@@ -1,6 +1,6 @@
 /* Options listen and submission. */
 #include "email_listen.h"
-#include "email_option.h"
+#include "common/option.h"
 
 enum { TEXT_MAX = 1000, PEM_MAX = 65536, MAIL_MIN = 1 << 10 };
 enum { PROTOCOL_LMTP, PROTOCOL_SMTP };
@@ -64,12 +64,12 @@ static void common_read(const parley_value *group, struct email_listen_options *
   const parley_value *tls = parley_find(group, "tls");
 
   to->on = true;
-  to->mail_max = (uint64_t)email_option_number(group, "size", 0);
-  to->connections = (uint32_t)email_option_number(group, "connections", 0);
-  if (!email_option_given(tls))
+  to->mail_max = (uint64_t)option_number(group, "size", 0);
+  to->connections = (uint32_t)option_number(group, "connections", 0);
+  if (!option_given(tls))
     return;
-  to->cert_pem = email_option_text(tls, "cert");
-  to->key_pem = email_option_text(tls, "key");
+  to->cert_pem = option_text(tls, "cert");
+  to->key_pem = option_text(tls, "key");
 }
 
 static bool begins(parley_text text, const char *word)
@@ -98,18 +98,18 @@ static const char *listen_read(const parley_value *group, struct email_listen_op
   const parley_value *protocol = parley_find(group, "protocol"), *addresses = parley_find(group, "addresses");
 
   common_read(group, to);
-  to->address = email_option_text(group, "address");
-  to->protocol = email_option_given(protocol) && protocol->number == PROTOCOL_SMTP ? SMTP_SERVE_SMTP : SMTP_SERVE_LMTP;
+  to->address = option_text(group, "address");
+  to->protocol = option_given(protocol) && protocol->number == PROTOCOL_SMTP ? SMTP_SERVE_SMTP : SMTP_SERVE_LMTP;
   to->domains = parley_find(group, "domains");
-  to->addresses = email_option_given(addresses) && addresses->n_items > 0 ? addresses : NULL;
+  to->addresses = option_given(addresses) && addresses->n_items > 0 ? addresses : NULL;
   return domains_check(to->domains);
 }
 
 static const char *submission_read(const parley_value *group, struct email_listen_options *to)
 {
   common_read(group, to);
-  to->address = email_option_text(group, "listen");
-  to->topic = email_option_text(group, "topic");
+  to->address = option_text(group, "listen");
+  to->topic = option_text(group, "topic");
   to->protocol = SMTP_SERVE_SUBMISSION;
   return to->cert_pem.len > 0 || is_near(to->address)
              ? NULL
@@ -122,9 +122,9 @@ const char *email_accept_read(const parley_value *options, struct email_accept_o
   const char *why = NULL;
 
   *to = (struct email_accept_options){0};
-  if (email_option_given(listen))
+  if (option_given(listen))
     why = listen_read(listen, &to->listen);
-  if (why == NULL && email_option_given(submission))
+  if (why == NULL && option_given(submission))
     why = submission_read(submission, &to->submission);
   return why;
 }

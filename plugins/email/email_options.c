@@ -1,6 +1,6 @@
 #include "email_options.h"
 #include "email_events.h"
-#include "email_option.h"
+#include "common/option.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -124,11 +124,11 @@ static const char *oauth_read(const parley_value *group, struct email_options *t
   if (group == NULL || group->type == 0)
     return NULL;
   to->smtp.bearer = true;
-  to->oauth = (struct email_oauth_config){.token_url = email_option_text(group, "token_url"),
-                                          .client_id = email_option_text(group, "client_id"),
-                                          .client_secret = email_option_text(group, "client_secret"),
-                                          .refresh_token = email_option_text(group, "refresh_token"),
-                                          .scope = email_option_text(group, "scope")};
+  to->oauth = (struct email_oauth_config){.token_url = option_text(group, "token_url"),
+                                          .client_id = option_text(group, "client_id"),
+                                          .client_secret = option_text(group, "client_secret"),
+                                          .refresh_token = option_text(group, "refresh_token"),
+                                          .scope = option_text(group, "scope")};
   return to->smtp.user.len == 0 ? "oauth: needs user, the mailbox to log in to" : NULL;
 }
 
@@ -148,18 +148,18 @@ static const char *return_path_read(parley_text given, struct email_options *to)
 
 parley_status email_options_read(const parley_value *options, struct email_options *to, const char **ret_why)
 {
-  parley_text smtp = email_option_text(options, "smtp"), token_url = email_option_text(parley_find(options, "oauth"), "token_url");
+  parley_text smtp = option_text(options, "smtp"), token_url = option_text(parley_find(options, "oauth"), "token_url");
   const char *why;
 
   *to = (struct email_options){0};
-  to->smtp.user = email_option_text(options, "user");
-  to->smtp.password = email_option_text(options, "password");
-  to->sessions = (uint32_t)email_option_number(options, "sessions", 20);
-  to->smtp.timeout_ms = (uint32_t)email_option_number(options, "timeout", 600000);
-  to->authserv_id = email_option_text(options, "authserv_id");
-  to->smtp.no_chunks = email_option_number(options, "chunking", 1) == 0;
+  to->smtp.user = option_text(options, "user");
+  to->smtp.password = option_text(options, "password");
+  to->sessions = (uint32_t)option_number(options, "sessions", 20);
+  to->smtp.timeout_ms = (uint32_t)option_number(options, "timeout", 600000);
+  to->authserv_id = option_text(options, "authserv_id");
+  to->smtp.no_chunks = option_number(options, "chunking", 1) == 0;
   for (int i = 0; i < EVENT_PROVIDERS; i++)
-    to->traces[i] = email_option_text(parley_find(options, "events"), event_provider_names[i]).len > 0;
+    to->traces[i] = option_text(parley_find(options, "events"), event_provider_names[i]).len > 0;
   why = email_accept_read(options, &to->accept);
   if (why == NULL)
     why = imap_options_read(options, to->smtp.user, to->smtp.password, token_url.len > 0, &to->imap);
@@ -169,13 +169,13 @@ parley_status email_options_read(const parley_value *options, struct email_optio
   if (why == NULL)
     why = email_senders_read(options, &to->senders);
   if (why == NULL)
-    why = helo_read(email_option_text(options, "helo"), to);
+    why = helo_read(option_text(options, "helo"), to);
   if (why == NULL)
     why = tls_read(parley_find(options, "tls"), to);
   if (why == NULL)
     why = oauth_read(parley_find(options, "oauth"), to);
   if (why == NULL)
-    why = return_path_read(email_option_text(options, "return_path"), to);
+    why = return_path_read(option_text(options, "return_path"), to);
   if (why == NULL && !to->smtp.bearer && (to->smtp.user.len == 0) != (to->smtp.password.len == 0))
     why = "user and password belong together: give both or neither (or user and oauth)";
   if (why != NULL) {

@@ -1,5 +1,5 @@
 #include "email_sender.h"
-#include "email_option.h"
+#include "common/option.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -78,7 +78,7 @@ static bool selector_read(parley_text text, char *to) /* labels of a DNS name; t
 static const char *key_read(const parley_value *group, struct email_senders *to)
 {
   struct email_key *key = &to->keys[to->n_keys++];
-  parley_text domain = email_option_text(group, "domain"), selector = email_option_text(group, "selector");
+  parley_text domain = option_text(group, "domain"), selector = option_text(group, "selector");
   const char *why = NULL;
   size_t len;
 
@@ -87,7 +87,7 @@ static const char *key_read(const parley_value *group, struct email_senders *to)
   else if (!selector_read(selector, key->selector))
     why = "has a selector that is no DNS label";
   else
-    dkim_key_read(email_option_text(group, "key"), &key->key, &why);
+    dkim_key_read(option_text(group, "key"), &key->key, &why);
   if (why == NULL)
     return NULL;
   snprintf(to->why, sizeof to->why, "dkim: the key of %.*s (selector %.*s) %s", (int)(domain.len < 100 ? domain.len : 100), domain.at,
@@ -114,12 +114,12 @@ const char *email_senders_read(const parley_value *options, struct email_senders
   const char *why = NULL;
 
   *to = (struct email_senders){0};
-  if (mail_mailbox_read(email_option_text(options, "from"), &to->from) != PARLEY_OK)
+  if (mail_mailbox_read(option_text(options, "from"), &to->from) != PARLEY_OK)
     why = "from: must be one address, like Shop <orders@shop.example>";
   if (why == NULL)
     why = senders_read(parley_find(options, "senders"), to);
   if (why == NULL)
-    why = reply_read(email_option_text(options, "reply"), to);
+    why = reply_read(option_text(options, "reply"), to);
   if (why == NULL)
     why = keys_read(parley_find(options, "dkim"), to);
   return why;

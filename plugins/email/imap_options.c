@@ -1,5 +1,5 @@
 /* Option imap. */
-#include "email_option.h"
+#include "common/option.h"
 #include "email_options.h"
 
 enum { PORT_IMAP = 143, PORT_IMAPS = 993, TEXT_MAX = 1000, NAME_MAX_BYTES = 250, POLL_MIN_MS = 1000, POLL_MAX_MS = 3600000 };
@@ -49,7 +49,7 @@ static const char *url_read(parley_text url, struct imap_options *to)
 static const char *tls_read(const parley_value *group, struct imap_options *to)
 {
   bool loopback = email_server_is_loopback(&to->server);
-  int64_t choice = email_option_number(group, "tls", loopback && !to->server.implicit_tls ? TLS_CHOICE_OFF : TLS_CHOICE_REQUIRED);
+  int64_t choice = option_number(group, "tls", loopback && !to->server.implicit_tls ? TLS_CHOICE_OFF : TLS_CHOICE_REQUIRED);
 
   to->session.tls = choice == TLS_CHOICE_OFF ? IMAP_TLS_OFF : IMAP_TLS_REQUIRED;
   if (choice == TLS_CHOICE_OFF && to->server.implicit_tls)
@@ -61,8 +61,8 @@ static const char *login_read(const parley_value *group, parley_text user, parle
 {
   struct imap_config *session = &to->session;
 
-  session->user = email_option_text(group, "user");
-  session->password = email_option_text(group, "password");
+  session->user = option_text(group, "user");
+  session->password = option_text(group, "password");
   session->bearer = oauth && session->password.len == 0;
   if (session->user.len == 0)
     session->user = user;
@@ -91,15 +91,15 @@ const char *imap_options_read(const parley_value *options, parley_text user, par
   if (group == NULL || group->type == 0)
     return NULL;
   to->on = true;
-  session->mailbox = email_option_text(group, "mailbox");
+  session->mailbox = option_text(group, "mailbox");
   if (session->mailbox.len == 0)
     session->mailbox = PARLEY_LIT("INBOX");
-  session->folder = email_option_text(group, "folder");
-  session->after = (enum imap_after)email_option_number(group, "after", IMAP_KEEP);
-  session->poll_ms = (uint32_t)email_option_number(group, "poll", 60000);
+  session->folder = option_text(group, "folder");
+  session->after = (enum imap_after)option_number(group, "after", IMAP_KEEP);
+  session->poll_ms = (uint32_t)option_number(group, "poll", 60000);
   if ((session->after == IMAP_MOVE) != (session->folder.len > 0))
     return "imap.folder: after: move needs it, and nothing else does";
-  why = url_read(email_option_text(group, "url"), to);
+  why = url_read(option_text(group, "url"), to);
   if (why == NULL)
     why = tls_read(group, to);
   if (why == NULL)

@@ -1,8 +1,9 @@
 #include "smpp_options.h"
+#include "common/option.h"
 #include <stdio.h>
 
-enum { PORT_CLEAR = 2775, PORT_TLS = 3550, TEXT_MAX = 65536, PART_MS_MIN = 1000, HOUR_MS = 3600000, MINUTES_OF_DAY = 1440,
-       VALIDITY_MAX_DAYS = 63, ERROR_BYTES_MAX = 16, TYPE_MAX = 255 };
+enum { PORT_CLEAR = 2775, PORT_TLS = 3550, TEXT_MAX = 65536, PART_MS_MIN = 1000, PAUSE_MS_MIN = 100, ANSWER_MS_MAX = 600000,
+       HOUR_MS = 3600000, MINUTES_OF_DAY = 1440, VALIDITY_MAX_DAYS = 63, ERROR_BYTES_MAX = 16, TYPE_MAX = 255 };
 
 static const char *const bind_words[] = {"transceiver", "separate", "transmitter", "receiver", NULL};
 static const char *const joining_words[] = {"udh8", "udh16", "sar", "payload", NULL};
@@ -41,11 +42,11 @@ const parley_option *const smpp_option_table[] = {
                .doc = "messages on the way without an answer, for each bind", .example = "50"),
     PARLEY_REF(parley_option, .name = "enquire_link", .type = PARLEY_OPTION_DURATION, .max = HOUR_MS, .default_text = "30s",
                .doc = "after so long without a word the centre is asked whether it is there; 0s: never", .example = "30s"),
-    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = PART_MS_MIN, .max = HOUR_MS / 6,
+    PARLEY_REF(parley_option, .name = "timeout", .type = PARLEY_OPTION_DURATION, .min = PART_MS_MIN, .max = ANSWER_MS_MAX,
                .default_text = "60s", .doc = "how long an answer is awaited; a message without one may be out", .example = "60s"),
     PARLEY_REF(parley_option, .name = "reconnect_max", .type = PARLEY_OPTION_DURATION, .min = PART_MS_MIN, .max = HOUR_MS,
                .default_text = "60s", .doc = "the longest pause before the next try to bind; the first is a second", .example = "60s"),
-    PARLEY_REF(parley_option, .name = "throttle_pause", .type = PARLEY_OPTION_DURATION, .min = 100, .max = HOUR_MS,
+    PARLEY_REF(parley_option, .name = "throttle_pause", .type = PARLEY_OPTION_DURATION, .min = PAUSE_MS_MIN, .max = HOUR_MS,
                .default_text = "1s", .doc = "pause after the centre has said that it is too fast", .example = "1s"),
     &sms_option_from,
     &sms_option_senders,
@@ -90,7 +91,7 @@ const parley_option *const smpp_option_table[] = {
                .doc = "values of err: in receipts that mean that nobody has the number: it is suppressed then"),
     PARLEY_REF(parley_option, .name = "reference", .type = PARLEY_OPTION_BOOL, .default_text = "true",
                .doc = "send our reference along (user_message_reference); false for a centre that refuses it", .example = "true"),
-    PARLEY_REF(parley_option, .name = "proof_wait", .type = PARLEY_OPTION_DURATION, .max = HOUR_MS / 6, .default_text = "60s",
+    PARLEY_REF(parley_option, .name = "proof_wait", .type = PARLEY_OPTION_DURATION, .max = ANSWER_MS_MAX, .default_text = "60s",
                .doc = "how long a receipt with our reference is awaited before what may be out is sent again; 0s: not at all",
                .example = "60s"),
     PARLEY_REF(parley_option, .name = "join_wait", .type = PARLEY_OPTION_DURATION, .min = PART_MS_MIN, .max = 24 * (int64_t)HOUR_MS,
@@ -99,20 +100,6 @@ const parley_option *const smpp_option_table[] = {
 };
 
 /* --- Values ------------------------------------------------------------------------------------------------------- */
-static parley_text text_of(const parley_value *options, const char *name)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
-}
-
-static int64_t number_of(const parley_value *options, const char *name, int64_t otherwise)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->number : otherwise;
-}
-
 static bool refuse(struct smpp_options *to, const char *why)
 {
   snprintf(to->why, sizeof to->why, "%s", why);
@@ -217,45 +204,45 @@ static bool clock_read(parley_text text, struct smpp_options *to)
 
 static void errors_read(const parley_value *list, struct smpp_receipt_rules *to)
 {
-  for (uint64_t i = 0; list != NULL && list->type != 0 && i < list->n_items && i < SMPP_ERRORS_MAX; i++)
+  for (uint64_t i = 0; option_given(list) && i < list->n_items && i < SMPP_ERRORS_MAX; i++)
     to->bad_errors[to->n_bad_errors++] = list->items[i]->text;
 }
 
 /* --- All of it ---------------------------------------------------------------------------------------------------- */
 static void bind_read(const parley_value *options, struct smpp_options *to)
 {
-  to->bind.login.system_id = text_of(options, "user");
-  to->bind.login.password = text_of(options, "password");
-  to->bind.login.system_type = text_of(options, "system_type");
-  to->bind.login.range = text_of(options, "address_range");
-  to->bind.window = (uint32_t)number_of(options, "window", 10);
-  to->bind.enquire_ms = (uint32_t)number_of(options, "enquire_link", 30000);
-  to->bind.timeout_ms = (uint32_t)number_of(options, "timeout", 60000);
-  to->kind = (enum smpp_bind_kind)number_of(options, "bind", SMPP_TRANSCEIVER);
-  to->binds = (uint32_t)number_of(options, "binds", 1);
-  to->reconnect_max_ms = (uint32_t)number_of(options, "reconnect_max", 60000);
-  to->throttle_pause_ms = (uint32_t)number_of(options, "throttle_pause", 1000);
-  to->ca = text_of(options, "ca");
+  to->bind.login.system_id = option_text(options, "user");
+  to->bind.login.password = option_text(options, "password");
+  to->bind.login.system_type = option_text(options, "system_type");
+  to->bind.login.range = option_text(options, "address_range");
+  to->bind.window = (uint32_t)option_number(options, "window", 10);
+  to->bind.enquire_ms = (uint32_t)option_number(options, "enquire_link", 30000);
+  to->bind.timeout_ms = (uint32_t)option_number(options, "timeout", 60000);
+  to->kind = (enum smpp_bind_kind)option_number(options, "bind", SMPP_TRANSCEIVER);
+  to->binds = (uint32_t)option_number(options, "binds", 1);
+  to->reconnect_max_ms = (uint32_t)option_number(options, "reconnect_max", 60000);
+  to->throttle_pause_ms = (uint32_t)option_number(options, "throttle_pause", 1000);
+  to->ca = option_text(options, "ca");
 }
 
 static void sending_read(const parley_value *options, struct smpp_options *to)
 {
-  to->source_ton = (int32_t)number_of(options, "source_ton", SMPP_AUTO);
-  to->source_npi = (int32_t)number_of(options, "source_npi", SMPP_AUTO);
-  to->destination_ton = (int32_t)number_of(options, "destination_ton", SMPP_AUTO);
-  to->destination_npi = (int32_t)number_of(options, "destination_npi", SMPP_AUTO);
-  to->service = text_of(options, "service_type");
-  to->registered = registered_octets[number_of(options, "registered_delivery", 1)];
-  to->command = pdu_commands[number_of(options, "pdu", 0)];
-  to->validity_ms = number_of(options, "validity", 0);
-  to->validity = (enum smpp_validity)number_of(options, "validity_time", SMPP_VALIDITY_RELATIVE);
-  to->alphabet = alphabets[number_of(options, "alphabet", 0)];
-  to->joining = (enum smpp_joining)number_of(options, "concatenation", SMPP_UDH8);
-  to->segments = (uint32_t)number_of(options, "segments", 16);
-  to->ids = (enum smpp_ids_mode)number_of(options, "message_ids", SMPP_IDS_AUTO);
-  to->reference = number_of(options, "reference", 1) != 0;
-  to->proof_wait_ms = to->reference ? (uint32_t)number_of(options, "proof_wait", 60000) : 0;
-  to->join_wait_ms = (uint32_t)number_of(options, "join_wait", 1800000);
+  to->source_ton = (int32_t)option_number(options, "source_ton", SMPP_AUTO);
+  to->source_npi = (int32_t)option_number(options, "source_npi", SMPP_AUTO);
+  to->destination_ton = (int32_t)option_number(options, "destination_ton", SMPP_AUTO);
+  to->destination_npi = (int32_t)option_number(options, "destination_npi", SMPP_AUTO);
+  to->service = option_text(options, "service_type");
+  to->registered = registered_octets[option_number(options, "registered_delivery", 1)];
+  to->command = pdu_commands[option_number(options, "pdu", 0)];
+  to->validity_ms = option_number(options, "validity", 0);
+  to->validity = (enum smpp_validity)option_number(options, "validity_time", SMPP_VALIDITY_RELATIVE);
+  to->alphabet = alphabets[option_number(options, "alphabet", 0)];
+  to->joining = (enum smpp_joining)option_number(options, "concatenation", SMPP_UDH8);
+  to->segments = (uint32_t)option_number(options, "segments", 16);
+  to->ids = (enum smpp_ids_mode)option_number(options, "message_ids", SMPP_IDS_AUTO);
+  to->reference = option_number(options, "reference", 1) != 0;
+  to->proof_wait_ms = to->reference ? (uint32_t)option_number(options, "proof_wait", 60000) : 0;
+  to->join_wait_ms = (uint32_t)option_number(options, "join_wait", 1800000);
 }
 
 parley_status smpp_options_read(const parley_value *options, struct smpp_options *to)
@@ -266,7 +253,7 @@ parley_status smpp_options_read(const parley_value *options, struct smpp_options
   bind_read(options, to);
   sending_read(options, to);
   errors_read(parley_find(options, "bad_address_errors"), &to->receipts);
-  if (!url_read(text_of(options, "url"), to) || !clock_read(text_of(options, "receipt_time"), to))
+  if (!url_read(option_text(options, "url"), to) || !clock_read(option_text(options, "receipt_time"), to))
     return PARLEY_INVALID;
   if (to->tls || to->ca.len == 0) {
     st = sms_options_read(options, &to->sms);

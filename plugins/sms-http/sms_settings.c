@@ -1,4 +1,5 @@
 #include "sms_settings.h"
+#include "common/option.h"
 #include "gateway_options.h"
 #include <stdio.h>
 
@@ -66,30 +67,16 @@ const parley_option *const sms_settings_table[] = {
     NULL,
 };
 
-static parley_text text_of(const parley_value *options, const char *name)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
-}
-
-static int64_t number_of(const parley_value *options, const char *name)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL ? value->number : 0;
-}
-
 static void account_read(const parley_value *options, struct sms_account *to)
 {
-  *to = (struct sms_account){.account = text_of(options, "account"),
-                             .user = text_of(options, "user"),
-                             .secret = text_of(options, "secret"),
-                             .callback_secret = text_of(options, "callback_secret"),
-                             .base_url = text_of(options, "base_url"),
-                             .messaging_service = text_of(options, "messaging_service"),
-                             .mms = number_of(options, "mms") != 0,
-                             .signature = (int32_t)number_of(options, "signature")};
+  *to = (struct sms_account){.account = option_text(options, "account"),
+                             .user = option_text(options, "user"),
+                             .secret = option_text(options, "secret"),
+                             .callback_secret = option_text(options, "callback_secret"),
+                             .base_url = option_text(options, "base_url"),
+                             .messaging_service = option_text(options, "messaging_service"),
+                             .mms = option_number(options, "mms", 0) != 0,
+                             .signature = (int32_t)option_number(options, "signature", 0)};
   if (to->user.len == 0)
     to->user = to->account;
   if (to->callback_secret.len == 0)
@@ -110,7 +97,7 @@ static void oddities_find(const parley_value *options, struct sms_settings *to)
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
     const parley_value *value = parley_find(options, own[i].option);
 
-    if (value != NULL && value->type != 0 && to->provider != own[i].of)
+    if (option_given(value) && to->provider != own[i].of)
       snprintf(to->odd, sizeof to->odd, "%s: it means nothing to provider %s, only to %s", own[i].option, to->provider->name,
                own[i].of->name);
   }
@@ -135,11 +122,11 @@ parley_status sms_settings_read(const parley_value *options, struct sms_settings
 {
   parley_status st;
 
-  *to = (struct sms_settings){.provider = providers[number_of(options, "provider")],
-                              .in_flight = (uint32_t)number_of(options, "in_flight"),
-                              .timeout_ms = (uint32_t)number_of(options, "timeout"),
-                              .receipts = number_of(options, "receipts") != 0};
-  if (to->provider == &sms_vonage && number_of(options, "api") != 0)
+  *to = (struct sms_settings){.provider = providers[option_number(options, "provider", 0)],
+                              .in_flight = (uint32_t)option_number(options, "in_flight", 0),
+                              .timeout_ms = (uint32_t)option_number(options, "timeout", 0),
+                              .receipts = option_number(options, "receipts", 0) != 0};
+  if (to->provider == &sms_vonage && option_number(options, "api", 0) != 0)
     to->provider = &sms_vonage_messages;
   account_read(options, &to->account);
   st = sms_options_read(options, &to->sms);

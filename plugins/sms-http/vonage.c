@@ -1,5 +1,6 @@
 /* sms_provider.h for Vonage's SMS API: https://developer.vonage.com/en/api/sms and
  * https://developer.vonage.com/en/getting-started/concepts/signing-messages */
+#include "common/option.h"
 #include "sms_pointer.h"
 #include "sms_provider.h"
 #include "sms_time.h"
@@ -68,7 +69,7 @@ static parley_status vonage_open(const struct sms_account *account, const parley
     return PARLEY_BUSY;
   *vonage = (struct vonage){.account = account,
                             .base_url = account->base_url.len > 0 ? account->base_url : PARLEY_LIT(BASE_URL),
-                            .has_callback_secret = signature_secret != NULL && signature_secret->type != 0};
+                            .has_callback_secret = option_given(signature_secret)};
   *ret = vonage;
   return PARLEY_OK;
 }

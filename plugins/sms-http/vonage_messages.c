@@ -1,5 +1,6 @@
 /* sms_provider.h for Vonage's Messages API: https://developer.vonage.com/en/api/messages-olympus and, for its signed webhooks,
  * https://developer.vonage.com/en/getting-started/concepts/webhooks#validating-signed-webhooks */
+#include "common/option.h"
 #include "sms_pointer.h"
 #include "sms_provider.h"
 #include "sms_time.h"
@@ -55,16 +56,9 @@ static void messages_close(void *self)
   free(messages);
 }
 
-static parley_text text_of(const parley_value *options, const char *name)
-{
-  const parley_value *value = parley_find(options, name);
-
-  return value != NULL && value->type != 0 ? value->text : PARLEY_LIT("");
-}
-
 static parley_status messages_open(const struct sms_account *account, const parley_value *options, void **ret, char why[SMS_WHY_ROOM])
 {
-  parley_text application = text_of(options, "application"), pem = text_of(options, "private_key");
+  parley_text application = option_text(options, "application"), pem = option_text(options, "private_key");
   struct messages *messages = calloc(1, sizeof *messages);
   const char *wrong = NULL;
 
