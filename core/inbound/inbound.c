@@ -582,7 +582,7 @@ struct inbound *inbound_new(uv_loop_t *loop, const struct env *env, const struct
   uv_idle_init(loop, &inbound->later_idle);
   inbound->later_idle.data = inbound;
   inbound->joins = joins_new(loop, env, store, inbound_joined, inbound);
-  inbound->rules = (struct inbound_rules){.join_wait_ms = JOINS_LOOK_MS, .join_wait_max_ms = JOINS_LOOK_MS};
+  inbound->rules = (struct inbound_rules){.join_wait_ms = JOINS_UNSAID_WAIT_MS, .join_wait_max_ms = JOINS_UNSAID_WAIT_MS};
   return inbound;
 }
 

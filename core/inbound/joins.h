@@ -6,6 +6,7 @@
 #include "inbound.h"
 
 #define JOINS_LOOK_MS 60000 /* now and then */
+#define JOINS_UNSAID_WAIT_MS 60000 /* for the pieces of a text, until the configuration has said how long */
 #define JOINS_AGAIN_MS 1000 /* after a sweep that the store could not do */
 
 struct joins;

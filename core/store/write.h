@@ -223,7 +223,7 @@ void joined_expire(struct round *round, size_t limit);
 
 /* --- write_keyword.c: STOP, START, HELP --- */
 
-void keyword_hear(struct round *round, struct store_inbound *in); /* what it is: in->heard, before its row is written */
+void keyword_hear(struct store_inbound *in); /* what it is: in->heard, before its row is written */
 void keyword_do(struct round *round, struct store_inbound *in, id64 identity); /* and what follows, after that */
 
 /* --- write_conversation.c --- */

@@ -419,7 +419,7 @@ parley_status inbound_make(struct round *round, struct store_inbound *in)
     return PARLEY_REJECTED;
   in->customer = who.customer.id;
   in->customer_created = who.created;
-  keyword_hear(round, in);
+  keyword_hear(in);
   identities_used(round, in, &who);
   identity = in->kind == PARLEY_KIND_MOVED ? identity_moved(round, in, &who) : identity_of(in, &who);
   answers_find(round, in, &who, &answered);

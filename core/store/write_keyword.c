@@ -18,13 +18,12 @@ static bool is_fragment(const struct store_inbound *in)
   return in->partial && in->piece.bad == NULL;
 }
 
-void keyword_hear(struct round *round, struct store_inbound *in)
+void keyword_hear(struct store_inbound *in)
 {
   const struct policy_channel *channel = channel_of(in);
   enum keyword heard;
   parley_text spoken;
 
-  (void)round;
   in->heard = (struct store_heard){.channel = in->channel};
   if (channel == NULL || in->kind != PARLEY_KIND_CONTENT || (in->flags & PARLEY_ECHO) != 0 || in->text.len == 0)
     return;
