@@ -40,7 +40,7 @@ ENVIRONMENT_FAULTS = {
     "retries_itself": "provider.500", "undeclared_receipt": "settle.once", "reads_freed": "settle.once",
     "reads_after_settle": "settle.after",
     "keeps_response": "settle.once", "takes_bad_signature": "in.forged", "answers_twice": "in.sample",
-    "new_event_id": "in.replay", "forgets_stop_done": "life.plain", "stop_done_twice": "life.plain",
+    "new_event_id": "in.replay", "hands_in_too_much": "in.sample", "forgets_stop_done": "life.plain", "stop_done_twice": "life.plain",
     "host_after_destroy": "life.after", "fails_silently": "options.strange", "carries_less": "limit.text",
     "smaller_window": "limit.in_flight", "globals": "reload.beside", "aborts": "settle.once"}
 TABLE_FAULTS = {"second_symbol": "load.symbols", "no_example": "load.docs", "other_name": "load.table",

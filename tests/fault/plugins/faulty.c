@@ -24,7 +24,7 @@ enum { TEXT_MAX = 160, IN_FLIGHT = 32, WORD_ROOM = 64, WAIT_MS = 300, BLOCK_MS =
   X(accepts_500) X(forgets_hint) X(retries_in_doubt) X(reads_after_settle) X(writes_message) X(retries_itself)          \
   X(undeclared_receipt) X(reads_freed) X(keeps_response) X(takes_bad_signature) X(answers_twice) X(new_event_id)        \
   X(forgets_stop_done) X(stop_done_twice) X(host_after_destroy) X(fails_silently) X(carries_less) X(smaller_window)     \
-  X(globals) X(aborts) X(hangs)
+  X(globals) X(aborts) X(hangs) X(hands_in_too_much)
 #define NUMBER(name) FAULT_##name,
 #define NAME(name) #name,
 enum fault { FAULTS(NUMBER) N_FAULTS };
@@ -273,9 +273,11 @@ static void body_take(parley_channel *ch, uint64_t id, parley_text body)
   char room[WORD_ROOM];
   parley_text event = word_cut(&body), from = word_cut(&body);
   struct call *call = calloc(1, sizeof *call);
+  char *much = ch->fault == FAULT_hands_in_too_much ? calloc(1, ch->host->inline_max + 1) : NULL;
 
   if (call == NULL || event.len == 0 || from.len == 0) {
     free(call);
+    free(much);
     answer(ch, id, 422);
     return;
   }
@@ -286,9 +288,12 @@ static void body_take(parley_channel *ch, uint64_t id, parley_text body)
                     PARLEY_REF(parley_inbound, .kind = PARLEY_KIND_CONTENT, .event_id = event, .n_from = 1,
                                .from = PARLEY_LIST(parley_identity, PARLEY_REF(parley_identity, .kind = PARLEY_LIT("email"),
                                                                                .value = from)),
-                               .n_parts = 1,
-                               .parts = PARLEY_LIST(parley_part, PARLEY_REF(parley_part, .kind = PARLEY_PART_TEXT, .text = body))),
+                               .n_parts = much != NULL ? 2 : 1,
+                               .parts = PARLEY_LIST(parley_part, PARLEY_REF(parley_part, .kind = PARLEY_PART_TEXT, .text = body),
+                                                    PARLEY_REF(parley_part, .kind = PARLEY_PART_MEDIA,
+                                                               .data = {much, much != NULL ? ch->host->inline_max + 1 : 0}))),
                     committed, call);
+  free(much);
   if (ch->fault == FAULT_acks_before_commit)
     answer(ch, id, 200);
 }
