@@ -172,6 +172,7 @@ static void answer(struct round *round, struct store_inbound *in, const struct p
   struct accept_item item = {.submission = NULL};
 
   if (!channel->keywords->answers || (in->flags & PARLEY_AUTOMATIC) != 0 || in->decide == NULL || every_ms <= 0 ||
+      !text_eq(address->kind, channel->address_kind) /* a name that nobody can write to */ ||
       policy_find_topic(in->policy, PARLEY_LIT(POLICY_TOPIC_KEYWORDS)) == NULL || answered_lately(round, in, address, every_ms))
     return;
   item.submission = answer_make(round, in, channel, address);

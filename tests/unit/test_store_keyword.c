@@ -192,6 +192,26 @@ START_TEST(start_of_somebody_who_said_no_stop_is_a_message_as_any)
 }
 END_TEST
 
+/* Whoever writes under a name has no number that an answer could go to: nothing is made that can only fail. */
+START_TEST(who_has_no_address_here_gets_no_answer)
+{
+  struct store_inbound in = {.channel = PARLEY_LIT("sms"), .channel_kind = PARLEY_LIT("sms"), .kind = PARLEY_KIND_CONTENT,
+                             .at_ms = f.fake.now_ms, .now_ms = f.fake.now_ms, .policy = rules.policy, .decide = decide,
+                             .body = PARLEY_LIT("{\"content\":{\"text\":\"x\"}}")};
+  static const struct { const char *text; enum keyword means; } words[] = {{"STOP", KEYWORD_STOP}, {"HELP", KEYWORD_HELP}};
+
+  in.from.n_identities = 1;
+  in.from.identities[0] = (struct identity){PARLEY_LIT("sms_name"), PARLEY_LIT("Parcels"), PARLEY_LIT("Parcels"), PARLEY_OBSERVED};
+  for (size_t i = 0; i < 2; i++) {
+    in.text = parley_text_of(words[i].text);
+    ck_assert_int_eq(fixture_run(&f, &in.op, STORE_INBOUND), PARLEY_OK);
+    arena_free(&in.op.arena);
+    ck_assert(in.heard.keyword == words[i].means && !in.heard.answered);
+  }
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM message WHERE dir=0"), 0);
+}
+END_TEST
+
 START_TEST(help_is_answered_now_and_then)
 {
   ck_assert(say(ANA, "HELP").heard.answered);
@@ -343,6 +363,7 @@ int main(void)
   tcase_add_test(tcase, a_fragment_of_a_text_is_no_keyword_and_what_may_mean_stop_is_flagged);
   tcase_add_test(tcase, repeated_stops_are_confirmed_once);
   tcase_add_test(tcase, start_of_somebody_who_said_no_stop_is_a_message_as_any);
+  tcase_add_test(tcase, who_has_no_address_here_gets_no_answer);
   tcase_add_test(tcase, help_is_answered_now_and_then);
   tcase_add_test(tcase, a_robot_and_a_provider_that_answers_itself_get_no_answer);
   tcase_add_test(tcase, it_is_the_telephone_that_said_so_and_no_other_of_the_customer);
