@@ -144,28 +144,46 @@ static void due_at_once(struct round *round, id64 id)
   db_run(put);
 }
 
+/* Which of those in the way go: the oldest. Transactions at once do not see each other's, and would all choose the same one: so when
+ * there are too many already, each takes others, and two of them. */
+static void room_take(struct round *round, struct stmt *oldest, int n_at, size_t excess, uint64_t chance)
+{
+  id64 ids[2];
+  size_t n = 0, wanted = excess > 1 ? 2 : 1;
+
+  bind_int(oldest, n_at, (int64_t)wanted);
+  bind_int(oldest, n_at + 1, (int64_t)(chance % excess));
+  while (n < wanted && db_step(oldest))
+    ids[n++] = col_id(oldest, 0);
+  db_reset(oldest);
+  while (n > 0)
+    due_at_once(round, ids[--n]);
+}
+
 /* The oldest of the channel, or of all that whose time is over first, makes room for a new one: it is delivered as it is, by the
  * sweep, since it is another customer's. */
-static bool joining_makes_room(struct round *round, parley_text channel)
+static bool joining_makes_room(struct round *round, parley_text channel, uint64_t chance)
 {
   struct stmt *here = db_sql(round->db, "SELECT count(*) FROM (SELECT 1 FROM joining WHERE channel=?1 AND done=0 AND due>0 LIMIT ?2)"
                                         " AS few");
   struct stmt *all = db_sql(round->db, "SELECT count(*) FROM (SELECT 1 FROM joining WHERE done=0 AND due>0 LIMIT ?1) AS few");
-  struct stmt *oldest_here = db_sql(round->db, "SELECT id FROM joining WHERE channel=?1 AND done=0 AND due>0 ORDER BY id LIMIT 1");
-  struct stmt *oldest = db_sql(round->db, "SELECT id FROM joining WHERE done=0 AND due>0 ORDER BY due LIMIT 1");
-  struct stmt *get = NULL;
+  struct stmt *oldest_here = db_sql(round->db, "SELECT id FROM joining WHERE channel=?1 AND done=0 AND due>0 ORDER BY id LIMIT ?2"
+                                               " OFFSET ?3");
+  struct stmt *oldest = db_sql(round->db, "SELECT id FROM joining WHERE done=0 AND due>0 ORDER BY due LIMIT ?1 OFFSET ?2");
+  int64_t n_here, n_all;
 
   bind_text(here, 1, channel);
-  bind_int(here, 2, JOIN_CHANNEL_OPEN_MAX);
-  bind_int(all, 1, JOIN_OPEN_MAX);
-  bind_text(oldest_here, 1, channel);
-  if (first_int(here) >= JOIN_CHANNEL_OPEN_MAX)
-    get = oldest_here;
-  else if (first_int(all) >= JOIN_OPEN_MAX)
-    get = oldest;
-  if (get != NULL)
-    due_at_once(round, (id64)first_int(get));
-  return get != NULL;
+  bind_int(here, 2, 2 * JOIN_CHANNEL_OPEN_MAX);
+  bind_int(all, 1, 2 * JOIN_OPEN_MAX);
+  n_here = first_int(here) + 1 - JOIN_CHANNEL_OPEN_MAX; /* with the new one, too many */
+  n_all = first_int(all) + 1 - JOIN_OPEN_MAX;
+  if (n_here > 0) {
+    bind_text(oldest_here, 1, channel);
+    room_take(round, oldest_here, 2, (size_t)n_here, chance);
+  } else if (n_all > 0) {
+    room_take(round, oldest, 1, (size_t)n_all, chance);
+  }
+  return n_here > 0 || n_all > 0;
 }
 
 /* --- one piece --------------------------------------------------------------------------------------------------------------- */
@@ -234,7 +252,7 @@ static void joining_insert(struct round *round, const struct store_inbound *in, 
 /* False: there is no place for it, or somebody else was faster and its row is not ours to see. */
 static bool joining_open(struct round *round, struct store_inbound *in, parley_text what, struct joining *joining)
 {
-  in->crowded = joining_makes_room(round, in->channel);
+  in->crowded = joining_makes_room(round, in->channel, joining->h);
   joining->what = what;
   joining_insert(round, in, joining, id_next(&round->store->ids));
   if (!joining_find(round, what, in->op.arena, joining))

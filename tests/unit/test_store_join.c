@@ -289,6 +289,26 @@ START_TEST(of_too_many_the_oldest_is_delivered_as_it_is)
 }
 END_TEST
 
+/* Transactions at once may let in more than there is room for: those that follow take more away than they bring. */
+START_TEST(more_than_too_many_become_fewer)
+{
+  fixture_close(&f);
+  fixture_exec(&f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1100) INSERT INTO joining(id, h, what,"
+                   " channel, channel_kind, sender, total, due, opened, done, message, why) SELECT 1000+i, i,"
+                   " CAST('x' AS bytea), 'sms', 'sms', '{}', 2, 9000000000000000, 1, 0, 0, '' FROM n");
+  fixture_open(&f);
+  ck_assert(take("+34600111222", "k", 1, 2, "one", "1").crowded);
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM joining WHERE due=0 AND id<=1000+102"), 2); /* of the oldest */
+  for (int i = 0; i < 120; i++) {
+    char from[16];
+
+    snprintf(from, sizeof from, "+34600111%03d", i);
+    take(from, "k", 1, 2, "one", "");
+  }
+  ck_assert_int_eq(fixture_sql(&f, "SELECT count(*) FROM joining WHERE done=0 AND due>0"), JOIN_CHANNEL_OPEN_MAX);
+}
+END_TEST
+
 START_TEST(a_restart_between_pieces_loses_nothing)
 {
   struct store_inbound in;
@@ -353,6 +373,7 @@ int main(void)
   tcase_add_test(tcase, a_piece_that_is_late_is_a_message_of_its_own);
   tcase_add_test(tcase, one_that_cannot_be_joined_is_a_message_of_its_own);
   tcase_add_test(tcase, of_too_many_the_oldest_is_delivered_as_it_is);
+  tcase_add_test(tcase, more_than_too_many_become_fewer);
   tcase_add_test(tcase, a_restart_between_pieces_loses_nothing);
   tcase_add_test(tcase, pieces_that_come_at_once_join);
   suite_add_tcase(suite, tcase);
