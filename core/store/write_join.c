@@ -340,6 +340,19 @@ parley_status piece_take(struct round *round, struct store_inbound *in)
 
 /* --- whose time is over ------------------------------------------------------------------------------------------------------ */
 
+/* When the next one is due; 0: none waits. What is due at once (it made room) is due at 1. */
+static int64_t next_due(struct round *round)
+{
+  struct stmt *next = db_sql(round->db, "SELECT due FROM joining WHERE done=0 ORDER BY due LIMIT 1");
+  int64_t due = 0;
+
+  if (!db_step(next))
+    return 0;
+  due = col_int(next, 0);
+  db_reset(next);
+  return due > 0 ? due : 1;
+}
+
 static size_t due_ids(struct round *round, const struct store_join_sweep *sweep, id64 ids[JOIN_SWEEP_MAX])
 {
   struct stmt *list = db_sql(round->db, "SELECT id FROM joining WHERE done=0 AND due<=?1 ORDER BY due, id LIMIT ?2");
@@ -384,7 +397,6 @@ static void sweep_one(struct round *round, struct store_join_sweep *sweep, id64 
 parley_status write_join_sweep(struct round *round, struct store_op *op)
 {
   struct store_join_sweep *sweep = container_of(op, struct store_join_sweep, op);
-  struct stmt *next = db_sql(round->db, "SELECT due FROM joining WHERE done=0 AND due>0 ORDER BY due LIMIT 1");
   id64 ids[JOIN_SWEEP_MAX];
   size_t n = due_ids(round, sweep, ids);
 
@@ -392,6 +404,6 @@ parley_status write_join_sweep(struct round *round, struct store_op *op)
   sweep->heard = arena_alloc(op->arena, (n + 1) * sizeof(*sweep->heard));
   for (size_t i = 0; i < n; i++)
     sweep_one(round, sweep, ids[i]);
-  sweep->next_due_ms = first_int(next);
+  sweep->next_due_ms = next_due(round);
   return PARLEY_OK;
 }

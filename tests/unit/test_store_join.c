@@ -309,6 +309,23 @@ START_TEST(more_than_too_many_become_fewer)
 }
 END_TEST
 
+/* One that cannot be delivered is put off, and does not keep the others waiting for the next look. */
+START_TEST(what_is_due_at_once_is_looked_at_again_at_once)
+{
+  struct store_join_sweep op;
+
+  fixture_close(&f);
+  fixture_exec(&f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<100) INSERT INTO joining(id, h, what, channel,"
+                   " channel_kind, sender, total, due, opened, done, message, why) SELECT 1000+i, i,"
+                   " CAST('x' AS bytea), 'sms', 'sms', '{}', 2, 0, 1, 0, 0, 'too_many' FROM n"); /* without a piece: none can be */
+  fixture_open(&f);
+  op = sweep();
+  ck_assert(op.n == 0 && op.next_due_ms == 1);
+  op = sweep();
+  ck_assert(op.n == 0 && op.next_due_ms > f.fake.now_ms);
+}
+END_TEST
+
 START_TEST(a_restart_between_pieces_loses_nothing)
 {
   struct store_inbound in;
@@ -374,6 +391,7 @@ int main(void)
   tcase_add_test(tcase, one_that_cannot_be_joined_is_a_message_of_its_own);
   tcase_add_test(tcase, of_too_many_the_oldest_is_delivered_as_it_is);
   tcase_add_test(tcase, more_than_too_many_become_fewer);
+  tcase_add_test(tcase, what_is_due_at_once_is_looked_at_again_at_once);
   tcase_add_test(tcase, a_restart_between_pieces_loses_nothing);
   tcase_add_test(tcase, pieces_that_come_at_once_join);
   suite_add_tcase(suite, tcase);
