@@ -214,7 +214,7 @@ static const struct {
 START_TEST(when_its_time_is_over_what_is_there_is_delivered_with_marks_for_the_rest)
 {
   struct store_join_sweep op;
-  char text[8], id[8];
+  char text[16], id[16];
 
   for (int i = 0; i < 3 && gaps[_i].parts[i] != 0; i++) {
     snprintf(text, sizeof text, "<%u>", gaps[_i].parts[i]);
