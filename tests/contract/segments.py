@@ -50,7 +50,7 @@ def random_text(draw):
     near = draw.random() < 0.5
     wanted = draw.choice(EDGES) + draw.randrange(-4, 5) if near else draw.randrange(1, 1000 if draw.random() < 0.03 else 200)
     text = ""
-    while len(text) < wanted:
+    while len(text) < wanted or text.isspace():  # blanks alone are no message
         text += draw.choice(rare if draw.random() < 0.01 else usual) + draw.choice(["", " ", " ", "\n", "\r\n"])
     return text[:wanted] if near else text
 
