@@ -18,6 +18,8 @@ from parley_smtp import Mail
 from parley_test import Daemon, Recorder, Reply, expect, expect_true, parley, run, test, wait_until
 from parley_tls import Authority
 
+SHUT_S = 90  # a process of Dovecot's that sleeps in IDLE may see only after 20 s that its master has ended
+
 
 def channel(dovecot, url=None, isolation=None, **imap):
     options = {"from": "Shop <orders@shop.example>",
@@ -168,7 +170,8 @@ def one_channel_sends_and_receives_and_sends_on_when_the_mailbox_is_shut(folder)
             dovecot.passdb = dovecot.passdb.replace(PASSWORD, "another")
             dovecot.stop()
             dovecot.start()
-            wait_until(lambda: daemon.get("/v1/channels/mail").json["state"] == "degraded", lambda: f"it is told: {daemon.log_end()}")
+            wait_until(lambda: daemon.get("/v1/channels/mail").json["state"] == "degraded", lambda: f"it is told: {daemon.log_end()}",
+                       SHUT_S)
             daemon.wait_status(daemon.send("still", to={"email": "ana@example.org"}), "sent")
             dovecot.passdb = dovecot.passdb.replace("another", PASSWORD)
             dovecot.stop()
