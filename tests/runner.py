@@ -2,9 +2,9 @@
 stands. Python's standard library alone.
 
 A step is one command (a build, a unit test program, a script). Scripts in tests/e2e, tests/contract and tests/fault are
-found by themselves when they are executable; comment lines at their top tell how to run them:
+found by themselves; comment lines at their top tell how to run them:
 
-  # label: spine          for --only; required
+  # label: spine          for --only; what has none is part of another script
   # timeout: 300          seconds, 300 by default
   # build: debug asan     the presets it runs against, debug by default (PARLEY_BIN_DIR, PARLEY_PLUGIN_DIR name them)
   # alone: yes            runs at the end, nothing beside it (it measures time)
@@ -448,9 +448,11 @@ def script_steps(full):
         parent = os.path.join(TOP, "tests", folder)
         for name in sorted(os.listdir(parent)) if os.path.isdir(parent) else []:
             path = os.path.join(parent, name)
-            if name.startswith(("_", ".")) or not os.path.isfile(path) or not os.access(path, os.X_OK):
+            if name.startswith(("_", ".")) or not os.path.isfile(path):
                 continue
             header = header_of(path)
+            if "label" not in header:  # a module or a program of a script's
+                continue
             if header.get("full") == "only" and not full:
                 continue
             presets = header.get("build", "debug").split()
