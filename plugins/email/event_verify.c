@@ -1,16 +1,16 @@
 #include "event_verify.h"
 #include "mail_word.h"
+#include "common/digest.h"
 #include "common/json.h"
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_MAX = 1024, SIGNATURE_MAX = 1024, SECONDS_DIGITS_MAX = 12, TOKEN_MAX = 128, HOST_MAX = 256, SNS_VALUE_MAX = 512 << 10 };
+enum { KEY_MAX = 1024, SIGNATURE_MAX = 1024, SECONDS_DIGITS_MAX = 12, MAILGUN_HEX = 64, TOKEN_MAX = 128, HOST_MAX = 256,
+       SNS_VALUE_MAX = 512 << 10 };
 
 const char *event_verdict_code(enum event_verdict verdict)
 {
@@ -181,16 +181,6 @@ enum event_verdict event_verify_sendgrid(struct evp_pkey_st *key, parley_text si
   return signature_verify(key, EVP_sha256(), signature, pieces, 2);
 }
 
-static void hex_write(const unsigned char *bytes, size_t n, char *to)
-{
-  static const char digits[] = "0123456789abcdef";
-
-  for (size_t i = 0; i < n; i++) {
-    to[2 * i] = digits[bytes[i] >> 4];
-    to[2 * i + 1] = digits[bytes[i] & 15];
-  }
-}
-
 /* The time stands there as a text or as a number. */
 static bool mailgun_seconds(const json_t *signature, char *to, size_t room, int64_t *ret)
 {
@@ -205,33 +195,20 @@ enum event_verdict event_verify_mailgun(parley_text key, const json_t *root, int
 {
   const json_t *is = json_object_get(root, "signature");
   parley_text token = text_of(is, "token"), signature = text_of(is, "signature");
-  unsigned char mac[EVP_MAX_MD_SIZE];
-  char words[SECONDS_DIGITS_MAX + 2 + TOKEN_MAX], hex[64];
-  unsigned int mac_len = 0;
+  char words[SECONDS_DIGITS_MAX + 2 + TOKEN_MAX], hex[DIGEST_ROOM];
   size_t len;
   int64_t seconds;
 
   if (token.len == 0 || signature.len == 0 || json_object_get(is, "timestamp") == NULL)
     return EVENT_MISSING;
-  if (token.len > TOKEN_MAX || signature.len != sizeof hex || !mailgun_seconds(is, words, SECONDS_DIGITS_MAX + 2, &seconds))
+  if (token.len > TOKEN_MAX || signature.len != MAILGUN_HEX || !mailgun_seconds(is, words, SECONDS_DIGITS_MAX + 2, &seconds))
     return EVENT_MALFORMED;
   if (is_stale(seconds, now_ms, tolerance_ms))
     return EVENT_STALE;
   len = strlen(words);
   memcpy(words + len, token.at, token.len);
-  if (HMAC(EVP_sha256(), key.at, (int)key.len, (unsigned char *)words, len + token.len, mac, &mac_len) == NULL)
-    return EVENT_MISMATCH;
-  hex_write(mac, 32, hex);
-  return CRYPTO_memcmp(hex, signature.at, sizeof hex) == 0 ? EVENT_GOOD : EVENT_MISMATCH;
-}
-
-/* By their hashes: neither length nor first difference shows. */
-static bool secret_is(parley_text a, parley_text b)
-{
-  unsigned char hashes[2][32];
-
-  return EVP_Digest(a.at, a.len, hashes[0], NULL, EVP_sha256(), NULL) == 1 &&
-         EVP_Digest(b.at, b.len, hashes[1], NULL, EVP_sha256(), NULL) == 1 && CRYPTO_memcmp(hashes[0], hashes[1], 32) == 0;
+  len = digest_hmac(DIGEST_SHA256, key, (parley_bytes){words, len + token.len}, DIGEST_HEX, hex);
+  return digest_same((parley_text){hex, len}, signature) ? EVENT_GOOD : EVENT_MISMATCH;
 }
 
 enum event_verdict event_verify_basic(parley_text secret, parley_text header)
@@ -245,7 +222,7 @@ enum event_verdict event_verify_basic(parley_text secret, parley_text header)
   if (header.len < 7 || header.len > KEY_MAX || !mail_word_begins(header, "Basic "))
     return EVENT_MALFORMED;
   if (json_base64_read((parley_text){header.at + 6, header.len - 6}, &given, &len) == PARLEY_OK)
-    verdict = secret_is(secret, (parley_text){given, len}) ? EVENT_GOOD : EVENT_MISMATCH;
+    verdict = digest_secret_is((parley_text){given, len}, secret) ? EVENT_GOOD : EVENT_MISMATCH;
   free(given);
   return verdict;
 }

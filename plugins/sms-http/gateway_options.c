@@ -1,12 +1,13 @@
 #include "gateway_options.h"
 #include "gateway_check.h"
+#include "common/option.h"
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { CODE_DIGITS = 3 };
 
 /* What the choices of the table mean, in their order. */
-static const enum sms_hash hashes[] = {SMS_SHA1, SMS_SHA256, SMS_SHA512, SMS_MD5};
+static const enum digest_hash hashes[] = {DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512, DIGEST_MD5};
 static const uint32_t outcomes[] = {PARLEY_OUTCOME_ACCEPTED,    PARLEY_OUTCOME_RETRY,     PARLEY_OUTCOME_REJECTED,
                                     PARLEY_OUTCOME_BAD_ADDRESS, PARLEY_OUTCOME_THROTTLED, PARLEY_OUTCOME_CHANNEL_DOWN,
                                     PARLEY_OUTCOME_UNKNOWN};
@@ -35,25 +36,6 @@ static void expect_good(struct reading *r, const char *group, const char *name, 
     fail(r, group, name, fault);
 }
 
-static bool is_given(const parley_value *value)
-{
-  return value != NULL && value->type != 0;
-}
-
-static parley_text text_of(const parley_value *group, const char *name)
-{
-  const parley_value *value = is_given(group) ? parley_find(group, name) : NULL;
-
-  return is_given(value) ? value->text : PARLEY_LIT("");
-}
-
-static int64_t number_of(const parley_value *group, const char *name)
-{
-  const parley_value *value = is_given(group) ? parley_find(group, name) : NULL;
-
-  return value != NULL ? value->number : 0;
-}
-
 static char *string_of(struct reading *r, parley_text text)
 {
   char *to = copy_room(r->to->memory, text.len + 1);
@@ -65,12 +47,12 @@ static char *string_of(struct reading *r, parley_text text)
 
 static struct gateway_pointer pointer_of(struct reading *r, const parley_value *group, const char *where, const char *name)
 {
-  const parley_value *value = is_given(group) ? parley_find(group, name) : NULL;
-  const char *fault = is_given(value) ? sms_pointer_fault(value->text) : NULL;
+  const parley_value *value = option_given(group) ? parley_find(group, name) : NULL;
+  const char *fault = option_given(value) ? sms_pointer_fault(value->text) : NULL;
 
   if (fault != NULL)
     fail(r, where, name, fault);
-  return is_given(value) ? (struct gateway_pointer){true, value->text} : (struct gateway_pointer){false, {NULL, 0}};
+  return option_given(value) ? (struct gateway_pointer){true, value->text} : (struct gateway_pointer){false, {NULL, 0}};
 }
 
 static void template_of(struct reading *r, parley_text text, enum gateway_place place, const char *where, const char *name,
@@ -94,7 +76,7 @@ static void pairs_of(struct reading *r, const parley_value *group, const char *n
   const parley_value *map = parley_find(group, name);
   char where[64];
 
-  if (!is_given(map) || map->n_items == 0)
+  if (!option_given(map) || map->n_items == 0)
     return;
   snprintf(where, sizeof where, "send.%s", name);
   to->pairs = copy_room(r->to->memory, map->n_items * sizeof *to->pairs);
@@ -109,9 +91,9 @@ static void pairs_of(struct reading *r, const parley_value *group, const char *n
 
 static void rows_of(struct reading *r, const parley_value *group, const char *name, const uint32_t *means, struct gateway_rows *to)
 {
-  const parley_value *map = is_given(group) ? parley_find(group, name) : NULL;
+  const parley_value *map = option_given(group) ? parley_find(group, name) : NULL;
 
-  if (!is_given(map) || map->n_items == 0)
+  if (!option_given(map) || map->n_items == 0)
     return;
   to->rows = copy_room(r->to->memory, map->n_items * sizeof *to->rows);
   for (uint64_t i = 0; i < map->n_items && to->rows != NULL; i++)
@@ -164,7 +146,7 @@ static void json_check(struct reading *r)
 
 static void headers_check(struct reading *r, const parley_value *map)
 {
-  for (uint64_t i = 0; is_given(map) && i < map->n_items && i < r->to->send.headers.n; i++) {
+  for (uint64_t i = 0; option_given(map) && i < map->n_items && i < r->to->send.headers.n; i++) {
     const char *name = r->to->send.headers.pairs[i].name;
 
     expect_good(r, "send.headers", "", gateway_header_name_fault(name));
@@ -175,10 +157,10 @@ static void headers_check(struct reading *r, const parley_value *map)
 static void auth_read(struct reading *r, const parley_value *group)
 {
   struct gateway_send *send = &r->to->send;
-  parley_text name = text_of(group, "name");
+  parley_text name = option_text(group, "name");
 
-  send->auth = is_given(group) ? (enum gateway_auth)number_of(group, "kind") : GATEWAY_AUTH_BASIC;
-  send->auth_prefix = text_of(group, "prefix");
+  send->auth = option_given(group) ? (enum gateway_auth)option_number(group, "kind", 0) : GATEWAY_AUTH_BASIC;
+  send->auth_prefix = option_text(group, "prefix");
   if (send->auth == GATEWAY_AUTH_HEADER && name.len == 0)
     name = PARLEY_LIT("authorization");
   if (send->auth == GATEWAY_AUTH_QUERY && name.len == 0)
@@ -192,9 +174,9 @@ static void auth_read(struct reading *r, const parley_value *group)
 static void send_read(struct reading *r, const parley_value *group)
 {
   struct gateway_send *send = &r->to->send;
-  parley_text url = text_of(group, "url"), json = text_of(group, "json");
+  parley_text url = option_text(group, "url"), json = option_text(group, "json");
 
-  send->method = parley_text_of(gateway_methods[number_of(group, "method")]);
+  send->method = parley_text_of(gateway_methods[option_number(group, "method", 0)]);
   expect_good(r, "send", "url", gateway_url_fault(url));
   template_of(r, url, GATEWAY_IN_URL, "send", "url", &send->url);
   auth_read(r, parley_find(group, "auth"));
@@ -283,29 +265,29 @@ static void signature_read(struct reading *r, const parley_value *group)
 {
   struct gateway_signature *to = &r->to->signature;
 
-  r->to->has_signature = is_given(group);
+  r->to->has_signature = option_given(group);
   if (!r->to->has_signature)
     return;
-  to->kind = (enum gateway_sign)number_of(group, "kind");
-  to->hash = hashes[number_of(group, "hash")];
-  to->encoding = (enum sms_encoding)number_of(group, "encoding");
-  to->header = string_of(r, text_of(group, "header"));
-  to->query = string_of(r, text_of(group, "query"));
-  to->timestamp = string_of(r, text_of(group, "timestamp"));
-  to->prefix = text_of(group, "prefix");
-  to->tolerance_ms = number_of(group, "tolerance");
+  to->kind = (enum gateway_sign)option_number(group, "kind", 0);
+  to->hash = hashes[option_number(group, "hash", 0)];
+  to->encoding = (enum digest_encoding)option_number(group, "encoding", 0);
+  to->header = string_of(r, option_text(group, "header"));
+  to->query = string_of(r, option_text(group, "query"));
+  to->timestamp = string_of(r, option_text(group, "timestamp"));
+  to->prefix = option_text(group, "prefix");
+  to->tolerance_ms = option_number(group, "tolerance", 0);
   lower(to->header);
   lower(to->timestamp);
-  template_of(r, text_of(group, "over"), GATEWAY_IN_SIGNED, "signature", "over", &to->over);
-  if (to->kind == GATEWAY_SIGN_HMAC && text_of(group, "header").len == 0)
+  template_of(r, option_text(group, "over"), GATEWAY_IN_SIGNED, "signature", "over", &to->over);
+  if (to->kind == GATEWAY_SIGN_HMAC && option_text(group, "header").len == 0)
     fail(r, "signature", "header", "with kind hmac it says where the signature stands");
   if (to->header != NULL && to->header[0] != '\0')
     expect_good(r, "signature", "header", gateway_header_name_fault(to->header));
   if (to->timestamp != NULL && to->timestamp[0] != '\0')
     expect_good(r, "signature", "timestamp", gateway_header_name_fault(to->timestamp));
   if (to->kind == GATEWAY_SIGN_HMAC)
-    expect_good(r, "signature", "over", gateway_over_fault(text_of(group, "over")));
-  if (to->kind == GATEWAY_SIGN_TOKEN && (text_of(group, "header").len > 0) == (text_of(group, "query").len > 0))
+    expect_good(r, "signature", "over", gateway_over_fault(option_text(group, "over")));
+  if (to->kind == GATEWAY_SIGN_TOKEN && (option_text(group, "header").len > 0) == (option_text(group, "query").len > 0))
     fail(r, "signature", "", "with kind token either header or query says where it stands");
 }
 
@@ -313,7 +295,7 @@ static void when_read(struct reading *r, const parley_value *group, const char *
 {
   const parley_value *map = parley_find(group, "when");
 
-  for (uint64_t i = 0; is_given(map) && i < map->n_items && i < GATEWAY_PAIRS_MAX; i++) {
+  for (uint64_t i = 0; option_given(map) && i < map->n_items && i < GATEWAY_PAIRS_MAX; i++) {
     const char *fault = sms_pointer_fault(map->items[i]->name);
 
     if (fault != NULL)
@@ -324,7 +306,7 @@ static void when_read(struct reading *r, const parley_value *group, const char *
 
 static void event_read(struct reading *r, const parley_value *group, const char *where, struct gateway_event *to)
 {
-  to->given = is_given(group);
+  to->given = option_given(group);
   if (!to->given)
     return;
   to->each = pointer_of(r, group, where, "each");
@@ -355,7 +337,7 @@ static void receipts_read(struct reading *r, const parley_value *group)
 static void inbound_read(struct reading *r, const parley_value *group)
 {
   struct gateway_event *to = &r->to->inbound;
-  const parley_value *segment = is_given(group) ? parley_find(group, "segment") : NULL;
+  const parley_value *segment = option_given(group) ? parley_find(group, "segment") : NULL;
 
   event_read(r, group, "inbound", to);
   if (!to->given)
@@ -371,7 +353,7 @@ static void inbound_read(struct reading *r, const parley_value *group)
   to->segment_total = pointer_of(r, segment, "inbound.segment", "total");
   if (!to->id.given || !to->from.given || !to->text.given)
     fail(r, "inbound", "", "id, from and text say where they stand: all three are needed");
-  if (is_given(segment) && (!to->segment_reference.given || !to->segment_part.given || !to->segment_total.given))
+  if (option_given(segment) && (!to->segment_reference.given || !to->segment_part.given || !to->segment_total.given))
     fail(r, "inbound", "segment", "reference, part and total: all three are needed");
 }
 
@@ -383,21 +365,21 @@ static void description_read(struct reading *r, const parley_value *group)
   send_read(r, parley_find(group, "send"));
   send_complete(r);
   answer_read(r, parley_find(group, "answer"));
-  r->to->gsm7 = text_of(text, "gsm7");
-  r->to->unicode = text_of(text, "unicode");
-  r->to->gsm7_max = is_given(text) ? (uint32_t)number_of(text, "gsm7_max") : GATEWAY_GSM7_DEFAULT;
-  r->to->unicode_max = is_given(text) ? (uint32_t)number_of(text, "unicode_max") : GATEWAY_UNICODE_DEFAULT;
-  r->to->pieces_max = is_given(text) ? (uint32_t)number_of(text, "pieces") : GATEWAY_PIECES_DEFAULT;
-  r->to->has_check = is_given(check);
+  r->to->gsm7 = option_text(text, "gsm7");
+  r->to->unicode = option_text(text, "unicode");
+  r->to->gsm7_max = option_given(text) ? (uint32_t)option_number(text, "gsm7_max", 0) : GATEWAY_GSM7_DEFAULT;
+  r->to->unicode_max = option_given(text) ? (uint32_t)option_number(text, "unicode_max", 0) : GATEWAY_UNICODE_DEFAULT;
+  r->to->pieces_max = option_given(text) ? (uint32_t)option_number(text, "pieces", 0) : GATEWAY_PIECES_DEFAULT;
+  r->to->has_check = option_given(check);
   if (r->to->has_check) {
-    expect_good(r, "check", "url", gateway_url_fault(text_of(check, "url")));
-    template_of(r, text_of(check, "url"), GATEWAY_IN_URL, "check", "url", &r->to->check_url);
+    expect_good(r, "check", "url", gateway_url_fault(option_text(check, "url")));
+    template_of(r, option_text(check, "url"), GATEWAY_IN_URL, "check", "url", &r->to->check_url);
   }
   signature_read(r, parley_find(group, "signature"));
   receipts_read(r, parley_find(group, "receipts"));
   inbound_read(r, parley_find(group, "inbound"));
-  r->to->reply_type = text_of(reply, "type");
-  r->to->reply_body = text_of(reply, "body");
+  r->to->reply_type = option_text(reply, "type");
+  r->to->reply_body = option_text(reply, "body");
   expect_good(r, "reply", "type", gateway_header_value_fault(r->to->reply_type));
   if ((r->to->receipts.given || r->to->inbound.given) && !r->to->has_signature)
     fail(r, "signature", "",

@@ -39,8 +39,8 @@ struct gateway_answer {
 };
 struct gateway_signature {
   enum gateway_sign kind;
-  enum sms_hash hash;
-  enum sms_encoding encoding;
+  enum digest_hash hash;
+  enum digest_encoding encoding;
   struct gateway_template over;
   char *header, *query, *timestamp;
   parley_text prefix;

@@ -72,7 +72,7 @@ static enum sms_verdict hmac_check(const struct gateway *gateway, const parley_h
   struct signing signing = {.call = call, .memory = taken->memory};
   enum sms_verdict verdict = time_check(signature, call, now_ms);
   struct json_writer text = {0};
-  char made[SMS_SIGNATURE_ROOM];
+  char made[DIGEST_ROOM];
   size_t len = 0;
 
   if (given.len == 0)
@@ -81,9 +81,10 @@ static enum sms_verdict hmac_check(const struct gateway *gateway, const parley_h
     return SMS_MALFORMED;
   signing.root = sms_call_read(call, taken);
   if (gateway_template_write(&signature->over, signed_value, &signing, NULL, 0, &text) && !text.failed)
-    len = sms_hmac(signature->hash, gateway->account->callback_secret, json_writer_text(&text), signature->encoding, made);
+    len = digest_hmac(signature->hash, gateway->account->callback_secret, json_writer_text(&text), signature->encoding, made);
   json_writer_done(&text);
-  if (!(signature->encoding == SMS_HEX ? sms_same_hex(given, (parley_text){made, len}) : sms_same(given, (parley_text){made, len})))
+  if (!(signature->encoding == DIGEST_HEX ? digest_same_hex(given, (parley_text){made, len})
+                                          : digest_same(given, (parley_text){made, len})))
     return SMS_MISMATCH;
   return verdict;
 }
@@ -106,7 +107,7 @@ static enum sms_verdict token_check(const struct gateway *gateway, const parley_
   }
   if (given.len == 0)
     return SMS_MISSING;
-  return sms_secret_is(given, gateway->account->callback_secret) ? SMS_GOOD : SMS_MISMATCH;
+  return digest_secret_is(given, gateway->account->callback_secret) ? SMS_GOOD : SMS_MISMATCH;
 }
 
 static enum sms_verdict basic_check(const struct gateway *gateway, const parley_http_call *call)
@@ -121,7 +122,7 @@ static enum sms_verdict basic_check(const struct gateway *gateway, const parley_
   if (given.len < 7 || given.len > BASIC_BYTES_MAX || strncasecmp(given.at, "Basic ", 6) != 0)
     return SMS_MALFORMED;
   if (json_base64_read((parley_text){given.at + 6, given.len - 6}, &pair, &len) == PARLEY_OK)
-    verdict = sms_secret_is((parley_text){pair, len}, gateway->account->callback_secret) ? SMS_GOOD : SMS_MISMATCH;
+    verdict = digest_secret_is((parley_text){pair, len}, gateway->account->callback_secret) ? SMS_GOOD : SMS_MISMATCH;
   free(pair);
   return verdict;
 }

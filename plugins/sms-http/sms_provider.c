@@ -274,3 +274,20 @@ bool sms_segment_set(struct sms_taken *taken, struct sms_item *item, parley_text
   item->inbound.segment = &item->segment;
   return true;
 }
+
+const char *sms_verdict_code(enum sms_verdict verdict)
+{
+  switch (verdict) {
+  case SMS_GOOD:
+    return "good";
+  case SMS_MISSING:
+    return "missing";
+  case SMS_MALFORMED:
+    return "malformed";
+  case SMS_STALE:
+    return "stale";
+  case SMS_MISMATCH:
+    return "mismatch";
+  }
+  return "mismatch";
+}

@@ -4,10 +4,10 @@
 #ifndef SMS_PROVIDER_H
 #define SMS_PROVIDER_H
 #include "common/copy.h"
+#include "common/digest.h"
 #include "common/json.h"
 #include "common/sms_options.h"
 #include "sms_form.h"
-#include "sms_sign.h"
 #include <parley/ext/http-in.h>
 
 enum {
@@ -113,6 +113,9 @@ bool sms_segment_set(struct sms_taken *taken, struct sms_item *item, parley_text
 parley_text sms_number_digits(parley_text number); /* "+34600111222" without its plus; anything else as it is */
 
 /* --- One provider ------------------------------------------------------------------------------------------------- */
+/* What became of a callback's signature; sms_verdict_code() is a stable word for logs and answers. */
+enum sms_verdict { SMS_GOOD, SMS_MISSING, SMS_MALFORMED, SMS_STALE, SMS_MISMATCH };
+const char *sms_verdict_code(enum sms_verdict verdict);
 struct sms_capable { /* filled in by the provider */
   uint32_t receipts, n_features;
   parley_feature features[SMS_FEATURES_MAX];

@@ -246,26 +246,26 @@ static bool fields_sign(const struct sms_fields *fields, struct copy *memory, st
 }
 
 /* key=..,algorithm=HMAC_SHA256: of a webhook signed with a shared key of its own. */
-static enum sms_hash hash_of(const parley_http_call *call)
+static enum digest_hash hash_of(const parley_http_call *call)
 {
   static const char word[] = "HMAC_SHA256";
   parley_text settings = parley_header(call->headers, call->n_headers, "x-twilio-webhooks-signature-settings");
 
   for (size_t i = 0; i + sizeof word - 1 <= settings.len; i++)
     if (memcmp(settings.at + i, word, sizeof word - 1) == 0)
-      return SMS_SHA256;
-  return SMS_SHA1;
+      return DIGEST_SHA256;
+  return DIGEST_SHA1;
 }
 
 /* The body's hash stands in the signed URL then. */
 static bool body_hash_good(const parley_http_call *call, struct copy *memory)
 {
   struct sms_fields *query = copy_room(memory, sizeof *query);
-  char hash[SMS_SIGNATURE_ROOM];
-  size_t len = sms_digest(SMS_SHA256, call->body, SMS_HEX, hash);
+  char hash[DIGEST_ROOM];
+  size_t len = digest_of(DIGEST_SHA256, call->body, DIGEST_HEX, hash);
 
   return query != NULL && sms_form_read(call->query, memory, query) == NULL &&
-         sms_same_hex(sms_field(query, "bodySHA256"), (parley_text){hash, len});
+         digest_same_hex(sms_field(query, "bodySHA256"), (parley_text){hash, len});
 }
 
 static enum sms_verdict signature_check(const struct twilio *twilio, const parley_http_call *call, struct copy *memory)
@@ -273,7 +273,7 @@ static enum sms_verdict signature_check(const struct twilio *twilio, const parle
   parley_text given = parley_header(call->headers, call->n_headers, "x-twilio-signature");
   struct sms_fields *fields = copy_room(memory, sizeof *fields);
   struct json_writer texts[2] = {{0}, {0}};
-  char signature[SMS_SIGNATURE_ROOM];
+  char signature[DIGEST_ROOM];
   bool good = false, read = fields != NULL;
 
   if (call->url.len + call->body.len > SIGNED_BYTES_MAX)
@@ -287,10 +287,11 @@ static enum sms_verdict signature_check(const struct twilio *twilio, const parle
   urls_write(call->url, texts);
   for (int i = 0; i < 2; i++) {
     size_t len = fields_sign(fields, memory, &texts[i]) && !texts[i].failed
-                     ? sms_hmac(hash_of(call), twilio->account->callback_secret, json_writer_text(&texts[i]), SMS_BASE64, signature)
+                     ? digest_hmac(hash_of(call), twilio->account->callback_secret, json_writer_text(&texts[i]), DIGEST_BASE64,
+                                   signature)
                      : 0;
 
-    good |= sms_same(given, (parley_text){signature, len});
+    good |= digest_same(given, (parley_text){signature, len});
     json_writer_done(&texts[i]);
   }
   return good ? SMS_GOOD : SMS_MISMATCH;

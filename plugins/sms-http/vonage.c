@@ -39,7 +39,7 @@ static const struct sms_outcome_row statuses[] = {{"0", PARLEY_OUTCOME_ACCEPTED}
                                                   {"33", PARLEY_OUTCOME_BAD_ADDRESS /* number no longer in use */},
                                                   {NULL, 0}};
 /* By the `err-code` of a receipt that says failed. */
-static const struct sms_outcome_row failures[] = {{"2", PARLEY_OUTCOME_RETRY /* absent for now */},
+static const struct sms_outcome_row failures[] = {{"2", PARLEY_OUTCOME_RETRY /* absent subscriber, temporary */},
                                                   {"3", PARLEY_OUTCOME_BAD_ADDRESS /* absent for good */},
                                                   {"7", PARLEY_OUTCOME_RETRY /* busy */},
                                                   {"8", PARLEY_OUTCOME_RETRY /* network */},
@@ -206,15 +206,16 @@ static bool signed_write(json_t *root, struct copy *memory, struct json_writer *
   return !to->failed;
 }
 
-static size_t signature_make(const struct vonage *vonage, struct json_writer *text, char to[SMS_SIGNATURE_ROOM])
+static size_t signature_make(const struct vonage *vonage, struct json_writer *text, char to[DIGEST_ROOM])
 {
-  static const enum sms_hash hashes[] = {SMS_MD5, SMS_MD5, SMS_SHA1, SMS_SHA256, SMS_SHA512}; /* as sms_signature_choices */
+  static const enum digest_hash hashes[] = {/* as sms_signature_choices */
+                                            DIGEST_MD5, DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512};
   parley_text secret = vonage->account->callback_secret;
 
   if (vonage->account->signature != 0)
-    return sms_hmac(hashes[vonage->account->signature], secret, json_writer_text(text), SMS_HEX, to);
+    return digest_hmac(hashes[vonage->account->signature], secret, json_writer_text(text), DIGEST_HEX, to);
   json_write_raw(text, secret);
-  return text->failed ? 0 : sms_digest(SMS_MD5, json_writer_text(text), SMS_HEX, to);
+  return text->failed ? 0 : digest_of(DIGEST_MD5, json_writer_text(text), DIGEST_HEX, to);
 }
 
 static enum sms_verdict vonage_verify(const void *self, const parley_http_call *call, int64_t now_ms)
@@ -222,7 +223,7 @@ static enum sms_verdict vonage_verify(const void *self, const parley_http_call *
   const struct vonage *vonage = self;
   struct sms_taken *taken = calloc(1, sizeof *taken);
   struct json_writer text = {0};
-  char signature[SMS_SIGNATURE_ROOM];
+  char signature[DIGEST_ROOM];
   enum sms_verdict verdict = SMS_MALFORMED;
   parley_text given;
 
@@ -235,7 +236,7 @@ static enum sms_verdict vonage_verify(const void *self, const parley_http_call *
     given = sms_member(taken->root, "sig");
     verdict = given.len == 0 || !vonage->has_callback_secret ? SMS_MISSING : SMS_MISMATCH;
     if (verdict == SMS_MISMATCH && signed_write(taken->root, taken->memory, &text) &&
-        sms_same_hex(given, (parley_text){signature, signature_make(vonage, &text, signature)}))
+        digest_same_hex(given, (parley_text){signature, signature_make(vonage, &text, signature)}))
       verdict = SMS_GOOD;
   }
   json_writer_done(&text);

@@ -108,21 +108,22 @@ parley_text vonage_jwt_make(struct evp_pkey_st *key, parley_text application, pa
 bool vonage_jwt_good(parley_text token, parley_text secret, parley_bytes body)
 {
   const char *first = token.len > 0 ? memchr(token.at, '.', token.len) : NULL, *second;
-  char made[SMS_SIGNATURE_ROOM], hash[SMS_SIGNATURE_ROOM];
-  size_t made_len, hash_len = sms_digest(SMS_SHA256, body, SMS_HEX, hash);
+  char made[DIGEST_ROOM], hash[DIGEST_ROOM];
+  size_t made_len, hash_len = digest_of(DIGEST_SHA256, body, DIGEST_HEX, hash);
   json_t *head, *claims;
   bool good;
 
   second = first != NULL ? memchr(first + 1, '.', token.len - (size_t)(first + 1 - token.at)) : NULL;
   if (second == NULL || secret.len == 0)
     return false;
-  made_len = url_cut(made, sms_hmac(SMS_SHA256, secret, (parley_text){token.at, (size_t)(second - token.at)}, SMS_BASE64, made));
-  if (!sms_same((parley_text){second + 1, token.len - (size_t)(second + 1 - token.at)}, (parley_text){made, made_len}))
+  made_len = url_cut(made, digest_hmac(DIGEST_SHA256, secret, (parley_text){token.at, (size_t)(second - token.at)},
+                                         DIGEST_BASE64, made));
+  if (!digest_same((parley_text){second + 1, token.len - (size_t)(second + 1 - token.at)}, (parley_text){made, made_len}))
     return false;
   head = part_decode((parley_text){token.at, (size_t)(first - token.at)});
   claims = part_decode((parley_text){first + 1, (size_t)(second - first - 1)});
   good = parley_text_is(sms_member(head, "alg"), "HS256") &&
-         sms_same_hex(sms_member(claims, "payload_hash"), (parley_text){hash, hash_len});
+         digest_same_hex(sms_member(claims, "payload_hash"), (parley_text){hash, hash_len});
   json_decref(head);
   json_decref(claims);
   return good;

@@ -34,7 +34,7 @@ static const struct sms_outcome_row errors[] = {{"1000", PARLEY_OUTCOME_THROTTLE
                                                 {"1080", PARLEY_OUTCOME_CHANNEL_DOWN /* account not enabled */},
                                                 {"1100", PARLEY_OUTCOME_RETRY /* communication failed */},
                                                 {"1170", PARLEY_OUTCOME_BAD_ADDRESS /* no valid number */},
-                                                {"1180", PARLEY_OUTCOME_RETRY /* absent for now */},
+                                                {"1180", PARLEY_OUTCOME_RETRY /* absent subscriber, temporary */},
                                                 {"1190", PARLEY_OUTCOME_BAD_ADDRESS /* absent for good */},
                                                 {"1240", PARLEY_OUTCOME_BAD_ADDRESS /* illegal number */},
                                                 {NULL, 0}};

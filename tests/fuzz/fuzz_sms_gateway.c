@@ -1,4 +1,4 @@
-// sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c plugins/sms-http/sms_sign.c
+// sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c
 // sources: plugins/sms-http/sms_pointer.c plugins/sms-http/sms_time.c plugins/sms-http/twilio.c plugins/sms-http/vonage.c
 // sources: plugins/sms-http/vonage_messages.c plugins/sms-http/vonage_jwt.c
 // libraries: PkgConfig::OPENSSL

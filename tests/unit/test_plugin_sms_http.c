@@ -1,9 +1,9 @@
-// sources: tests/support/plugin_host.c plugins/sms-http/sms_sign.c
+// sources: tests/support/plugin_host.c
 // libraries: PkgConfig::OPENSSL
 /* The real .so in a host that the test plays: order, ids, what is answered when, and what is left at a stop. */
 #include "core/base/alloc.h"
 #include "core/base/text.h"
-#include "plugins/sms-http/sms_sign.h"
+#include "plugins/common/digest.h"
 #include "tests/support/plugin_host.h"
 #include <check.h>
 #include <stdio.h>
@@ -174,9 +174,9 @@ END_TEST
 
 static uint64_t call(const char *body, const char *signed_text)
 {
-  char text[1024], signature[SMS_SIGNATURE_ROOM];
+  char text[1024], signature[DIGEST_ROOM];
   int len = snprintf(text, sizeof text, "%.*s%s", TEXT_ARG(h->host.public_url), signed_text);
-  size_t made = sms_hmac(SMS_SHA1, PARLEY_LIT(TOKEN), (parley_text){text, (size_t)len}, SMS_BASE64, signature);
+  size_t made = digest_hmac(DIGEST_SHA1, PARLEY_LIT(TOKEN), (parley_text){text, (size_t)len}, DIGEST_BASE64, signature);
   const parley_pair headers[] = {{PARLEY_LIT("content-type"), PARLEY_LIT("application/x-www-form-urlencoded")},
                                  {PARLEY_LIT("x-twilio-signature"), {signature, made}}};
 

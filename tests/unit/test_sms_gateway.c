@@ -1,4 +1,4 @@
-// sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c plugins/sms-http/sms_sign.c
+// sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c
 // sources: plugins/sms-http/sms_pointer.c plugins/sms-http/sms_time.c plugins/sms-http/twilio.c plugins/sms-http/vonage.c
 // sources: plugins/sms-http/vonage_messages.c plugins/sms-http/vonage_jwt.c
 // libraries: PkgConfig::OPENSSL
@@ -290,31 +290,32 @@ END_TEST
 
 static const struct {
   const char *signature, *over, *body, *type, *time;
-  enum sms_hash hash;
-  enum sms_encoding encoding;
+  enum digest_hash hash;
+  enum digest_encoding encoding;
   enum sms_verdict verdict;
 } macs[] = {
-    {"{ kind: hmac, header: X-S }", "{\"a\":1}", "{\"a\":1}", "application/json", "", SMS_SHA256, SMS_HEX, SMS_GOOD},
-    {"{ kind: hmac, header: X-S, hash: sha1, encoding: base64 }", "{}", "{}", "application/json", "", SMS_SHA1, SMS_BASE64, SMS_GOOD},
-    {"{ kind: hmac, header: X-S, hash: sha512 }", "{}", "{}", "application/json", "", SMS_SHA512, SMS_HEX, SMS_GOOD},
-    {"{ kind: hmac, header: X-S, hash: sha1 }", "{}", "{}", "application/json", "", SMS_SHA256, SMS_HEX, SMS_MISMATCH},
+    {"{ kind: hmac, header: X-S }", "{\"a\":1}", "{\"a\":1}", "application/json", "", DIGEST_SHA256, DIGEST_HEX, SMS_GOOD},
+    {"{ kind: hmac, header: X-S, hash: sha1, encoding: base64 }", "{}", "{}", "application/json", "", DIGEST_SHA1, DIGEST_BASE64,
+     SMS_GOOD},
+    {"{ kind: hmac, header: X-S, hash: sha512 }", "{}", "{}", "application/json", "", DIGEST_SHA512, DIGEST_HEX, SMS_GOOD},
+    {"{ kind: hmac, header: X-S, hash: sha1 }", "{}", "{}", "application/json", "", DIGEST_SHA256, DIGEST_HEX, SMS_MISMATCH},
     {"{ kind: hmac, header: X-S, over: \"{{method}} {{url}}\\n{{path}}|{{query}}|{{header.X-T}}\" }",
-     "POST https://p/in/sms?q=1\n/|q=1|1700000000", "{}", "application/json", "1700000000", SMS_SHA256, SMS_HEX, SMS_GOOD},
+     "POST https://p/in/sms?q=1\n/|q=1|1700000000", "{}", "application/json", "1700000000", DIGEST_SHA256, DIGEST_HEX, SMS_GOOD},
     {"{ kind: hmac, header: X-S, over: \"{{field.b}}-{{field.a}}-{{field.none}}\" }", "2-1-", "a=1&b=2",
-     "application/x-www-form-urlencoded", "", SMS_SHA256, SMS_HEX, SMS_GOOD},
+     "application/x-www-form-urlencoded", "", DIGEST_SHA256, DIGEST_HEX, SMS_GOOD},
     {"{ kind: hmac, header: X-S, over: \"{{header.x-t}}.{{body}}\", timestamp: X-T }", "1700000299.{}", "{}", "application/json",
-     "1700000299", SMS_SHA256, SMS_HEX, SMS_GOOD},
+     "1700000299", DIGEST_SHA256, DIGEST_HEX, SMS_GOOD},
     {"{ kind: hmac, header: X-S, over: \"{{header.x-t}}.{{body}}\", timestamp: X-T }", "1700000301.{}", "{}", "application/json",
-     "1700000301", SMS_SHA256, SMS_HEX, SMS_STALE},
+     "1700000301", DIGEST_SHA256, DIGEST_HEX, SMS_STALE},
     {"{ kind: hmac, header: X-S, over: \"{{header.x-t}}.{{body}}\", timestamp: X-T, tolerance: 1h }", "2023-11-14T21:20:00Z.{}", "{}",
-     "application/json", "2023-11-14T21:20:00Z", SMS_SHA256, SMS_HEX, SMS_GOOD},
-    {"{ kind: hmac, header: X-S, timestamp: X-T }", "{}", "{}", "application/json", "", SMS_SHA256, SMS_HEX, SMS_MISSING},
-    {"{ kind: hmac, header: X-S, timestamp: X-T }", "{}", "{}", "application/json", "noon", SMS_SHA256, SMS_HEX, SMS_MALFORMED},
-    {"{ kind: hmac, header: X-S, prefix: \"sha256=\" }", "{}", "{}", "application/json", "", SMS_SHA256, SMS_HEX, SMS_MALFORMED}};
+     "application/json", "2023-11-14T21:20:00Z", DIGEST_SHA256, DIGEST_HEX, SMS_GOOD},
+    {"{ kind: hmac, header: X-S, timestamp: X-T }", "{}", "{}", "application/json", "", DIGEST_SHA256, DIGEST_HEX, SMS_MISSING},
+    {"{ kind: hmac, header: X-S, timestamp: X-T }", "{}", "{}", "application/json", "noon", DIGEST_SHA256, DIGEST_HEX, SMS_MALFORMED},
+    {"{ kind: hmac, header: X-S, prefix: \"sha256=\" }", "{}", "{}", "application/json", "", DIGEST_SHA256, DIGEST_HEX, SMS_MALFORMED}};
 START_TEST(a_keyed_hash_covers_what_the_description_says)
 {
-  char yaml[1024], made[SMS_SIGNATURE_ROOM];
-  size_t len = sms_hmac(macs[_i].hash, PARLEY_LIT(BED_CALLBACK_SECRET), parley_text_of(macs[_i].over), macs[_i].encoding, made);
+  char yaml[1024], made[DIGEST_ROOM];
+  size_t len = digest_hmac(macs[_i].hash, PARLEY_LIT(BED_CALLBACK_SECRET), parley_text_of(macs[_i].over), macs[_i].encoding, made);
   const parley_pair headers[] = {{PARLEY_LIT("content-type"), parley_text_of(macs[_i].type)},
                                  {PARLEY_LIT("x-s"), {made, len}},
                                  {PARLEY_LIT("x-t"), parley_text_of(macs[_i].time)}};

@@ -1,4 +1,4 @@
-// sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c plugins/sms-http/sms_sign.c
+// sources: plugins/sms-http/sms_settings.c plugins/sms-http/sms_provider.c plugins/sms-http/sms_form.c
 // sources: plugins/sms-http/sms_pointer.c plugins/sms-http/sms_time.c plugins/sms-http/twilio.c plugins/sms-http/vonage.c
 // sources: plugins/sms-http/vonage_messages.c plugins/sms-http/vonage_jwt.c
 // libraries: PkgConfig::OPENSSL
@@ -214,16 +214,16 @@ END_TEST
 
 START_TEST(a_json_body_is_covered_by_its_hash_in_the_url)
 {
-  char url[256] = "https://p.example/in/sms?bodySHA256=", hash[SMS_SIGNATURE_ROOM], signature[SMS_SIGNATURE_ROOM];
+  char url[256] = "https://p.example/in/sms?bodySHA256=", hash[DIGEST_ROOM], signature[DIGEST_ROOM];
   const char *body = "{\"MessageSid\":\"SM1\",\"From\":\"+34600111222\",\"Body\":\"hi\"}";
   parley_pair headers[] = {{PARLEY_LIT("content-type"), PARLEY_LIT("application/json")},
                            {PARLEY_LIT("x-twilio-signature"), {NULL, 0}}};
   parley_http_call call;
 
   bed_open(TWILIO);
-  sms_digest(SMS_SHA256, parley_text_of(body), SMS_HEX, hash);
+  digest_of(DIGEST_SHA256, parley_text_of(body), DIGEST_HEX, hash);
   snprintf(url + strlen(url), sizeof url - strlen(url), "%s", hash);
-  sms_hmac(SMS_SHA1, PARLEY_LIT(BED_SECRET), parley_text_of(url), SMS_BASE64, signature);
+  digest_hmac(DIGEST_SHA1, PARLEY_LIT(BED_SECRET), parley_text_of(url), DIGEST_BASE64, signature);
   headers[1].value = parley_text_of(signature);
   call = call_of("POST", url, headers, 2, body);
   ck_assert_int_eq(bed_verify(&call), SMS_GOOD);
@@ -368,22 +368,23 @@ END_TEST
 #define SIGNED_TEXT "&messageId=1A&msisdn=34600111222&text=a_b_c&timestamp=1700000000&to=Shop"
 static const struct {
   const char *option;
-  enum sms_hash hash;
-} vonage_methods[] = {{"md5hash", SMS_MD5}, {"md5", SMS_MD5}, {"sha1", SMS_SHA1}, {"sha256", SMS_SHA256}, {"sha512", SMS_SHA512}};
+  enum digest_hash hash;
+} vonage_methods[] = {{"md5hash", DIGEST_MD5}, {"md5", DIGEST_MD5}, {"sha1", DIGEST_SHA1}, {"sha256", DIGEST_SHA256},
+                      {"sha512", DIGEST_SHA512}};
 START_TEST(vonages_signature_holds_over_query_form_and_json)
 {
   static const char *const query = "messageId=1A&msisdn=34600111222&text=a%26b%3Dc&timestamp=1700000000&to=Shop&sig=";
   const parley_pair form[] = {FORM}, json[] = {{PARLEY_LIT("content-type"), PARLEY_LIT("application/json")}};
-  char yaml[256], text[512], body[512], sig[SMS_SIGNATURE_ROOM], url[512];
+  char yaml[256], text[512], body[512], sig[DIGEST_ROOM], url[512];
   parley_http_call call;
 
   snprintf(yaml, sizeof yaml, VONAGE "callback_secret: { env: C }\nsignature: %s\n", vonage_methods[_i].option);
   bed_open(yaml);
   snprintf(text, sizeof text, SIGNED_TEXT "%s", _i == 0 ? BED_CALLBACK_SECRET : "");
   if (_i == 0)
-    sms_digest(SMS_MD5, parley_text_of(text), SMS_HEX, sig);
+    digest_of(DIGEST_MD5, parley_text_of(text), DIGEST_HEX, sig);
   else
-    sms_hmac(vonage_methods[_i].hash, PARLEY_LIT(BED_CALLBACK_SECRET), parley_text_of(text), SMS_HEX, sig);
+    digest_hmac(vonage_methods[_i].hash, PARLEY_LIT(BED_CALLBACK_SECRET), parley_text_of(text), DIGEST_HEX, sig);
   snprintf(url, sizeof url, "https://p.example/in/sms?%s%s", query, sig);
   call = call_of("GET", url, NULL, 0, "");
   ck_assert_int_eq(bed_verify(&call), SMS_GOOD);
