@@ -135,6 +135,7 @@ struct conf_bridge {
 /* What customers say with one word. The words that every channel of kind sms listens to stand in core/customer/keyword.c; whether those
  * given here can be told apart is core/customer/keyword_conf.h's to check. */
 struct conf_words { size_t n; const parley_text *at; };
+#define CONF_KEYWORD_BYTES_MAX 64 /* of a word or two */
 struct conf_keyword_texts { parley_text name /* a locale */, stop, start, help; /* empty: ours */ };
 struct conf_keyword_set { size_t n_texts; const struct conf_keyword_texts *texts; struct conf_words stop, start, help; };
 struct conf_keyword_channel {

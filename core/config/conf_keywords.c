@@ -3,7 +3,6 @@
 #include "core/base/locale.h"
 #include "core/base/text.h"
 
-#define WORD_BYTES_MAX 64
 #define TEXT_BYTES_MAX 480 /* of an answer: three segments */
 #define HELP_EVERY_DEFAULT_MS 600000
 #define HELP_EVERY_MIN_MS 10000
@@ -21,7 +20,7 @@ void conf_keywords_default(struct conf *conf)
 
 static bool is_word(parley_text text)
 {
-  return text.len > 0 && text.len <= WORD_BYTES_MAX && text_utf8_ok(text) && !text_has_control(text);
+  return text.len > 0 && text.len <= CONF_KEYWORD_BYTES_MAX && text_utf8_ok(text) && !text_has_control(text);
 }
 
 static void read_words(struct conf_reader *r, const struct yaml_node *node, const struct conf_field *field, void *to)

@@ -2,6 +2,8 @@
 #include "keyword_conf.h"
 #include "core/base/text.h"
 
+_Static_assert(CONF_KEYWORD_BYTES_MAX <= KEYWORD_BYTES_MAX, "a longer word would never be heard");
+
 struct building {
   const struct conf *conf;
   struct arena *arena;

@@ -177,13 +177,14 @@ static void silence_of(struct db *db, const struct hash_key *key, const struct i
   silence->everywhere = everywhere;
 }
 
-size_t opted_out_find(struct db *db, const struct hash_key *key, const struct identity *identity, struct arena *arena,
-                      parley_text to[OPTED_OUT_KINDS_MAX])
+struct silent address_silent(struct db *db, const struct hash_key *key, const struct identity *identity, parley_text channel_kind,
+                             struct arena *arena)
 {
-  struct silence silence = {.kinds = to};
+  parley_text kinds[OPTED_OUT_KINDS_MAX];
+  struct silence silence = {.kinds = kinds};
 
   silence_of(db, key, identity, arena, &silence);
-  return silence.n;
+  return (struct silent){.suppressed = silence.everywhere, .opted_out = kind_is_in(&silence, channel_kind)};
 }
 
 void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,

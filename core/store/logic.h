@@ -159,9 +159,11 @@ static inline bool customer_is_alone(const struct customer_brief *customer)
 size_t consents_find(struct db *db, const struct customer_brief *customer, parley_text topic, struct arena *arena,
                      struct consent **ret);
 bool suppression_find(struct db *db, const struct hash_key *key, parley_text kind, parley_text value); /* in force, of all kinds */
-/* The kinds of channel on which this address, however the number is written, has said STOP. Returns how many. */
-size_t opted_out_find(struct db *db, const struct hash_key *key, const struct identity *identity, struct arena *arena,
-                      parley_text to[OPTED_OUT_KINDS_MAX]);
+/* What keeps this address from getting anything on this kind of channel, in one look. opted_out: the telephone, however its number is
+ * written, has said STOP there. */
+struct silent { bool suppressed, opted_out; };
+struct silent address_silent(struct db *db, const struct hash_key *key, const struct identity *identity, parley_text channel_kind,
+                             struct arena *arena);
 void recipient_find(struct db *db, const struct hash_key *key, const struct recipient *asked, struct arena *arena,
                     struct found *ret);
 /* facts for decide(); customer->id 0: one that would be made. suppressions: whether there are any at all. */

@@ -3,31 +3,20 @@
 #include "write.h"
 #include "core/base/text.h"
 
-static bool is_opted_out(struct round *round, const struct identity *identity, parley_text channel_kind, struct arena *arena)
-{
-  parley_text kinds[OPTED_OUT_KINDS_MAX];
-  size_t n = opted_out_find(round->db, &round->store->hash_key, identity, arena, kinds);
-
-  while (n > 0)
-    if (text_eq(kinds[--n], channel_kind))
-      return true;
-  return false;
-}
-
 /* A fixed endpoint's address only tells it who is meant: nothing is sent there. */
 static const char *address_stops(struct round *round, const struct life *life, const struct life_row *row)
 {
   const struct policy_channel *channel = life->policy == NULL ? NULL : policy_find_channel(life->policy, row->channel);
   struct identity identity = {.kind = row->address_kind, .value = row->address, .raw = row->address};
+  struct silent silent;
 
   if (round->store->n_suppressions == 0 || row->address.len == 0 || channel == NULL ||
       parley_text_is(channel->address_kind, "none"))
     return NULL;
-  if (suppression_find(round->db, &round->store->hash_key, row->address_kind, row->address))
+  silent = address_silent(round->db, &round->store->hash_key, &identity, row->channel_kind, life->arena);
+  if (silent.suppressed)
     return "address_suppressed";
-  if ((life->flags & MESSAGE_ANSWERS_KEYWORD) != 0)
-    return NULL;
-  return is_opted_out(round, &identity, row->channel_kind, life->arena) ? "opted_out" : NULL;
+  return silent.opted_out && (life->flags & MESSAGE_ANSWERS_KEYWORD) == 0 ? "opted_out" : NULL;
 }
 
 const char *consent_stops(struct round *round, struct life *life, size_t at)
@@ -191,6 +180,11 @@ static void suppression_lift(struct round *round, parley_text kind, parley_text 
   bind_text(lift, 4, value);
   bind_text(lift, 5, from->channel_kind.len > 0 ? from->channel_kind : TEXT_EMPTY);
   db_run(lift);
+}
+
+static bool is_opted_out(struct round *round, const struct identity *identity, parley_text channel_kind, struct arena *arena)
+{
+  return address_silent(round->db, &round->store->hash_key, identity, channel_kind, arena).opted_out;
 }
 
 bool opt_out_add(struct round *round, const struct identity *identity, const struct bounced *from, struct arena *arena)
